@@ -1,0 +1,125 @@
+//! REACH: the outside systems behind one small trait. An adapter takes only a [`Parcel`], makes one attempt and
+//! says what came of it; it never retries, sleeps or maps.
+
+pub mod auth;
+pub mod http;
+pub mod rest;
+pub mod secret;
+pub mod tls;
+
+use std::time::Duration;
+
+use crate::event::Op;
+use crate::rules::governance::Cleared;
+use crate::rules::outcome::{Outcome, Reason};
+
+/// One cleared change on its way to one target: what to do, with what, under which idempotency key.
+///
+/// Made only from a [`Cleared`] record, or again from the frozen bytes of an attempt whose outcome is unknown.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    key: String,
+    op: Op,
+    kind: String,
+    load: Load,
+}
+
+#[derive(Clone, Debug)]
+enum Load {
+    Cleared(Cleared),
+    Frozen(Request),
+}
+
+impl Parcel {
+    /// A parcel: `key` is the idempotency key (the event id, with `-a`/`-b` for the two parts of a key change and
+    /// `-rN` for a changed replay); `kind` the event type.
+    pub fn new(key: String, op: Op, kind: &str, record: Cleared) -> Parcel {
+        Parcel { key, op, kind: kind.to_owned(), load: Load::Cleared(record) }
+    }
+
+    /// The same parcel as it was sent before, byte for byte.
+    pub fn frozen(key: String, op: Op, kind: &str, request: Request) -> Parcel {
+        Parcel { key, op, kind: kind.to_owned(), load: Load::Frozen(request) }
+    }
+
+    /// Idempotency key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// What happened to the record.
+    pub fn op(&self) -> Op {
+        self.op
+    }
+
+    /// The event's type.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The request: frozen, or rendered by `render` from the cleared record.
+    pub fn request(&self, render: impl FnOnce(&Cleared) -> Result<Request, Reason>) -> Result<Request, Reason> {
+        match &self.load {
+            Load::Frozen(request) => Ok(request.clone()),
+            Load::Cleared(record) => render(record),
+        }
+    }
+}
+
+/// One call as it stands on the wire, without the authentication that is filled in at send time and never stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// HTTP method.
+    pub method: String,
+    /// Absolute URL.
+    pub url: String,
+    /// Header fields in order, without `Host`, `Content-Length` and authentication.
+    pub headers: Vec<(String, String)>,
+    /// Body; empty = none.
+    pub body: Vec<u8>,
+}
+
+/// What one attempt came to, with what the audit keeps of it.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The verdict's input.
+    pub outcome: Outcome,
+    /// HTTP status, when an answer came.
+    pub status: Option<u16>,
+    /// SHA-256 over method, URL, headers and body as sent (without authentication).
+    pub request_hash: [u8; 32],
+    /// SHA-256 of the answer's body as far as it was read.
+    pub answer_hash: Option<[u8; 32]>,
+    /// Body bytes sent and received.
+    pub bytes: (u64, u64),
+    /// From first byte out to last byte in.
+    pub took: Duration,
+}
+
+/// An outside system.
+pub trait Adapter: Send + Sync + std::fmt::Debug {
+    /// `scheme://host:port` of the endpoint; the breaker is kept per (connector, origin).
+    fn origin(&self) -> &str;
+
+    /// The request that a parcel makes, without authentication: pure, the same bytes at every call. A failure is an
+    /// `encoding` or `template` reason: the event is held.
+    fn render(&self, parcel: &Parcel) -> Result<Request, Reason>;
+
+    /// The paths of the fields that URL and header templates name (`Cleared::field` must answer them).
+    fn fields(&self) -> &[String];
+
+    /// A connection of its own for one worker.
+    fn lane(&self) -> Box<dyn Lane>;
+
+    /// Reaches the target without changing anything (`check --online`): resolves, connects, TLS.
+    fn probe(&self) -> Result<String, Reason>;
+
+    /// The authentication headers, masked, as `simulate` shows them.
+    fn masked_headers(&self) -> Vec<(String, String)>;
+}
+
+/// One worker's way to the target: one attempt at a time on a connection that it owns.
+pub trait Lane: Send {
+    /// One attempt. Never retries (but for one credential refresh and one 421).
+    fn deliver(&mut self, parcel: &Parcel) -> Delivery;
+}

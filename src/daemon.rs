@@ -1,0 +1,1 @@
+//! RUN: workers, wake-up, signals, the loopback API.

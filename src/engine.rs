@@ -1,0 +1,3 @@
+//! MOVE: the only place where rules, formats, store and adapters meet.
+
+pub mod connector;

@@ -1,0 +1,67 @@
+//! A connector, ready to run: the validated parts that the configuration builds.
+
+use std::sync::Arc;
+
+use crate::adapter::Adapter;
+use crate::rules::filter::Filter;
+use crate::rules::governance::Gate;
+use crate::rules::listen::Listen;
+use crate::rules::mapping::Mapping;
+use crate::rules::rate::Rate;
+use crate::rules::retry::RetryPolicy;
+use crate::rules::schedule::Schedule;
+
+/// Everything that one connector needs to deliver.
+#[derive(Debug)]
+pub struct Connector {
+    /// Unique name.
+    pub name: Arc<str>,
+    /// Event types it hears.
+    pub listen: Listen,
+    /// `where`.
+    pub filter: Option<Filter>,
+    /// Source to target.
+    pub mapping: Mapping,
+    /// What may leave.
+    pub gate: Gate,
+    /// The way out.
+    pub adapter: Arc<dyn Adapter>,
+    /// When it runs.
+    pub pace: Pace,
+    /// Back-off and limits.
+    pub retry: RetryPolicy,
+    /// Requests in flight; default [`Connector::CONCURRENCY`].
+    pub concurrency: usize,
+    /// At most so many sends.
+    pub rate: Option<Rate>,
+    /// `onDead: continue` = later changes of a record do not wait behind its dead letter.
+    pub continue_on_dead: bool,
+    /// `onLeave: ignore` = a record that leaves the `where` is not deleted at the target.
+    pub ignore_leave: bool,
+    /// `unchanged: skip` = an update that changes no column is not delivered.
+    pub skip_unchanged: bool,
+    /// `serial: true` = the whole log in order, one at a time.
+    pub serial: bool,
+    /// `start: beginning` = a new connector begins with the oldest event that is kept, not now.
+    pub from_beginning: bool,
+    /// SHA-256 of [`Connector::config`]: which configuration encoded an attempt.
+    pub config_hash: [u8; 32],
+    /// The connector's configuration in canonical form, from which it can be built again.
+    pub config: String,
+    /// File it came from, for messages.
+    pub file: String,
+}
+
+impl Connector {
+    /// Requests in flight when the connector does not say.
+    pub const CONCURRENCY: usize = 4;
+}
+
+/// When a connector delivers.
+#[derive(Clone, Debug)]
+pub enum Pace {
+    /// As soon as the application commits.
+    Stream,
+    /// At the times of a schedule, everything that waits.
+    Schedule(Schedule),
+}

@@ -1,0 +1,277 @@
+//! The nouns that everything moves: [`Event`], [`EventId`], [`Op`], [`Value`], [`Record`].
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+
+/// One value, in the storage class it was written with, or a part of a posted payload.
+///
+/// SQLite values arrive as `Null`, `Integer`, `Real`, `Text`, `BadText` or `Blob`; JSON payloads add
+/// `Bool`, `Number`, `List` and `Map`. Nothing is rounded: integers keep 64 bits, reals 17 digits, blobs
+/// and text every byte.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// SQL NULL, JSON null.
+    Null,
+    /// JSON true or false (SQLite has no such class).
+    Bool(bool),
+    /// A 64-bit signed integer.
+    Integer(i64),
+    /// A double. SQLite never stores NaN; infinities occur.
+    Real(f64),
+    /// The digits of a JSON number that fits neither of the two above without loss, as written.
+    Number(Box<str>),
+    /// Text that is valid UTF-8.
+    Text(String),
+    /// Text that is not valid UTF-8, byte for byte.
+    BadText(Vec<u8>),
+    /// Bytes.
+    Blob(Vec<u8>),
+    /// A JSON array.
+    List(Vec<Value>),
+    /// A JSON object.
+    Map(Record),
+}
+
+impl Value {
+    /// The word for this value's kind, for messages that must not show the value.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Integer(_) => "integer",
+            Value::Real(_) | Value::Number(_) => "number",
+            Value::Text(_) => "text",
+            Value::BadText(_) => "text that is not UTF-8",
+            Value::Blob(_) => "blob",
+            Value::List(_) => "list",
+            Value::Map(_) => "object",
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Value {
+        Value::Integer(number)
+    }
+}
+
+/// Named values in order: a row, a key, a JSON object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record(Vec<(Arc<str>, Value)>);
+
+impl Record {
+    /// An empty record.
+    pub fn new() -> Record {
+        Record::default()
+    }
+
+    /// An empty record with room for `fields` fields.
+    pub fn with_capacity(fields: usize) -> Record {
+        Record(Vec::with_capacity(fields))
+    }
+
+    /// The value of a field; names are compared exactly.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(field, _)| &**field == name).map(|(_, value)| value)
+    }
+
+    /// The value of a field, to change.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
+        self.0.iter_mut().find(|(field, _)| &**field == name).map(|(_, value)| value)
+    }
+
+    /// Adds a field at the end, without looking whether it is there already.
+    pub fn push(&mut self, name: impl Into<Arc<str>>, value: Value) {
+        self.0.push((name.into(), value));
+    }
+
+    /// Sets a field: replaced where it stands, else added at the end.
+    pub fn set(&mut self, name: &str, value: Value) {
+        match self.get_mut(name) {
+            Some(old) => *old = value,
+            None => self.push(name, value),
+        }
+    }
+
+    /// Removes a field.
+    pub fn remove(&mut self, name: &str) -> Option<Value> {
+        let at = self.0.iter().position(|(field, _)| &**field == name)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// The fields in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Value)> {
+        self.0.iter().map(|(name, value)| (name, value))
+    }
+
+    /// How many fields.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it has no field.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<N: Into<Arc<str>>> FromIterator<(N, Value)> for Record {
+    fn from_iter<I: IntoIterator<Item = (N, Value)>>(fields: I) -> Record {
+        Record(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    }
+}
+
+impl IntoIterator for Record {
+    type Item = (Arc<str>, Value);
+    type IntoIter = std::vec::IntoIter<(Arc<str>, Value)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// What happened to the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// A row was inserted. Receivers treat it as an upsert: `REPLACE` over the same key shows as this.
+    Insert,
+    /// A row was changed, or its current image is sent again (reconcile, backfill, `sync SYSTEM TYPE ID`).
+    Update,
+    /// A row was deleted.
+    Delete,
+    /// No row: an event that was posted or subscribed to.
+    Event,
+}
+
+impl Op {
+    /// The word of the contract: `insert`, `update`, `delete`, `event`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Op::Insert => "insert",
+            Op::Update => "update",
+            Op::Delete => "delete",
+            Op::Event => "event",
+        }
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An event's identity and idempotency key: `<epoch 8 hex>-<seq>-<nonce 8 hex>`, e.g. `6f1c09aa-17-0b7e22d1`.
+///
+/// Stable over retry, restart and replay. The epoch changes when a file is found restored or replaced, the
+/// nonce is random per row: a sequence number that a power cut or a restore gives to a different change
+/// still makes a different key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventId {
+    /// First 32 bits of the log's epoch.
+    pub epoch: u32,
+    /// Position in the log.
+    pub seq: i64,
+    /// First 32 bits of the row's nonce.
+    pub nonce: u32,
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}-{}-{:08x}", self.epoch, self.seq, self.nonce)
+    }
+}
+
+/// The text is not an event id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an event id: expected <epoch>-<seq>-<nonce>, for example 6f1c09aa-17-0b7e22d1")]
+pub struct NotAnEventId;
+
+impl FromStr for EventId {
+    type Err = NotAnEventId;
+
+    fn from_str(text: &str) -> Result<EventId, NotAnEventId> {
+        let mut parts = text.split('-');
+        let (Some(epoch), Some(seq), Some(nonce), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(NotAnEventId);
+        };
+        let hex =
+            |part: &str| (part.len() == 8).then(|| u32::from_str_radix(part, 16).ok()).flatten().ok_or(NotAnEventId);
+        Ok(EventId { epoch: hex(epoch)?, seq: seq.parse().map_err(|_| NotAnEventId)?, nonce: hex(nonce)? })
+    }
+}
+
+/// One change, or one message, as every part of the agent sees it. Immutable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Identity and idempotency key.
+    pub id: EventId,
+    /// Name of the log it was read from (`office`, or `intake` for posted and subscribed events).
+    pub log: Arc<str>,
+    /// Type: the watched table (or its `as`), or the event type.
+    pub kind: Arc<str>,
+    /// What happened.
+    pub op: Op,
+    /// The record's key, in key-column order. Empty for an event that is no row and has no key.
+    pub key: Record,
+    /// The key before an update that changed it.
+    pub old_key: Option<Record>,
+    /// The image before: updates and deletes, as far as known.
+    pub before: Option<Record>,
+    /// The image after: inserts and updates; the payload of an [`Op::Event`].
+    pub after: Option<Record>,
+    /// Columns whose value differs between `before` and `after`, in column order; for an insert all of them.
+    pub changed: Vec<Arc<str>>,
+    /// When the application wrote it, by that machine's wall clock. Data, not order.
+    pub at: Timestamp,
+    /// The connector that a pulled change came from; it is never sent back there.
+    pub origin: Option<Arc<str>>,
+    /// The one connector a synthetic event is for; none = every connector that listens.
+    pub dest: Option<Arc<str>>,
+    /// Lane of this record: events with equal lanes are delivered in order, one at a time (see `rules::lane`).
+    pub lane: u64,
+    /// Lane of the old key, when the key changed.
+    pub old_lane: Option<u64>,
+    /// True for reconcile, backfill and `sync SYSTEM TYPE ID`: nothing changed, the current state is sent.
+    pub synthetic: bool,
+}
+
+impl Event {
+    /// Position in its log; commit order.
+    pub fn seq(&self) -> i64 {
+        self.id.seq
+    }
+
+    /// The image that mappings read: `after`, or `before` for a delete (its key alone when no image is known).
+    pub fn image(&self) -> &Record {
+        match self.op {
+            Op::Delete => self.before.as_ref().unwrap_or(&self.key),
+            _ => self.after.as_ref().unwrap_or(&self.key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_id_reads_back_as_it_was_printed() {
+        let id = EventId { epoch: 0x6f1c_09aa, seq: 17, nonce: 0x0b7e_22d1 };
+        assert_eq!(id.to_string(), "6f1c09aa-17-0b7e22d1");
+        assert_eq!("6f1c09aa-17-0b7e22d1".parse(), Ok(id));
+        for bad in ["", "17", "6f1c09aa-x-0b7e22d1", "6f1c09aa-17-0b7e22d1-a", "6f1c09-17-0b7e22d1"] {
+            assert_eq!(bad.parse::<EventId>(), Err(NotAnEventId), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! ENCODE: pure functions between records and bytes.
+
+pub mod json;

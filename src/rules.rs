@@ -1,0 +1,16 @@
+//! DECIDE: pure functions. No SQL, no sockets, no files, no wall clock, no randomness, no logging; time and
+//! jitter are inputs.
+
+pub mod breaker;
+pub mod classify;
+pub mod convert;
+pub mod filter;
+pub mod governance;
+pub mod lane;
+pub mod listen;
+pub mod mapping;
+pub mod outcome;
+pub mod rate;
+pub mod retry;
+pub mod schedule;
+pub mod template;

@@ -1,0 +1,4 @@
+//! REMEMBER: all SQL. Two files: the application's (capture, read mostly) and the agent's own state.
+
+pub mod capture;
+pub mod state;
