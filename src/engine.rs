@@ -1,3 +1,10 @@
 //! MOVE: the only place where rules, formats, store and adapters meet.
 
+pub mod compile;
 pub mod connector;
+pub mod frozen;
+pub mod lanes;
+pub mod ledger;
+pub mod push;
+pub mod source;
+pub mod window;
