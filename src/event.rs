@@ -1,5 +1,6 @@
 //! The nouns that everything moves: [`Event`], [`EventId`], [`Op`], [`Value`], [`Record`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -48,6 +49,19 @@ impl Value {
             Value::Blob(_) => "blob",
             Value::List(_) => "list",
             Value::Map(_) => "object",
+        }
+    }
+
+    /// A single value as plain text: text as it is, numbers in the digits that JSON shows, `true`/`false`. None for
+    /// null, bytes, text that is not UTF-8, numbers that are not finite, lists and objects.
+    pub fn as_text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Value::Bool(flag) => Some(Cow::Borrowed(if *flag { "true" } else { "false" })),
+            Value::Integer(number) => Some(Cow::Owned(number.to_string())),
+            Value::Real(number) if number.is_finite() => Some(Cow::Owned(format!("{number:?}"))),
+            Value::Number(text) => Some(Cow::Borrowed(text)),
+            Value::Text(text) => Some(Cow::Borrowed(text)),
+            Value::Real(_) | Value::Null | Value::BadText(_) | Value::Blob(_) | Value::List(_) | Value::Map(_) => None,
         }
     }
 }

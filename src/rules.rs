@@ -4,11 +4,13 @@
 pub mod breaker;
 pub mod classify;
 pub mod convert;
+pub mod decimal;
 pub mod filter;
 pub mod governance;
 pub mod lane;
 pub mod listen;
 pub mod mapping;
+pub mod nearest;
 pub mod outcome;
 pub mod rate;
 pub mod retry;
