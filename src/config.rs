@@ -1,8 +1,8 @@
 //! Files -> validated parts; then the configuration is gone. No side effects but reading its files.
 //!
 //! A configuration is a folder (`sync.yaml`, `connectors/`, `conflicts/`) or one file that holds everything. All
-//! errors are found in one reading, each with file, line, column, key and a way out; `docs` of the keys are in the
-//! templates that [`template`] holds.
+//! errors are found in one reading, each with file, line, column, key and a way out. The keys are explained
+//! in the files that [`template`] writes.
 
 pub mod alerts;
 pub mod api;
@@ -16,11 +16,11 @@ pub mod events;
 mod fields;
 mod found;
 mod governance;
+mod hint;
 mod json;
 mod load;
 pub mod locate;
 mod mapping;
-mod nearest;
 pub mod problem;
 pub mod retention;
 pub mod settings;

@@ -126,7 +126,7 @@ impl Endpoint {
 
 fn template(found: &Found<'_>, usage: Use<'_>) -> Option<Template> {
     let text = url::check(found, usage)?;
-    Template::parse(&text).map_err(|message| found.error(message)).ok()
+    Template::parse_url(&text).map_err(|message| found.error(message)).ok()
 }
 
 fn default_delete(url: &Template, place: Option<&Found<'_>>, deletes: bool) -> DeleteRule {

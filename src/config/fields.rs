@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::found::Found;
-use crate::config::nearest;
+use crate::config::hint;
 use crate::config::problem::{Place, Severity};
-use crate::config::source::Source;
 use crate::config::tree::{Key, Node, Value};
 
 /// A section. Every key may be written in camelCase or snake_case. Dropping it without [`Fields::done`] would
@@ -53,11 +52,6 @@ impl<'a> Fields<'a> {
     /// The section as a value.
     pub(crate) fn section(&self) -> &Found<'a> {
         &self.found
-    }
-
-    /// The file.
-    pub(crate) fn source(&self) -> &'a Source {
-        self.found.source
     }
 
     /// Takes a key that may be absent; `name` in camelCase. Writing it twice, in two styles, is an error.
@@ -131,7 +125,7 @@ impl<'a> Fields<'a> {
         let known = self.known.borrow();
         for (key, _) in self.entries {
             if !known.contains(&camel(&key.name).as_str()) {
-                self.note(key.place, &key.name, "is no known key", nearest::hint(&key.name, known.iter().copied()));
+                self.note(key.place, &key.name, "is no known key", hint::hint(&key.name, known.iter().copied()));
             }
         }
     }

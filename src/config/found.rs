@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::fields::Fields;
-use crate::config::nearest;
+use crate::config::hint;
 use crate::config::problem::{Place, Severity};
 use crate::config::source::Source;
 use crate::config::tree::{Node, Value};
@@ -40,7 +40,7 @@ impl<'a> Found<'a> {
 
     /// Notes an unknown word, with the nearest known one.
     pub(crate) fn unknown<'k>(&self, what: &str, word: &str, known: impl IntoIterator<Item = &'k str>) {
-        let hint = nearest::hint(word, known);
+        let hint = hint::hint(word, known);
         self.source.note(Severity::Error, self.node.place, &self.key, &format!("there is no {what} `{word}`"), hint);
     }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::found::Found;
-use crate::config::nearest;
 use crate::rules::governance::{Classes, Redact};
+use crate::rules::nearest::nearest;
 
 /// The class that may leave by every connector.
 const PUBLIC: &str = "public";
@@ -16,7 +16,7 @@ pub(crate) fn classes(found: &Found<'_>, kinds: &[&str]) -> Option<Classes> {
     for (kind, columns) in fields.take("classify").and_then(|found| found.entries()).unwrap_or_default() {
         // A posted event may have any type, so an unknown one is only suspicious when it looks like a known one.
         if !kinds.contains(&kind)
-            && let Some(meant) = nearest::nearest(kind, kinds.iter().copied())
+            && let Some(meant) = nearest(kind, kinds.iter().copied())
         {
             let hint = format!("did you mean `{meant}`?");
             columns.warn(format!("no watched table has the type `{kind}`: this classifies nothing"), Some(&hint));
