@@ -1,0 +1,155 @@
+//! The corpus of configurations: what loads, and what every mistake is told to its author, word for word.
+//!
+//! `NAME.yaml`, `NAME.json` or a folder `NAME/` beside `NAME.expected`, which holds all findings, one a line; a good
+//! configuration without that file has none. With `WRITE_EXPECTED=1` the files are written anew, to be read through.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hms_sync::config::{self, ConnectorSpec, Problem, Settings};
+
+/// Every configuration in a folder of the corpus.
+fn corpus(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> = entries.filter(|path| path.extension().is_none_or(|end| end != "expected")).collect();
+    found.sort();
+    found
+}
+
+/// The settings that single connector files stand beside.
+fn settings() -> Settings {
+    config::load(Path::new("tests/configs/good/folder")).unwrap_or_else(|problems| panic!("{problems}")).settings
+}
+
+/// All findings, one a line, with names as seen from the corpus, and whether it loads.
+fn findings(path: &Path, folder: &str) -> (String, bool) {
+    let found = match path.is_dir() {
+        true => config::load(path).map(|config| config.warnings),
+        false => config::check_file(path, &settings()),
+    };
+    let lines = |list: &[Problem]| {
+        list.iter().map(|problem| format!("{problem}\n").replace(&format!("{folder}/"), "")).collect::<String>()
+    };
+    match found {
+        Ok(warnings) => (lines(&warnings), true),
+        Err(problems) => (lines(problems.list()), false),
+    }
+}
+
+/// Compares the findings with the expected ones, or writes these anew.
+fn compare(path: &Path, found: &str) -> Option<String> {
+    let expected = path.with_extension("expected");
+    if std::env::var_os("WRITE_EXPECTED").is_some() {
+        match found.is_empty() {
+            true => drop(fs::remove_file(&expected)),
+            false => fs::write(&expected, found).unwrap(),
+        }
+    }
+    let wanted = fs::read_to_string(&expected).unwrap_or_default();
+    (wanted != found).then(|| format!("--- {}: expected\n{wanted}--- found\n{found}", path.display()))
+}
+
+#[test]
+fn every_bad_configuration_is_told_what_is_wrong_and_where() {
+    let folder = "tests/configs/bad";
+    let cases = corpus(folder);
+    assert!(cases.len() >= 40, "only {} cases", cases.len());
+    let mut wrong = Vec::new();
+    for path in &cases {
+        let (found, loads) = findings(path, folder);
+        if loads {
+            wrong.push(format!("--- {} loads", path.display()));
+        }
+        wrong.extend(compare(path, &found));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_good_configuration_loads_and_warns_of_what_it_should() {
+    let folder = "tests/configs/good";
+    let mut wrong = Vec::new();
+    for path in corpus(folder) {
+        let (found, loads) = findings(&path, folder);
+        if !loads {
+            wrong.push(format!("--- {} does not load", path.display()));
+        }
+        wrong.extend(compare(&path, &found));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_finding_stands_in_the_corpus_without_its_configuration() {
+    for folder in ["tests/configs/bad", "tests/configs/good"] {
+        let cases: BTreeSet<PathBuf> = corpus(folder).iter().map(|path| path.with_extension("")).collect();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            assert!(cases.contains(&path.with_extension("")), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_message_shows_a_secret() {
+    for path in corpus("tests/configs/bad") {
+        let (found, _) = findings(&path, "");
+        assert!(!found.contains("hunter2"), "{}: {found}", path.display());
+    }
+}
+
+#[test]
+fn the_examples_load() {
+    for path in corpus("examples").into_iter().filter(|path| path.is_dir()) {
+        config::load(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    }
+}
+
+fn connector(name: &str) -> ConnectorSpec {
+    let path = Path::new("tests/configs/good").join(name);
+    config::load_connector_file(&path, &settings()).unwrap_or_else(|problems| panic!("{problems}")).0
+}
+
+#[test]
+fn both_spellings_of_a_connector_are_one_connector() {
+    let (camel, snake) = (connector("everything.yaml"), connector("everything-snake.yaml"));
+    assert_eq!(camel.config, snake.config);
+    assert_eq!(camel.config_hash, snake.config_hash);
+    assert_eq!(format!("{:?}", camel.mapping), format!("{:?}", snake.mapping));
+}
+
+#[test]
+fn a_connector_is_made_again_from_its_canonical_form() {
+    let settings = settings();
+    for path in corpus("tests/configs/good").into_iter().filter(|path| !path.is_dir()) {
+        let Ok((spec, _)) = config::load_connector_file(&path, &settings) else { continue };
+        let again = config::from_canonical(&spec.config, &settings).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(again.config, spec.config, "{}", path.display());
+        assert_eq!(again.config_hash, spec.config_hash);
+        let plain = |spec: &ConnectorSpec| format!("{spec:?}").replace(&spec.file, "");
+        // Paths become absolute, which is the one difference that is meant.
+        let here = format!("{}/", std::env::current_dir().unwrap().display());
+        assert_eq!(plain(&again).replace(&here, ""), plain(&spec).replace(&here, ""), "{}", path.display());
+    }
+}
+
+#[test]
+fn the_order_of_a_mapping_is_part_of_the_configuration_and_the_order_of_keys_is_not() {
+    let settings = settings();
+    let hash = |json: &str| config::from_canonical(json, &settings).unwrap().config_hash;
+    let a = hash(r#"{"name":"x","endpoint":{"url":"https://h.example/"},"mapping":{"a":"a","b":"b"}}"#);
+    let b = hash(r#"{"map":{"a":"a","b":"b"},"target":{"url":"https://h.example/"},"name":"x"}"#);
+    let c = hash(r#"{"name":"x","endpoint":{"url":"https://h.example/"},"mapping":{"b":"b","a":"a"}}"#);
+    assert_eq!(a, b);
+    assert_ne!(a, c);
+}
+
+#[test]
+fn findings_are_json_for_programs() {
+    let problems = config::check_file(Path::new("tests/configs/bad/unknown-key.yaml"), &settings()).unwrap_err();
+    let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&problems).unwrap()).unwrap();
+    let first = &json[0];
+    assert_eq!((&first["severity"], &first["line"]), (&"error".into(), &2.into()));
+    assert_eq!(first["hint"], "did you mean `listen`?");
+}
