@@ -1,6 +1,80 @@
--- HMS-SYNC: the tables of both files, with the reasons. The agent reads this very file; the line of equals
--- signs below parts what goes into the application's file from what goes into the agent's own state file.
+-- HMS-SYNC: the tables of both files, with the reasons. The agent reads this very file; the two lines of
+-- equals signs part what goes into the application's file from what goes into the agent's own state file.
 
 -- ===== the application's file =====
 
 -- ===== the agent's state file =====
+
+-- One row a fact about this installation: `instance` (who owns this state), `intake_epoch`, `mac_key` (keys the
+-- hashes of record keys in the attempt log, so that the log can answer "this record?" without holding the key).
+CREATE TABLE meta (k TEXT PRIMARY KEY, v) WITHOUT ROWID;
+
+-- A log that events are read from: one for each watched database, and `intake`, the agent's own. `seen` is what
+-- the last poll found there (epoch, witness, schema), as JSON: the next poll is held against it.
+CREATE TABLE log (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seen TEXT, shadow_seq INTEGER NOT NULL DEFAULT 0);
+
+-- Events that come from outside any database (posted, subscribed). Same shape as the captured outbox: (log, seq).
+-- `source` and `message` name a message at its origin, so that the same message is stored once.
+CREATE TABLE intake (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, nonce BLOB NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL,
+  lane_key TEXT, payload BLOB NOT NULL, body_hash BLOB NOT NULL, source TEXT, message TEXT);
+CREATE UNIQUE INDEX intake_message ON intake(source, message) WHERE message IS NOT NULL;
+
+-- A connector, once known, is remembered until it is removed by hand: its cursor and dead letters outlive a
+-- configuration in which it is missing. `mode`: running, paused (a person), halted (the target or its
+-- configuration is wrong; probed), overflowed (left behind; healed by reconcile). `settled` = attempt number up
+-- to which every intent has its outcome.
+CREATE TABLE connector (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, mode TEXT NOT NULL DEFAULT 'running', class TEXT, reason TEXT,
+  since INTEGER, config_hash BLOB, last_run INTEGER, settled INTEGER NOT NULL DEFAULT 0,
+  CHECK (mode IN ('running', 'paused', 'halted', 'overflowed')));
+
+-- Configurations by hash: an attempt whose outcome is unknown is encoded again under the one that encoded it.
+CREATE TABLE config (hash BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+
+-- Everything at or below `seq` was delivered, filtered out, or is parked. Events up to `replay_to` are being sent
+-- again by an operator's replay.
+CREATE TABLE cursor (
+  connector INTEGER NOT NULL, log INTEGER NOT NULL, seq INTEGER NOT NULL, replay_to INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (connector, log)) WITHOUT ROWID;
+
+-- Only the exceptions. `state`: waiting (due), behind (an earlier change of the record is parked), held (mapping,
+-- gate, or a person), dead (refused, or out of attempts). `event` is a copy of the event, so that pruning the
+-- outbox never has to look here; `frozen` the request of an attempt whose outcome is unknown. `lane`, `lane2`:
+-- the record's lanes (two when its key changed). `passed`: a later change of the record that was delivered meanwhile
+-- (`onDead: continue`). Keyed by event id, not by seq: a seq can come again after a restore.
+CREATE TABLE parked (
+  connector INTEGER NOT NULL, event_id TEXT NOT NULL, log INTEGER NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL,
+  state TEXT NOT NULL, lane INTEGER NOT NULL, lane2 INTEGER, due INTEGER, attempts INTEGER NOT NULL DEFAULT 0,
+  first_attempt INTEGER, since INTEGER NOT NULL, class TEXT NOT NULL, reason TEXT NOT NULL, status INTEGER,
+  config_hash BLOB, passed INTEGER, event BLOB NOT NULL, frozen BLOB,
+  PRIMARY KEY (connector, event_id), CHECK (state IN ('waiting', 'behind', 'held', 'dead')));
+CREATE INDEX parked_due ON parked(connector, due) WHERE state = 'waiting';
+CREATE INDEX parked_lane ON parked(connector, lane, log, seq);
+CREATE INDEX parked_lane2 ON parked(connector, lane2, log, seq) WHERE lane2 IS NOT NULL;
+CREATE INDEX parked_state ON parked(connector, state, log, seq);
+
+-- The attempt log, by group: an `intent` row is committed before the first byte of its events leaves, an
+-- `outcome` row after. `entries` packs one fixed record an event (layout: store/state/attempt.rs). Append only.
+CREATE TABLE attempt (
+  n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, connector INTEGER NOT NULL, log INTEGER NOT NULL,
+  phase TEXT NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, config_hash BLOB, entries BLOB NOT NULL,
+  CHECK (phase IN ('intent', 'outcome')));
+CREATE INDEX attempt_seq ON attempt(connector, log, last_seq);
+CREATE TRIGGER attempt_keep BEFORE UPDATE ON attempt BEGIN SELECT RAISE(ABORT, 'the attempt log is append only'); END;
+
+-- What people and the agent itself did that is no attempt: park, release, discard, retry, replay, pause, repair,
+-- start, stop. `actor` is `system` or the operator's user name.
+CREATE TABLE act (
+  n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, actor TEXT NOT NULL, verb TEXT NOT NULL, connector INTEGER,
+  subject TEXT, reason TEXT);
+
+-- The breaker of a connector's endpoint, so that a restart does not hammer an endpoint that is down.
+CREATE TABLE breaker (
+  connector INTEGER NOT NULL, origin TEXT NOT NULL, opened INTEGER NOT NULL, next_probe INTEGER NOT NULL,
+  failures INTEGER NOT NULL, class TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (connector, origin)) WITHOUT ROWID;
+
+-- Sums, kept in the commit that makes them true: delivered, skipped, retried, refused, discarded.
+CREATE TABLE counter (
+  connector INTEGER NOT NULL, name TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (connector, name)) WITHOUT ROWID;

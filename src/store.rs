@@ -1,4 +1,16 @@
-//! REMEMBER: all SQL. Two files: the application's (capture, read mostly) and the agent's own state.
+//! REMEMBER: all SQL. Two files: the application's (capture; read mostly) and the agent's own state.
 
 pub mod capture;
+pub mod image;
 pub mod state;
+
+/// Both files' tables, as they stand in `schema.sql`.
+const SCHEMA: &str = include_str!("../schema.sql");
+
+/// The marker line in `schema.sql` before the state file's part.
+const STATE_MARK: &str = "-- ===== the agent's state file =====";
+
+/// The part of `schema.sql` that belongs into the state file.
+fn state_schema() -> &'static str {
+    SCHEMA.split_once(STATE_MARK).map_or("", |(_, state)| state)
+}

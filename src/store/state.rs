@@ -1,1 +1,313 @@
-//! The agent's own state file.
+//! The agent's own state file: one writer, any number of readers.
+//!
+//! WAL, `synchronous=FULL`, `secure_delete`: one commit here makes a group of attempts durable. Who can edit the
+//! business data cannot edit the proof, because it stands in this file and not in the application's.
+
+pub mod act;
+pub mod attempt;
+pub mod connector;
+pub mod counter;
+pub mod cursor;
+pub mod intake;
+pub mod log;
+pub mod parked;
+
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
+
+/// Row number of a connector in the state file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectorId(pub i64);
+
+/// Row number of a log in the state file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LogId(pub i64);
+
+/// What can go wrong with the state file. Each says what, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another agent holds the file.
+    #[error(
+        "{path}: another agent (process {holder}) is running with this state file: stop it first, or give this one a state file of its own (`state:` in sync.yaml)"
+    )]
+    Held {
+        /// The state file.
+        path: PathBuf,
+        /// Process number of the holder, as it wrote it down.
+        holder: String,
+    },
+    /// The folder cannot be made or written.
+    #[error(
+        "{path}: the state folder cannot be used ({error}): make it writable for this user, or name another file with `state:` in sync.yaml"
+    )]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The system's answer.
+        error: std::io::Error,
+    },
+    /// There is no state file yet.
+    #[error("{0}: no state file yet: the agent has not run here. `hms-sync run` makes it")]
+    Absent(PathBuf),
+    /// Written by a newer version.
+    #[error("{path}: written by a newer hms-sync (schema {found}, this one knows {known}): install that version again")]
+    Newer {
+        /// The state file.
+        path: PathBuf,
+        /// Its schema number.
+        found: i64,
+        /// The newest known here.
+        known: i64,
+    },
+    /// The disk is full or failing; nothing was stored.
+    #[error(
+        "{path}: the state file cannot be written ({error}): free space on its disk; nothing is sent that cannot be recorded first"
+    )]
+    Disk {
+        /// The state file.
+        path: PathBuf,
+        /// SQLite's answer.
+        error: rusqlite::Error,
+    },
+    /// Anything else that SQLite refuses.
+    #[error("{path}: {error}")]
+    Sqlite {
+        /// The state file.
+        path: PathBuf,
+        /// SQLite's answer.
+        error: rusqlite::Error,
+    },
+}
+
+/// Result of a state file operation inside a transaction; the path is added at the edge.
+pub type Sql<T> = rusqlite::Result<T>;
+
+/// Schemas in order; `user_version` counts them. A new version appends its changes here.
+const MIGRATIONS: [fn() -> &'static str; 1] = [super::state_schema];
+
+/// The state file, open for writing, with the lock that only one agent can hold.
+#[derive(Debug)]
+pub struct State {
+    db: Connection,
+    path: PathBuf,
+    _lock: File,
+}
+
+/// The state file, open for reading only; never blocks the agent.
+#[derive(Debug)]
+pub struct StateReader {
+    db: Connection,
+    path: PathBuf,
+}
+
+impl State {
+    /// Opens or makes the state file and takes its lock.
+    ///
+    /// # Errors
+    /// [`StateError::Held`] within a second when another agent runs; the other variants as they say.
+    pub fn open(path: &Path) -> Result<State, StateError> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        make_folder(folder).map_err(|error| StateError::Folder { path: folder.to_owned(), error })?;
+        let lock = take_lock(path, folder)?;
+        let at = |error| StateError::of(path, error);
+        let mut db = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(at)?;
+        configure(&db).map_err(at)?;
+        db.pragma_update(None, "journal_mode", "WAL").map_err(at)?;
+        db.pragma_update(None, "synchronous", "FULL").map_err(at)?;
+        db.pragma_update(None, "secure_delete", "ON").map_err(at)?;
+        migrate(&mut db, path)?;
+        first_facts(&db).map_err(at)?;
+        Ok(State { db, path: path.to_owned(), _lock: lock })
+    }
+
+    /// Runs `work` in one transaction and commits it durably; on an error nothing of it stays.
+    pub fn commit<T>(&mut self, work: impl FnOnce(&Connection) -> Sql<T>) -> Result<T, StateError> {
+        let at = |error| StateError::of(&self.path, error);
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at)?;
+        let value = work(&transaction).map_err(at)?;
+        transaction.commit().map_err(at)?;
+        Ok(value)
+    }
+
+    /// Reads on the writer's connection.
+    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Sql<T>) -> Result<T, StateError> {
+        work(&self.db).map_err(|error| StateError::of(&self.path, error))
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl StateReader {
+    /// Opens an existing state file for reading.
+    pub fn open(path: &Path) -> Result<StateReader, StateError> {
+        if !path.exists() {
+            return Err(StateError::Absent(path.to_owned()));
+        }
+        let at = |error| StateError::of(path, error);
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(at)?;
+        configure(&db).map_err(at)?;
+        let found = version(&db).map_err(at)?;
+        if found == 0 {
+            return Err(StateError::Absent(path.to_owned()));
+        }
+        if found > MIGRATIONS.len() as i64 {
+            return Err(StateError::Newer { path: path.to_owned(), found, known: MIGRATIONS.len() as i64 });
+        }
+        Ok(StateReader { db, path: path.to_owned() })
+    }
+
+    /// Reads in one snapshot.
+    pub fn read<T>(&mut self, work: impl FnOnce(&Connection) -> Sql<T>) -> Result<T, StateError> {
+        let at = |error| StateError::of(&self.path, error);
+        let snapshot = self.db.transaction().map_err(at)?;
+        let value = work(&snapshot).map_err(at)?;
+        snapshot.finish().map_err(at)?;
+        Ok(value)
+    }
+}
+
+impl StateError {
+    fn of(path: &Path, error: rusqlite::Error) -> StateError {
+        use rusqlite::ErrorCode::{DiskFull, ReadOnly, SystemIoFailure};
+        let path = path.to_owned();
+        match error.sqlite_error_code() {
+            Some(DiskFull | SystemIoFailure | ReadOnly) => StateError::Disk { path, error },
+            _ => StateError::Sqlite { path, error },
+        }
+    }
+}
+
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// The lock is the kernel's and goes with the process, so a kill -9 leaves nothing stuck.
+fn take_lock(path: &Path, folder: &Path) -> Result<File, StateError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    let failed = |error| StateError::Folder { path: folder.to_owned(), error };
+    let mut lock =
+        File::options().read(true).write(true).create(true).truncate(false).open(folder.join(name)).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            lock.read_to_string(&mut holder).map_err(failed)?;
+            let holder = if holder.trim().is_empty() { "unknown" } else { holder.trim() }.to_owned();
+            return Err(StateError::Held { path: path.to_owned(), holder });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    lock.set_len(0).and_then(|()| lock.rewind()).map_err(failed)?;
+    writeln!(lock, "{}", std::process::id()).map_err(failed)?;
+    Ok(lock)
+}
+
+fn configure(db: &Connection) -> Sql<()> {
+    db.busy_timeout(Duration::from_secs(5))?;
+    db.set_prepared_statement_cache_capacity(64);
+    db.pragma_update(None, "mmap_size", 0)
+}
+
+fn version(db: &Connection) -> Sql<i64> {
+    db.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+fn migrate(db: &mut Connection, path: &Path) -> Result<(), StateError> {
+    let at = |error| StateError::of(path, error);
+    let known = MIGRATIONS.len() as i64;
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at)?;
+    let found = version(&transaction).map_err(at)?;
+    if found > known {
+        return Err(StateError::Newer { path: path.to_owned(), found, known });
+    }
+    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(migration()).map_err(at)?;
+    }
+    transaction.pragma_update(None, "user_version", known).map_err(at)?;
+    transaction.commit().map_err(at)
+}
+
+/// Random facts that an installation is given once.
+fn first_facts(db: &Connection) -> Sql<()> {
+    for name in ["instance", "intake_epoch", "mac_key"] {
+        db.execute("INSERT OR IGNORE INTO meta(k, v) VALUES (?1, randomblob(32))", [name])?;
+    }
+    Ok(())
+}
+
+/// A random fact of this installation: `instance`, `intake_epoch` or `mac_key`; 32 bytes.
+pub fn fact(db: &Connection, name: &str) -> Sql<[u8; 32]> {
+    db.query_row("SELECT v FROM meta WHERE k = ?1", [name], |row| row.get(0))
+}
+
+/// A text noted under a name, if any.
+pub fn note(db: &Connection, name: &str) -> Sql<Option<String>> {
+    db.query_row("SELECT v FROM meta WHERE k = ?1", [name], |row| row.get(0)).optional()
+}
+
+/// Notes a text under a name.
+pub fn set_note(db: &Connection, name: &str, text: &str) -> Sql<()> {
+    db.execute("INSERT INTO meta(k, v) VALUES (?1, ?2) ON CONFLICT(k) DO UPDATE SET v = excluded.v", (name, text))?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_agent_on_one_state_file_is_refused_and_told_who_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let first = State::open(&path).unwrap();
+        match State::open(&path) {
+            Err(StateError::Held { holder, .. }) => assert_eq!(holder, std::process::id().to_string()),
+            other => unreachable!("{other:?}"),
+        }
+        drop(first);
+        State::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_state_file_of_a_newer_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        drop(State::open(&path).unwrap());
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(State::open(&path), Err(StateError::Newer { found: 99, .. })));
+        assert!(matches!(StateReader::open(&path), Err(StateError::Newer { found: 99, .. })));
+    }
+
+    #[test]
+    fn a_transaction_that_fails_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        let failed = state.commit(|db| {
+            set_note(db, "x", "y")?;
+            db.execute("INSERT INTO nowhere VALUES (1)", [])
+        });
+        assert!(failed.is_err());
+        assert_eq!(state.read(|db| note(db, "x")).unwrap(), None);
+    }
+}

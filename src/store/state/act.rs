@@ -1,0 +1,52 @@
+//! What people and the agent did that is no attempt.
+
+use rusqlite::{Connection, params};
+
+use super::{ConnectorId, Sql};
+use crate::clock::Timestamp;
+
+/// One act.
+#[derive(Clone, Debug)]
+pub struct Act<'a> {
+    /// `system`, or the operator's user name.
+    pub actor: &'a str,
+    /// `retry`, `discard`, `hold`, `release`, `replay`, `pause`, `resume`, `repair`, `start`, `stop`...
+    pub verb: &'a str,
+    /// Which connector, if one.
+    pub connector: Option<ConnectorId>,
+    /// Event id, table, file: what it was done to.
+    pub subject: Option<&'a str>,
+    /// Why, in the operator's or the agent's words.
+    pub reason: Option<&'a str>,
+}
+
+/// Records an act.
+pub fn record(db: &Connection, act: &Act<'_>, now: Timestamp) -> Sql<()> {
+    db.prepare_cached("INSERT INTO act(at, actor, verb, connector, subject, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![now.0, act.actor, act.verb, act.connector.map(|id| id.0), act.subject, act.reason])?;
+    Ok(())
+}
+
+/// An act as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// What.
+    pub verb: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// The acts upon one event at one connector, oldest first.
+pub fn upon(db: &Connection, connector: ConnectorId, subject: &str) -> Sql<Vec<Recorded>> {
+    db.prepare_cached(
+        "SELECT at, actor, verb, reason FROM act WHERE connector = ?1 AND subject = ?2 ORDER BY n LIMIT 1000",
+    )?
+    .query_map((connector.0, subject), |row| {
+        Ok(Recorded { at: Timestamp(row.get(0)?), actor: row.get(1)?, verb: row.get(2)?, reason: row.get(3)? })
+    })?
+    .collect()
+}

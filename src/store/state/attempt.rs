@@ -1,0 +1,409 @@
+//! The attempt log: intents before the first byte leaves, outcomes after, packed by group.
+//!
+//! `entries` of an `intent` row is a sequence of fixed records: seq i64, epoch u32, nonce u32, attempt u32, key mac
+//! 8 bytes. Of an `outcome` row: seq i64, epoch u32, nonce u32, word u8, HTTP status u16 (0 = none), duration in
+//! microseconds u32, body bytes out u32 and in u32, SHA-256 of the request and of the answer's body (zeros = none),
+//! then the class of the failure as one length byte and its text. All numbers little-endian.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, params};
+
+use super::{ConnectorId, LogId, Sql};
+use crate::clock::Timestamp;
+use crate::event::EventId;
+
+/// No group spans more than so many positions, so that the rows that can hold an event are found by a short range.
+const SPAN: i64 = 4096;
+
+const INTENT: &str = "intent";
+const OUTCOME: &str = "outcome";
+
+/// An event that is about to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// Which event.
+    pub id: EventId,
+    /// Its how manieth attempt, from 1.
+    pub attempt: u32,
+    /// Keyed hash of the record's lane: finds the record without holding its key.
+    pub mac: [u8; 8],
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Which event.
+    pub id: EventId,
+    /// What came of it.
+    pub word: Word,
+    /// HTTP status; 0 = no answer.
+    pub status: u16,
+    /// Microseconds from first byte out to last byte in.
+    pub took_us: u32,
+    /// Body bytes out and in.
+    pub bytes: (u32, u32),
+    /// SHA-256 of the request.
+    pub request_hash: [u8; 32],
+    /// SHA-256 of the answer's body; zeros = none.
+    pub answer_hash: [u8; 32],
+    /// Class of the failure; empty = none.
+    pub class: String,
+}
+
+/// The outcome words of the contract, as stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Word {
+    Success = 1,
+    SuccessWithRemarks = 2,
+    Duplicate = 3,
+    Conflict = 4,
+    Retry = 5,
+    Reauth = 6,
+    Reject = 7,
+    Halt = 8,
+    Unknown = 9,
+}
+
+impl Word {
+    const ALL: [(Word, &'static str); 9] = [
+        (Word::Success, "success"),
+        (Word::SuccessWithRemarks, "success_with_remarks"),
+        (Word::Duplicate, "duplicate"),
+        (Word::Conflict, "conflict"),
+        (Word::Retry, "retry"),
+        (Word::Reauth, "reauth"),
+        (Word::Reject, "reject"),
+        (Word::Halt, "halt"),
+        (Word::Unknown, "unknown"),
+    ];
+
+    /// From an outcome's word.
+    pub fn of(word: &str) -> Word {
+        Word::ALL.iter().find(|(_, text)| *text == word).map_or(Word::Unknown, |(word, _)| *word)
+    }
+
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        Word::ALL.iter().find(|(word, _)| *word == self).map_or("unknown", |(_, text)| text)
+    }
+
+    /// Whether the target has the event.
+    pub fn is_delivered(self) -> bool {
+        matches!(self, Word::Success | Word::SuccessWithRemarks | Word::Duplicate)
+    }
+
+    fn from_byte(byte: u8) -> Word {
+        Word::ALL.iter().find(|(word, _)| *word as u8 == byte).map_or(Word::Unknown, |(word, _)| *word)
+    }
+}
+
+/// Appends the intents of a group; the highest attempt number given to them.
+pub fn intend(
+    db: &Connection,
+    connector: ConnectorId,
+    log: LogId,
+    config: &[u8; 32],
+    now: Timestamp,
+    group: &[Intent],
+) -> Sql<()> {
+    append(
+        db,
+        INTENT,
+        connector,
+        log,
+        Some(config),
+        now,
+        group,
+        |intent| intent.id,
+        |intent, out| {
+            put_id(out, intent.id);
+            out.extend_from_slice(&intent.attempt.to_le_bytes());
+            out.extend_from_slice(&intent.mac);
+        },
+    )
+}
+
+/// Appends the outcomes of a group.
+pub fn settle(db: &Connection, connector: ConnectorId, log: LogId, now: Timestamp, group: &[Settled]) -> Sql<()> {
+    append(
+        db,
+        OUTCOME,
+        connector,
+        log,
+        None,
+        now,
+        group,
+        |settled| settled.id,
+        |settled, out| {
+            put_id(out, settled.id);
+            out.push(settled.word as u8);
+            out.extend_from_slice(&settled.status.to_le_bytes());
+            out.extend_from_slice(&settled.took_us.to_le_bytes());
+            out.extend_from_slice(&settled.bytes.0.to_le_bytes());
+            out.extend_from_slice(&settled.bytes.1.to_le_bytes());
+            out.extend_from_slice(&settled.request_hash);
+            out.extend_from_slice(&settled.answer_hash);
+            let class = settled.class.as_bytes();
+            let length = class.len().min(255);
+            out.push(length as u8);
+            out.extend_from_slice(&class[..length]);
+        },
+    )
+}
+
+#[allow(clippy::too_many_arguments)]
+fn append<T>(
+    db: &Connection,
+    phase: &str,
+    connector: ConnectorId,
+    log: LogId,
+    config: Option<&[u8; 32]>,
+    now: Timestamp,
+    group: &[T],
+    id: impl Fn(&T) -> EventId,
+    write: impl Fn(&T, &mut Vec<u8>),
+) -> Sql<()> {
+    let mut rest = group;
+    while let Some(first) = rest.first() {
+        let (mut low, mut high) = (id(first).seq, id(first).seq);
+        let mut entries = Vec::with_capacity(rest.len() * 32);
+        let mut taken = 0;
+        for item in rest {
+            let seq = id(item).seq;
+            if seq.max(high) - seq.min(low) > SPAN {
+                break;
+            }
+            (low, high) = (low.min(seq), high.max(seq));
+            write(item, &mut entries);
+            taken += 1;
+        }
+        db.prepare_cached(
+            "INSERT INTO attempt(at, connector, log, phase, first_seq, last_seq, config_hash, entries)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![now.0, connector.0, log.0, phase, low, high, config, entries])?;
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// The number of the last row of the attempt log.
+pub fn last(db: &Connection) -> Sql<i64> {
+    db.prepare_cached("SELECT ifnull(max(n), 0) FROM attempt")?.query_row([], |row| row.get(0))
+}
+
+/// One line of an event's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// It was about to be sent.
+    Intent {
+        /// When.
+        at: Timestamp,
+        /// The how manieth attempt.
+        intent: Intent,
+        /// Under which configuration.
+        config: Option<[u8; 32]>,
+    },
+    /// What came of it.
+    Outcome {
+        /// When.
+        at: Timestamp,
+        /// What.
+        settled: Settled,
+    },
+}
+
+/// Every attempt of one event at one connector, oldest first.
+pub fn of_event(db: &Connection, connector: ConnectorId, log: LogId, id: EventId) -> Sql<Vec<Line>> {
+    let mut lines = Vec::new();
+    let mut statement = db.prepare_cached(
+        "SELECT at, phase, config_hash, entries FROM attempt
+         WHERE connector = ?1 AND log = ?2 AND last_seq BETWEEN ?3 AND ?4 AND first_seq <= ?3 ORDER BY n",
+    )?;
+    let mut rows = statement.query((connector.0, log.0, id.seq, id.seq.saturating_add(SPAN)))?;
+    while let Some(row) = rows.next()? {
+        each(row, |line| {
+            if line.id() == id {
+                lines.push(line);
+            }
+        })?;
+    }
+    Ok(lines)
+}
+
+/// What is known of an event above the cursor after a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// Attempts that were begun.
+    pub attempts: u32,
+    /// The target has it.
+    pub delivered: bool,
+    /// An attempt was begun whose outcome is not known.
+    pub unknown: bool,
+    /// The configuration of that attempt.
+    pub config: Option<[u8; 32]>,
+}
+
+/// The traces that a connector's attempts above `settled` left in a log, by event.
+pub fn traces(db: &Connection, connector: ConnectorId, log: LogId, settled: i64) -> Sql<HashMap<EventId, Trace>> {
+    let mut traces: HashMap<EventId, Trace> = HashMap::new();
+    let mut statement = db.prepare_cached(
+        "SELECT at, phase, config_hash, entries FROM attempt WHERE n > ?3 AND connector = ?1 AND log = ?2 ORDER BY n",
+    )?;
+    let mut rows = statement.query((connector.0, log.0, settled))?;
+    while let Some(row) = rows.next()? {
+        each(row, |line| {
+            let trace = traces.entry(line.id()).or_default();
+            match line {
+                Line::Intent { intent, config, .. } => {
+                    trace.attempts = trace.attempts.max(intent.attempt);
+                    trace.unknown = true;
+                    trace.config = config;
+                }
+                Line::Outcome { settled, .. } => {
+                    trace.unknown = settled.word == Word::Unknown;
+                    trace.delivered |= settled.word.is_delivered();
+                }
+            }
+        })?;
+    }
+    Ok(traces)
+}
+
+impl Line {
+    fn id(&self) -> EventId {
+        match self {
+            Line::Intent { intent, .. } => intent.id,
+            Line::Outcome { settled, .. } => settled.id,
+        }
+    }
+}
+
+/// Reads the entries of one row; entries that cannot be read end the row.
+fn each(row: &rusqlite::Row<'_>, mut line: impl FnMut(Line)) -> Sql<()> {
+    let at = Timestamp(row.get(0)?);
+    let intent = row.get_ref(1)?.as_str()? == INTENT;
+    let config: Option<[u8; 32]> = row.get(2)?;
+    let mut entries = row.get_ref(3)?.as_blob()?;
+    let entries = &mut entries;
+    while !entries.is_empty() {
+        let read = if intent {
+            take_intent(entries).map(|intent| Line::Intent { at, intent, config })
+        } else {
+            take_settled(entries).map(|settled| Line::Outcome { at, settled })
+        };
+        match read {
+            Some(read) => line(read),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+fn put_id(out: &mut Vec<u8>, id: EventId) {
+    out.extend_from_slice(&id.seq.to_le_bytes());
+    out.extend_from_slice(&id.epoch.to_le_bytes());
+    out.extend_from_slice(&id.nonce.to_le_bytes());
+}
+
+fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = from.split_at_checked(N)?;
+    *from = rest;
+    taken.try_into().ok()
+}
+
+fn take_id(from: &mut &[u8]) -> Option<EventId> {
+    Some(EventId {
+        seq: i64::from_le_bytes(take(from)?),
+        epoch: u32::from_le_bytes(take(from)?),
+        nonce: u32::from_le_bytes(take(from)?),
+    })
+}
+
+fn take_intent(from: &mut &[u8]) -> Option<Intent> {
+    Some(Intent { id: take_id(from)?, attempt: u32::from_le_bytes(take(from)?), mac: take(from)? })
+}
+
+fn take_settled(from: &mut &[u8]) -> Option<Settled> {
+    let id = take_id(from)?;
+    let [word] = take(from)?;
+    let status = u16::from_le_bytes(take(from)?);
+    let took_us = u32::from_le_bytes(take(from)?);
+    let bytes = (u32::from_le_bytes(take(from)?), u32::from_le_bytes(take(from)?));
+    let (request_hash, answer_hash) = (take(from)?, take(from)?);
+    let [length] = take(from)?;
+    let (class, rest) = from.split_at_checked(usize::from(length))?;
+    *from = rest;
+    let class = String::from_utf8_lossy(class).into_owned();
+    Some(Settled { id, word: Word::from_byte(word), status, took_us, bytes, request_hash, answer_hash, class })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::{State, connector, log};
+    use super::*;
+
+    fn settled(id: EventId, word: Word) -> Settled {
+        Settled {
+            id,
+            word,
+            status: 503,
+            took_us: 1234,
+            bytes: (300, 20),
+            request_hash: [7; 32],
+            answer_hash: [0; 32],
+            class: "http-503".into(),
+        }
+    }
+
+    #[test]
+    fn every_attempt_of_an_event_is_found_again_whatever_group_it_stood_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        let id = |seq| EventId { epoch: 1, seq, nonce: 9 };
+        let lines = state
+            .commit(|db| {
+                let connector = connector::remember(db, "vista")?.0.id;
+                let log = log::remember(db, "office")?;
+                let intent = |seq, attempt| Intent { id: id(seq), attempt, mac: [3; 8] };
+                intend(db, connector, log, &[5; 32], Timestamp(1), &[intent(1, 1), intent(2, 1), intent(90_000, 1)])?;
+                settle(
+                    db,
+                    connector,
+                    log,
+                    Timestamp(2),
+                    &[settled(id(2), Word::Retry), settled(id(1), Word::Success)],
+                )?;
+                intend(db, connector, log, &[5; 32], Timestamp(3), &[intent(2, 2)])?;
+                let traces = traces(db, connector, log, 0)?;
+                assert!(traces[&id(1)].delivered && !traces[&id(1)].unknown);
+                assert!(traces[&id(2)].unknown && traces[&id(2)].attempts == 2);
+                assert_eq!(traces[&id(90_000)].config, Some([5; 32]));
+                of_event(db, connector, log, id(2))
+            })
+            .unwrap();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[1], Line::Outcome { at: Timestamp(2), settled: settled(id(2), Word::Retry) });
+    }
+
+    #[test]
+    fn the_attempt_log_cannot_be_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        state
+            .commit(|db| {
+                settle(
+                    db,
+                    ConnectorId(1),
+                    LogId(1),
+                    Timestamp(2),
+                    &[settled(EventId { epoch: 1, seq: 1, nonce: 1 }, Word::Halt)],
+                )
+            })
+            .unwrap();
+        assert!(state.commit(|db| db.execute("UPDATE attempt SET at = 0", [])).is_err());
+    }
+}

@@ -1,0 +1,67 @@
+//! Cursors: everything at or below was delivered, filtered out, or is parked.
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::{ConnectorId, LogId, Sql};
+
+/// A connector's position in a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// Everything at or below is settled.
+    pub seq: i64,
+    /// Events up to here are sent again by a replay; 0 = none.
+    pub replay_to: i64,
+}
+
+/// Reads a cursor.
+pub fn get(db: &Connection, connector: ConnectorId, log: LogId) -> Sql<Option<Cursor>> {
+    db.prepare_cached("SELECT seq, replay_to FROM cursor WHERE connector = ?1 AND log = ?2")?
+        .query_row((connector.0, log.0), |row| Ok(Cursor { seq: row.get(0)?, replay_to: row.get(1)? }))
+        .optional()
+}
+
+/// Sets where a connector begins in a log, unless it has begun already.
+pub fn begin(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -> Sql<()> {
+    db.execute("INSERT OR IGNORE INTO cursor(connector, log, seq) VALUES (?1, ?2, ?3)", (connector.0, log.0, seq))?;
+    Ok(())
+}
+
+/// Moves a cursor forward; it never goes back this way.
+pub fn advance(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -> Sql<()> {
+    db.prepare_cached("UPDATE cursor SET seq = ?3 WHERE connector = ?1 AND log = ?2 AND seq < ?3")?.execute((
+        connector.0,
+        log.0,
+        seq,
+    ))?;
+    Ok(())
+}
+
+/// Sets a cursor back to `seq` so that what follows is sent again (replay).
+pub fn set_back(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -> Sql<()> {
+    db.execute(
+        "UPDATE cursor SET replay_to = max(replay_to, seq), seq = ?3 WHERE connector = ?1 AND log = ?2 AND seq > ?3",
+        (connector.0, log.0, seq),
+    )?;
+    Ok(())
+}
+
+/// Puts a cursor where it must stand, in either direction (a replaced or restored log).
+pub fn put(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -> Sql<()> {
+    db.execute(
+        "INSERT INTO cursor(connector, log, seq) VALUES (?1, ?2, ?3)
+         ON CONFLICT(connector, log) DO UPDATE SET seq = excluded.seq, replay_to = 0",
+        (connector.0, log.0, seq),
+    )?;
+    Ok(())
+}
+
+/// The lowest cursor of a log over the connectors named: nothing above it may be pruned.
+pub fn lowest(db: &Connection, log: LogId, connectors: &[ConnectorId]) -> Sql<Option<i64>> {
+    let mut lowest = None;
+    for connector in connectors {
+        if let Some(cursor) = get(db, *connector, log)? {
+            lowest = Some(lowest.map_or(cursor.seq, |seq: i64| seq.min(cursor.seq)));
+        }
+    }
+    Ok(lowest)
+}

@@ -1,0 +1,153 @@
+//! The agent's own log: events that were posted or subscribed to. Same shape as a captured outbox.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{Sql, log};
+use crate::clock::Timestamp;
+use crate::event::{Event, EventId, Op, Record, Value};
+use crate::rules::lane::lane;
+use crate::store::image;
+
+/// A message to take in.
+#[derive(Clone, Debug)]
+pub struct Message<'a> {
+    /// Event type.
+    pub kind: &'a str,
+    /// Payload.
+    pub payload: &'a Record,
+    /// What names its record, when the source says so (`key:`); else `payload.id`; else one lane for the type.
+    pub lane_key: Option<&'a str>,
+    /// Where it came from, and its id there: the same pair is stored once.
+    pub message: Option<(&'a str, &'a str)>,
+    /// SHA-256 of the body as received.
+    pub body_hash: [u8; 32],
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Stored.
+    New(EventId),
+    /// It was there already, with the same body.
+    Known(EventId),
+    /// Its id was there already, with another body: nothing was stored.
+    Differs(EventId),
+}
+
+/// Stores a message; durable when the transaction is.
+pub fn take(db: &Connection, message: &Message<'_>, now: Timestamp) -> Sql<Taken> {
+    let epoch = epoch(db)?;
+    if let Some((source, id)) = message.message {
+        let known: Option<(i64, [u8; 8], [u8; 32])> = db
+            .prepare_cached("SELECT seq, nonce, body_hash FROM intake WHERE source = ?1 AND message = ?2")?
+            .query_row((source, id), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        if let Some((seq, nonce, hash)) = known {
+            let id = EventId { epoch, seq, nonce: leading(&nonce) };
+            return Ok(if hash == message.body_hash { Taken::Known(id) } else { Taken::Differs(id) });
+        }
+    }
+    let nonce: [u8; 8] = db.query_row("SELECT randomblob(8)", [], |row| row.get(0))?;
+    db.prepare_cached(
+        "INSERT INTO intake(nonce, at, kind, lane_key, payload, body_hash, source, message)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        nonce,
+        now.0,
+        message.kind,
+        message.lane_key,
+        image::encode_record(message.payload),
+        message.body_hash,
+        message.message.map(|(source, _)| source),
+        message.message.map(|(_, id)| id),
+    ])?;
+    Ok(Taken::New(EventId { epoch, seq: db.last_insert_rowid(), nonce: leading(&nonce) }))
+}
+
+/// The events after a position, oldest first.
+pub fn read(db: &Connection, after: i64, limit: usize) -> Sql<Vec<Event>> {
+    let epoch = epoch(db)?;
+    let name: Arc<str> = Arc::from(log::INTAKE);
+    db.prepare_cached(
+        "SELECT seq, nonce, at, kind, lane_key, payload FROM intake WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    )?
+    .query_map((after, limit as i64), |row| {
+        let nonce: [u8; 8] = row.get(1)?;
+        let kind: String = row.get(3)?;
+        let lane_key: Option<String> = row.get(4)?;
+        let payload = image::decode_record(row.get_ref(5)?.as_blob()?).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Blob, Box::new(error))
+        })?;
+        let key: Record = match lane_key.map(Value::Text).or_else(|| payload.get("id").cloned()) {
+            Some(id) => [("id", id)].into_iter().collect(),
+            None => Record::new(),
+        };
+        Ok(Event {
+            id: EventId { epoch, seq: row.get(0)?, nonce: leading(&nonce) },
+            log: name.clone(),
+            lane: lane(&name, &kind, &key, &[]),
+            kind: kind.into(),
+            op: Op::Event,
+            key,
+            old_key: None,
+            before: None,
+            after: Some(payload),
+            changed: Vec::new(),
+            at: Timestamp(row.get(2)?),
+            origin: None,
+            dest: None,
+            old_lane: None,
+            synthetic: false,
+        })
+    })?
+    .collect()
+}
+
+/// The highest position taken in.
+pub fn highest(db: &Connection) -> Sql<i64> {
+    db.prepare_cached("SELECT ifnull(max(seq), 0) FROM intake")?.query_row([], |row| row.get(0))
+}
+
+fn epoch(db: &Connection) -> Sql<u32> {
+    super::fact(db, "intake_epoch").map(|epoch| leading(&epoch))
+}
+
+fn leading(bytes: &[u8]) -> u32 {
+    bytes.iter().take(4).fold(0, |number, byte| (number << 8) | u32::from(*byte))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn a_message_is_stored_once_and_another_body_under_its_id_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        let payload: Record = [("id", Value::Integer(7)), ("duration", Value::Integer(20))].into_iter().collect();
+        let message = |hash: u8| Message {
+            kind: "appointment-rule-changed",
+            payload: &payload,
+            lane_key: None,
+            message: Some(("ops", "m1")),
+            body_hash: [hash; 32],
+        };
+        state
+            .commit(|db| {
+                let Taken::New(id) = take(db, &message(1), Timestamp(5))? else { unreachable!() };
+                assert_eq!(take(db, &message(1), Timestamp(6))?, Taken::Known(id));
+                assert_eq!(take(db, &message(2), Timestamp(6))?, Taken::Differs(id));
+                let events = read(db, 0, 10)?;
+                assert_eq!(events.len(), 1);
+                assert_eq!((events[0].id, events[0].after.as_ref()), (id, Some(&payload)));
+                assert_eq!(events[0].key.get("id"), Some(&Value::Integer(7)));
+                Ok(())
+            })
+            .unwrap();
+    }
+}

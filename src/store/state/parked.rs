@@ -1,0 +1,405 @@
+//! Parked deliveries: only the exceptions. A record's parked changes form a chain; only its head can move.
+
+use rusqlite::types::Value as Sqlite;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{ConnectorId, LogId, Sql};
+use crate::clock::Timestamp;
+use crate::event::{Event, EventId};
+use crate::rules::outcome::Reason;
+use crate::store::image;
+
+/// Why a delivery stands aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ParkedState {
+    /// It failed for a passing cause and is due again.
+    Waiting,
+    /// An earlier change of the same record is parked.
+    Behind,
+    /// Its mapping, encoding or gate failed, or a person holds it.
+    Held,
+    /// It was refused, or is out of attempts: a dead letter.
+    Dead,
+}
+
+impl ParkedState {
+    /// All states.
+    pub const ALL: [ParkedState; 4] = [ParkedState::Waiting, ParkedState::Behind, ParkedState::Held, ParkedState::Dead];
+
+    /// The word in the file and in `deliveries`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ParkedState::Waiting => "waiting",
+            ParkedState::Behind => "behind",
+            ParkedState::Held => "held",
+            ParkedState::Dead => "dead",
+        }
+    }
+
+    /// From its word.
+    pub fn parse(word: &str) -> Option<ParkedState> {
+        ParkedState::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+/// One parked delivery.
+#[derive(Clone, Debug)]
+pub struct Parked {
+    /// The event, copied.
+    pub event: Event,
+    /// Its log.
+    pub log: LogId,
+    /// State.
+    pub state: ParkedState,
+    /// When it is due again (waiting only).
+    pub due: Option<Timestamp>,
+    /// Attempts that counted.
+    pub attempts: u32,
+    /// First attempt.
+    pub first_attempt: Option<Timestamp>,
+    /// When it came into this state.
+    pub since: Timestamp,
+    /// Why.
+    pub reason: Reason,
+    /// Last HTTP status.
+    pub status: Option<u16>,
+    /// Configuration under which it was last tried or refused.
+    pub config_hash: Option<[u8; 32]>,
+    /// A later change of the record was delivered meanwhile: its seq.
+    pub passed: Option<i64>,
+    /// The request of an attempt whose outcome is unknown (the engine's encoding).
+    pub frozen: Option<Vec<u8>>,
+}
+
+const COLUMNS: &str =
+    "event, log, state, due, attempts, first_attempt, since, class, reason, status, config_hash, passed, frozen";
+
+fn row(row: &rusqlite::Row<'_>) -> Sql<Parked> {
+    let copy: &[u8] = row.get_ref(0)?.as_blob()?;
+    let event = image::decode_event(copy)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(error)))?;
+    Ok(Parked {
+        event,
+        log: LogId(row.get(1)?),
+        state: ParkedState::parse(row.get_ref(2)?.as_str()?).unwrap_or(ParkedState::Held),
+        due: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+        attempts: row.get(4)?,
+        first_attempt: row.get::<_, Option<i64>>(5)?.map(Timestamp),
+        since: Timestamp(row.get(6)?),
+        reason: Reason::new(row.get::<_, String>(7)?, row.get::<_, String>(8)?),
+        status: row.get(9)?,
+        config_hash: row.get(10)?,
+        passed: row.get(11)?,
+        frozen: row.get(12)?,
+    })
+}
+
+/// Parks a delivery, or changes how it is parked.
+pub fn park(db: &Connection, connector: ConnectorId, parked: &Parked) -> Sql<()> {
+    let event = &parked.event;
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO parked(connector, event_id, log, seq, kind, state, lane, lane2, due, attempts,
+           first_attempt, since, class, reason, status, config_hash, passed, event, frozen)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+    )?
+    .execute(params![
+        connector.0,
+        event.id.to_string(),
+        parked.log.0,
+        event.seq(),
+        &*event.kind,
+        parked.state.as_str(),
+        event.lane as i64,
+        event.old_lane.map(|lane| lane as i64),
+        parked.due.map(|due| due.0),
+        parked.attempts,
+        parked.first_attempt.map(|at| at.0),
+        parked.since.0,
+        &*parked.reason.class,
+        &*parked.reason.text,
+        parked.status,
+        parked.config_hash,
+        parked.passed,
+        image::encode_event(event),
+        parked.frozen,
+    ])?;
+    Ok(())
+}
+
+/// Ends a parked delivery (delivered or discarded) and promotes what waited behind it. False when it was not parked.
+pub fn end(db: &Connection, connector: ConnectorId, event: &Event, now: Timestamp) -> Sql<bool> {
+    let gone = db
+        .prepare_cached("DELETE FROM parked WHERE connector = ?1 AND event_id = ?2")?
+        .execute((connector.0, event.id.to_string()))?;
+    promote(db, connector, event.lane, now)?;
+    if let Some(lane) = event.old_lane {
+        promote(db, connector, lane, now)?;
+    }
+    Ok(gone > 0)
+}
+
+/// The head of a lane's chain becomes due when it only waited behind others and heads all its lanes.
+fn promote(db: &Connection, connector: ConnectorId, lane: u64, now: Timestamp) -> Sql<()> {
+    let Some((id, state, own, second)) = head(db, connector, lane as i64)? else { return Ok(()) };
+    if state != ParkedState::Behind.as_str() {
+        return Ok(());
+    }
+    for other in [Some(own), second].into_iter().flatten() {
+        if head(db, connector, other)?.is_some_and(|(first, ..)| first != id) {
+            return Ok(());
+        }
+    }
+    db.prepare_cached(
+        "UPDATE parked SET state = 'waiting', due = ?3, since = ?3 WHERE connector = ?1 AND event_id = ?2",
+    )?
+    .execute((connector.0, id, now.0))?;
+    Ok(())
+}
+
+type Head = (String, String, i64, Option<i64>);
+
+fn head(db: &Connection, connector: ConnectorId, lane: i64) -> Sql<Option<Head>> {
+    db.prepare_cached(
+        "SELECT event_id, state, lane, lane2 FROM (
+           SELECT * FROM parked WHERE connector = ?1 AND lane = ?2
+           UNION ALL SELECT * FROM parked WHERE connector = ?1 AND lane2 = ?2)
+         ORDER BY log, seq LIMIT 1",
+    )?
+    .query_row((connector.0, lane), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+    .optional()
+}
+
+/// Whether this delivery heads the chains of all its lanes.
+pub fn is_head(db: &Connection, connector: ConnectorId, event: &Event) -> Sql<bool> {
+    let id = event.id.to_string();
+    for lane in [Some(event.lane), event.old_lane].into_iter().flatten() {
+        if head(db, connector, lane as i64)?.is_some_and(|(first, ..)| first != id) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What is due, earliest first.
+pub fn due(db: &Connection, connector: ConnectorId, now: Timestamp, limit: usize) -> Sql<Vec<Parked>> {
+    db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM parked WHERE connector = ?1 AND state = 'waiting' AND due <= ?2 ORDER BY due LIMIT ?3"
+    ))?
+    .query_map((connector.0, now.0, limit as i64), row)?
+    .collect()
+}
+
+/// When the next one is due.
+pub fn next_due(db: &Connection, connector: ConnectorId) -> Sql<Option<Timestamp>> {
+    db.prepare_cached("SELECT min(due) FROM parked WHERE connector = ?1 AND state = 'waiting'")?
+        .query_row([connector.0], |row| row.get::<_, Option<i64>>(0))
+        .map(|due| due.map(Timestamp))
+}
+
+/// How many parked deliveries each lane holds. With `onDead: continue` dead letters hold nobody back: they are left
+/// out when `dead_too` is false.
+pub fn lanes(db: &Connection, connector: ConnectorId, dead_too: bool) -> Sql<Vec<(u64, u32)>> {
+    db.prepare_cached(
+        "SELECT lane, count(*) FROM (
+           SELECT lane FROM parked WHERE connector = ?1 AND (?2 OR state <> 'dead')
+           UNION ALL
+           SELECT lane2 FROM parked WHERE connector = ?1 AND lane2 IS NOT NULL AND (?2 OR state <> 'dead'))
+         GROUP BY lane",
+    )?
+    .query_map((connector.0, dead_too), |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))?
+    .collect()
+}
+
+/// The ids of everything parked above a position: events that a read of the log must leave alone.
+pub fn ids_above(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -> Sql<Vec<EventId>> {
+    db.prepare_cached("SELECT event_id FROM parked WHERE connector = ?1 AND log = ?2 AND seq > ?3")?
+        .query_map((connector.0, log.0, seq), |row| row.get::<_, String>(0))?
+        .filter_map(|id| id.map(|id| id.parse().ok()).transpose())
+        .collect()
+}
+
+/// Notes at a record's dead letters that a later change of it was delivered.
+pub fn pass(db: &Connection, connector: ConnectorId, event: &Event) -> Sql<()> {
+    db.prepare_cached(
+        "UPDATE parked SET passed = ?3 WHERE connector = ?1 AND lane = ?2 AND state = 'dead' AND seq < ?3",
+    )?
+    .execute((connector.0, event.lane as i64, event.seq()))?;
+    Ok(())
+}
+
+/// How many are parked, by state.
+pub fn counts(db: &Connection, connector: ConnectorId) -> Sql<Vec<(ParkedState, u64)>> {
+    db.prepare_cached("SELECT state, count(*) FROM parked WHERE connector = ?1 GROUP BY state")?
+        .query_map([connector.0], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?
+        .map(|read| {
+            read.map(|(state, n)| {
+                (ParkedState::parse(&state).unwrap_or(ParkedState::Held), u64::try_from(n).unwrap_or(0))
+            })
+        })
+        .collect()
+}
+
+/// One by its event id.
+pub fn find(db: &Connection, connector: ConnectorId, id: &str) -> Sql<Option<Parked>> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM parked WHERE connector = ?1 AND event_id = ?2"))?
+        .query_row((connector.0, id), row)
+        .optional()
+}
+
+/// Which parked deliveries are meant. Empty = all.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Selection {
+    /// At this connector.
+    pub connector: Option<String>,
+    /// In this state (word).
+    pub state: Option<String>,
+    /// Of this event type.
+    pub kind: Option<String>,
+    /// With this class of reason.
+    pub class: Option<String>,
+    /// These events: ids, or bare positions.
+    pub ids: Vec<String>,
+    /// At most so many.
+    pub limit: Option<u32>,
+}
+
+/// The parked deliveries of a selection, by connector, log and position.
+pub fn select(db: &Connection, which: &Selection) -> Sql<Vec<(ConnectorId, Parked)>> {
+    let mut sql = format!(
+        "SELECT {}, parked.connector FROM parked JOIN connector ON connector.id = parked.connector WHERE 1",
+        COLUMNS.split(", ").map(|column| format!("parked.{column}")).collect::<Vec<_>>().join(", ")
+    );
+    let mut bound: Vec<Sqlite> = Vec::new();
+    let wanted = [
+        ("connector.name", &which.connector),
+        ("state", &which.state),
+        ("kind", &which.kind),
+        ("parked.class", &which.class),
+    ];
+    for (column, value) in wanted {
+        if let Some(value) = value {
+            bound.push(Sqlite::Text(value.clone()));
+            sql.push_str(&format!(" AND {column} = ?{}", bound.len()));
+        }
+    }
+    if !which.ids.is_empty() {
+        let mut any = Vec::new();
+        for id in &which.ids {
+            match id.parse::<i64>() {
+                Ok(seq) => {
+                    bound.push(Sqlite::Integer(seq));
+                    any.push(format!("seq = ?{}", bound.len()));
+                }
+                Err(_) => {
+                    bound.push(Sqlite::Text(id.clone()));
+                    any.push(format!("event_id = ?{}", bound.len()));
+                }
+            }
+        }
+        sql.push_str(&format!(" AND ({})", any.join(" OR ")));
+    }
+    sql.push_str(" ORDER BY connector.name, log, seq");
+    if let Some(limit) = which.limit {
+        sql.push_str(&format!(" LIMIT {limit}"));
+    }
+    db.prepare(&sql)?
+        .query_map(rusqlite::params_from_iter(bound), |found| Ok((ConnectorId(found.get(13)?), row(found)?)))?
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::{State, connector, log};
+    use super::*;
+    use crate::event::{Op, Record, Value};
+
+    fn event(seq: i64, lane: u64, old_lane: Option<u64>) -> Event {
+        Event {
+            id: EventId { epoch: 1, seq, nonce: 2 },
+            log: "office".into(),
+            kind: "t".into(),
+            op: Op::Update,
+            key: [("id", Value::Integer(1))].into_iter().collect(),
+            old_key: None,
+            before: None,
+            after: Some(Record::new()),
+            changed: Vec::new(),
+            at: Timestamp(0),
+            origin: None,
+            dest: None,
+            lane,
+            old_lane,
+            synthetic: false,
+        }
+    }
+
+    fn parked(log: LogId, event: Event, state: ParkedState) -> Parked {
+        Parked {
+            event,
+            log,
+            state,
+            due: None,
+            attempts: 0,
+            first_attempt: None,
+            since: Timestamp(1),
+            reason: Reason::new("x", "y"),
+            status: None,
+            config_hash: None,
+            passed: None,
+            frozen: None,
+        }
+    }
+
+    #[test]
+    fn ending_a_head_promotes_the_next_of_its_record_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        state
+            .commit(|db| {
+                let connector = connector::remember(db, "vista")?.0.id;
+                let log = log::remember(db, "office")?;
+                // 1 is dead; 2 and 4 wait behind it; 3 (another record) changed its key into this record's lane.
+                park(db, connector, &parked(log, event(1, 10, None), ParkedState::Dead))?;
+                park(db, connector, &parked(log, event(2, 10, None), ParkedState::Behind))?;
+                park(db, connector, &parked(log, event(3, 10, Some(20)), ParkedState::Behind))?;
+                park(db, connector, &parked(log, event(4, 20, None), ParkedState::Behind))?;
+                assert!(!is_head(db, connector, &event(2, 10, None))?);
+                assert!(end(db, connector, &event(1, 10, None), Timestamp(50))?);
+                let due_now = due(db, connector, Timestamp(50), 10)?;
+                assert_eq!(due_now.iter().map(|parked| parked.event.seq()).collect::<Vec<_>>(), [2]);
+                assert!(end(db, connector, &event(2, 10, None), Timestamp(60))?);
+                assert!(end(db, connector, &event(3, 10, Some(20)), Timestamp(70))?);
+                let due_now = due(db, connector, Timestamp(70), 10)?;
+                assert_eq!(due_now.iter().map(|parked| parked.event.seq()).collect::<Vec<_>>(), [4]);
+                assert_eq!(lanes(db, connector, true)?, [(20, 1)]);
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn a_selection_finds_by_connector_state_and_position() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        state
+            .commit(|db| {
+                let connector = connector::remember(db, "vista")?.0.id;
+                let log = log::remember(db, "office")?;
+                park(db, connector, &parked(log, event(1, 10, None), ParkedState::Dead))?;
+                park(db, connector, &parked(log, event(2, 11, None), ParkedState::Held))?;
+                let found = |which: &Selection| -> Sql<Vec<i64>> {
+                    Ok(select(db, which)?.iter().map(|(_, parked)| parked.event.seq()).collect())
+                };
+                assert_eq!(found(&Selection::default())?, [1, 2]);
+                assert_eq!(found(&Selection { state: Some("held".into()), ..Selection::default() })?, [2]);
+                assert_eq!(
+                    found(&Selection { ids: vec!["1".into(), "00000001-2-00000002".into()], ..Selection::default() })?,
+                    [1, 2]
+                );
+                assert_eq!(found(&Selection { connector: Some("other".into()), ..Selection::default() })?, [0_i64; 0]);
+                Ok(())
+            })
+            .unwrap();
+    }
+}
