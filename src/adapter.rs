@@ -1,6 +1,13 @@
 //! REACH: the outside systems behind one small trait. An adapter takes only a [`Parcel`], makes one attempt and
 //! says what came of it; it never retries, sleeps or maps.
 
+pub mod auth;
+pub mod http;
+pub mod oauth;
+pub mod rest;
+pub mod secret;
+pub mod tls;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
