@@ -5,6 +5,8 @@ pub mod connector;
 pub mod frozen;
 pub mod lanes;
 pub mod ledger;
+pub mod operate;
 pub mod push;
+pub mod report;
 pub mod source;
 pub mod window;
