@@ -284,7 +284,9 @@ impl Loading {
 
     fn finish(mut self) -> Result<Config, Problems> {
         let settings = self.settings.unwrap_or_default();
-        if settings.governance.is_none() && !self.connectors.is_empty() {
+        // Settings that could not be read may have had one.
+        let known = self.scope.is_some_and(|scope| scope.is_known());
+        if known && settings.governance.is_none() && !self.connectors.is_empty() {
             let source = Source::new(&self.path);
             source.note(
                 Severity::Warning,

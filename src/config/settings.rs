@@ -88,6 +88,11 @@ impl Scope {
         }
     }
 
+    /// Whether the settings could be read.
+    pub(crate) fn is_known(&self) -> bool {
+        self.credentials.is_some()
+    }
+
     /// Reads the name of a credential, which must exist; with its type as far as known.
     pub(crate) fn credential(&self, found: &Found<'_>) -> Option<(String, Option<AuthType>)> {
         let name = found.text()?;
@@ -133,8 +138,7 @@ impl Settings {
             credentials.extend(credential.map(|credential| (name.to_owned(), credential)));
         }
         let kinds: Vec<String> = watch.iter().map(|watch| watch.kind.clone()).collect();
-        let kind_words: Vec<&str> = kinds.iter().map(String::as_str).collect();
-        let governance = fields.take("governance").and_then(|found| governance::classes(&found, &kind_words));
+        let governance = fields.take("governance").and_then(|found| governance::classes(&found, &watch));
         let scope = Scope { credentials: Some(known), governance: governance.clone(), kinds };
         let credential = |found: &Found<'_>| scope.credential(found).map(|(name, _)| name);
 

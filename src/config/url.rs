@@ -51,6 +51,9 @@ pub(crate) fn check(found: &Found<'_>, how: Use<'_>) -> Option<String> {
     let Some(host) = uri.host().filter(|host| !host.is_empty()) else {
         return wrong("has no host", None);
     };
+    if uri.port_u16().is_none_or(|port| port == 0) && authority.len() > host.len() {
+        return wrong("has no valid port", None);
+    }
     let here = is_loopback(host);
     let scheme = scheme.to_ascii_lowercase();
     match (how, scheme.as_str()) {
