@@ -20,7 +20,7 @@ pub(crate) fn blank(text: &str) -> String {
                 out.push(c);
                 out.extend(rest.next());
                 let mut star = false;
-                while let Some(c) = rest.next() {
+                for c in rest.by_ref() {
                     out.push(c);
                     if star && c == '/' {
                         // A comment without an end stays, and JSON says where it begins.

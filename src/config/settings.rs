@@ -115,6 +115,15 @@ impl Scope {
 }
 
 impl Settings {
+    /// Puts one file in the place of all configured databases (`--database FILE`); every `watch` is about it then.
+    pub fn use_database(&mut self, path: PathBuf) {
+        let database = Database::at(path);
+        for watch in &mut self.watch {
+            watch.database = Some(database.name.clone());
+        }
+        self.databases = vec![database];
+    }
+
     /// Takes the settings' keys out of a section.
     pub(crate) fn read(fields: &Fields<'_>) -> (Settings, Scope) {
         let default = Settings::default();
