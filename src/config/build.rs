@@ -9,7 +9,7 @@ use crate::config::credential::Credential;
 use crate::config::endpoint::{DeleteRule, Tls};
 use crate::config::settings::Settings;
 use crate::engine::connector::Connector;
-use crate::rules::governance::{Classes, Gate};
+use crate::rules::governance::Gate;
 use crate::rules::template::Template;
 
 /// What the REST adapter is made of.
@@ -49,11 +49,7 @@ pub fn build<E>(
     let gate = match &settings.governance {
         Some(classes) => Gate::new(classes, spec.allow.as_deref(), &spec.redact, secret),
         None if spec.redact.is_empty() => Gate::open(),
-        // Nothing is classified, but what is to be redacted must be.
-        None => {
-            let all_public = Classes { default: Some("public".to_owned()), ..Classes::default() };
-            Gate::new(&all_public, None, &spec.redact, secret)
-        }
+        None => Gate::redacting(&spec.redact, secret),
     };
     let endpoint = spec.endpoint;
     let credential = endpoint.credential.and_then(|name| settings.credentials.get(&name)).cloned();

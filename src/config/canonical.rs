@@ -58,12 +58,14 @@ fn normalise(node: &mut Node, folder: &Path) {
 
 /// Paths start at the file's folder, which is not known when the canonical form is read.
 fn absolute(tls: &mut Node, folder: &Path) {
-    let Value::Map(entries) = &mut tls.value else { return };
-    for (_, node) in entries {
-        if let Value::Text(path) = &mut node.value {
+    match &mut tls.value {
+        Value::Map(entries) => entries.iter_mut().for_each(|(_, node)| absolute(node, folder)),
+        Value::List(items) => items.iter_mut().for_each(|node| absolute(node, folder)),
+        Value::Text(path) => {
             let full = folder.join(&*path);
             *path = std::path::absolute(&full).unwrap_or(full).to_string_lossy().into_owned();
         }
+        _ => {}
     }
 }
 

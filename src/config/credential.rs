@@ -52,7 +52,18 @@ pub enum Credential {
         scope: Option<String>,
         /// `audience`, as some servers want it.
         audience: Option<String>,
+        /// How the secret is shown; none = as the standard demands first, and the other way when that is refused.
+        client_auth: Option<ClientAuth>,
     },
+}
+
+/// How a client shows its secret to the token endpoint (RFC 6749 2.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// In the `Authorization` header.
+    Basic,
+    /// In the body.
+    Post,
 }
 
 /// Where an API key goes.
@@ -120,7 +131,14 @@ impl Credential {
             AuthType::None => None,
             AuthType::Bearer => secret("token").map(|token| Credential::Bearer { token }),
             AuthType::Basic => {
-                let (username, password) = (text("username"), secret("password"));
+                let username = fields.need("username").and_then(|found| {
+                    let name = found.text()?;
+                    if name.contains(':') || name.chars().any(char::is_control) {
+                        found.error("cannot be a user name: it holds a colon or a control character");
+                    }
+                    Some(name.to_owned())
+                });
+                let password = secret("password");
                 username.zip(password).map(|(username, password)| Credential::Basic { username, password })
             }
             AuthType::ApiKey => {
@@ -153,9 +171,11 @@ impl Credential {
                 let token_url = fields.need("tokenUrl").and_then(|found| url::check(&found, Use::Https));
                 let (client_id, client_secret) = (text("clientId"), secret("clientSecret"));
                 let (scope, audience) = (fields.text("scope"), fields.text("audience"));
+                const SHOWN: [(&str, ClientAuth); 2] = [("basic", ClientAuth::Basic), ("post", ClientAuth::Post)];
+                let client_auth = fields.take("clientAuth").and_then(|found| found.choice("clientAuth", &SHOWN));
                 match (token_url, client_id, client_secret) {
                     (Some(token_url), Some(client_id), Some(client_secret)) => {
-                        Some(Credential::OAuth2 { token_url, client_id, client_secret, scope, audience })
+                        Some(Credential::OAuth2 { token_url, client_id, client_secret, scope, audience, client_auth })
                     }
                     _ => None,
                 }

@@ -39,7 +39,7 @@ pub struct Endpoint {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     /// Further certificate authorities.
-    pub ca: Option<PathBuf>,
+    pub ca: Vec<PathBuf>,
     /// Client certificate, with its chain.
     pub cert: Option<PathBuf>,
     /// Key of the client certificate.
@@ -68,7 +68,7 @@ pub enum DeleteRule {
 const METHODS: [(&str, &str); 4] = [("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH"), ("DELETE", "DELETE")];
 
 /// Headers that the agent sets itself.
-const OURS: [&str; 9] = [
+const OURS: [&str; 15] = [
     "host",
     "content-length",
     "content-type",
@@ -78,6 +78,12 @@ const OURS: [&str; 9] = [
     "idempotency-key",
     "idem-key",
     "sync-op",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
 ];
 /// Headers that hold a secret.
 const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
@@ -93,6 +99,7 @@ impl Endpoint {
         let usage = Use::Target { plain: plain_http, key: "plainHttp" };
         let place = fields.need("url");
         let url = place.as_ref().and_then(|found| template(found, usage));
+        let origin = place.as_ref().and_then(Found::text).map(url::origin);
         let method = fields.take("method").map_or(Some("POST"), |found| found.choice("method", &METHODS));
         let (auth, credential) = identity(&fields, scope);
         let headers = fields.take("headers").map(|found| headers(&found)).unwrap_or_default();
@@ -100,7 +107,7 @@ impl Endpoint {
         let proxy = fields.take("proxy").and_then(|found| url::check(&found, Use::Proxy));
         let tls = fields.take("tls").and_then(|found| Tls::read(&found)).unwrap_or_default();
         let delete = match fields.take("delete") {
-            Some(found) => delete(&found, usage),
+            Some(found) => delete(&found, usage, origin.as_deref()),
             None => url.as_ref().map(|url| default_delete(url, place.as_ref(), deletes)),
         };
         fields.done();
@@ -142,14 +149,20 @@ fn default_delete(url: &Template, place: Option<&Found<'_>>, deletes: bool) -> D
     DeleteRule::Body
 }
 
-fn delete(found: &Found<'_>, usage: Use<'_>) -> Option<DeleteRule> {
+fn delete(found: &Found<'_>, usage: Use<'_>, origin: Option<&str>) -> Option<DeleteRule> {
     if found.is_text() {
         let hold = found.choice("delete rule", &[("skip", false), ("hold", true)])?;
         return Some(if hold { DeleteRule::Hold } else { DeleteRule::Skip });
     }
     let fields = found.fields()?;
     let method = fields.take("method").map_or(Some("DELETE"), |found| found.choice("method", &METHODS));
-    let url = fields.take("url").map(|found| template(&found, usage));
+    let url = fields.take("url").map(|found| {
+        let template = template(&found, usage)?;
+        if origin != found.text().map(url::origin).as_deref() {
+            found.error_hint("is on another host than the endpoint's `url`", "that needs a connector of its own");
+        }
+        Some(template)
+    });
     fields.done();
     Some(DeleteRule::Request { method: method?, url: url.map_or(Some(None), |url| url.map(Some))? })
 }
@@ -208,7 +221,7 @@ fn headers(found: &Found<'_>) -> Vec<(String, String)> {
 impl Tls {
     fn read(found: &Found<'_>) -> Option<Tls> {
         let fields = found.fields()?;
-        let tls = Tls { ca: fields.path("ca"), cert: fields.path("cert"), key: fields.path("key") };
+        let tls = Tls { ca: fields.paths("ca"), cert: fields.path("cert"), key: fields.path("key") };
         fields.done();
         if tls.cert.is_some() != tls.key.is_some() {
             found.error("needs `cert` and `key` together");
