@@ -3,11 +3,15 @@
 
 pub mod auth;
 pub mod http;
+pub mod oauth;
 pub mod rest;
 pub mod secret;
 pub mod tls;
 
+use std::borrow::Cow;
 use std::time::Duration;
+
+use aws_lc_rs::digest;
 
 use crate::event::Op;
 use crate::rules::governance::Cleared;
@@ -57,11 +61,14 @@ impl Parcel {
         &self.kind
     }
 
-    /// The request: frozen, or rendered by `render` from the cleared record.
-    pub fn request(&self, render: impl FnOnce(&Cleared) -> Result<Request, Reason>) -> Result<Request, Reason> {
+    /// The request: frozen, or rendered by `render` from the cleared record. None = nothing is to be sent.
+    pub fn request(
+        &self,
+        render: impl FnOnce(&Cleared) -> Result<Option<Request>, Reason>,
+    ) -> Result<Option<Cow<'_, Request>>, Reason> {
         match &self.load {
-            Load::Frozen(request) => Ok(request.clone()),
-            Load::Cleared(record) => render(record),
+            Load::Frozen(request) => Ok(Some(Cow::Borrowed(request))),
+            Load::Cleared(record) => Ok(render(record)?.map(Cow::Owned)),
         }
     }
 }
@@ -77,6 +84,40 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// Body; empty = none.
     pub body: Vec<u8>,
+}
+
+impl Request {
+    /// SHA-256 over method, URL, header fields and body, each part followed by its length in bytes, so that no two
+    /// requests run together to the same input.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let mut part = |bytes: &[u8]| {
+            context.update(bytes);
+            context.update(&(bytes.len() as u64).to_le_bytes());
+        };
+        part(self.method.as_bytes());
+        part(self.url.as_bytes());
+        for (name, value) in &self.headers {
+            part(name.as_bytes());
+            part(value.as_bytes());
+        }
+        part(&self.body);
+        finish(context)
+    }
+}
+
+/// SHA-256 of an answer's body.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(bytes);
+    finish(context)
+}
+
+fn finish(context: digest::Context) -> [u8; 32] {
+    let mut hash = [0; 32];
+    // SHA-256 always gives 32 bytes; zip keeps this free of a length check that could panic.
+    hash.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    hash
 }
 
 /// What one attempt came to, with what the audit keeps of it.
@@ -101,9 +142,13 @@ pub trait Adapter: Send + Sync + std::fmt::Debug {
     /// `scheme://host:port` of the endpoint; the breaker is kept per (connector, origin).
     fn origin(&self) -> &str;
 
-    /// The request that a parcel makes, without authentication: pure, the same bytes at every call. A failure is an
-    /// `encoding` or `template` reason: the event is held.
-    fn render(&self, parcel: &Parcel) -> Result<Request, Reason>;
+    /// The request that a parcel makes, without authentication: pure, the same bytes at every call. None = nothing is
+    /// to be sent (`delete: skip`): the event is skipped at this target. A failure is an `encoding`, `template` or
+    /// `delete-rule` reason: the event is held.
+    ///
+    /// Whoever needs the request before it is sent (an intent's hash) renders once and delivers
+    /// [`Parcel::frozen`], so that nothing is encoded twice.
+    fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason>;
 
     /// The paths of the fields that URL and header templates name (`Cleared::field` must answer them).
     fn fields(&self) -> &[String];
@@ -120,6 +165,7 @@ pub trait Adapter: Send + Sync + std::fmt::Debug {
 
 /// One worker's way to the target: one attempt at a time on a connection that it owns.
 pub trait Lane: Send {
-    /// One attempt. Never retries (but for one credential refresh and one 421).
+    /// One attempt. Never retries (but for one credential refresh and one 421). A parcel that does not render is
+    /// [`Outcome::Reject`]ed without being sent: callers hold such an event after [`Adapter::render`] instead.
     fn deliver(&mut self, parcel: &Parcel) -> Delivery;
 }

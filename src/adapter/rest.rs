@@ -1,1 +1,347 @@
-//! (to be written)
+//! Plain REST/JSON: one record, one request.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ureq::http::header::{HeaderName, HeaderValue};
+
+use crate::adapter::auth::Credential;
+use crate::adapter::http::{Client, Envelope, Exchange, Options};
+use crate::adapter::{Adapter, Delivery, Lane, Parcel, Request, sha256};
+use crate::clock;
+use crate::event::{Op, Value};
+use crate::format::json;
+use crate::rules::classify::{Asked, classify};
+use crate::rules::governance::Cleared;
+use crate::rules::outcome::{Outcome, Reason};
+use crate::rules::template::Template;
+
+/// What a deleted record does at the target.
+#[derive(Clone, Debug)]
+pub enum Delete {
+    /// A request without a body; the default, with `DELETE` and the endpoint's URL, where that names a record.
+    Request {
+        /// Method.
+        method: String,
+        /// URL; none = the endpoint's.
+        url: Option<Template>,
+    },
+    /// The endpoint's method with the record as it was and `Sync-Op: delete`; the default where the URL names a
+    /// collection.
+    Body,
+    /// Deletes are not sent.
+    Skip,
+    /// A person decides: the event is held.
+    Hold,
+}
+
+impl Delete {
+    /// What a delete does when the configuration does not say.
+    pub fn default_for(url: &Template) -> Delete {
+        if url.paths().is_empty() { Delete::Body } else { Delete::Request { method: "DELETE".to_owned(), url: None } }
+    }
+}
+
+/// What a REST adapter is made of.
+#[derive(Debug)]
+pub struct RestSpec {
+    /// URL, with placeholders in path and query.
+    pub url: Template,
+    /// `POST`, `PUT`, `PATCH` or `DELETE`, for inserts, updates and events.
+    pub method: String,
+    /// Further header fields.
+    pub headers: Vec<(String, String)>,
+    /// What a deleted record does.
+    pub delete: Delete,
+    /// Value of `Idem-Key`, as the target expects it.
+    pub idem_key: Option<Template>,
+    /// Further statuses that are retried.
+    pub retry_on: Vec<u16>,
+    /// Client settings.
+    pub http: Options,
+    /// Who it comes from.
+    pub credential: Option<Arc<Credential>>,
+}
+
+/// A plain REST/JSON target.
+#[derive(Debug)]
+pub struct RestAdapter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    url: Template,
+    method: String,
+    headers: Vec<(String, String)>,
+    delete: Delete,
+    idem_key: Option<Template>,
+    retry_on: Vec<u16>,
+    credential: Option<Arc<Credential>>,
+    client: Client,
+    origin: String,
+    fields: Vec<String>,
+}
+
+/// Header fields that the adapter sets itself, and those that would hold a secret.
+const RESERVED: [&str; 14] = [
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "idem-key",
+    "idempotency-key",
+    "proxy-authorization",
+    "sync-op",
+    "te",
+    "transfer-encoding",
+];
+
+impl RestAdapter {
+    /// An adapter. Errors name the setting and what is wrong, all at once.
+    pub fn new(spec: RestSpec) -> Result<RestAdapter, Vec<String>> {
+        let RestSpec { url, method, headers, delete, idem_key, retry_on, http, credential } = spec;
+        let mut wrong = Vec::new();
+        let mut keep = |result: Result<String, String>| result.map_err(|error| wrong.push(error)).unwrap_or_default();
+        let origin = keep(origin_of(&url, http.plain).map_err(|error| format!("url: {error}")));
+        keep(known_method(&method));
+        if let Delete::Request { method, url } = &delete {
+            keep(known_method(method).map_err(|error| format!("delete: {error}")));
+            if let Some(url) = url {
+                let elsewhere = keep(origin_of(url, http.plain).map_err(|error| format!("delete: url: {error}")));
+                if !elsewhere.is_empty() && elsewhere != origin {
+                    keep(Err("delete: url: names another host than the endpoint's url".to_owned()));
+                }
+            }
+        }
+        for (name, value) in &headers {
+            keep(header(name, value));
+        }
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let mut fields = url.paths().to_vec();
+        fields.extend(idem_key.iter().flat_map(|template| template.paths().iter().cloned()));
+        if let Delete::Request { url: Some(url), .. } = &delete {
+            fields.extend_from_slice(url.paths());
+        }
+        fields.sort();
+        fields.dedup();
+        let client = Client::new(http);
+        let shared =
+            Shared { url, method, headers, delete, idem_key, retry_on, credential, client, origin, fields };
+        Ok(RestAdapter { shared: Arc::new(shared) })
+    }
+}
+
+fn known_method(method: &str) -> Result<String, String> {
+    match method {
+        "POST" | "PUT" | "PATCH" | "DELETE" => Ok(String::new()),
+        _ => Err(format!("method: {method} is not one of POST, PUT, PATCH, DELETE")),
+    }
+}
+
+fn header(name: &str, value: &str) -> Result<String, String> {
+    let lower = name.to_ascii_lowercase();
+    if RESERVED.contains(&lower.as_str()) {
+        return Err(format!("headers: {name}: is set by the agent; secrets belong into credentials"));
+    }
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("headers: {name:?} is not the name of a header"))?;
+    match HeaderValue::from_str(value) {
+        Ok(value) if value.to_str().is_ok() => Ok(String::new()),
+        _ => Err(format!("headers: {name}: the value holds characters that a header cannot carry")),
+    }
+}
+
+/// `scheme://host:port`. A host never comes from data: filled with different values, it must stay the same.
+fn origin_of(url: &Template, plain: bool) -> Result<String, String> {
+    let one = filled(url, "a1").and_then(|url| origin_of_text(&url, plain))?;
+    let other = filled(url, "b2").and_then(|url| origin_of_text(&url, plain))?;
+    if one == other { Ok(one) } else { Err("a placeholder stands in the host: a host never comes from data".to_owned()) }
+}
+
+fn filled(url: &Template, with: &str) -> Result<String, String> {
+    let value = Value::from(with);
+    url.url(|_| Some(&value)).map_err(|reason| reason.text.into_owned())
+}
+
+fn origin_of_text(url: &str, plain: bool) -> Result<String, String> {
+    let uri: ureq::http::Uri = url.parse().map_err(|_| "is not a URL; expected https://host/path".to_owned())?;
+    let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+    if authority.contains('@') {
+        return Err("credentials do not belong into a URL; use credentialsId".to_owned());
+    }
+    let (scheme, port) = match uri.scheme_str() {
+        Some("https") => ("https", 443),
+        Some("http") if plain => ("http", 80),
+        Some("http") => return Err("plain http is not allowed; use https, or say plainHttp: true".to_owned()),
+        _ => return Err("is not a URL; expected https://host/path".to_owned()),
+    };
+    let host = uri.host().filter(|host| !host.is_empty()).ok_or("names no host")?;
+    Ok(format!("{scheme}://{}:{}", host.to_ascii_lowercase(), uri.port_u16().unwrap_or(port)))
+}
+
+impl Shared {
+    fn render(&self, parcel: &Parcel, record: &Cleared) -> Result<Option<Request>, Reason> {
+        let lookup = |path: &str| record.field(path);
+        let (method, url, with_body) = match (parcel.op(), &self.delete) {
+            (Op::Delete, Delete::Skip) => return Ok(None),
+            (Op::Delete, Delete::Hold) => {
+                return Err(Reason::new("delete-rule", "the connector holds deletes (delete: hold)"));
+            }
+            (Op::Delete, Delete::Request { method, url }) => (method, url.as_ref().unwrap_or(&self.url), false),
+            (Op::Delete, Delete::Body) | (Op::Insert | Op::Update | Op::Event, _) => {
+                (&self.method, &self.url, self.method != "DELETE")
+            }
+        };
+        let mut headers = Vec::with_capacity(self.headers.len() + 4);
+        let body = if with_body { json::encode(record.record())? } else { Vec::new() };
+        if with_body && !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+            headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+        }
+        headers.push(("Idempotency-Key".to_owned(), parcel.key().to_owned()));
+        if let Some(template) = &self.idem_key {
+            headers.push(("Idem-Key".to_owned(), template.header(lookup)?));
+        }
+        headers.push(("Sync-Op".to_owned(), parcel.op().as_str().to_owned()));
+        headers.extend(self.headers.iter().cloned());
+        Ok(Some(Request { method: method.clone(), url: url.url(lookup)?, headers, body }))
+    }
+
+    fn asked(&self, parcel: &Parcel, request: &Request) -> Asked<'_> {
+        let delete = parcel.op() == Op::Delete;
+        let url = match &self.delete {
+            Delete::Request { url: Some(url), .. } if delete => url,
+            _ => &self.url,
+        };
+        Asked {
+            delete: delete || request.method == "DELETE",
+            record_url: !url.paths().is_empty(),
+            retry_on: &self.retry_on,
+        }
+    }
+}
+
+impl Adapter for RestAdapter {
+    fn origin(&self) -> &str {
+        &self.shared.origin
+    }
+
+    fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason> {
+        Ok(parcel.request(|record| self.shared.render(parcel, record))?.map(Cow::into_owned))
+    }
+
+    fn fields(&self) -> &[String] {
+        &self.shared.fields
+    }
+
+    fn lane(&self) -> Box<dyn Lane> {
+        Box::new(RestLane { shared: Arc::clone(&self.shared), exchange: self.shared.client.exchange() })
+    }
+
+    fn probe(&self) -> Result<String, Reason> {
+        self.shared.client.probe(&self.shared.origin)
+    }
+
+    fn masked_headers(&self) -> Vec<(String, String)> {
+        self.shared.credential.as_ref().map(|credential| credential.masked()).unwrap_or_default()
+    }
+}
+
+/// One worker's connection.
+struct RestLane {
+    shared: Arc<Shared>,
+    exchange: Exchange,
+}
+
+/// What came of the calls of one attempt.
+struct Came {
+    outcome: Outcome,
+    status: Option<u16>,
+    answer: Option<Vec<u8>>,
+    sent: bool,
+}
+
+impl Came {
+    fn unsent(outcome: Outcome) -> Came {
+        Came { outcome, status: None, answer: None, sent: false }
+    }
+}
+
+impl Lane for RestLane {
+    fn deliver(&mut self, parcel: &Parcel) -> Delivery {
+        let started = Instant::now();
+        let shared = Arc::clone(&self.shared);
+        let request = match parcel.request(|record| shared.render(parcel, record)) {
+            Ok(Some(request)) => request,
+            Ok(None) => {
+                let reason = Reason::new("skipped", "the connector sends nothing for this");
+                return delivery(Came::unsent(Outcome::SuccessWithRemarks(reason)), [0; 32], 0, started);
+            }
+            Err(reason) => return delivery(Came::unsent(Outcome::Reject(reason)), [0; 32], 0, started),
+        };
+        let came = self.call(&request, shared.asked(parcel, &request));
+        delivery(came, request.hash(), request.body.len() as u64, started)
+    }
+}
+
+impl RestLane {
+    /// One attempt: one call, and at most one more each for a renewed credential and for a 421.
+    fn call(&mut self, request: &Request, asked: Asked<'_>) -> Came {
+        let nothing = Envelope::default();
+        let credential = self.shared.credential.clone();
+        let (mut renewed, mut moved) = (false, false);
+        loop {
+            let sealed = match credential.as_ref().map(|credential| credential.seal()).transpose() {
+                Ok(sealed) => sealed,
+                Err(outcome) => return Came::unsent(outcome),
+            };
+            let envelope = sealed.as_ref().map_or(&nothing, |sealed| &sealed.envelope);
+            let reply = match self.exchange.call(request, envelope) {
+                Ok(reply) => reply,
+                Err(failure) => {
+                    let sent = self.exchange.sent() > 0;
+                    return Came { sent, ..Came::unsent(failure.outcome()) };
+                }
+            };
+            match (reply.status, &credential, &sealed) {
+                (401, Some(credential), Some(sealed)) if !renewed => {
+                    renewed = true;
+                    match credential.refused(sealed) {
+                        Ok(true) => continue,
+                        Ok(false) => {}
+                        Err(outcome) => {
+                            return Came { outcome, status: Some(401), answer: Some(reply.body), sent: true };
+                        }
+                    }
+                }
+                // The connection may have ended at a server that is not this target (RFC 9110 §15.5.20).
+                (421, ..) if !moved => {
+                    moved = true;
+                    self.exchange.hang_up();
+                    continue;
+                }
+                _ => {}
+            }
+            let outcome = classify(&reply.answer(), asked, clock::now());
+            return Came { outcome, status: Some(reply.status), answer: Some(reply.body), sent: true };
+        }
+    }
+}
+
+fn delivery(came: Came, request_hash: [u8; 32], body: u64, started: Instant) -> Delivery {
+    let received = came.answer.as_ref().map_or(0, |answer| answer.len() as u64);
+    Delivery {
+        outcome: came.outcome,
+        status: came.status,
+        request_hash,
+        answer_hash: came.answer.as_deref().map(sha256),
+        bytes: (if came.sent { body } else { 0 }, received),
+        took: started.elapsed(),
+    }
+}

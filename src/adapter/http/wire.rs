@@ -1,0 +1,515 @@
+//! A connection that one lane owns: the head and the body of a request leave in one record, an answer comes in with
+//! one read, and nothing else is asked of the operating system on the way.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::net::{RecvFlags, recv};
+use rustls::ClientConnection;
+use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
+
+use super::trouble::Trouble;
+use crate::adapter::tls;
+
+/// Longest time that a read or write sleeps in the operating system before it looks at the deadline again. Set once
+/// per connection, so that a call costs no time-out system calls.
+const TICK: Duration = Duration::from_millis(500);
+
+/// A connection that was unused for longer is looked at before it is used again: has the target closed it, or said
+/// something unasked?
+const IDLE: Duration = Duration::from_millis(1);
+
+/// A connection that has carried fewer requests is looked at before every one: targets that end connections without
+/// saying so do it from the first answer on.
+const YOUNG: u32 = 16;
+
+/// Bytes of a request that are held back for one write.
+const CORK: usize = 64 * 1024;
+
+/// Room for the longest header line that is sent.
+const LINE: usize = 16 * 1024;
+
+/// Room for an answer's head, which is refused beyond [`super::HEAD_LIMIT`].
+const ROOM: usize = super::HEAD_LIMIT + 16 * 1024;
+
+/// What an exchange and its connection tell each other. One thread uses both; the atomics only make that safe to say.
+#[derive(Debug)]
+pub struct Wire {
+    base: Instant,
+    /// Nanoseconds after `base`.
+    deadline: AtomicU64,
+    sent: AtomicU64,
+    write_failed: AtomicBool,
+    trouble: Mutex<Option<Trouble>>,
+}
+
+impl Wire {
+    /// A wire whose deadline has passed: every call starts with [`Wire::begin`].
+    pub fn new() -> Wire {
+        Wire {
+            base: Instant::now(),
+            deadline: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            write_failed: AtomicBool::new(false),
+            trouble: Mutex::new(None),
+        }
+    }
+
+    /// Starts a call that may take so long in all.
+    pub fn begin(&self, limit: Duration) {
+        let end = self.base.elapsed().saturating_add(limit);
+        self.deadline.store(u64::try_from(end.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.sent.store(0, Relaxed);
+        self.write_failed.store(false, Relaxed);
+        self.put_trouble(None);
+    }
+
+    /// When the call must be over.
+    pub fn deadline(&self) -> Instant {
+        self.base + Duration::from_nanos(self.deadline.load(Relaxed))
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline().saturating_duration_since(Instant::now())
+    }
+
+    /// Bytes of the request that the operating system took in this call.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Relaxed)
+    }
+
+    /// Whether a part of the request could not be written; an answer may have come nevertheless.
+    pub fn write_failed(&self) -> bool {
+        self.write_failed.load(Relaxed)
+    }
+
+    /// Why the connection failed in this call, if it did.
+    pub fn take_trouble(&self) -> Option<Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put_trouble(&self, trouble: Option<Trouble>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Notes a trouble and makes the error that carries it through ureq.
+    pub fn fail(&self, trouble: Trouble) -> ureq::Error {
+        self.put_trouble(Some(trouble.clone()));
+        ureq::Error::Other(Box::new(trouble))
+    }
+}
+
+/// What an input/output error on a connection means.
+pub fn trouble(error: &io::Error) -> Trouble {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, InvalidData,
+        NetworkUnreachable, NotConnected, TimedOut, UnexpectedEof,
+    };
+    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        let (halt, reason) = tls::explain(error);
+        return Trouble { reason, halt, answered: false };
+    }
+    match error.kind() {
+        TimedOut => Trouble::passing("timeout", "the target did not answer in time"),
+        ConnectionRefused => Trouble::passing("connect", "the target refuses the connection"),
+        HostUnreachable | NetworkUnreachable => Trouble::passing("connect", "there is no way to the target"),
+        UnexpectedEof | NotConnected => Trouble::passing("closed", "the target closed the connection"),
+        ConnectionReset | ConnectionAborted | BrokenPipe => {
+            Trouble::passing("reset", "the target reset the connection")
+        }
+        InvalidData => Trouble::garbage("what came back is no HTTP"),
+        _ => Trouble::passing("io", format!("the connection failed: {error}")),
+    }
+}
+
+/// A socket that keeps the deadline of its wire.
+pub struct Socket {
+    stream: TcpStream,
+    wire: Arc<Wire>,
+    /// What SO_RCVTIMEO and SO_SNDTIMEO stand at.
+    tick: Duration,
+    /// An earlier end than the call's, while connecting.
+    limit: Option<Instant>,
+}
+
+impl Socket {
+    /// Takes over a connected stream.
+    pub fn new(stream: TcpStream, wire: Arc<Wire>) -> io::Result<Socket> {
+        stream.set_nodelay(true)?;
+        let mut socket = Socket { stream, wire, tick: Duration::ZERO, limit: None };
+        socket.set_tick(TICK)?;
+        Ok(socket)
+    }
+
+    /// Sets an earlier end than the call's, or lifts it.
+    pub fn limit(&mut self, limit: Option<Instant>) {
+        self.limit = limit;
+    }
+
+    fn set_tick(&mut self, tick: Duration) -> io::Result<()> {
+        let tick = tick.max(Duration::from_millis(1));
+        self.stream.set_read_timeout(Some(tick))?;
+        self.stream.set_write_timeout(Some(tick))?;
+        self.tick = tick;
+        Ok(())
+    }
+
+    /// Before an operation that may sleep: no sleep goes beyond the deadline. No system call unless it is near.
+    fn arm(&mut self) -> io::Result<()> {
+        let mut left = self.wire.left();
+        if let Some(limit) = self.limit {
+            left = left.min(limit.saturating_duration_since(Instant::now()));
+        }
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if left < self.tick || (self.tick < TICK && left >= TICK) {
+            self.set_tick(left.min(TICK))?;
+        }
+        Ok(())
+    }
+
+    fn patiently<T>(&mut self, mut act: impl FnMut(&mut TcpStream) -> io::Result<T>) -> io::Result<T> {
+        loop {
+            self.arm()?;
+            match act(&mut self.stream) {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+                    ) => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.patiently(|stream| stream.read(into))
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.patiently(|stream| stream.write(bytes))
+    }
+
+    fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.patiently(|stream| stream.write_vectored(parts))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads what is there, without waiting and without touching the socket's mode.
+struct Glance<'s>(&'s TcpStream);
+
+impl Read for Glance<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        Ok(recv(self.0, into, RecvFlags::DONTWAIT)?.0)
+    }
+}
+
+/// Plain or encrypted.
+pub enum Channel {
+    /// Plain http, where the configuration allows it.
+    Plain(Socket),
+    /// TLS, its handshake done.
+    Tls(Box<ClientConnection>, Socket),
+}
+
+impl Channel {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Channel::Plain(socket) => {
+                let wire = Arc::clone(&socket.wire);
+                let mut rest = bytes;
+                while !rest.is_empty() {
+                    let count = socket.write(rest)?;
+                    if count == 0 {
+                        return Err(io::ErrorKind::WriteZero.into());
+                    }
+                    wire.sent.fetch_add(count as u64, Relaxed);
+                    rest = rest.get(count..).unwrap_or_default();
+                }
+            }
+            Channel::Tls(session, socket) => {
+                let wire = Arc::clone(&socket.wire);
+                let mut rest = bytes;
+                while !rest.is_empty() || session.wants_write() {
+                    let count = session.writer().write(rest)?;
+                    rest = rest.get(count..).unwrap_or_default();
+                    while session.wants_write() {
+                        let count = session.write_tls(socket)?;
+                        if count == 0 {
+                            return Err(io::ErrorKind::WriteZero.into());
+                        }
+                        wire.sent.fetch_add(count as u64, Relaxed);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// 0 = the target ended the connection properly.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Channel::Plain(socket) => socket.read(into),
+            Channel::Tls(session, socket) => loop {
+                match session.reader().read(into) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    // An end without close_notify is UnexpectedEof: it may be a cut.
+                    result => return result,
+                }
+                while session.wants_write() {
+                    session.write_tls(socket)?;
+                }
+                session.read_tls(socket)?;
+                session.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            },
+        }
+    }
+
+    /// Whether nothing waits in memory that nobody asked for.
+    fn is_quiet(&mut self) -> bool {
+        match self {
+            Channel::Plain(_) => true,
+            Channel::Tls(session, _) => session
+                .process_new_packets()
+                .is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed()),
+        }
+    }
+
+    /// Whether the target neither closed nor said anything unasked meanwhile. Session tickets and key updates are
+    /// no speech.
+    fn is_alive(&mut self) -> bool {
+        match self {
+            Channel::Plain(socket) => {
+                matches!(Glance(&socket.stream).read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            Channel::Tls(session, socket) => loop {
+                match session.read_tls(&mut Glance(&socket.stream)) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                    Ok(count) if count > 0 => {}
+                    _ => return false,
+                }
+                let quiet = session
+                    .process_new_packets()
+                    .is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed());
+                if !quiet {
+                    return false;
+                }
+            },
+        }
+    }
+}
+
+/// The buffers between ureq and a connection.
+#[derive(Default)]
+struct Corked {
+    out: Vec<u8>,
+    filled: usize,
+    input: Vec<u8>,
+    start: usize,
+    end: usize,
+    progress: bool,
+}
+
+impl Corked {
+    fn make_room(&mut self) {
+        if self.out.len() < self.filled + LINE {
+            self.out.resize(self.filled + LINE, 0);
+        }
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.end == self.input.len() {
+            self.input.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            if self.end == self.input.len() {
+                let size = (self.input.len() * 2).clamp(4 * 1024, ROOM);
+                self.input.resize(size, 0);
+            }
+        }
+    }
+}
+
+impl Buffers for Corked {
+    fn output(&mut self) -> &mut [u8] {
+        self.make_room();
+        self.out.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    fn input(&self) -> &[u8] {
+        self.input.get(self.start..self.end).unwrap_or_default()
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        self.make_room();
+        self.input.get_mut(self.end..).unwrap_or_default()
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.end = (self.end + amount).min(self.input.len());
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.progress = amount > 0;
+        self.start = (self.start + amount).min(self.end);
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.make_room();
+        (
+            self.input.get_mut(self.end..).unwrap_or_default(),
+            self.out.get_mut(self.filled..).unwrap_or_default(),
+        )
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.start < self.end && self.progress
+    }
+}
+
+/// One open connection.
+pub struct Connection {
+    channel: Channel,
+    wire: Arc<Wire>,
+    buffers: Corked,
+    /// False once anything went wrong: it is not used again.
+    open: bool,
+    used: Instant,
+    requests: u32,
+    /// False from an answer's first byte until the connection is put aside.
+    aside: bool,
+}
+
+impl Connection {
+    /// A connection that is ready for its first request.
+    pub fn new(channel: Channel, wire: Arc<Wire>) -> Connection {
+        Connection { channel, wire, buffers: Corked::default(), open: true, used: Instant::now(), requests: 0, aside: false }
+    }
+
+    /// The TLS session, if it is encrypted.
+    pub fn session(&self) -> Option<&ClientConnection> {
+        match &self.channel {
+            Channel::Tls(session, _) => Some(session),
+            Channel::Plain(_) => None,
+        }
+    }
+
+    /// Writes what was held back. A failure is noted and not returned: a target that refuses a request (413) may
+    /// answer and close while we still write, and that answer says more than the broken pipe.
+    fn uncork(&mut self) {
+        let waiting = self.buffers.out.get(..self.buffers.filled).unwrap_or_default();
+        if !self.wire.write_failed()
+            && let Err(error) = self.channel.write_all(waiting)
+        {
+            self.open = false;
+            self.wire.write_failed.store(true, Relaxed);
+            self.wire.put_trouble(Some(trouble(&error)));
+        }
+        self.buffers.filled = 0;
+        self.requests = self.requests.saturating_add(1);
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("open", &self.open).finish_non_exhaustive()
+    }
+}
+
+impl Transport for Connection {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        self.buffers.filled = (self.buffers.filled + amount).min(self.buffers.out.len());
+        if self.buffers.filled >= CORK {
+            self.uncork();
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        if self.buffers.filled > 0 {
+            self.uncork();
+        }
+        let result = self.channel.read(self.buffers.input_append_buf());
+        self.used = Instant::now();
+        self.aside = false;
+        match result {
+            Ok(count) => {
+                self.buffers.input_appended(count);
+                self.open &= count > 0;
+                Ok(count > 0)
+            }
+            Err(error) => {
+                self.open = false;
+                // The first failure is the cause; what reading says after a failed write is its echo.
+                let cause = self.wire.take_trouble().unwrap_or_else(|| trouble(&error));
+                Err(self.wire.fail(cause))
+            }
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        // Asked after an answer and again before the next request. What came together with the answer is in memory
+        // already; the look at the socket is the second one's, and is spared at full speed.
+        let look = self.aside && (self.requests < YOUNG || self.used.elapsed() > IDLE);
+        self.aside = true;
+        self.open &= self.channel.is_quiet() && (!look || self.channel.is_alive());
+        self.open
+    }
+
+    fn is_tls(&self) -> bool {
+        matches!(self.channel, Channel::Tls(..))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_keep_what_is_not_consumed_and_grow_to_their_limit() {
+        let mut buffers = Corked::default();
+        let mut all = Vec::new();
+        for round in 0..200_u8 {
+            let free = buffers.input_append_buf();
+            let count = free.len().min(700);
+            assert!(count > 0 || buffers.input().len() == ROOM);
+            buffers.input_append_buf()[..count].fill(round);
+            buffers.input_appended(count);
+            all.extend(std::iter::repeat_n(round, count));
+            if round % 3 == 0 {
+                buffers.input_consume(500);
+                all.drain(..500);
+            }
+            assert_eq!(buffers.input(), all);
+        }
+        buffers.input_consume(0);
+        assert!(!buffers.can_use_input());
+    }
+
+    #[test]
+    fn a_deadline_counts_from_the_begin_of_a_call() {
+        let wire = Wire::new();
+        assert!(wire.left().is_zero());
+        wire.begin(Duration::from_secs(60));
+        assert!(!wire.left().is_zero());
+        wire.begin(Duration::ZERO);
+        assert!(wire.left().is_zero());
+    }
+}
