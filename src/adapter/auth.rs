@@ -155,7 +155,8 @@ impl Credential {
     }
 
     fn named(&self, outcome: Outcome) -> Outcome {
-        let with_name = |reason: Reason| Reason { text: format!("credential {}: {}", self.name, reason.text).into(), ..reason };
+        let with_name =
+            |reason: Reason| Reason { text: format!("credential {}: {}", self.name, reason.text).into(), ..reason };
         match outcome {
             Outcome::Halt(reason) => Outcome::Halt(with_name(reason)),
             Outcome::Retry { reason, after, transport } => {

@@ -343,7 +343,9 @@ impl Exchange {
         if encoded(&reply.headers) {
             if success && status != 204 {
                 let text = "the answer is compressed although identity was asked for";
-                return Err(self.failure(Trouble { reason: Reason::new("content-encoding", text), ..Trouble::garbage("") }));
+                return Err(
+                    self.failure(Trouble { reason: Reason::new("content-encoding", text), ..Trouble::garbage("") })
+                );
             }
             // Its status says enough; what was compressed is not unpacked.
             reply.whole = false;
@@ -407,9 +409,9 @@ fn message<'r>(request: &'r Request, envelope: &Envelope) -> Result<ureq::http::
     if let Some((name, value)) = &envelope.header {
         builder = builder.header(name, value);
     }
-    builder
-        .body(request.body.as_slice())
-        .map_err(|_| Failure::Request(Reason::new("url", "the URL or a header field cannot be sent; is a value too long?")))
+    builder.body(request.body.as_slice()).map_err(|_| {
+        Failure::Request(Reason::new("url", "the URL or a header field cannot be sent; is a value too long?"))
+    })
 }
 
 /// Answers whose length can be read in two ways are not trusted (RFC 9112 §6.3): what one reader takes for the end

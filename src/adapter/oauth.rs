@@ -257,7 +257,10 @@ fn read(reply: Reply, generation: u64) -> Result<Token, Outcome> {
         Outcome::Halt(reason) => return Err(Outcome::Halt(at_endpoint(reason))),
         _ => {
             let code = error_code(&reply.body).unwrap_or("no error code");
-            let text = format!("token endpoint: refuses the client ({}, {code}); check clientId, secret and scope", reply.status);
+            let text = format!(
+                "token endpoint: refuses the client ({}, {code}); check clientId, secret and scope",
+                reply.status
+            );
             return Err(Outcome::Halt(Reason::new("oauth", text)));
         }
     }

@@ -46,7 +46,11 @@ pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, String> {
             let key = private_key(&client.key)?;
             builder.with_client_auth_cert(chain, key).map_err(|error| match error {
                 rustls::Error::InconsistentKeys(_) => {
-                    format!("{}: the key does not belong to the certificate in {}", show(&client.key), show(&client.cert))
+                    format!(
+                        "{}: the key does not belong to the certificate in {}",
+                        show(&client.key),
+                        show(&client.cert)
+                    )
                 }
                 other => format!("{}: cannot be used as a client certificate: {other}", show(&client.cert)),
             })?

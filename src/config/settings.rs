@@ -18,6 +18,8 @@ use crate::rules::governance::Classes;
 /// What holds for the whole agent.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The file, for messages.
+    pub file: String,
     /// The applications' files; none = the agent only forwards events.
     pub databases: Vec<Database>,
     /// The agent's own file.
@@ -46,6 +48,7 @@ impl Default for Settings {
     /// What holds without a `sync.yaml`.
     fn default() -> Settings {
         Settings {
+            file: "sync.yaml".to_owned(),
             databases: Vec::new(),
             state: locate::default_state(),
             office: locate::default_office(),
@@ -152,6 +155,7 @@ impl Settings {
         let credential = |found: &Found<'_>| scope.credential(found).map(|(name, _)| name);
 
         let settings = Settings {
+            file: fields.section().source.name.clone(),
             databases,
             state,
             office,

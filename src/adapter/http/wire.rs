@@ -368,10 +368,7 @@ impl Buffers for Corked {
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
         self.make_room();
-        (
-            self.input.get_mut(self.end..).unwrap_or_default(),
-            self.out.get_mut(self.filled..).unwrap_or_default(),
-        )
+        (self.input.get_mut(self.end..).unwrap_or_default(), self.out.get_mut(self.filled..).unwrap_or_default())
     }
 
     fn can_use_input(&self) -> bool {
@@ -395,7 +392,15 @@ pub struct Connection {
 impl Connection {
     /// A connection that is ready for its first request.
     pub fn new(channel: Channel, wire: Arc<Wire>) -> Connection {
-        Connection { channel, wire, buffers: Corked::default(), open: true, used: Instant::now(), requests: 0, aside: false }
+        Connection {
+            channel,
+            wire,
+            buffers: Corked::default(),
+            open: true,
+            used: Instant::now(),
+            requests: 0,
+            aside: false,
+        }
     }
 
     /// The TLS session, if it is encrypted.
