@@ -26,6 +26,7 @@ pub mod retention;
 pub mod settings;
 mod source;
 pub mod template;
+mod tls;
 mod tree;
 mod url;
 pub mod watch;

@@ -7,6 +7,7 @@ pub mod convert;
 pub mod decimal;
 pub mod filter;
 pub mod governance;
+pub mod hex;
 pub mod lane;
 pub mod listen;
 pub mod mapping;

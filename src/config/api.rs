@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use crate::config::credential::SecretRef;
+use crate::adapter::secret::SecretRef;
+use crate::config::credential;
 use crate::config::found::Found;
 
 /// The loopback API.
@@ -35,7 +36,7 @@ impl Api {
         let metrics = fields.take("openMetrics");
         let api = Api {
             listen: listen.iter().filter_map(listener).collect(),
-            token: token.as_ref().and_then(SecretRef::read),
+            token: token.as_ref().and_then(credential::secret),
             open_metrics: metrics.as_ref().and_then(Found::flag).unwrap_or_default(),
         };
         [token, metrics].iter().flatten().for_each(Found::no_effect);

@@ -1,82 +1,82 @@
-//! From a connector's description to a connector that runs.
+//! From checked descriptions to parts that run. What only shows now (a certificate file that cannot be read) is
+//! said in the same form as everything else that is wrong with a configuration.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::adapter::Adapter;
+use crate::adapter::auth::{self, Scheme};
+use crate::adapter::http::{Client, Options, Proxy};
+use crate::adapter::oauth::{OAuth2, OAuth2Spec};
+use crate::adapter::rest::{RestAdapter, RestSpec};
+use crate::adapter::secret::SecretSource;
+use crate::adapter::tls::{self, TlsFiles};
 use crate::config::connector::ConnectorSpec;
-use crate::config::credential::Credential;
-use crate::config::endpoint::{DeleteRule, Tls};
+use crate::config::credential::{Credential, KeyPlace};
+use crate::config::endpoint::Endpoint;
+use crate::config::problem::{Problem, Problems, Severity};
 use crate::config::settings::Settings;
 use crate::engine::connector::Connector;
-use crate::rules::governance::{Classes, Gate};
-use crate::rules::template::Template;
+use crate::rules::governance::Gate;
 
-/// What the REST adapter is made of.
-#[derive(Debug)]
-pub struct RestInput {
-    /// The connector's name, for messages.
-    pub connector: Arc<str>,
-    /// URL.
-    pub url: Template,
-    /// Method of inserts, updates and events.
-    pub method: &'static str,
-    /// Further headers.
-    pub headers: Vec<(String, String)>,
-    /// What a deleted record does.
-    pub delete: DeleteRule,
-    /// Value of the `Idem-Key` header.
-    pub idem_key: Option<Template>,
-    /// For a whole call.
-    pub timeout: Duration,
-    /// Proxy; none = straight.
-    pub proxy: Option<String>,
-    /// TLS files.
-    pub tls: Tls,
-    /// How it shows who it is; none = not at all.
-    pub credential: Option<Credential>,
-    /// Further statuses that are retried.
-    pub retry_on: Vec<u16>,
+/// Credentials ready to be shown, by name; one token for all connectors that share one.
+pub type Credentials = BTreeMap<String, Arc<auth::Credential>>;
+
+/// Makes the credentials. No secret is read yet.
+pub fn credentials(settings: &Settings) -> Result<Credentials, Problems> {
+    let mut made = Credentials::new();
+    let mut problems = Vec::new();
+    for (name, credential) in &settings.credentials {
+        let key = format!("credentials.{name}");
+        match scheme(credential).and_then(|scheme| auth::Credential::new(name, scheme)) {
+            Ok(credential) => drop(made.insert(name.clone(), Arc::new(credential))),
+            Err(message) => problems.push(problem(&settings.file, &key, message)),
+        }
+    }
+    if problems.is_empty() { Ok(made) } else { Err(Problems::new(problems)) }
 }
 
-/// Makes a connector ready to run. `secret` keys the hashes of redacted fields; `adapter` makes the way out.
-pub fn build<E>(
+/// Makes a connector ready to run. `credentials` are those of [`credentials`]; `secret` keys the hashes of redacted
+/// fields.
+pub fn connector(
     spec: ConnectorSpec,
     settings: &Settings,
+    credentials: &Credentials,
     secret: [u8; 32],
-    adapter: impl FnOnce(RestInput) -> Result<Arc<dyn Adapter>, E>,
-) -> Result<Connector, E> {
+) -> Result<Connector, Problems> {
     let gate = match &settings.governance {
         Some(classes) => Gate::new(classes, spec.allow.as_deref(), &spec.redact, secret),
         None if spec.redact.is_empty() => Gate::open(),
-        // Nothing is classified, but what is to be redacted must be.
-        None => {
-            let all_public = Classes { default: Some("public".to_owned()), ..Classes::default() };
-            Gate::new(&all_public, None, &spec.redact, secret)
-        }
+        None => Gate::redacting(&spec.redact, secret),
     };
-    let endpoint = spec.endpoint;
-    let credential = endpoint.credential.and_then(|name| settings.credentials.get(&name)).cloned();
-    let adapter = adapter(RestInput {
-        connector: Arc::clone(&spec.name),
-        url: endpoint.url,
-        method: endpoint.method,
-        headers: endpoint.headers,
-        delete: endpoint.delete,
-        idem_key: spec.idempotency_key,
-        timeout: endpoint.timeout,
-        proxy: endpoint.proxy,
-        tls: endpoint.tls,
-        credential,
-        retry_on: spec.retry.retry_on.clone(),
-    })?;
+    let wrong = |key: &str, message: String| Problems::new(vec![problem(&spec.file, key, message)]);
+    let Endpoint { url, method, headers, credential, timeout, proxy, tls, plain, delete, .. } = spec.endpoint;
+    let credential = match credential {
+        None => None,
+        Some(name) => Some(
+            credentials
+                .get(&name)
+                .map(Arc::clone)
+                .ok_or_else(|| wrong("endpoint.credentialsId", format!("there is no credential `{name}`")))?,
+        ),
+    };
+    let http = Options {
+        plain,
+        timeout,
+        ..options(&tls, proxy.as_deref()).map_err(|(key, message)| wrong(&format!("endpoint.{key}"), message))?
+    };
+    let retry_on = spec.retry.retry_on.clone();
+    let idem_key = spec.idempotency_key;
+    let adapter = RestAdapter::new(RestSpec { url, method, headers, delete, idem_key, retry_on, http, credential })
+        .map_err(|wrongs| {
+            Problems::new(wrongs.into_iter().map(|message| problem(&spec.file, "endpoint", message)).collect())
+        })?;
     Ok(Connector {
         name: spec.name,
         listen: spec.listen,
         filter: spec.filter,
         mapping: spec.mapping,
         gate,
-        adapter,
+        adapter: Arc::new(adapter),
         pace: spec.pace,
         retry: spec.retry,
         concurrency: spec.concurrency,
@@ -90,4 +90,54 @@ pub fn build<E>(
         config: spec.config,
         file: spec.file,
     })
+}
+
+fn scheme(credential: &Credential) -> Result<Scheme, String> {
+    let source = |reference: &_| SecretSource::new(Clone::clone(reference));
+    Ok(match credential {
+        Credential::Bearer { token } => Scheme::Bearer(source(token)),
+        Credential::Basic { username, password } => {
+            Scheme::Basic { user: username.clone(), password: source(password) }
+        }
+        Credential::ApiKey { place: KeyPlace::Header(name), key } => {
+            Scheme::HeaderKey { name: name.clone(), key: source(key) }
+        }
+        Credential::ApiKey { place: KeyPlace::Query(name), key } => {
+            Scheme::QueryKey { name: name.clone(), key: source(key) }
+        }
+        Credential::OAuth2(oauth) => {
+            let options =
+                options(&oauth.tls, oauth.proxy.as_deref()).map_err(|(key, message)| format!("{key}: {message}"))?;
+            // A token address is https, but for one on this machine.
+            let plain = oauth.token_url.to_ascii_lowercase().starts_with("http:");
+            let spec = OAuth2Spec {
+                token_url: oauth.token_url.clone(),
+                client_id: oauth.client_id.clone(),
+                client_secret: source(&oauth.client_secret),
+                scope: oauth.scope.clone(),
+                audience: oauth.audience.clone(),
+                client_auth: oauth.client_auth,
+            };
+            Scheme::OAuth2(OAuth2::new(spec, Client::new(Options { plain, ..options })))
+        }
+    })
+}
+
+/// Client settings; an error comes with the key it is about.
+fn options(files: &TlsFiles, proxy: Option<&str>) -> Result<Options, (&'static str, String)> {
+    let tls = tls::client_config(files).map_err(|message| ("tls", message))?;
+    let proxy = proxy.map(|url| Proxy::parse(url, None)).transpose().map_err(|message| ("proxy", message))?;
+    Ok(Options { proxy, ..Options::new(tls) })
+}
+
+fn problem(file: &str, key: &str, message: String) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        file: file.to_owned(),
+        line: 0,
+        column: 0,
+        key: key.to_owned(),
+        message,
+        hint: None,
+    }
 }

@@ -9,10 +9,7 @@ use crate::config::fields::camel;
 use crate::config::found::Found;
 use crate::config::tree::{Key, Node, Value};
 
-/// Sections whose keys are the user's own: they keep their spelling.
-const NAMES: [&str; 3] = ["mapping", "headers", "redact"];
-
-/// One line of JSON: keys in camelCase and sorted, one name for keys that have two, the name filled in, paths
+/// One line of JSON: keys in camelCase (but for the user's own names) and sorted, one name for keys that have two, the name filled in, paths
 /// absolute, defaults left out. A mapping keeps its order, because its fields leave in that order.
 pub(crate) fn text(connector: &Found<'_>, name: &str) -> String {
     let place = connector.node.place;
@@ -46,8 +43,10 @@ fn normalise(node: &mut Node, folder: &Path) {
                 if key.name == "tls" {
                     absolute(value, folder);
                 }
-                if !NAMES.contains(&key.name.as_str()) {
-                    normalise(value, folder);
+                match (key.name.as_str(), &mut value.value) {
+                    ("mapping", _) => {}
+                    ("headers" | "redact", Value::Map(names)) => names.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name)),
+                    _ => normalise(value, folder),
                 }
             }
             entries.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
@@ -59,12 +58,14 @@ fn normalise(node: &mut Node, folder: &Path) {
 
 /// Paths start at the file's folder, which is not known when the canonical form is read.
 fn absolute(tls: &mut Node, folder: &Path) {
-    let Value::Map(entries) = &mut tls.value else { return };
-    for (_, node) in entries {
-        if let Value::Text(path) = &mut node.value {
+    match &mut tls.value {
+        Value::Map(entries) => entries.iter_mut().for_each(|(_, node)| absolute(node, folder)),
+        Value::List(items) => items.iter_mut().for_each(|node| absolute(node, folder)),
+        Value::Text(path) => {
             let full = folder.join(&*path);
             *path = std::path::absolute(&full).unwrap_or(full).to_string_lossy().into_owned();
         }
+        _ => {}
     }
 }
 

@@ -17,6 +17,7 @@ use crate::rules::filter::Filter;
 use crate::rules::governance::Redact;
 use crate::rules::listen::Listen;
 use crate::rules::mapping::Mapping;
+use crate::rules::nearest::nearest;
 use crate::rules::rate::Rate;
 use crate::rules::retry::RetryPolicy;
 use crate::rules::schedule::Schedule;
@@ -85,10 +86,8 @@ impl ConnectorSpec {
         };
         not_yet(&fields);
 
-        let listen = fields.take("listen").map_or_else(
-            || Listen::parse(&[]).ok(),
-            |found| Listen::parse(&found.texts()?).map_err(|message| found.error(message)).ok(),
-        );
+        let listen =
+            fields.take("listen").map_or_else(|| Listen::parse(&[]).ok(), |found| listen(&found, &scope.kinds));
         let deletes =
             listen.as_ref().is_some_and(|listen| scope.kinds.iter().any(|kind| listen.hears(kind, Op::Delete)));
         let filter = optional(fields.take("where"), |found| {
@@ -116,7 +115,7 @@ impl ConnectorSpec {
         let allow = fields.take("allow").map(|found| governance::allow(&found, scope.governance.as_ref()));
         let redact = fields.take("redact").map(|found| governance::redact(&found)).unwrap_or_default();
         let word = |key, yes: &'static str, no: &'static str| {
-            fields.take(key).and_then(|found| found.choice("such word", &[(no, false), (yes, true)])).unwrap_or(false)
+            fields.take(key).and_then(|found| found.choice(key, &[(no, false), (yes, true)])).unwrap_or(false)
         };
         let continue_on_dead = word("onDead", "continue", "hold");
         let ignore_leave = word("onLeave", "ignore", "delete");
@@ -166,6 +165,29 @@ fn name(found: &Found<'_>) -> Option<String> {
         return None;
     }
     Some(name.to_owned())
+}
+
+/// Reads `listen:`. A posted event may have any type, so an unknown one is only suspicious when it looks like a
+/// watched table's.
+fn listen(found: &Found<'_>, kinds: &[String]) -> Option<Listen> {
+    let patterns = found.texts()?;
+    let listen = Listen::parse(&patterns).map_err(|message| found.error(message)).ok()?;
+    let ops = ["", ".insert", ".update", ".delete"];
+    let known: Vec<String> = kinds.iter().flat_map(|kind| ops.map(|op| format!("{kind}{op}"))).collect();
+    for item in found.one_or_many() {
+        let Some(pattern) = item.text().filter(|text| !text.contains('*') && !known.iter().any(|name| name == text))
+        else {
+            continue;
+        };
+        if let Some(meant) = nearest(pattern, known.iter().map(String::as_str)) {
+            let hint = format!("did you mean `{meant}`?");
+            item.warn(
+                format!("no watched table has the type `{pattern}`: it is heard only if it is posted"),
+                Some(&hint),
+            );
+        }
+    }
+    Some(listen)
 }
 
 /// What later versions will do and this one cannot is an error, not a silent push.
@@ -270,7 +292,12 @@ fn retry(fields: &Fields<'_>) -> RetryPolicy {
             retry.take(key).and_then(|found| {
                 let length = found.duration()?;
                 if length > most {
-                    found.error(format!("is longer than {} days", most.as_secs() / DAY.as_secs()));
+                    let days = most.as_secs() / DAY.as_secs();
+                    found.error(if days == 1 {
+                        "is longer than a day".into()
+                    } else {
+                        format!("is longer than {days} days")
+                    });
                 }
                 Some((length, found))
             })
@@ -289,7 +316,9 @@ fn retry(fields: &Fields<'_>) -> RetryPolicy {
                                what a whole endpoint's outage costs is not counted";
         if let Some(found) = retry.take("maxAttempts") {
             policy.max_attempts = found.integer(1..=1_000_000).and_then(|count| u32::try_from(count).ok());
-            found.warn(USED_UP, Some("leave it out to retry until delivered"));
+            if policy.max_attempts.is_some() {
+                found.warn(USED_UP, Some("leave it out to retry until delivered"));
+            }
         }
         if let Some((length, found)) = duration("giveUpAfter", DAY * 3_650) {
             policy.give_up_after = Some(length);

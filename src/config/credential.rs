@@ -1,22 +1,11 @@
 //! `credentials:` and the references to secrets. A secret itself never stands in a configuration.
 
-use std::path::PathBuf;
-
+use crate::adapter::oauth::ClientAuth;
+use crate::adapter::secret::SecretRef;
+use crate::adapter::tls::TlsFiles;
 use crate::config::found::Found;
+use crate::config::tls;
 use crate::config::url::{self, Use};
-
-/// Where a secret lies. It is read when it is needed, never while the configuration is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretRef {
-    /// A file of the agent's user, mode 0600 or 0400.
-    File(PathBuf),
-    /// An environment variable.
-    Env(String),
-    /// A systemd credential (`LoadCredentialEncrypted=`).
-    Credential(String),
-    /// The first line that a program prints: the program and its arguments.
-    Exec(Vec<String>),
-}
 
 /// How the agent shows who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,19 +29,29 @@ pub enum Credential {
         /// The key.
         key: SecretRef,
     },
-    /// OAuth2 client credentials (RFC 6749 4.4).
-    OAuth2 {
-        /// Where tokens come from.
-        token_url: String,
-        /// Client.
-        client_id: String,
-        /// Its secret.
-        client_secret: SecretRef,
-        /// Scopes, separated by spaces.
-        scope: Option<String>,
-        /// `audience`, as some servers want it.
-        audience: Option<String>,
-    },
+    /// OAuth2 client credentials.
+    OAuth2(OAuth2),
+}
+
+/// OAuth2 client credentials (RFC 6749 4.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuth2 {
+    /// Where tokens come from.
+    pub token_url: String,
+    /// Client.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretRef,
+    /// Scopes, separated by spaces.
+    pub scope: Option<String>,
+    /// `audience`, as some servers want it.
+    pub audience: Option<String>,
+    /// How the secret is shown; none = as the standard demands first, and the other way when that is refused.
+    pub client_auth: Option<ClientAuth>,
+    /// Proxy to the token address; none = straight.
+    pub proxy: Option<String>,
+    /// TLS to the token address, beyond the system's trust store.
+    pub tls: TlsFiles,
 }
 
 /// Where an API key goes.
@@ -102,7 +101,7 @@ impl Credential {
             Credential::Bearer { .. } => AuthType::Bearer,
             Credential::Basic { .. } => AuthType::Basic,
             Credential::ApiKey { .. } => AuthType::ApiKey,
-            Credential::OAuth2 { .. } => AuthType::OAuth2,
+            Credential::OAuth2(_) => AuthType::OAuth2,
         }
     }
 
@@ -110,7 +109,7 @@ impl Credential {
     pub(crate) fn read(found: &Found<'_>) -> Option<Credential> {
         let fields = found.fields()?;
         let kind = fields.need("type").and_then(|kind| kind.choice("credential type", &AuthType::WORDS[..4]));
-        let secret = |name| fields.need(name).and_then(|found| SecretRef::read(&found));
+        let secret = |name| fields.need(name).and_then(|found| secret(&found));
         let text = |name| fields.need(name).and_then(|found| found.text().map(str::to_owned));
         let Some(kind) = kind else {
             // Which keys belong here is not known, so nothing else can be said of them.
@@ -120,7 +119,14 @@ impl Credential {
             AuthType::None => None,
             AuthType::Bearer => secret("token").map(|token| Credential::Bearer { token }),
             AuthType::Basic => {
-                let (username, password) = (text("username"), secret("password"));
+                let username = fields.need("username").and_then(|found| {
+                    let name = found.text()?;
+                    if name.contains(':') || name.chars().any(char::is_control) {
+                        found.error("cannot be a user name: it holds a colon or a control character");
+                    }
+                    Some(name.to_owned())
+                });
+                let password = secret("password");
                 username.zip(password).map(|(username, password)| Credential::Basic { username, password })
             }
             AuthType::ApiKey => {
@@ -153,10 +159,21 @@ impl Credential {
                 let token_url = fields.need("tokenUrl").and_then(|found| url::check(&found, Use::Https));
                 let (client_id, client_secret) = (text("clientId"), secret("clientSecret"));
                 let (scope, audience) = (fields.text("scope"), fields.text("audience"));
+                const SHOWN: [(&str, ClientAuth); 2] = [("basic", ClientAuth::Basic), ("post", ClientAuth::Post)];
+                let client_auth = fields.take("clientAuth").and_then(|found| found.choice("clientAuth", &SHOWN));
+                let proxy = fields.take("proxy").and_then(|found| url::check(&found, Use::Proxy));
+                let tls = fields.take("tls").and_then(|found| tls::files(&found)).unwrap_or_default();
                 match (token_url, client_id, client_secret) {
-                    (Some(token_url), Some(client_id), Some(client_secret)) => {
-                        Some(Credential::OAuth2 { token_url, client_id, client_secret, scope, audience })
-                    }
+                    (Some(token_url), Some(client_id), Some(client_secret)) => Some(Credential::OAuth2(OAuth2 {
+                        token_url,
+                        client_id,
+                        client_secret,
+                        scope,
+                        audience,
+                        client_auth,
+                        proxy,
+                        tls,
+                    })),
                     _ => None,
                 }
             }
@@ -166,49 +183,44 @@ impl Credential {
     }
 }
 
-impl SecretRef {
-    /// Reads a reference. The value of a literal secret is never repeated.
-    pub(crate) fn read(found: &Found<'_>) -> Option<SecretRef> {
-        if !found.is_section() {
-            found.error_hint(
-                "is a secret and never stands in the file",
-                "use {credential: NAME}, {file: PATH}, {env: NAME} or {exec: PROGRAM}",
-            );
+/// Reads a reference. The value of a literal secret is never repeated.
+pub(crate) fn secret(found: &Found<'_>) -> Option<SecretRef> {
+    if !found.is_section() {
+        found.error_hint(
+            "is a secret and never stands in the file",
+            "use {credential: NAME}, {file: PATH}, {env: NAME} or {exec: PROGRAM}",
+        );
+        return None;
+    }
+    let fields = found.fields()?;
+    let file = fields.take("file").map(|found| found.path().map(SecretRef::File));
+    let env = fields.take("env").map(|found| {
+        found.warn(
+            "reads a secret from the environment, which other programs of this user can see",
+            Some("prefer {credential: NAME} or {file: PATH}"),
+        );
+        found.text().map(|name| SecretRef::Env(name.to_owned()))
+    });
+    let credential = fields.take("credential").map(|found| {
+        let name = found.text()?;
+        if name.contains('/') || name.starts_with('.') {
+            found.error("is not the name of a systemd credential");
             return None;
         }
-        let fields = found.fields()?;
-        let file = fields.take("file").map(|found| found.path().map(SecretRef::File));
-        let env = fields.take("env").map(|found| {
-            found.warn(
-                "reads a secret from the environment, which other programs of this user can see",
-                Some("prefer {credential: NAME} or {file: PATH}"),
-            );
-            found.text().map(|name| SecretRef::Env(name.to_owned()))
-        });
-        let credential = fields.take("credential").map(|found| {
-            let name = found.text()?;
-            if name.contains('/') || name.starts_with('.') {
-                found.error("is not the name of a systemd credential");
-                return None;
-            }
-            Some(SecretRef::Credential(name.to_owned()))
-        });
-        let exec = fields.take("exec").map(|found| found.texts().map(SecretRef::Exec));
-        fields.done();
-        let mut given = [file, env, credential, exec].into_iter().flatten();
-        match (given.next(), given.next()) {
-            (Some(reference), None) => reference,
-            (None, _) => {
-                found.error_hint(
-                    "names no secret",
-                    "use {credential: NAME}, {file: PATH}, {env: NAME} or {exec: PROGRAM}",
-                );
-                None
-            }
-            (Some(_), Some(_)) => {
-                found.error("names more than one place for a secret");
-                None
-            }
+        Some(SecretRef::Credential(name.to_owned()))
+    });
+    let exec = fields.take("exec").map(|found| found.texts().map(SecretRef::Exec));
+    fields.done();
+    let mut given = [file, env, credential, exec].into_iter().flatten();
+    match (given.next(), given.next()) {
+        (Some(reference), None) => reference,
+        (None, _) => {
+            found.error_hint("names no secret", "use {credential: NAME}, {file: PATH}, {env: NAME} or {exec: PROGRAM}");
+            None
+        }
+        (Some(_), Some(_)) => {
+            found.error("names more than one place for a secret");
+            None
         }
     }
 }

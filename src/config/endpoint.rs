@@ -1,12 +1,15 @@
 //! `endpoint:` or `target:` of a connector: where, how, as whom.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::adapter::http::Options;
+use crate::adapter::rest::{Delete, RESERVED};
+use crate::adapter::tls::TlsFiles;
 use crate::config::credential::{AuthType, is_header_name};
 use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::settings::Scope;
+use crate::config::tls;
 use crate::config::url::{self, Use};
 use crate::rules::template::Template;
 
@@ -16,76 +19,31 @@ pub struct Endpoint {
     /// URL, with placeholders in path and query.
     pub url: Template,
     /// Method of inserts, updates and events; default POST.
-    pub method: &'static str,
+    pub method: String,
     /// Further headers, sorted by name.
     pub headers: Vec<(String, String)>,
     /// How it shows who it is.
     pub auth: AuthType,
     /// The credential in `credentials:`.
     pub credential: Option<String>,
-    /// For a whole call; default [`Endpoint::TIMEOUT`].
+    /// For a whole call; default [`Options::TIMEOUT`].
     pub timeout: Duration,
     /// Proxy; none = straight (the environment is not asked).
     pub proxy: Option<String>,
     /// TLS beyond the system's trust store.
-    pub tls: Tls,
-    /// Plain http to another machine is allowed.
-    pub plain_http: bool,
+    pub tls: TlsFiles,
+    /// The URL is plain http, to this machine or allowed by `plainHttp: true`.
+    pub plain: bool,
     /// What a deleted record does.
-    pub delete: DeleteRule,
-}
-
-/// `tls:`, PEM files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// Further certificate authorities.
-    pub ca: Option<PathBuf>,
-    /// Client certificate, with its chain.
-    pub cert: Option<PathBuf>,
-    /// Key of the client certificate.
-    pub key: Option<PathBuf>,
-}
-
-/// What a deleted record does at a plain REST target.
-#[derive(Clone, Debug)]
-pub enum DeleteRule {
-    /// A request without a body: by default `DELETE` to the same URL, when that names a record.
-    Request {
-        /// Method.
-        method: &'static str,
-        /// URL; none = the endpoint's.
-        url: Option<Template>,
-    },
-    /// The endpoint's method with the record as it was and the header `Sync-Op: delete`: the default when the URL
-    /// names a collection.
-    Body,
-    /// Nothing: deletes are not sent (`delete: skip`).
-    Skip,
-    /// A person decides (`delete: hold`).
-    Hold,
+    pub delete: Delete,
 }
 
 const METHODS: [(&str, &str); 4] = [("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH"), ("DELETE", "DELETE")];
 
-/// Headers that the agent sets itself.
-const OURS: [&str; 9] = [
-    "host",
-    "content-length",
-    "content-type",
-    "transfer-encoding",
-    "connection",
-    "accept-encoding",
-    "idempotency-key",
-    "idem-key",
-    "sync-op",
-];
 /// Headers that hold a secret.
 const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
 impl Endpoint {
-    /// For a whole call when the endpoint does not say.
-    pub const TIMEOUT: Duration = Duration::from_secs(30);
-
     /// Reads an endpoint. `deletes` = whether the connector hears deletes, as far as known.
     pub(crate) fn read(found: &Found<'_>, scope: &Scope, deletes: bool) -> Option<Endpoint> {
         let fields = found.fields()?;
@@ -93,34 +51,32 @@ impl Endpoint {
         let usage = Use::Target { plain: plain_http, key: "plainHttp" };
         let place = fields.need("url");
         let url = place.as_ref().and_then(|found| template(found, usage));
+        let plain =
+            place.as_ref().and_then(Found::text).is_some_and(|url| url.to_ascii_lowercase().starts_with("http:"));
+        let origin = place.as_ref().and_then(Found::text).map(url::origin);
         let method = fields.take("method").map_or(Some("POST"), |found| found.choice("method", &METHODS));
         let (auth, credential) = identity(&fields, scope);
         let headers = fields.take("headers").map(|found| headers(&found)).unwrap_or_default();
-        let timeout = fields.duration("timeout").unwrap_or(Endpoint::TIMEOUT);
+        let timeout = fields.duration("timeout").unwrap_or(Options::TIMEOUT);
         let proxy = fields.take("proxy").and_then(|found| url::check(&found, Use::Proxy));
-        let tls = fields.take("tls").and_then(|found| Tls::read(&found)).unwrap_or_default();
+        let tls = fields.take("tls").and_then(|found| tls::files(&found)).unwrap_or_default();
         let delete = match fields.take("delete") {
-            Some(found) => delete(&found, usage),
+            Some(found) => delete(&found, usage, origin.as_deref()),
             None => url.as_ref().map(|url| default_delete(url, place.as_ref(), deletes)),
         };
         fields.done();
         Some(Endpoint {
             url: url?,
-            method: method?,
+            method: method?.to_owned(),
             headers,
             auth,
             credential,
             timeout,
             proxy,
             tls,
-            plain_http,
+            plain,
             delete: delete?,
         })
-    }
-
-    /// Whether the URL names a record, not a collection.
-    pub fn is_record_url(&self) -> bool {
-        !self.url.paths().is_empty()
     }
 }
 
@@ -129,29 +85,33 @@ fn template(found: &Found<'_>, usage: Use<'_>) -> Option<Template> {
     Template::parse_url(&text).map_err(|message| found.error(message)).ok()
 }
 
-fn default_delete(url: &Template, place: Option<&Found<'_>>, deletes: bool) -> DeleteRule {
-    if !url.paths().is_empty() {
-        return DeleteRule::Request { method: "DELETE", url: None };
-    }
-    if let Some(place) = place.filter(|_| deletes) {
+fn default_delete(url: &Template, place: Option<&Found<'_>>, deletes: bool) -> Delete {
+    let rule = Delete::default_for(url);
+    if let Some(place) = place.filter(|_| deletes && matches!(rule, Delete::Body)) {
         place.warn(
             "names a collection: a deleted record is sent there like any other, with the header `Sync-Op: delete`",
             Some("if the target does not read that header, set `delete:` to {method, url}, skip or hold"),
         );
     }
-    DeleteRule::Body
+    rule
 }
 
-fn delete(found: &Found<'_>, usage: Use<'_>) -> Option<DeleteRule> {
+fn delete(found: &Found<'_>, usage: Use<'_>, origin: Option<&str>) -> Option<Delete> {
     if found.is_text() {
         let hold = found.choice("delete rule", &[("skip", false), ("hold", true)])?;
-        return Some(if hold { DeleteRule::Hold } else { DeleteRule::Skip });
+        return Some(if hold { Delete::Hold } else { Delete::Skip });
     }
     let fields = found.fields()?;
     let method = fields.take("method").map_or(Some("DELETE"), |found| found.choice("method", &METHODS));
-    let url = fields.take("url").map(|found| template(&found, usage));
+    let url = fields.take("url").map(|found| {
+        let template = template(&found, usage)?;
+        if origin != found.text().map(url::origin).as_deref() {
+            found.error_hint("is on another host than the endpoint's `url`", "that needs a connector of its own");
+        }
+        Some(template)
+    });
     fields.done();
-    Some(DeleteRule::Request { method: method?, url: url.map_or(Some(None), |url| url.map(Some))? })
+    Some(Delete::Request { method: method?.to_owned(), url: url.map_or(Some(None), |url| url.map(Some))? })
 }
 
 /// `authType` and `credentialsId`, which must agree.
@@ -183,7 +143,7 @@ fn headers(found: &Found<'_>) -> Vec<(String, String)> {
         let lower = name.to_ascii_lowercase();
         if !is_header_name(name) {
             found.error("is not a header name");
-        } else if OURS.contains(&lower.as_str()) {
+        } else if RESERVED.contains(&lower.as_str()) {
             found.error("is set by the agent itself");
         } else if SECRET.contains(&lower.as_str()) {
             found.error_hint("holds a secret, which never stands in the file", "use a credential and `credentialsId`");
@@ -203,16 +163,4 @@ fn headers(found: &Found<'_>) -> Vec<(String, String)> {
     }
     headers.sort();
     headers
-}
-
-impl Tls {
-    fn read(found: &Found<'_>) -> Option<Tls> {
-        let fields = found.fields()?;
-        let tls = Tls { ca: fields.path("ca"), cert: fields.path("cert"), key: fields.path("key") };
-        fields.done();
-        if tls.cert.is_some() != tls.key.is_some() {
-            found.error("needs `cert` and `key` together");
-        }
-        Some(tls)
-    }
 }

@@ -111,6 +111,12 @@ impl<'a> Fields<'a> {
         self.take(name)?.path()
     }
 
+    /// A path or a list of paths; none when absent.
+    pub(crate) fn paths(&self, name: &'static str) -> Vec<PathBuf> {
+        let found = self.take(name).map(|found| found.one_or_many()).unwrap_or_default();
+        found.iter().filter_map(Found::path).collect()
+    }
+
     /// Text or a list of texts, if there.
     pub(crate) fn texts(&self, name: &'static str) -> Option<Vec<String>> {
         self.take(name)?.texts()

@@ -179,6 +179,10 @@ impl<'a> Found<'a> {
 
     /// Text or a list of texts, at least one.
     pub(crate) fn texts(&self) -> Option<Vec<String>> {
+        if !self.is_list() && !self.is_text() {
+            self.wrong("text or a list of texts");
+            return None;
+        }
         let items = self.one_or_many();
         if items.is_empty() {
             self.error_hint("is an empty list", "leave the key out");

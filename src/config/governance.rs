@@ -3,30 +3,48 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::found::Found;
+use crate::config::watch::Watch;
 use crate::rules::governance::{Classes, Redact};
 use crate::rules::nearest::nearest;
 
 /// The class that may leave by every connector.
 const PUBLIC: &str = "public";
 
-/// Reads `governance:`. `kinds` are the types of the watched tables.
-pub(crate) fn classes(found: &Found<'_>, kinds: &[&str]) -> Option<Classes> {
+/// Reads `governance:`. A table may be named by its own name or by its event type; the gate asks by type.
+pub(crate) fn classes(found: &Found<'_>, watched: &[Watch]) -> Option<Classes> {
     let fields = found.fields()?;
     let mut classes = Classes { default: fields.text("default"), ..Classes::default() };
-    for (kind, columns) in fields.take("classify").and_then(|found| found.entries()).unwrap_or_default() {
+    for (name, columns) in fields.take("classify").and_then(|found| found.entries()).unwrap_or_default() {
+        let kinds = kinds(name, watched);
         // A posted event may have any type, so an unknown one is only suspicious when it looks like a known one.
-        if !kinds.contains(&kind)
-            && let Some(meant) = nearest(kind, kinds.iter().copied())
+        let known = watched.iter().flat_map(|watch| [watch.kind.as_str(), watch.table.as_str()]);
+        if kinds.is_empty()
+            && let Some(meant) = nearest(name, known)
         {
             let hint = format!("did you mean `{meant}`?");
-            columns.warn(format!("no watched table has the type `{kind}`: this classifies nothing"), Some(&hint));
+            columns.warn(format!("there is no watched table or type `{name}`: this classifies nothing"), Some(&hint));
         }
         let listed = columns.entries().unwrap_or_default().into_iter();
         let listed = listed.filter_map(|(column, class)| Some((column.to_owned(), class.text()?.to_owned())));
-        classes.classify.insert(kind.to_owned(), listed.collect());
+        let listed: BTreeMap<String, String> = listed.collect();
+        let kinds = if kinds.is_empty() { vec![name] } else { kinds };
+        for kind in kinds {
+            classes.classify.entry(kind.to_owned()).or_default().extend(listed.clone());
+        }
     }
     fields.done();
     Some(classes)
+}
+
+/// The event types that a name in `classify:` means: those of the watched tables that have it as their type, as
+/// their name or, with several databases, as `database.table`.
+fn kinds<'w>(name: &str, watched: &'w [Watch]) -> Vec<&'w str> {
+    let by_kind = watched.iter().filter(|watch| watch.kind == name);
+    let by_table = watched.iter().filter(|watch| {
+        let path = watch.database.iter().map(|database| format!("{database}.{}", watch.table));
+        watch.kind != name && (watch.table == name || path.into_iter().any(|path| path == name))
+    });
+    by_kind.chain(by_table).map(|watch| watch.kind.as_str()).collect()
 }
 
 /// Every class that `governance:` names.

@@ -16,12 +16,16 @@ pub(crate) fn blank(text: &str) -> String {
                 }
             }
             ('/', Some('*')) => {
-                rest.next();
-                out.extend([' ', ' ']);
+                let open = out.len();
+                out.push(c);
+                out.extend(rest.next());
                 let mut star = false;
                 for c in rest.by_ref() {
-                    out.push(if c == '\n' || c == '\r' { c } else { ' ' });
+                    out.push(c);
                     if star && c == '/' {
+                        // A comment without an end stays, and JSON says where it begins.
+                        let comment = out.iter_mut().skip(open).filter(|c| **c != '\n' && **c != '\r');
+                        comment.for_each(|c| *c = ' ');
                         break;
                     }
                     star = c == '*';

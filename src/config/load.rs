@@ -34,7 +34,14 @@ const KEPT: &str = "(kept configuration)";
 /// Reads the configuration at `path`, a folder or a file.
 pub fn load(path: &Path) -> Result<Config, Problems> {
     let mut loading = Loading { path: path.to_owned(), ..Loading::default() };
-    if path.is_dir() {
+    if !path.exists() {
+        let source = Source::new(path);
+        source.whole(
+            "there is no such file or folder",
+            Some("write one with `hms-sync init`, or name another with --config"),
+        );
+        loading.problems.extend(source.into_problems());
+    } else if path.is_dir() {
         loading.folder(path);
     } else {
         loading.settings(path);
@@ -284,7 +291,9 @@ impl Loading {
 
     fn finish(mut self) -> Result<Config, Problems> {
         let settings = self.settings.unwrap_or_default();
-        if settings.governance.is_none() && !self.connectors.is_empty() {
+        // Settings that could not be read may have had one.
+        let known = self.scope.is_some_and(|scope| scope.is_known());
+        if known && settings.governance.is_none() && !self.connectors.is_empty() {
             let source = Source::new(&self.path);
             source.note(
                 Severity::Warning,

@@ -18,6 +18,8 @@ use crate::rules::governance::Classes;
 /// What holds for the whole agent.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The file, for messages.
+    pub file: String,
     /// The applications' files; none = the agent only forwards events.
     pub databases: Vec<Database>,
     /// The agent's own file.
@@ -46,6 +48,7 @@ impl Default for Settings {
     /// What holds without a `sync.yaml`.
     fn default() -> Settings {
         Settings {
+            file: "sync.yaml".to_owned(),
             databases: Vec::new(),
             state: locate::default_state(),
             office: locate::default_office(),
@@ -88,6 +91,11 @@ impl Scope {
         }
     }
 
+    /// Whether the settings could be read.
+    pub(crate) fn is_known(&self) -> bool {
+        self.credentials.is_some()
+    }
+
     /// Reads the name of a credential, which must exist; with its type as far as known.
     pub(crate) fn credential(&self, found: &Found<'_>) -> Option<(String, Option<AuthType>)> {
         let name = found.text()?;
@@ -110,6 +118,15 @@ impl Scope {
 }
 
 impl Settings {
+    /// Puts one file in the place of all configured databases (`--database FILE`); every `watch` is about it then.
+    pub fn use_database(&mut self, path: PathBuf) {
+        let database = Database::at(path);
+        for watch in &mut self.watch {
+            watch.database = Some(database.name.clone());
+        }
+        self.databases = vec![database];
+    }
+
     /// Takes the settings' keys out of a section.
     pub(crate) fn read(fields: &Fields<'_>) -> (Settings, Scope) {
         let default = Settings::default();
@@ -133,12 +150,12 @@ impl Settings {
             credentials.extend(credential.map(|credential| (name.to_owned(), credential)));
         }
         let kinds: Vec<String> = watch.iter().map(|watch| watch.kind.clone()).collect();
-        let kind_words: Vec<&str> = kinds.iter().map(String::as_str).collect();
-        let governance = fields.take("governance").and_then(|found| governance::classes(&found, &kind_words));
+        let governance = fields.take("governance").and_then(|found| governance::classes(&found, &watch));
         let scope = Scope { credentials: Some(known), governance: governance.clone(), kinds };
         let credential = |found: &Found<'_>| scope.credential(found).map(|(name, _)| name);
 
         let settings = Settings {
+            file: fields.section().source.name.clone(),
             databases,
             state,
             office,

@@ -14,7 +14,7 @@ pub fn sync(database: &str, tables: &[String]) -> String {
 
 /// A commented connector file.
 pub fn connector(name: &str) -> String {
-    CONNECTOR.replacen("{name}", name, 1).replacen("{name}", &quoted(name), 1)
+    CONNECTOR.replace("{name}", &quoted(name))
 }
 
 /// A text as YAML: plain when it is harmless, else quoted as JSON does.
@@ -37,13 +37,13 @@ mod tests {
     fn the_written_files_load_without_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let tables = ["appointments".to_owned(), "wei\"rd: #1".to_owned(), "2024".to_owned()];
-        std::fs::write(folder.path().join("sync.yaml"), sync("my office: 1.db", &tables)).unwrap();
+        std::fs::write(folder.path().join("sync.yaml"), sync("my office, 1.2.db", &tables)).unwrap();
         std::fs::create_dir(folder.path().join("connectors")).unwrap();
         std::fs::write(folder.path().join("connectors/vista.yaml"), connector("a: b")).unwrap();
         let config = config::load(folder.path()).unwrap_or_else(|problems| panic!("{problems}"));
         let watched: Vec<&str> = config.settings.watch.iter().map(|watch| watch.table.as_str()).collect();
         assert_eq!(watched, ["appointments", "wei\"rd: #1", "2024"]);
-        assert_eq!(config.settings.databases[0].path, folder.path().join("my office: 1.db"));
+        assert_eq!(config.settings.databases[0].path, folder.path().join("my office, 1.2.db"));
         assert_eq!(&*config.connectors[0].name, "a: b");
     }
 }

@@ -77,6 +77,8 @@ pub(crate) struct NoTree {
     pub(crate) hint: Option<&'static str>,
 }
 
+/// What YAML takes for a sign of its own at the beginning of a value.
+const SIGNS: [char; 6] = ['!', '*', '&', '@', '`', '%'];
 /// Deepest nesting; deeper text is refused before the stack can overflow.
 const DEPTH: usize = 48;
 
@@ -148,13 +150,28 @@ fn bad_yaml(error: &serde_saphyr::Error, text: &str) -> NoTree {
         None => message.trim_start_matches("error: "),
     };
     // A password that begins with ! is a tag to YAML.
-    let message = if message.starts_with("unsupported tag") { "unsupported tag" } else { message };
+    let message = match message {
+        tag if tag.starts_with("unsupported tag") => "unsupported tag",
+        twice if twice.starts_with("duplicate mapping key") => {
+            let key = twice.split([':', ',']).nth(1).unwrap_or_default().trim();
+            return NoTree { place, message: format!("the key `{key}` is given twice"), hint: None };
+        }
+        bomb if bomb.starts_with("alias") && bomb.contains("limit") => {
+            return NoTree { place, message: "holds aliases that expand to too much".to_owned(), hint: None };
+        }
+        many if many.starts_with("multiple YAML documents") => "holds several documents: one file, one document",
+        deep if deep.starts_with("recursion limit") => "is nested too deeply",
+        other => other,
+    };
     let broken = text.lines().nth((place.line.max(1) - 1) as usize).unwrap_or_default();
-    let value = broken.split_once(':').map(|(_, value)| value.trim_start()).unwrap_or_default();
-    let hint = if value.starts_with("*/") || value.starts_with("* ") {
+    // The parser points at the sign itself, behind it, or at the whole value.
+    let column = broken.char_indices().nth(place.column.max(1) as usize - 1).map_or(broken.len(), |(at, _)| at);
+    let value = broken.split_once(": ").map(|(_, value)| value.trim_start()).unwrap_or_default();
+    let here = broken.get(column..).filter(|here| here.starts_with(SIGNS)).unwrap_or(value);
+    let hint = if here.starts_with("*/") || here.starts_with("* ") {
         Some("quote the cron expression: \"*/5 * * * *\"")
-    } else if value.starts_with(['!', '*', '@', '`', '%', '"', '\'']) {
-        Some("quote a text that begins with ! * @ % or a quotation mark")
+    } else if here.starts_with(SIGNS) || message == "unsupported tag" {
+        Some("quote a text that begins with ! * & @ ` or %")
     } else if broken.trim_start_matches(' ').starts_with('\t') {
         Some("indent with spaces, not with tabs")
     } else {

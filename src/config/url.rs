@@ -15,7 +15,7 @@ pub(crate) enum Use<'p> {
     Https,
     /// An event source: wss; plain ws only to this machine.
     WebSocket,
-    /// A proxy: http, https or socks5.
+    /// A proxy that is asked by CONNECT: http, and nothing behind host and port.
     Proxy,
     /// A mail server: smtps; smtp as well, for the relay in the house.
     Mail,
@@ -51,6 +51,9 @@ pub(crate) fn check(found: &Found<'_>, how: Use<'_>) -> Option<String> {
     let Some(host) = uri.host().filter(|host| !host.is_empty()) else {
         return wrong("has no host", None);
     };
+    if uri.port_u16().is_none_or(|port| port == 0) && authority.len() > host.len() {
+        return wrong("has no valid port", None);
+    }
     let here = is_loopback(host);
     let scheme = scheme.to_ascii_lowercase();
     match (how, scheme.as_str()) {
@@ -68,20 +71,30 @@ pub(crate) fn check(found: &Found<'_>, how: Use<'_>) -> Option<String> {
         }
         (Use::Https, "http") => return wrong("is plain http to another machine", Some("use https")),
         (Use::WebSocket, "ws") => return wrong("is a plain WebSocket to another machine", Some("use wss")),
-        (Use::Proxy, "http" | "https" | "socks5") | (Use::Mail, "smtp" | "smtps") => {}
+        (Use::Proxy, "http") | (Use::Mail, "smtp" | "smtps") => {}
         _ => {
             let known = match how {
                 Use::Target { .. } | Use::Https => "https",
                 Use::WebSocket => "wss",
-                Use::Proxy => "http, https or socks5",
+                Use::Proxy => "http",
                 Use::Mail => "smtp or smtps",
             };
             found.error_hint(format!("cannot use the scheme `{scheme}`"), format!("known: {known}"));
             return None;
         }
     }
+    if how == Use::Proxy && (uri.path() != "/" || uri.query().is_some()) {
+        return wrong("has more than a host and a port", Some("write for example http://proxy.example:3128"));
+    }
     warn_of_secret(found, &uri);
     Some(text.to_owned())
+}
+
+/// `scheme://host:port` as written, in lower case.
+pub(crate) fn origin(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    format!("{scheme}://{authority}").to_ascii_lowercase()
 }
 
 /// Whether a host names this very machine.

@@ -14,6 +14,14 @@ pub struct Database {
     pub path: PathBuf,
 }
 
+impl Database {
+    /// A file whose log is named by its stem, as `database:` does.
+    pub(crate) fn at(path: PathBuf) -> Database {
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        Database { name, path }
+    }
+}
+
 /// What the outbox keeps of a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CaptureMode {
@@ -54,15 +62,18 @@ pub(crate) fn databases(fields: &Fields<'_>) -> Vec<Database> {
     }
     let mut databases: Vec<Database> = Vec::new();
     if let Some(path) = one.as_ref().and_then(Found::path) {
-        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let database = Database::at(path);
         if let Some(one) = &one {
-            log_name(one, &name);
+            log_name(one, &database.name);
         }
-        databases.push(Database { name, path });
+        databases.push(database);
     }
     for (name, found) in many.and_then(|many| many.entries()).unwrap_or_default() {
         let Some(path) = found.path() else { continue };
         log_name(&found, name);
+        if name.contains('.') {
+            found.error_hint("has a dot in its name", "`watch:` writes DATABASE.TABLE, so the name has none");
+        }
         if let Some(twin) = databases.iter().find(|database| database.path == path) {
             found.error(format!("is the same file as `{}`", twin.name));
         }
@@ -77,10 +88,10 @@ fn log_name(found: &Found<'_>, name: &str) {
             "would have the log name `intake`, which is kept for posted events",
             "name it otherwise under `databases:`",
         );
-    } else if name.is_empty() || name.contains(['.', '/', ':']) || name.chars().any(char::is_control) {
+    } else if name.is_empty() || name.contains(['/', ':', '\\']) || name.chars().any(char::is_control) {
         found.error_hint(
             format!("`{}` cannot name a log", name.escape_debug()),
-            "give it a name without . / : under `databases:`",
+            "give it a name without slashes and colons under `databases:`",
         );
     }
 }

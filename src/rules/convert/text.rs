@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::event::Value;
 use crate::rules::decimal::Decimal;
+use crate::rules::hex::hex;
 use crate::rules::nearest::hint;
 
 /// The words, as written, with what they do.
@@ -131,12 +132,6 @@ impl Word {
             Word::Sha256 => bytes(&value, |bytes| hex(digest::digest(&digest::SHA256, bytes).as_ref())),
         }
     }
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The character that fills up: bare, or in quotes; nothing = a space.
