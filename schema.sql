@@ -43,9 +43,11 @@ CREATE TABLE hms_sync_outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, tid, op, ve
 CREATE TABLE meta (k TEXT PRIMARY KEY, v) WITHOUT ROWID;
 
 -- A log that events are read from: one for each watched database, and `intake`, the agent's own. `seen` is what
--- the last poll found there (epoch, witness, schema), as JSON: the next poll is held against it.
+-- the last poll found there (epoch, witness, schema), as JSON: the next poll is held against it. `witness_n`: up to
+-- which attempt number the intents have been looked through for the witness.
 CREATE TABLE log (
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seen TEXT, shadow_seq INTEGER NOT NULL DEFAULT 0);
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seen TEXT, witness_n INTEGER NOT NULL DEFAULT 0,
+  shadow_seq INTEGER NOT NULL DEFAULT 0);
 
 -- Events that come from outside any database (posted, subscribed). Same shape as the captured outbox: (log, seq).
 -- `source` and `message` name a message at its origin, so that the same message is stored once.

@@ -3,6 +3,7 @@
 pub mod compile;
 pub mod connector;
 pub mod frozen;
+pub mod keeper;
 pub mod lanes;
 pub mod ledger;
 pub mod operate;

@@ -202,6 +202,11 @@ impl Worker {
         recover::worker(parts, Mailbox(sender), inbox)
     }
 
+    /// The connector's row in the state file.
+    pub fn id(&self) -> ConnectorId {
+        self.id
+    }
+
     /// Where to send messages.
     pub fn mailbox(&self) -> Mailbox {
         self.mailbox.clone()

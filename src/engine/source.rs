@@ -1,6 +1,7 @@
 //! Where a worker reads events: the captured log of a database, or the agent's own intake.
 
 use crate::event::Event;
+use crate::store::capture::{CaptureError, CapturedLog};
 use crate::store::state::{StateReader, intake};
 
 /// Why a log could not be read or made durable. The worker waits and tries again; the text says what and where.
@@ -52,4 +53,27 @@ impl Source for Intake {
     fn make_durable(&mut self) -> Result<(), SourceError> {
         Ok(())
     }
+}
+
+/// A database's captured log, through a connection of the worker's own.
+impl Source for CapturedLog {
+    fn read(&mut self, after: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>, SourceError> {
+        CapturedLog::read(self, after, limit, max_bytes).map_err(told)
+    }
+
+    fn highest(&mut self) -> Result<i64, SourceError> {
+        self.highest_seq().map_err(told)
+    }
+
+    fn floor(&mut self) -> Result<i64, SourceError> {
+        self.lowest_seq().map(|lowest| lowest.saturating_sub(1).max(0)).map_err(told)
+    }
+
+    fn make_durable(&mut self) -> Result<(), SourceError> {
+        self.sync_wal().map_err(told)
+    }
+}
+
+fn told(error: CaptureError) -> SourceError {
+    SourceError(error.to_string())
 }

@@ -194,6 +194,27 @@ pub fn last(db: &Connection) -> Sql<i64> {
     db.prepare_cached("SELECT ifnull(max(n), 0) FROM attempt")?.query_row([], |row| row.get(0))
 }
 
+/// Goes on through the intents of a log after attempt number `after`: the number of the last row, and the highest
+/// event of an epoch among them. It is the witness that shows a restored file.
+pub fn highest_intent(db: &Connection, log: LogId, epoch: u32, after: i64) -> Sql<(i64, Option<EventId>)> {
+    let mut highest: Option<EventId> = None;
+    let mut last = after;
+    let mut statement = db.prepare_cached(
+        "SELECT at, phase, config_hash, entries, n FROM attempt WHERE n > ?2 AND log = ?1 AND phase = 'intent' ORDER BY n",
+    )?;
+    let mut rows = statement.query((log.0, after))?;
+    while let Some(row) = rows.next()? {
+        last = row.get(4)?;
+        each(row, |line| {
+            let id = line.id();
+            if id.epoch == epoch && highest.is_none_or(|known| known.seq < id.seq) {
+                highest = Some(id);
+            }
+        })?;
+    }
+    Ok((last, highest))
+}
+
 /// One line of an event's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
