@@ -143,10 +143,10 @@ fn headers(found: &Found<'_>) -> Vec<(String, String)> {
         let lower = name.to_ascii_lowercase();
         if !is_header_name(name) {
             found.error("is not a header name");
-        } else if RESERVED.contains(&lower.as_str()) {
-            found.error("is set by the agent itself");
         } else if SECRET.contains(&lower.as_str()) {
             found.error_hint("holds a secret, which never stands in the file", "use a credential and `credentialsId`");
+        } else if RESERVED.contains(&lower.as_str()) {
+            found.error("is set by the agent itself");
         } else if headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
             found.error("is given twice");
         } else {

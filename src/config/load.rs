@@ -17,7 +17,7 @@ use crate::config::tree::{Node, Notation, Value};
 pub struct Config {
     /// What holds for the whole agent.
     pub settings: Settings,
-    /// The connectors, in the order of their files' names.
+    /// The connectors, in the order of their folders and files.
     pub connectors: Vec<ConnectorSpec>,
     /// Conflict rules by table.
     pub conflicts: Vec<ConflictRules>,

@@ -8,9 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hms_sync::clock::Timestamp;
-use hms_sync::config::{self, ConnectorSpec, Problem, Settings};
+use hms_sync::config::{self, ConnectorSpec, Problem, Settings, build};
 use hms_sync::event::{Event, Op, Record, Value};
 use hms_sync::rules::mapping::Mapping;
+use proptest::prelude::*;
 
 /// Every configuration in a folder of the corpus.
 fn corpus(folder: &str) -> Vec<PathBuf> {
@@ -183,6 +184,63 @@ fn the_order_of_a_mapping_is_part_of_the_configuration_and_the_order_of_keys_is_
     let c = hash(r#"{"name":"x","endpoint":{"url":"https://h.example/"},"mapping":{"b":"b","a":"a"}}"#);
     assert_eq!(a, b);
     assert_ne!(a, c);
+}
+
+#[test]
+fn good_connectors_are_built_and_share_their_credentials() {
+    let config = config::load(Path::new("tests/configs/good/folder")).unwrap();
+    let credentials = build::credentials(&config.settings).unwrap();
+    assert_eq!(credentials.len(), 4);
+    let mut origins = Vec::new();
+    for spec in config.connectors {
+        let canonical = spec.config.clone();
+        let connector = build::connector(spec, &config.settings, &credentials, [0; 32]).unwrap();
+        assert_eq!(connector.config, canonical);
+        origins.push(connector.adapter.origin().to_owned());
+    }
+    assert_eq!(
+        origins,
+        ["https://gis.test:443", "https://notes.test:443", "http://localhost:8080", "https://rules.test:443"]
+    );
+}
+
+#[test]
+fn what_only_shows_when_a_connector_is_built_is_told_like_everything_else() {
+    let settings = settings();
+    let credentials = build::credentials(&settings).unwrap();
+    let problems = build::connector(connector("everything.yaml"), &settings, &credentials, [0; 32]).unwrap_err();
+    let [problem] = problems.list() else { panic!("{problems}") };
+    assert_eq!((problem.file.as_str(), problem.key.as_str()), ("tests/configs/good/everything.yaml", "endpoint.tls"));
+    assert!(problem.message.contains("ca.pem"), "{problem}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #[test]
+    fn no_text_makes_the_reader_panic_or_point_beyond_the_file(
+        seed in 0_usize..1_000_000,
+        cuts in prop::collection::vec((0.0..1.0_f64, 0_usize..30, "[ \\-:{}\\[\\],\"'#&*!|>%@`\t\n\\\\/a-z0-9éμ]{0,12}"), 1..4),
+    ) {
+        let files: Vec<PathBuf> =
+            corpus("tests/configs/good").into_iter().filter(|path| path.extension().is_some_and(|_| path.is_file())).collect();
+        let path = &files[seed % files.len()];
+        let mut text: Vec<char> = fs::read_to_string(path).unwrap().chars().collect();
+        for (place, length, with) in cuts {
+            let from = (place * text.len() as f64) as usize;
+            text.splice(from..(from + length).min(text.len()), with.chars());
+        }
+        let text: String = text.into_iter().collect();
+        let folder = tempfile::tempdir().unwrap();
+        let broken = folder.path().join(path.file_name().unwrap());
+        fs::write(&broken, &text).unwrap();
+        let found = match config::check_file(&broken, &Settings::default()) {
+            Ok(warnings) => warnings,
+            Err(problems) => problems.list().to_vec(),
+        };
+        for problem in found {
+            prop_assert!(problem.line as usize <= text.lines().count() + 1, "{problem}");
+        }
+    }
 }
 
 #[test]
