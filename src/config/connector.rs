@@ -23,7 +23,7 @@ use crate::rules::retry::RetryPolicy;
 use crate::rules::schedule::Schedule;
 use crate::rules::template::Template;
 
-/// A connector as its file describes it, checked; [`crate::config::build::build`] makes it ready to run.
+/// A connector as its file describes it, checked; [`crate::config::build::connector`] makes it ready to run.
 #[derive(Debug)]
 pub struct ConnectorSpec {
     /// Unique name.
