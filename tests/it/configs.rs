@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hms_sync::adapter::{Parcel, Request};
 use hms_sync::clock::Timestamp;
 use hms_sync::config::{self, ConnectorSpec, Problem, Settings, build};
 use hms_sync::event::{Event, Op, Record, Value};
@@ -110,20 +111,13 @@ fn the_examples_load() {
     }
 }
 
-/// What a connector makes of one event.
-fn sent(spec: &ConnectorSpec) -> String {
-    let text = |text: &str| Value::Text(text.to_owned());
-    let image: Record = [
-        ("id", Value::Integer(42)),
-        ("start", text("2026-03-05T18:05:00Z")),
-        ("duration", Value::Integer(20)),
-        ("status", text("01")),
-        ("patient", text("p")),
-        ("address", Value::Map([("city", text("Springfield"))].into_iter().collect())),
-    ]
-    .into_iter()
-    .collect();
-    let event = Event {
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+/// An inserted row.
+fn event(image: Record) -> Event {
+    Event {
         id: "6f1c09aa-17-0b7e22d1".parse().unwrap(),
         log: "office".into(),
         kind: "appointments".into(),
@@ -139,8 +133,48 @@ fn sent(spec: &ConnectorSpec) -> String {
         lane: 0,
         old_lane: None,
         synthetic: false,
-    };
-    format!("{:?}", spec.mapping.apply(&event))
+    }
+}
+
+/// What a connector's mapping makes of one event.
+fn sent(spec: &ConnectorSpec) -> String {
+    let image = [
+        ("id", Value::Integer(42)),
+        ("start", text("2026-03-05T18:05:00Z")),
+        ("duration", Value::Integer(20)),
+        ("status", text("01")),
+        ("patient", text("p")),
+        ("address", Value::Map([("city", text("Springfield"))].into_iter().collect())),
+    ];
+    format!("{:?}", spec.mapping.apply(&event(image.into_iter().collect())))
+}
+
+/// The request that a printed connector file makes of an event, where nothing is classified.
+fn request(file: &str, image: Record) -> Request {
+    let settings = Settings { governance: None, ..settings() };
+    let credentials = build::credentials(&settings).unwrap();
+    let connector = build::connector(connector(file), &settings, &credentials, [0; 32]).unwrap();
+    let event = event(image);
+    let cleared = connector.gate.clear(&event, &connector.mapping, connector.adapter.fields()).unwrap();
+    let parcel = Parcel::new(event.id.to_string(), event.op, &event.kind, cleared);
+    connector.adapter.render(&parcel).unwrap().unwrap()
+}
+
+#[test]
+fn the_printed_connectors_send_what_their_authors_meant() {
+    let shot =
+        [("patientId", text("123-45-6789")), ("vaccineCode", text("208")), ("dateAdministered", text("2026-03-05"))];
+    let sent = request("cdc-immunization.json", shot.into_iter().collect());
+    assert_eq!((sent.method.as_str(), sent.url.as_str()), ("POST", "https://registry.test/immunizations"));
+    assert_eq!(String::from_utf8_lossy(&sent.body), r#"{"ssn":"123-45-6789","cvxcvxc":"208","date":"2026-03-05"}"#);
+
+    let rule = [("ruleId", Value::Integer(42)), ("duration", Value::Integer(20)), ("maxPatients", Value::Integer(4))];
+    let sent = request("appointment-rule-vista.yaml", rule.into_iter().collect());
+    assert_eq!((sent.method.as_str(), sent.url.as_str()), ("PUT", "https://vista.test/appointment-rules"));
+    assert_eq!(String::from_utf8_lossy(&sent.body), r#"{"slotLen":20,"capacity":4}"#);
+    let header =
+        |name: &str| sent.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
+    assert_eq!((header("Idem-Key"), header("Idempotency-Key")), (Some("42"), Some("6f1c09aa-17-0b7e22d1")));
 }
 
 fn connector(name: &str) -> ConnectorSpec {
