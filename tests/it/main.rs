@@ -1,7 +1,7 @@
 //! The integration tests: one binary, one file per promise.
-
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod capture;
 mod configs;
 mod docs;
 mod layers;

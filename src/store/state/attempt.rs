@@ -242,6 +242,8 @@ pub struct Trace {
     pub delivered: bool,
     /// An attempt was begun whose outcome is not known.
     pub unknown: bool,
+    /// An attempt was begun and nothing at all was noted of it: the agent was stopped in between.
+    pub open: bool,
     /// The configuration of that attempt.
     pub config: Option<[u8; 32]>,
 }
@@ -260,10 +262,12 @@ pub fn traces(db: &Connection, connector: ConnectorId, log: LogId, settled: i64)
                 Line::Intent { intent, config, .. } => {
                     trace.attempts = trace.attempts.max(intent.attempt);
                     trace.unknown = true;
+                    trace.open = true;
                     trace.config = config;
                 }
                 Line::Outcome { settled, .. } => {
                     trace.unknown = settled.word == Word::Unknown;
+                    trace.open = false;
                     trace.delivered |= settled.word.is_delivered();
                 }
             }
