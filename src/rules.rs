@@ -17,3 +17,4 @@ pub mod rate;
 pub mod retry;
 pub mod schedule;
 pub mod template;
+pub mod zone;

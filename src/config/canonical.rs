@@ -9,8 +9,9 @@ use crate::config::fields::camel;
 use crate::config::found::Found;
 use crate::config::tree::{Key, Node, Value};
 
-/// One line of JSON: keys in camelCase (but for the user's own names) and sorted, one name for keys that have two, the name filled in, paths
-/// absolute, defaults left out. A mapping keeps its order, because its fields leave in that order.
+/// One line of JSON: keys in camelCase (but for the user's own names) and sorted, one name for keys that have two,
+/// the connector's name filled in, paths absolute, defaults left out. A mapping keeps its order, because its fields
+/// leave in that order.
 pub(crate) fn text(connector: &Found<'_>, name: &str) -> String {
     let place = connector.node.place;
     let mut root = connector.node.clone();

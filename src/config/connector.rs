@@ -23,7 +23,7 @@ use crate::rules::retry::RetryPolicy;
 use crate::rules::schedule::Schedule;
 use crate::rules::template::Template;
 
-/// A connector as its file describes it, checked; [`crate::config::build::build`] makes it ready to run.
+/// A connector as its file describes it, checked; [`crate::config::build::connector`] makes it ready to run.
 #[derive(Debug)]
 pub struct ConnectorSpec {
     /// Unique name.
@@ -230,11 +230,11 @@ fn idempotency_key(found: &Found<'_>) -> Option<Template> {
     let template = template.map_err(|message| found.error(message)).ok()?;
     match template.paths() {
         [] => {
-            found.error_hint("is the same for every event: the target would take the first and drop the rest", "name a field");
+            found.error_hint("is the same for every event: a target would drop all but the first", "name a field");
             return None;
         }
         [field] if !field.starts_with("$event.") => found.warn(
-            format!("`{field}` alone makes two edits of one record look like one: a target that remembers keys drops the second"),
+            format!("`{field}` alone makes two edits of a record look like one: a target may drop the second"),
             Some("if so, add what differs: \"{FIELD}-{$event.seq}\""),
         ),
         _ => {}
@@ -312,8 +312,8 @@ fn retry(fields: &Fields<'_>) -> RetryPolicy {
             Some((length, _)) => length,
             None => policy.max_backoff.max(policy.backoff),
         };
-        const USED_UP: &str = "used up, the event becomes a dead letter with an alert, and later changes of its record wait; \
-                               what a whole endpoint's outage costs is not counted";
+        const USED_UP: &str = "used up, the event becomes a dead letter with an alert, and later changes of its \
+                               record wait; what a whole endpoint's outage costs is not counted";
         if let Some(found) = retry.take("maxAttempts") {
             policy.max_attempts = found.integer(1..=1_000_000).and_then(|count| u32::try_from(count).ok());
             if policy.max_attempts.is_some() {

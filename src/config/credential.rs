@@ -30,7 +30,7 @@ pub enum Credential {
         key: SecretRef,
     },
     /// OAuth2 client credentials.
-    OAuth2(OAuth2),
+    OAuth2(Box<OAuth2>),
 }
 
 /// OAuth2 client credentials (RFC 6749 4.4).
@@ -164,16 +164,18 @@ impl Credential {
                 let proxy = fields.take("proxy").and_then(|found| url::check(&found, Use::Proxy));
                 let tls = fields.take("tls").and_then(|found| tls::files(&found)).unwrap_or_default();
                 match (token_url, client_id, client_secret) {
-                    (Some(token_url), Some(client_id), Some(client_secret)) => Some(Credential::OAuth2(OAuth2 {
-                        token_url,
-                        client_id,
-                        client_secret,
-                        scope,
-                        audience,
-                        client_auth,
-                        proxy,
-                        tls,
-                    })),
+                    (Some(token_url), Some(client_id), Some(client_secret)) => {
+                        Some(Credential::OAuth2(Box::new(OAuth2 {
+                            token_url,
+                            client_id,
+                            client_secret,
+                            scope,
+                            audience,
+                            client_auth,
+                            proxy,
+                            tls,
+                        })))
+                    }
                     _ => None,
                 }
             }

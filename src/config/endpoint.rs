@@ -22,9 +22,7 @@ pub struct Endpoint {
     pub method: String,
     /// Further headers, sorted by name.
     pub headers: Vec<(String, String)>,
-    /// How it shows who it is.
-    pub auth: AuthType,
-    /// The credential in `credentials:`.
+    /// How it shows who it is: a name in `credentials:`.
     pub credential: Option<String>,
     /// For a whole call; default [`Options::TIMEOUT`].
     pub timeout: Duration,
@@ -55,7 +53,7 @@ impl Endpoint {
             place.as_ref().and_then(Found::text).is_some_and(|url| url.to_ascii_lowercase().starts_with("http:"));
         let origin = place.as_ref().and_then(Found::text).map(url::origin);
         let method = fields.take("method").map_or(Some("POST"), |found| found.choice("method", &METHODS));
-        let (auth, credential) = identity(&fields, scope);
+        let credential = identity(&fields, scope);
         let headers = fields.take("headers").map(|found| headers(&found)).unwrap_or_default();
         let timeout = fields.duration("timeout").unwrap_or(Options::TIMEOUT);
         let proxy = fields.take("proxy").and_then(|found| url::check(&found, Use::Proxy));
@@ -69,7 +67,6 @@ impl Endpoint {
             url: url?,
             method: method?.to_owned(),
             headers,
-            auth,
             credential,
             timeout,
             proxy,
@@ -114,8 +111,8 @@ fn delete(found: &Found<'_>, usage: Use<'_>, origin: Option<&str>) -> Option<Del
     Some(Delete::Request { method: method?.to_owned(), url: url.map_or(Some(None), |url| url.map(Some))? })
 }
 
-/// `authType` and `credentialsId`, which must agree.
-fn identity(fields: &Fields<'_>, scope: &Scope) -> (AuthType, Option<String>) {
+/// `authType` and `credentialsId`, which must agree; the credential's name.
+fn identity(fields: &Fields<'_>, scope: &Scope) -> Option<String> {
     let place = fields.take("authType");
     let wanted = place.as_ref().and_then(|found| found.choice("authType", &AuthType::WORDS));
     let id = fields.take("credentialsId");
@@ -133,8 +130,7 @@ fn identity(fields: &Fields<'_>, scope: &Scope) -> (AuthType, Option<String>) {
     {
         place.error(format!("is {} but the credential `{name}` is of type {}", wanted.word(), kind.word()));
     }
-    let kind = credential.as_ref().and_then(|(_, kind)| *kind).or(wanted).unwrap_or(AuthType::None);
-    (kind, credential.map(|(name, _)| name))
+    credential.map(|(name, _)| name)
 }
 
 fn headers(found: &Found<'_>) -> Vec<(String, String)> {
@@ -143,10 +139,10 @@ fn headers(found: &Found<'_>) -> Vec<(String, String)> {
         let lower = name.to_ascii_lowercase();
         if !is_header_name(name) {
             found.error("is not a header name");
-        } else if RESERVED.contains(&lower.as_str()) {
-            found.error("is set by the agent itself");
         } else if SECRET.contains(&lower.as_str()) {
             found.error_hint("holds a secret, which never stands in the file", "use a credential and `credentialsId`");
+        } else if RESERVED.contains(&lower.as_str()) {
+            found.error("is set by the agent itself");
         } else if headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
             found.error("is given twice");
         } else {

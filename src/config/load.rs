@@ -17,7 +17,7 @@ use crate::config::tree::{Node, Notation, Value};
 pub struct Config {
     /// What holds for the whole agent.
     pub settings: Settings,
-    /// The connectors, in the order of their files' names.
+    /// The connectors, in the order of their folders and files.
     pub connectors: Vec<ConnectorSpec>,
     /// Conflict rules by table.
     pub conflicts: Vec<ConflictRules>,
@@ -34,7 +34,7 @@ const KEPT: &str = "(kept configuration)";
 /// Reads the configuration at `path`, a folder or a file.
 pub fn load(path: &Path) -> Result<Config, Problems> {
     let mut loading = Loading { path: path.to_owned(), ..Loading::default() };
-    if !path.exists() {
+    if matches!(path.try_exists(), Ok(false)) {
         let source = Source::new(path);
         source.whole(
             "there is no such file or folder",
@@ -58,11 +58,12 @@ pub fn load_connector_file(path: &Path, settings: &Settings) -> Result<(Connecto
     single(source, spec)
 }
 
-/// Makes a connector again from [`ConnectorSpec::config`]. Credentials and governance are those of `settings`.
-pub fn from_canonical(json: &str, settings: &Settings) -> Result<ConnectorSpec, Problems> {
+/// Makes a connector again from [`ConnectorSpec::config`]. It was checked when it was new; that a credential or a
+/// class which it names is gone shows when it is built.
+pub fn from_canonical(json: &str) -> Result<ConnectorSpec, Problems> {
     let source = Source::new(Path::new(KEPT));
     let node = source.parse(json, Notation::Json);
-    let spec = node.and_then(|node| connector(&source.root(&node), None, &Scope::of(settings)));
+    let spec = node.and_then(|node| connector(&source.root(&node), None, &Scope::unknown()));
     single(source, spec).map(|(spec, _)| spec)
 }
 

@@ -29,7 +29,9 @@ pub fn locate(flag: Option<&Path>) -> Result<PathBuf, Nowhere> {
 /// The state file when `state:` is absent: in the folder that systemd gave (`$STATE_DIRECTORY`), else in the
 /// platform's state folder + `hms-sync`.
 pub(crate) fn default_state() -> PathBuf {
-    let given = std::env::var_os("STATE_DIRECTORY").filter(|path| !path.is_empty()).map(PathBuf::from);
+    // A unit may have several, parted by colons.
+    let given = std::env::var_os("STATE_DIRECTORY").and_then(|folders| std::env::split_paths(&folders).next());
+    let given = given.filter(|folder| folder.is_absolute());
     let folder =
         given.or_else(|| project().map(|dirs| dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned()));
     folder.unwrap_or_else(|| PathBuf::from("/var/lib/hms-sync")).join("state.db")

@@ -90,11 +90,13 @@ pub(crate) fn check(found: &Found<'_>, how: Use<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// `scheme://host:port` as written, in lower case.
+/// `scheme://host:port` in lower case, without a port that is the scheme's own.
 pub(crate) fn origin(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    format!("{scheme}://{authority}").to_ascii_lowercase()
+    let origin = format!("{scheme}://{authority}").to_ascii_lowercase();
+    let own = if origin.starts_with("https:") { ":443" } else { ":80" };
+    origin.strip_suffix(own).unwrap_or(&origin).to_owned()
 }
 
 /// Whether a host names this very machine.
@@ -134,6 +136,14 @@ fn filled(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_origin_is_the_same_however_it_is_written() {
+        assert_eq!(origin("https://A.test/x"), origin("https://a.test:443/y?z"));
+        assert_eq!(origin("http://a.test:80"), origin("http://a.test/"));
+        assert_ne!(origin("https://a.test:80/"), origin("https://a.test/"));
+        assert_ne!(origin("http://a.test/"), origin("https://a.test/"));
+    }
 
     #[test]
     fn only_this_machine_is_loopback() {

@@ -12,7 +12,7 @@ use jiff::{Timestamp, Zoned};
 use super::{units, unknown};
 use crate::event::Value;
 use crate::rules::decimal::Decimal;
-use crate::rules::nearest::hint;
+use crate::rules::zone;
 
 /// The forms by name, with what they are. Any other form is a pattern with `%` (strftime, as jiff documents it).
 pub const FORMS: &[(&str, &str)] = &[
@@ -65,13 +65,7 @@ pub fn is_form(name: &str) -> bool {
 impl Dates {
     /// Two forms of date, and the zone of those that are local.
     pub fn parse(from: &str, to: &str, zone: Option<&str>) -> Result<Dates, String> {
-        let zone = match zone {
-            Some(name) => TimeZone::get(name).map_err(|_| {
-                let known: Vec<String> = jiff::tz::db().available().map(|known| known.to_string()).collect();
-                format!("`{name}` is not a time zone{}", hint(name, known.iter().map(String::as_str)))
-            })?,
-            None => TimeZone::UTC,
-        };
+        let zone = zone::find(zone)?;
         let dates = Dates { from: Form::parse(from)?, to: Form::parse(to)?, zone };
         dates.try_out(from, to)?;
         Ok(dates)
