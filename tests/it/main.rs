@@ -4,4 +4,6 @@
 
 mod docs;
 mod layers;
+mod support;
 mod systemd;
+mod transport;
