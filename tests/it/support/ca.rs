@@ -39,7 +39,8 @@ impl Ca {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "hms-sync test authority");
+        let name = format!("hms-sync test authority {:016x}", fastrand::u64(..));
+        params.distinguished_name.push(DnType::CommonName, name);
         let root = params.self_signed(&key).unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), root.pem()).unwrap();

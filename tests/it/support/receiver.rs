@@ -29,7 +29,7 @@ pub enum Door {
     Tls11,
     /// Closed when the handshake begins.
     CloseInHandshake,
-    /// Reset when it is accepted.
+    /// Reset when the handshake begins.
     Reset,
     /// Reset after the handshake, before the request is read.
     ResetAfterHandshake,
@@ -61,7 +61,7 @@ struct Desk {
     mix: Option<Mix>,
     journal: Vec<Entry>,
     store: HashMap<String, (String, String, Vec<u8>)>,
-    ended: usize,
+    closed: usize,
     admits: Option<Rule>,
     tokens: Vec<Entry>,
     next_token: VecDeque<Scenario>,
@@ -109,11 +109,8 @@ impl Receiver {
                 let Ok(socket) = socket else { continue };
                 let shared = Arc::clone(&accepting);
                 let number = shared.connections.fetch_add(1, SeqCst);
-                std::thread::spawn(move || {
-                    let _ = shared.connection(socket, number);
-                    shared.desk.lock().unwrap().ended += 1;
-                    shared.changed.notify_all();
-                });
+                // Peers that go away are what this is for.
+                std::thread::spawn(move || shared.connection(socket, number));
             }
         });
         Receiver { shared, ca, address }
@@ -175,11 +172,11 @@ impl Receiver {
         self.shared.connections.load(SeqCst)
     }
 
-    /// Waits until so many connections have ended at this side.
-    pub fn wait_ended(&self, count: usize) {
+    /// Waits until this side has closed so many connections: the peer's machine knows it by then.
+    pub fn wait_closed(&self, count: usize) {
         let desk = self.shared.desk.lock().unwrap();
-        let waited = self.shared.changed.wait_timeout_while(desk, Duration::from_secs(20), |desk| desk.ended < count);
-        assert!(!waited.unwrap().1.timed_out(), "no {count} connections have ended");
+        let waited = self.shared.changed.wait_timeout_while(desk, Duration::from_secs(20), |desk| desk.closed < count);
+        assert!(!waited.unwrap().1.timed_out(), "no {count} connections were closed");
     }
 
     fn desk<T>(&self, act: impl FnOnce(&mut Desk) -> T) -> T {
@@ -222,6 +219,7 @@ impl Shared {
                 return Ok(());
             }
             Door::Reset => {
+                hello(&mut socket)?;
                 reset(&socket);
                 return Ok(());
             }
@@ -263,10 +261,14 @@ impl Shared {
                     stream.flush()?;
                     match end {
                         End::Keep => continue,
-                        End::Close => stream.close(),
-                        End::Cut => stream.cut(),
                         End::Reset => stream.reset(),
                         End::Hang => stream.hang(),
+                        End::Close | End::Cut => {
+                            if end == End::Close { stream.close() } else { stream.cut() }
+                            self.desk.lock().unwrap().closed += 1;
+                            self.changed.notify_all();
+                            stream.hang();
+                        }
                     }
                 }
                 Act::Drip { head, rest } => {
@@ -279,6 +281,7 @@ impl Shared {
                         stream.write_all(&unit)?;
                     }
                     stream.close();
+                    stream.hang();
                 }
                 Act::Early { bytes } => {
                     stream.write_all(&bytes)?;

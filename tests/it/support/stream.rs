@@ -36,29 +36,22 @@ impl Stream {
         reset(self.socket());
     }
 
-    /// Ends properly: close_notify, then FIN.
-    pub fn close(mut self) {
-        if let Stream::Tls(stream) = &mut self {
+    /// Says that it ends: close_notify, then FIN. [`Stream::hang`] afterwards, so that it does not turn into a reset.
+    pub fn close(&mut self) {
+        if let Stream::Tls(stream) = self {
             stream.conn.send_close_notify();
             let _ = stream.flush();
         }
-        let _ = self.socket().shutdown(Shutdown::Write);
-        self.drain();
+        self.cut();
     }
 
     /// Ends the TCP connection without close_notify, as a cut does.
-    pub fn cut(mut self) {
+    pub fn cut(&mut self) {
         let _ = self.socket().shutdown(Shutdown::Write);
-        self.drain();
     }
 
-    /// Says nothing until the peer gives up.
+    /// Says nothing until the peer gives up; reads what still comes.
     pub fn hang(mut self) {
-        self.drain();
-    }
-
-    /// Reads what still comes, so that closing does not turn into a reset.
-    fn drain(&mut self) {
         let mut sink = [0; 4096];
         while matches!(self.read(&mut sink), Ok(count) if count > 0) {}
     }
