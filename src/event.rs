@@ -273,6 +273,12 @@ impl Event {
             _ => self.after.as_ref().unwrap_or(&self.key),
         }
     }
+
+    /// Whether this is a delete of a record of which nothing but the key is known.
+    pub fn is_key_only_delete(&self) -> bool {
+        let in_key = |before: &Record| before.iter().all(|(name, _)| self.key.get(name).is_some());
+        self.op == Op::Delete && self.before.as_ref().is_none_or(in_key)
+    }
 }
 
 #[cfg(test)]

@@ -71,9 +71,13 @@ impl Decimal {
 
     /// The 64-bit integer that is this number, if there is one.
     pub fn to_integer(&self) -> Option<i64> {
+        i64::try_from(self.to_whole()?).ok()
+    }
+
+    /// The integer that is this number, if there is one of 128 bits.
+    pub fn to_whole(&self) -> Option<i128> {
         let (number, exponent) = self.scaled()?;
-        let factor = 10_i128.checked_pow(u32::try_from(exponent).ok()?)?;
-        i64::try_from(number.checked_mul(factor)?).ok()
+        number.checked_mul(10_i128.checked_pow(u32::try_from(exponent).ok()?)?)
     }
 
     /// As number and power of ten, when that can be calculated with.

@@ -1,14 +1,23 @@
 //! The governance gate: what may leave by which connector. Only [`Gate::clear`] makes a [`Cleared`].
 
-use std::collections::BTreeMap;
+mod redact;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
 
 use crate::event::{Event, Record, Value};
+use crate::rules::mapping::path::{Found, Path, Root, descend, prefixes};
+use crate::rules::mapping::{Mapping, Touch};
+use crate::rules::nearest::hint;
 use crate::rules::outcome::Reason;
 
 /// `governance:` of the agent: the class of each column.
 #[derive(Clone, Debug, Default)]
 pub struct Classes {
-    /// type -> column -> class
+    /// type -> column (or dotted path into a payload) -> class
     pub classify: BTreeMap<String, BTreeMap<String, String>>,
     /// Class of unlisted columns; none = they may not leave.
     pub default: Option<String>,
@@ -17,7 +26,7 @@ pub struct Classes {
 /// What a connector does to a field before it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redact {
-    /// Keyed hash in place of the value.
+    /// HMAC-SHA256 of the value's text, in hexadecimal, in its place. Equal values have equal hashes; null stays null.
     Hash,
     /// `***` in place of the value.
     Mask,
@@ -25,9 +34,63 @@ pub enum Redact {
     Drop,
 }
 
+impl Redact {
+    /// Reads `hash`, `mask` or `drop`.
+    pub fn parse(text: &str) -> Result<Redact, String> {
+        let known = [("hash", Redact::Hash), ("mask", Redact::Mask), ("drop", Redact::Drop)];
+        known
+            .into_iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, redact)| redact)
+            .ok_or_else(|| format!("`{text}` is none of hash, mask, drop{}", hint(text, known.map(|(name, _)| name))))
+    }
+}
+
+/// The class that leaves by a connector without `allow`.
+pub const PUBLIC: &str = "public";
+
+/// The rule that refuses a column which has no class, when there is no `default` either.
+pub const UNCLASSIFIED: &str = "unclassified";
+
 /// One connector's gate.
 #[derive(Clone, Debug, Default)]
-pub struct Gate;
+pub struct Gate {
+    /// None = nothing is classified, all may leave.
+    classes: Option<Arc<Allowed>>,
+    redact: BTreeMap<String, Redact>,
+    secret: Option<hmac::Key>,
+}
+
+/// The classes of the columns, and whether each may leave by this connector.
+#[derive(Debug, Default)]
+struct Allowed {
+    kinds: BTreeMap<String, Columns>,
+    default: Class,
+}
+
+#[derive(Debug, Default)]
+struct Columns {
+    classes: BTreeMap<String, Class>,
+    /// Whether a listed name has a dot: only then does a column's inside matter.
+    nested: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Class {
+    name: Option<String>,
+    leaves: bool,
+}
+
+/// What a gate does with a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It leaves as it is.
+    Leaves,
+    /// It leaves hashed or masked, or is left out; its class does not matter.
+    Redacted(Redact),
+    /// An event whose mapping reads it is held.
+    Refused,
+}
 
 /// A record that may leave. Made only by [`Gate::clear`]; only this is encoded.
 #[derive(Clone, Debug)]
@@ -39,31 +102,240 @@ pub struct Cleared {
 impl Gate {
     /// A gate without governance section: nothing is classified.
     pub fn open() -> Gate {
-        Gate
+        Gate::default()
+    }
+
+    /// A gate without governance section by which some fields are redacted all the same.
+    pub fn redacting(redact: &BTreeMap<String, Redact>, secret: [u8; 32]) -> Gate {
+        Gate { classes: None, redact: redact.clone(), secret: Some(hmac::Key::new(hmac::HMAC_SHA256, &secret)) }
     }
 
     /// A gate by classes; `allow` = classes that may leave by this connector (none = `public` only); `redact` by
-    /// source column; `secret` keys the hash.
+    /// source column or dotted path; `secret` keys the hash.
     pub fn new(
         classes: &Classes,
         allow: Option<&[String]>,
         redact: &BTreeMap<String, Redact>,
         secret: [u8; 32],
     ) -> Gate {
-        let _ = (classes, allow, redact, secret);
-        todo!()
+        let allowed: BTreeSet<&str> = match allow {
+            Some(classes) => classes.iter().map(String::as_str).collect(),
+            None => BTreeSet::from([PUBLIC]),
+        };
+        let class = |name: &String| Class { name: Some(name.clone()), leaves: allowed.contains(&**name) };
+        let columns = |listed: &BTreeMap<String, String>| Columns {
+            classes: listed.iter().map(|(column, name)| (column.clone(), class(name))).collect(),
+            nested: listed.keys().any(|column| column.contains('.')),
+        };
+        let kinds = classes.classify.iter().map(|(kind, listed)| (kind.clone(), columns(listed))).collect();
+        let default = classes.default.as_ref().map(class).unwrap_or_default();
+        Gate { classes: Some(Arc::new(Allowed { kinds, default })), ..Gate::redacting(redact, secret) }
     }
 
     /// Redacts a copy of the event and refuses (class `gate`, rule and field named) when a column that the mapping
-    /// or `fields` reads may not leave.
-    pub fn clear(
+    /// or `fields` reads may not leave. What is known of the event itself (`$event.`) is always free.
+    pub fn clear(&self, event: &Event, mapping: &Mapping, fields: &[String]) -> Result<Cleared, Reason> {
+        if let Some(allowed) = &self.classes {
+            self.check(allowed, event, mapping, fields)?;
+        }
+        let (record, event) = match self.redact.is_empty() {
+            true => (mapping.apply(event)?, Cow::Borrowed(event)),
+            false => {
+                let redacted = self.redacted(event);
+                (mapping.apply_touched(&redacted, &|path| self.touch(event, path))?, Cow::Owned(redacted))
+            }
+        };
+        let mut named = Record::with_capacity(fields.len());
+        for field in fields {
+            if let Some(value) = found(&event, field) {
+                named.push(field.as_str(), value.into_owned());
+            }
+        }
+        Ok(Cleared { record, fields: named })
+    }
+
+    /// What it does with each of a type's columns: column, class (none = not classified), verdict.
+    pub fn explain(&self, kind: &str, columns: &[String]) -> Vec<(String, Option<String>, Verdict)> {
+        let explained = |column: &String| {
+            let class = self.classes.as_ref().and_then(|allowed| allowed.class(kind, column, column).name.clone());
+            let refused =
+                || self.classes.as_ref().is_some_and(|allowed| self.refusal(allowed, kind, column, column).is_some());
+            let verdict = match self.redaction(column, column) {
+                Some(redact) => Verdict::Redacted(redact),
+                None if refused() => Verdict::Refused,
+                None => Verdict::Leaves,
+            };
+            (column.clone(), class, verdict)
+        };
+        columns.iter().map(explained).collect()
+    }
+
+    /// The columns of a type that would hold its events at this gate: (column, rule), for `check`.
+    pub fn refused(
         &self,
-        event: &Event,
-        mapping: &crate::rules::mapping::Mapping,
+        kind: &str,
+        columns: &[String],
+        mapping: &Mapping,
         fields: &[String],
-    ) -> Result<Cleared, Reason> {
-        let _ = (event, mapping, fields);
-        todo!()
+    ) -> Vec<(String, String)> {
+        let Some(allowed) = &self.classes else { return Vec::new() };
+        let sample: Record = columns.iter().map(|column| (column.as_str(), Value::Null)).collect();
+        let named = fields
+            .iter()
+            .filter_map(|field| Path::parse(field).ok())
+            .filter(|path| !matches!(path.root, Root::Event(_)) && sample.get(path.column_in(Some(&sample))).is_some());
+        let mut refused = BTreeSet::new();
+        let mut look = |path: &Path<'_>| {
+            let all = path.rest.is_empty() && !matches!(path.root, Root::Event(_));
+            let names: Vec<&str> = if all { columns.iter().map(String::as_str).collect() } else { vec![&path.rest] };
+            for name in names.into_iter().filter(|name| !name.is_empty()) {
+                let column = if all { name } else { path.column_in(Some(&sample)) };
+                let refusal = self.refusal(allowed, kind, column, name);
+                refused.extend(refusal.map(|(field, rule)| (field.to_owned(), rule.to_owned())));
+            }
+        };
+        mapping.reads().iter().for_each(&mut look);
+        named.for_each(|path| look(&path));
+        if mapping.is_whole() {
+            look(&Path::whole());
+        }
+        refused.into_iter().collect()
+    }
+
+    fn check(&self, allowed: &Allowed, event: &Event, mapping: &Mapping, fields: &[String]) -> Result<(), Reason> {
+        let look = |path: &Path<'_>| match (path.root, path.rest.is_empty()) {
+            (Root::Event(_), _) => Ok(()),
+            (_, true) => path.record(event).map_or(Ok(()), |record| {
+                record.iter().try_for_each(|(column, _)| self.pass(allowed, event, column, column))
+            }),
+            (_, false) => self.pass(allowed, event, path.column(event), &path.rest),
+        };
+        mapping.reads().iter().try_for_each(look)?;
+        if mapping.is_whole() {
+            look(&Path::whole())?;
+        }
+        for field in fields {
+            match Path::parse(field) {
+                Ok(path) if matches!(path.find(event), Found::Value(_)) => look(&path)?,
+                Ok(Path { root: Root::Image, rest }) if descend(&event.key, &rest).is_some() => {
+                    look(&Path { root: Root::Key, rest })?;
+                }
+                // Not of the event: a field of the mapped record, whose sources were looked at.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn pass(&self, allowed: &Allowed, event: &Event, column: &str, path: &str) -> Result<(), Reason> {
+        match self.refusal(allowed, &event.kind, column, path) {
+            None => Ok(()),
+            Some((field, rule)) => Err(Reason::new(
+                "gate",
+                format!("rule `{rule}`: field `{field}` of `{}` may not leave by this connector", event.kind),
+            )),
+        }
+    }
+
+    /// The field and the rule that keep a path of a column from leaving.
+    fn refusal<'g>(&self, allowed: &'g Allowed, kind: &str, column: &str, path: &'g str) -> Option<(&'g str, &'g str)> {
+        if !self.redact.is_empty() && self.redaction(column, path).is_some() {
+            return None;
+        }
+        let class = allowed.class(kind, column, path);
+        if !class.leaves {
+            return Some((path, class.rule()));
+        }
+        let columns = allowed.kinds.get(kind).filter(|columns| columns.nested)?;
+        // A whole takes with it what lies inside.
+        let plain = without_indexes(column, path);
+        columns.classes.iter().find_map(|(name, class)| {
+            let inside =
+                [path, &plain].iter().any(|whole| name.strip_prefix(*whole).is_some_and(|rest| rest.starts_with('.')));
+            (inside && !class.leaves && self.redaction(column, name).is_none()).then(|| (name.as_str(), class.rule()))
+        })
+    }
+
+    /// How a path of a column is redacted: by its own name or by that of a whole around it.
+    fn redaction(&self, column: &str, path: &str) -> Option<Redact> {
+        if self.redact.is_empty() {
+            return None;
+        }
+        most_specific(column, path, |name| self.redact.get(name).copied())
+    }
+
+    /// What was done to a path of an event, given the event as it was.
+    fn touch(&self, event: &Event, path: &Path<'_>) -> Touch {
+        if matches!(path.root, Root::Event(_)) || path.rest.is_empty() {
+            return Touch::None;
+        }
+        match self.redaction(path.column(event), &path.rest) {
+            Some(Redact::Drop) => Touch::Dropped,
+            Some(Redact::Hash | Redact::Mask) => Touch::Replaced,
+            None => Touch::None,
+        }
+    }
+
+    fn redacted(&self, event: &Event) -> Event {
+        let mut event = event.clone();
+        let images = [Some(&mut event.key), event.old_key.as_mut(), event.before.as_mut(), event.after.as_mut()];
+        for record in images.into_iter().flatten() {
+            for (path, how) in &self.redact {
+                redact::record(record, path, *how, self.secret.as_ref());
+            }
+        }
+        event
+    }
+}
+
+impl Allowed {
+    /// The class of a path of a column: the longest listed name counts.
+    fn class(&self, kind: &str, column: &str, path: &str) -> &Class {
+        let listed = self.kinds.get(kind).and_then(|columns| match columns.nested {
+            true => most_specific(column, path, |name| columns.classes.get(name)),
+            false => columns.classes.get(column),
+        });
+        listed.unwrap_or(&self.default)
+    }
+}
+
+impl Class {
+    fn rule(&self) -> &str {
+        self.name.as_deref().unwrap_or(UNCLASSIFIED)
+    }
+}
+
+/// The first that is found of a path and the wholes around it up to its column; indexes of lists do not count in names.
+fn most_specific<T>(column: &str, path: &str, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let look = |name: &str| {
+        find(name).or_else(|| match without_indexes(column, name) {
+            Cow::Owned(plain) => find(&plain),
+            Cow::Borrowed(_) => None,
+        })
+    };
+    let around = prefixes(path).map(|(name, _)| name).take_while(|name| name.len() >= column.len());
+    std::iter::once(path).chain(around).find_map(look)
+}
+
+/// `items.0.code` as `items.code`, beyond the column's own name.
+fn without_indexes<'p>(column: &str, path: &'p str) -> Cow<'p, str> {
+    let rest = path.get(column.len()..).unwrap_or_default();
+    let is_index = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !rest.contains('.') || !rest.split('.').any(is_index) {
+        return Cow::Borrowed(path);
+    }
+    let kept: Vec<&str> = rest.split('.').filter(|part| !is_index(part)).collect();
+    Cow::Owned(format!("{column}{}", kept.join(".")))
+}
+
+/// A field that a template names, in the event: its image, then its key.
+fn found<'e>(event: &'e Event, field: &str) -> Option<Cow<'e, Value>> {
+    let path = Path::parse(field).ok()?;
+    match path.find(event) {
+        Found::Value(value) => Some(value),
+        Found::NoImage => None,
+        Found::Missing if path.root == Root::Image => descend(&event.key, &path.rest).map(Cow::Borrowed),
+        Found::Missing => None,
     }
 }
 
@@ -73,8 +345,13 @@ impl Cleared {
         &self.record
     }
 
-    /// A field that a template names: from the event's image first, then the mapped record.
+    /// A field that a template names: from the event's image first, then its key, then the mapped record by its
+    /// dotted path.
     pub fn field(&self, path: &str) -> Option<&Value> {
-        self.fields.get(path).or_else(|| self.record.get(path))
+        self.fields.get(path).or_else(|| descend(&self.record, path))
     }
 }
+
+#[cfg(test)]
+#[path = "governance/tests.rs"]
+mod tests;

@@ -105,6 +105,11 @@ impl Mapping {
         Sources::Columns(columns)
     }
 
+    /// Whether the record goes out as it is.
+    pub fn is_whole(&self) -> bool {
+        self.plan.is_none()
+    }
+
     /// The paths that it reads, in order; empty for the record as it is.
     pub fn reads(&self) -> &[Path<'static>] {
         &self.reads

@@ -70,6 +70,11 @@ pub struct Path<'p> {
 }
 
 impl<'p> Path<'p> {
+    /// The whole image.
+    pub fn whole() -> Path<'static> {
+        Path { root: Root::Image, rest: Cow::Borrowed("") }
+    }
+
     /// Reads a path; the error says what is wrong with it.
     pub fn parse(text: &'p str) -> Result<Path<'p>, String> {
         let path = |root, rest| Ok(Path { root, rest: Cow::Borrowed(rest) });
@@ -134,7 +139,14 @@ impl<'p> Path<'p> {
     /// The column that the path reads in an event: the longest name of the record that the path begins with, else
     /// its first part. Empty for a whole record and for `$event.`.
     pub fn column(&self, event: &Event) -> &str {
-        let record = self.record(event);
+        if !self.rest.contains('.') {
+            return &self.rest;
+        }
+        self.column_in(self.record(event))
+    }
+
+    /// As [`Path::column`], in a record.
+    pub fn column_in(&self, record: Option<&Record>) -> &str {
         let names = std::iter::once(&*self.rest).chain(prefixes(&self.rest).map(|(name, _)| name));
         let found = record.and_then(|record| names.into_iter().find(|name| record.get(name).is_some()));
         found.unwrap_or_else(|| self.rest.split('.').next().unwrap_or_default())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::path::{Found, Path, Root};
 use super::{Entry, Touch};
-use crate::event::{Event, Op, Record, Value};
+use crate::event::{Event, Record, Value};
 use crate::rules::convert::Convert;
 use crate::rules::nearest::hint;
 use crate::rules::outcome::Reason;
@@ -247,7 +247,7 @@ impl Read {
             Found::Missing => {
                 return match &self.default {
                     Some(default) => Ok(Some(default.clone())),
-                    None if is_key_only_delete(event) => Ok(None),
+                    None if event.is_key_only_delete() => Ok(None),
                     None => Err(self.missing(event)),
                 };
             }
@@ -297,10 +297,4 @@ fn listed<'t>(table: &'t HashMap<String, Value>, value: &Value) -> Option<&'t Va
         Value::Real(_) => table.get(text.strip_suffix(".0")?),
         _ => None,
     })
-}
-
-/// Whether nothing but the key is known of a deleted record.
-fn is_key_only_delete(event: &Event) -> bool {
-    event.op == Op::Delete
-        && event.before.as_ref().is_none_or(|before| before.iter().all(|(name, _)| event.key.get(name).is_some()))
 }

@@ -209,8 +209,9 @@ fn converters_run_in_order_and_their_failure_names_the_field_not_the_value() {
     let reason = mapping.apply(&inserted([("duration", "secret".into())])).unwrap_err();
     assert_eq!(reason.class, "mapping");
     assert!(reason.text.contains("`duration`") && !reason.text.contains("secret"), "{reason}");
-    let constant = Entry { value: Some(20.into()), convert, ..entry("any", "x") };
-    assert!(errors([constant])[0].1.contains("`value`"), "trim takes no number");
+    let constant = Entry { value: Some(" 20".into()), convert, ..entry("any", "x") };
+    assert_eq!(compile([constant.clone()]).apply(&inserted([])).unwrap(), record([("x", 1200.into())]));
+    assert!(errors([Entry { value: Some(Value::Bool(true)), ..constant }])[0].1.contains("`value`"));
 }
 
 #[test]
