@@ -186,6 +186,9 @@ fn origin_of_text(url: &str, plain: bool) -> Result<String, String> {
         _ => return Err("is not a URL; expected https://host/path".to_owned()),
     };
     let host = uri.host().filter(|host| !host.is_empty()).ok_or("names no host")?;
+    if uri.port_u16().is_none() && authority.len() > host.len() {
+        return Err("the port is not a number below 65536".to_owned());
+    }
     Ok(format!("{scheme}://{}:{}", host.to_ascii_lowercase(), uri.port_u16().unwrap_or(port)))
 }
 

@@ -171,9 +171,12 @@ fn certificate_text(problem: &CertificateError) -> String {
              tls: {ca: FILE}"
                 .to_owned()
         }
+        CertificateError::BadSignature => {
+            "the target's certificate does not match the authority of that name here; was the authority made anew? \
+             configure its new certificate"
+                .to_owned()
+        }
         CertificateError::Revoked => "the target's certificate was revoked".to_owned(),
-        // A self-signed server certificate of version 3 without the CA mark ends here.
-        CertificateError::Other(error) => format!("the target's certificate is refused: {error}"),
         other => format!("the target's certificate is refused: {other:?}"),
     }
 }

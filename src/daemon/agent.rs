@@ -249,7 +249,7 @@ fn assemble(
     let rebuild: Rebuild = {
         let (settings, credentials) = (settings.clone(), credentials.clone());
         Arc::new(move |text| {
-            let spec = from_canonical(text, &settings).ok()?;
+            let spec = from_canonical(text).ok()?;
             build::connector(spec, &settings, &credentials, secret).ok()
         })
     };

@@ -3,11 +3,11 @@
 //! "Delivered" is said only of a 2xx whose body does not contradict it. What a passing cause can explain is retried,
 //! what only this record can explain is rejected, what every record would meet halts the connector.
 
+mod skim;
+
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::event::Value;
-use crate::format::json;
 use crate::rules::outcome::{Outcome, Reason};
 
 /// Longest `Retry-After` that is obeyed.
@@ -118,15 +118,13 @@ fn success(answer: &Answer<'_>) -> Outcome {
         if !answer.whole {
             return unknown("not-json", "the answer is declared JSON but is too long to be read");
         }
-        match json::decode(answer.body) {
-            Err(_) if answer.body.iter().all(u8::is_ascii_whitespace) => {
+        match skim::says_error(answer.body) {
+            None if answer.body.trim_ascii().is_empty() => {
                 return unknown("not-json", "the answer is declared JSON but is empty");
             }
-            Err(_) => return unknown("not-json", "the answer is declared JSON but does not parse"),
-            Ok(value) if says_error(&value) => {
-                return unknown("error-inside", "the status says success but the answer holds an error");
-            }
-            Ok(_) => {}
+            None => return unknown("not-json", "the answer is declared JSON but does not parse"),
+            Some(true) => return unknown("error-inside", "the status says success but the answer holds an error"),
+            Some(false) => {}
         }
     } else if is_page(&kind, answer.body) {
         return unknown("html", "a web page came back instead of an answer; a captive portal or a sign-in page?");
@@ -154,20 +152,6 @@ fn is_page(kind: &str, body: &[u8]) -> bool {
     let starts = |with: &[u8]| body.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     let declared = kind == "text/html" || kind == "application/xhtml+xml";
     (declared && !body.is_empty()) || starts(b"<!doctype html") || starts(b"<html")
-}
-
-/// Whether a JSON object says at its top that the call failed: an `error` or `errors` that is not empty, or
-/// `success: false`.
-fn says_error(value: &Value) -> bool {
-    let Value::Map(fields) = value else { return false };
-    let filled = |name: &str| match fields.get(name) {
-        None | Some(Value::Null | Value::Bool(false) | Value::Integer(0)) => false,
-        Some(Value::Text(text)) => !text.is_empty(),
-        Some(Value::List(items)) => !items.is_empty(),
-        Some(Value::Map(inner)) => !inner.is_empty(),
-        Some(_) => true,
-    };
-    filled("error") || filled("errors") || matches!(fields.get("success"), Some(Value::Bool(false)))
 }
 
 /// 409 as draft-ietf-httpapi-idempotency-key-header means it: the first request with this key is still being worked on.

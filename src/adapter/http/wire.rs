@@ -269,7 +269,8 @@ impl Channel {
                     // An end without close_notify is UnexpectedEof: it may be a cut.
                     result => return result,
                 }
-                while session.wants_write() {
+                // After a failed write only reading is left: an answer may have come before it.
+                while session.wants_write() && !socket.wire.write_failed() {
                     session.write_tls(socket)?;
                 }
                 session.read_tls(socket)?;
