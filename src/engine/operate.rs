@@ -9,7 +9,7 @@ use crate::store::state::act::{self, Act};
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::parked::{self, Parked, ParkedState, Selection};
-use crate::store::state::{ConnectorId, LogId, Sql, State, StateError, cursor, log};
+use crate::store::state::{ConnectorId, Db, LogId, Sql, State, StateError, cursor, log};
 
 /// What to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -192,7 +192,7 @@ fn refuse(why: impl Into<String>) -> Checked {
 }
 
 fn each(
-    db: &rusqlite::Connection,
+    db: &Db,
     which: &Selection,
     report: &mut Report,
     mut work: impl FnMut(ConnectorId, &Parked) -> Checked,
@@ -210,7 +210,7 @@ fn each(
     Ok(())
 }
 
-fn release(db: &rusqlite::Connection, at: ConnectorId, parked: &Parked) -> Sql<()> {
+fn release(db: &Db, at: ConnectorId, parked: &Parked) -> Sql<()> {
     let now = clock::steady();
     parked::park(
         db,
@@ -226,19 +226,12 @@ fn release(db: &rusqlite::Connection, at: ConnectorId, parked: &Parked) -> Sql<(
     )
 }
 
-fn hold(db: &rusqlite::Connection, at: ConnectorId, parked: Parked) -> Sql<()> {
+fn hold(db: &Db, at: ConnectorId, parked: Parked) -> Sql<()> {
     let reason = Reason::new("operator", "held by a person");
     parked::park(db, at, &Parked { state: ParkedState::Held, due: None, since: clock::now(), reason, ..parked })
 }
 
-fn set_mode(
-    db: &rusqlite::Connection,
-    name: &str,
-    mode: Mode,
-    verb: &str,
-    actor: &Actor,
-    report: &mut Report,
-) -> Sql<()> {
+fn set_mode(db: &Db, name: &str, mode: Mode, verb: &str, actor: &Actor, report: &mut Report) -> Sql<()> {
     match connector::find(db, name)? {
         Some(known) => {
             connector::set_mode(db, known.id, mode, None, clock::now())?;
@@ -250,7 +243,7 @@ fn set_mode(
     Ok(())
 }
 
-fn note(db: &rusqlite::Connection, actor: &Actor, verb: &str, at: ConnectorId, subject: &str) -> Sql<()> {
+fn note(db: &Db, actor: &Actor, verb: &str, at: ConnectorId, subject: &str) -> Sql<()> {
     let now: Timestamp = clock::now();
     let act =
         Act { actor: &actor.name, verb, connector: Some(at), subject: Some(subject), reason: actor.reason.as_deref() };
