@@ -17,7 +17,7 @@ use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Mailbox, Message, Parts, Rebuild, Run, Summary, Worker, WorkerError};
 use crate::engine::source::{Intake, Source};
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
-use crate::store::state::{LogId, State, StateError, StateReader, fact, log as logs};
+use crate::store::state::{LogId, State, StateError, StateReader, connector, cursor, fact, log as logs};
 
 /// How to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,6 +266,36 @@ fn worker(
     sources.push((intake, Box::new(Intake::new(StateReader::open(state)?))));
     let reader = StateReader::open(state)?;
     Worker::new(Parts { connector: Arc::new(connector), sources, ledger: ledger.clone(), reader, rebuild }).map(Ok)
+}
+
+/// Makes connectors that have never run known, with their cursors where the logs stand now: what is captured from now
+/// on is theirs. While an agent runs, it has done so itself.
+///
+/// # Errors
+/// The state file or a database cannot be used.
+pub fn register(config: &Config) -> Result<(), AgentError> {
+    let mut state = match State::open(&config.settings.state) {
+        Err(StateError::Held { .. }) => return Ok(()),
+        other => other?,
+    };
+    let mut places = vec![(logs::INTAKE.to_owned(), 0, 0)];
+    for database in &config.settings.databases {
+        let log = CapturedLog::open(&database.name, &database.path, Access::Read)?;
+        let (lowest, highest) = if log.installed()? { (log.lowest_seq()?, log.highest_seq()?) } else { (1, 0) };
+        places.push((database.name.clone(), lowest, highest));
+    }
+    state.commit(|db| {
+        for (name, lowest, highest) in &places {
+            let log = logs::remember(db, name)?;
+            for spec in &config.connectors {
+                let (known, _) = connector::remember(db, &spec.name)?;
+                let begin = if spec.from_beginning { (lowest - 1).max(0) } else { *highest };
+                cursor::begin(db, known.id, log, begin)?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// What the configuration wants watched in one database.

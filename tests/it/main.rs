@@ -6,6 +6,7 @@ mod answers;
 mod capture;
 mod configs;
 mod docs;
+mod histories;
 mod layers;
 mod support;
 mod systemd;
