@@ -37,7 +37,7 @@ pub enum Scheme {
         key: SecretSource,
     },
     /// OAuth2 client credentials; one token for all who share the credential.
-    OAuth2(OAuth2),
+    OAuth2(Box<OAuth2>),
 }
 
 /// One entry of `credentials:`, shared by every connector and lane that names it.
@@ -155,7 +155,8 @@ impl Credential {
     }
 
     fn named(&self, outcome: Outcome) -> Outcome {
-        let with_name = |reason: Reason| Reason { text: format!("credential {}: {}", self.name, reason.text).into(), ..reason };
+        let with_name =
+            |reason: Reason| Reason { text: format!("credential {}: {}", self.name, reason.text).into(), ..reason };
         match outcome {
             Outcome::Halt(reason) => Outcome::Halt(with_name(reason)),
             Outcome::Retry { reason, after, transport } => {

@@ -4,6 +4,7 @@
 //! answer, asks for no compression, and checks the address that it connects to. ureq keeps HTTP itself; connecting,
 //! TLS and buffers are ours, because its own would cost half of the speed (see `wire`).
 
+mod buffers;
 mod open;
 mod resolver;
 mod trouble;
@@ -183,7 +184,7 @@ impl Client {
         let host = uri.host().unwrap_or_default();
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let wire = Arc::new(Wire::new());
-        wire.begin(self.settings.timeout);
+        wire.begin(self.settings.timeout, 0);
         let opener = Opener { settings: Arc::clone(&self.settings), wire };
         let connection = opener.open(host, port, tls).map_err(|trouble| trouble.reason)?;
         Ok(format!("{host}:{port} is reached{}", describe(&connection)))
@@ -287,7 +288,7 @@ pub struct Exchange {
 impl Exchange {
     /// One call. At most [`Options::timeout`] passes, whatever the target does.
     pub fn call(&mut self, request: &Request, envelope: &Envelope) -> Result<Reply, Failure> {
-        self.wire.begin(self.settings.timeout);
+        self.wire.begin(self.settings.timeout, longest_line(request, envelope));
         if request.url.starts_with("http://") && !self.settings.plain {
             return Err(self.failure(Trouble { reason: plain_http(), halt: true, answered: false }));
         }
@@ -343,7 +344,9 @@ impl Exchange {
         if encoded(&reply.headers) {
             if success && status != 204 {
                 let text = "the answer is compressed although identity was asked for";
-                return Err(self.failure(Trouble { reason: Reason::new("content-encoding", text), ..Trouble::garbage("") }));
+                return Err(
+                    self.failure(Trouble { reason: Reason::new("content-encoding", text), ..Trouble::garbage("") })
+                );
             }
             // Its status says enough; what was compressed is not unpacked.
             reply.whole = false;
@@ -392,6 +395,14 @@ fn bodiless(method: &str) -> bool {
     matches!(method, "DELETE" | "GET" | "HEAD" | "OPTIONS")
 }
 
+/// An upper bound of the longest line of the head, line end included.
+fn longest_line(request: &Request, envelope: &Envelope) -> usize {
+    let query = envelope.query.as_ref().map_or(0, |query| query.len());
+    let secret = envelope.header.as_ref().map_or(0, |(name, value)| name.as_str().len() + value.len());
+    let fields = request.headers.iter().map(|(name, value)| name.len() + value.len()).max().unwrap_or(0);
+    (request.url.len() + query).max(secret).max(fields) + 64
+}
+
 fn message<'r>(request: &'r Request, envelope: &Envelope) -> Result<ureq::http::Request<&'r [u8]>, Failure> {
     let mut builder = ureq::http::Request::builder().method(request.method.as_str());
     builder = match &envelope.query {
@@ -407,9 +418,9 @@ fn message<'r>(request: &'r Request, envelope: &Envelope) -> Result<ureq::http::
     if let Some((name, value)) = &envelope.header {
         builder = builder.header(name, value);
     }
-    builder
-        .body(request.body.as_slice())
-        .map_err(|_| Failure::Request(Reason::new("url", "the URL or a header field cannot be sent; is a value too long?")))
+    builder.body(request.body.as_slice()).map_err(|_| {
+        Failure::Request(Reason::new("url", "the URL or a header field cannot be sent; is a value too long?"))
+    })
 }
 
 /// Answers whose length can be read in two ways are not trusted (RFC 9112 §6.3): what one reader takes for the end

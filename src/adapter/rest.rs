@@ -133,8 +133,7 @@ impl RestAdapter {
         fields.sort();
         fields.dedup();
         let client = Client::new(http);
-        let shared =
-            Shared { url, method, headers, delete, idem_key, retry_on, credential, client, origin, fields };
+        let shared = Shared { url, method, headers, delete, idem_key, retry_on, credential, client, origin, fields };
         Ok(RestAdapter { shared: Arc::new(shared) })
     }
 }
@@ -162,7 +161,11 @@ fn header(name: &str, value: &str) -> Result<String, String> {
 fn origin_of(url: &Template, plain: bool) -> Result<String, String> {
     let one = filled(url, "a1").and_then(|url| origin_of_text(&url, plain))?;
     let other = filled(url, "b2").and_then(|url| origin_of_text(&url, plain))?;
-    if one == other { Ok(one) } else { Err("a placeholder stands in the host: a host never comes from data".to_owned()) }
+    if one == other {
+        Ok(one)
+    } else {
+        Err("a placeholder stands in the host: a host never comes from data".to_owned())
+    }
 }
 
 fn filled(url: &Template, with: &str) -> Result<String, String> {

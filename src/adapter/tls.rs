@@ -33,6 +33,7 @@ pub struct ClientFiles {
 ///
 /// The cryptography is passed explicitly, so no process-wide default is needed. There is no switch that turns
 /// verification off. Errors name the file and what to do.
+#[allow(clippy::disallowed_methods)]
 pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
@@ -46,7 +47,11 @@ pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, String> {
             let key = private_key(&client.key)?;
             builder.with_client_auth_cert(chain, key).map_err(|error| match error {
                 rustls::Error::InconsistentKeys(_) => {
-                    format!("{}: the key does not belong to the certificate in {}", show(&client.key), show(&client.cert))
+                    format!(
+                        "{}: the key does not belong to the certificate in {}",
+                        show(&client.key),
+                        show(&client.cert)
+                    )
                 }
                 other => format!("{}: cannot be used as a client certificate: {other}", show(&client.cert)),
             })?

@@ -210,15 +210,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_772_733_900_000);
 
     fn answer(status: u16) -> Answer<'static> {
-        Answer {
-            status,
-            content_type: None,
-            retry_after: None,
-            date: None,
-            location: None,
-            body: b"",
-            whole: true,
-        }
+        Answer { status, content_type: None, retry_after: None, date: None, location: None, body: b"", whole: true }
     }
 
     fn json(status: u16, body: &'static [u8]) -> Answer<'static> {

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod credentials;
 mod docs;
 mod layers;
+mod requests;
 mod support;
 mod systemd;
 mod transport;

@@ -4,53 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hms_sync::adapter::http::{Options, Proxy};
-use hms_sync::adapter::rest::{Delete, RestAdapter, RestSpec};
 use hms_sync::adapter::tls::{TlsFiles, client_config};
-use hms_sync::adapter::{Adapter, Delivery, Parcel, Request};
-use hms_sync::event::Op;
+use hms_sync::adapter::{Adapter, Delivery};
 use hms_sync::rules::outcome::Outcome;
-use hms_sync::rules::template::Template;
 
 use crate::support::ca::{Ca, Leaf};
 use crate::support::proxy::ConnectProxy;
 use crate::support::receiver::{Blackhole, Door, Receiver, refusing};
+use crate::support::rest::{adapter, options, parcel};
 use crate::support::scenario::Scenario;
 
 /// Long enough for a busy machine, short enough for a test that waits it out.
 pub const LIMIT: Duration = Duration::from_millis(400);
-
-/// Client settings that trust the authority.
-pub fn options(ca: &Ca) -> Options {
-    let files = TlsFiles { ca: vec![ca.file()], client: None };
-    Options { plain: true, ..Options::new(client_config(&files).unwrap()) }
-}
-
-/// An adapter for a URL.
-pub fn adapter(url: &str, http: Options) -> RestAdapter {
-    let url = Template::parse(url).unwrap();
-    RestAdapter::new(RestSpec {
-        delete: Delete::default_for(&url),
-        url,
-        method: "POST".into(),
-        headers: Vec::new(),
-        idem_key: None,
-        retry_on: Vec::new(),
-        http,
-        credential: None,
-    })
-    .unwrap()
-}
-
-/// A parcel as it stands on the wire.
-pub fn parcel(url: &str, key: &str, body: &[u8]) -> Parcel {
-    let request = Request {
-        method: "POST".into(),
-        url: url.into(),
-        headers: vec![("Content-Type".into(), "application/json".into()), ("Idempotency-Key".into(), key.into())],
-        body: body.to_vec(),
-    };
-    Parcel::frozen(key.into(), Op::Update, "slots", request)
-}
 
 #[test]
 fn a_first_call_over_tls_is_delivered() {
@@ -153,7 +118,9 @@ fn a_reset_in_or_after_the_request_is_unknown() {
 #[test]
 fn a_commit_without_a_whole_answer_is_unknown() {
     let target = Receiver::start();
-    for scenario in ["commit_close", "commit_cut", "commit_partial", "cl_short", "cl_short_cut", "chunked_trunc", "no_length_cut"] {
+    for scenario in
+        ["commit_close", "commit_cut", "commit_partial", "cl_short", "cl_short_cut", "chunked_trunc", "no_length_cut"]
+    {
         target.next(Scenario::named(scenario));
         unknown(&once(&target.url("/"), options(&target.ca)), "closed");
     }
@@ -324,7 +291,9 @@ fn a_proxy_that_refuses_halts_and_one_that_cannot_connect_is_retried() {
     let target = Receiver::start();
     let proxy = ConnectProxy::start();
     let with = || Options { proxy: Some(Proxy::parse(&proxy.url(), None).unwrap()), ..options(&target.ca) };
-    for (answer, text) in [("HTTP/1.1 407 X\r\n\r\n", "407"), ("HTTP/1.1 403 X\r\n\r\n", "403"), ("SSH-2.0\r\n\r\n", "HTTP")] {
+    for (answer, text) in
+        [("HTTP/1.1 407 X\r\n\r\n", "407"), ("HTTP/1.1 403 X\r\n\r\n", "403"), ("SSH-2.0\r\n\r\n", "HTTP")]
+    {
         proxy.answer(answer.as_bytes());
         halted(&once(&target.url("/"), with()), "proxy", text);
     }

@@ -127,7 +127,8 @@ fn tunnel(socket: &mut Socket, host: &str, port: u16, authorization: Option<&str
         trouble.reason.text = format!("through the proxy: {}", trouble.reason.text).into();
         trouble
     };
-    let mut head = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: {}\r\n", super::USER_AGENT);
+    let mut head =
+        format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: {}\r\n", super::USER_AGENT);
     if let Some(authorization) = authorization {
         head.push_str(&format!("Proxy-Authorization: {authorization}\r\n"));
     }
@@ -168,11 +169,7 @@ pub fn basic(userpass: &str) -> zeroize::Zeroizing<String> {
     zeroize::Zeroizing::new(format!("Basic {}", encoded.as_str()))
 }
 
-fn handshake(
-    config: Arc<rustls::ClientConfig>,
-    host: &str,
-    socket: &mut Socket,
-) -> Result<ClientConnection, Trouble> {
+fn handshake(config: Arc<rustls::ClientConfig>, host: &str, socket: &mut Socket) -> Result<ClientConnection, Trouble> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let name = ServerName::try_from(bare.to_owned())
         .map_err(|_| Trouble::halt("tls", format!("{bare} is no name that a certificate can be for")))?;
