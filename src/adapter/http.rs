@@ -179,7 +179,7 @@ impl Client {
         let uri: ureq::http::Uri = url.parse().map_err(|_| Reason::new("url", "not a URL"))?;
         let tls = uri.scheme_str() == Some("https");
         if !tls && !self.settings.plain {
-            return Err(plain_http());
+            return Err(plain_http().reason);
         }
         let host = uri.host().unwrap_or_default();
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
@@ -191,8 +191,8 @@ impl Client {
     }
 }
 
-fn plain_http() -> Reason {
-    Reason::new("plain-http", "plain http is not allowed here; use https, or say plainHttp: true")
+fn plain_http() -> Trouble {
+    Trouble::halt("plain-http", "plain http is not allowed here; use https, or say plainHttp: true")
 }
 
 fn describe(connection: &Connection) -> String {
@@ -289,9 +289,6 @@ impl Exchange {
     /// One call. At most [`Options::timeout`] passes, whatever the target does.
     pub fn call(&mut self, request: &Request, envelope: &Envelope) -> Result<Reply, Failure> {
         self.wire.begin(self.settings.timeout, longest_line(request, envelope));
-        if request.url.starts_with("http://") && !self.settings.plain {
-            return Err(self.failure(Trouble { reason: plain_http(), halt: true, answered: false }));
-        }
         let message = message(request, envelope)?;
         let answer = if request.body.is_empty() && bodiless(&request.method) {
             self.agent.run(message.map(|_| ()))
@@ -325,8 +322,8 @@ impl Exchange {
             ureq::Error::LargeResponseHeader(..) => {
                 Trouble::garbage(format!("the head of the answer is longer than {HEAD_LIMIT} bytes"))
             }
-            ureq::Error::RequireHttpsOnly(_) => Trouble { reason: plain_http(), halt: true, answered: false },
-            ureq::Error::Io(error) => wire::trouble(&error),
+            ureq::Error::RequireHttpsOnly(_) => plain_http(),
+            ureq::Error::Io(error) => wire::trouble(&error, false),
             other => Trouble::passing("http", format!("the call failed: {other}")),
         });
         self.failure(trouble)
@@ -344,9 +341,7 @@ impl Exchange {
         if encoded(&reply.headers) {
             if success && status != 204 {
                 let text = "the answer is compressed although identity was asked for";
-                return Err(
-                    self.failure(Trouble { reason: Reason::new("content-encoding", text), ..Trouble::garbage("") })
-                );
+                return Err(self.failure(Trouble::answered("content-encoding", text)));
             }
             // Its status says enough; what was compressed is not unpacked.
             reply.whole = false;

@@ -114,13 +114,24 @@ fn show(file: &Path) -> std::path::Display<'_> {
     file.display()
 }
 
-/// What a failed handshake or a TLS alert means. True = only a person can help (certificates, versions): halt.
-pub fn explain(error: &rustls::Error) -> (bool, Reason) {
+/// When a TLS failure is one that only a person can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// Certificates: always.
+    Always,
+    /// Versions and the like: when the handshake fails. Later it is a broken connection.
+    InHandshake,
+    /// It passes.
+    Never,
+}
+
+/// What a TLS failure means: how lasting it is, and why.
+pub fn explain(error: &rustls::Error) -> (Lasting, Reason) {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage, PeerIncompatible, PeerMisbehaved};
-    let text = match error {
-        InvalidCertificate(problem) => return (true, Reason::new("tls", certificate_text(problem))),
+    let (lasting, text) = match error {
+        InvalidCertificate(problem) => (Lasting::Always, certificate_text(problem)),
         AlertReceived(AlertDescription::CertificateRequired) => {
-            "the target wants a client certificate; configure tls: {cert, key}".to_owned()
+            (Lasting::Always, "the target wants a client certificate; configure tls: {cert, key}".to_owned())
         }
         AlertReceived(
             alert @ (AlertDescription::BadCertificate
@@ -130,20 +141,22 @@ pub fn explain(error: &rustls::Error) -> (bool, Reason) {
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied),
-        ) => format!("the target refuses our client certificate ({alert:?})"),
+        ) => (Lasting::Always, format!("the target refuses our client certificate ({alert:?})")),
         AlertReceived(AlertDescription::ProtocolVersion) => {
-            "the target speaks only TLS older than 1.2, which is not safe".to_owned()
+            (Lasting::InHandshake, "the target speaks only TLS older than 1.2, which is not safe".to_owned())
         }
         AlertReceived(alert @ (AlertDescription::InternalError | AlertDescription::UserCanceled)) => {
-            return (false, Reason::new("tls", format!("the target broke off the TLS handshake ({alert:?})")));
+            (Lasting::Never, format!("the target broke off TLS ({alert:?})"))
         }
-        AlertReceived(alert) => format!("the target refuses the TLS handshake ({alert:?})"),
-        PeerIncompatible(why) => format!("no TLS in common with the target ({why:?})"),
-        InvalidMessage(_) => "the target does not speak TLS on this port; is it plain http?".to_owned(),
-        PeerMisbehaved(why) => format!("the target breaks the rules of TLS ({why:?})"),
-        other => return (false, Reason::new("tls", format!("TLS failed: {other}"))),
+        AlertReceived(alert) => (Lasting::InHandshake, format!("the target refuses TLS as we offer it ({alert:?})")),
+        PeerIncompatible(why) => (Lasting::InHandshake, format!("no TLS in common with the target ({why:?})")),
+        InvalidMessage(_) => {
+            (Lasting::InHandshake, "the target does not speak TLS on this port; is it plain http?".to_owned())
+        }
+        PeerMisbehaved(why) => (Lasting::InHandshake, format!("the target breaks the rules of TLS ({why:?})")),
+        other => (Lasting::Never, format!("TLS failed: {other}")),
     };
-    (true, Reason::new("tls", text))
+    (lasting, Reason::new("tls", text))
 }
 
 fn certificate_text(problem: &CertificateError) -> String {

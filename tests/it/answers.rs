@@ -1,5 +1,6 @@
 //! Every row of the answers table, heard by a lane of the REST adapter.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hms_sync::adapter::http::Options;
@@ -8,8 +9,9 @@ use hms_sync::adapter::{Adapter, Delivery, Parcel};
 use hms_sync::event::Op;
 use hms_sync::rules::outcome::Outcome;
 
+use crate::support::ca::Ca;
 use crate::support::journal::{Expected, judge};
-use crate::support::receiver::Receiver;
+use crate::support::receiver::{Door, Receiver};
 use crate::support::rest::{adapter, cleared, options, parcel, spec};
 use crate::support::scenario::{End, Mix, Scenario, json};
 
@@ -191,6 +193,37 @@ fn a_404_is_about_the_record_only_when_the_url_names_one() {
         target.next(Scenario::named("status_404"));
         let rest = RestAdapter::new(spec(&target.url(url), options(&target.ca))).unwrap();
         assert_eq!(rest.lane().deliver(&cleared(&rest, op, 1)).outcome.word(), word, "{url} {op}");
+    }
+}
+
+#[test]
+fn an_answer_with_bytes_changed_by_chance_harms_nothing() {
+    let target = Receiver::start_with(Arc::new(Ca::new()), Door::Plain, "127.0.0.1:0");
+    let url = target.url("/slots");
+    let mut lane = adapter(&url, Options { timeout: LIMIT, ..options(&target.ca) }).lane();
+    let mut chance = fastrand::Rng::with_seed(7);
+    let whole = [
+        json(200, "Date: Fri, 05 Mar 2027 18:05:00 GMT\r\nRetry-After: 5\r\n", r#"{"id":42,"name":"x"}"#),
+        b"HTTP/1.1 503 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".to_vec(),
+    ];
+    for number in 0..400 {
+        let mut bytes = whole[number % 2].clone();
+        for _ in 0..chance.usize(1..6) {
+            let at = chance.usize(..bytes.len());
+            match chance.u8(..4) {
+                0 => bytes[at] = chance.u8(..),
+                1 if bytes.len() > 1 => drop(bytes.remove(at)),
+                2 => bytes.insert(at, *chance.choice(b"\r\n:0 \x00\xff").unwrap()),
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        target.next(Scenario::answer("changed", true, bytes.clone(), End::Close));
+        let key = format!("k-{number}");
+        let delivery = lane.deliver(&parcel(&url, &key, b"{}"));
+        let said_yes = bytes.starts_with(b"HTTP/1.1 2") || bytes.starts_with(b"HTTP/1.0 2");
+        assert!(said_yes || !delivery.outcome.is_delivered(), "{:?}", String::from_utf8_lossy(&bytes));
+        assert_eq!(target.journal().last().unwrap().key, key);
+        target.wait_closed(number + 1);
     }
 }
 

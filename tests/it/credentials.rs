@@ -1,7 +1,5 @@
 //! Credentials: shared, renewed once, never shown.
 
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use hms_sync::adapter::Adapter;
@@ -9,20 +7,12 @@ use hms_sync::adapter::auth::{Credential, Scheme};
 use hms_sync::adapter::http::Client;
 use hms_sync::adapter::oauth::{OAuth2, OAuth2Spec};
 use hms_sync::adapter::rest::RestAdapter;
-use hms_sync::adapter::secret::{SecretRef, SecretSource};
 use hms_sync::event::Op;
 use hms_sync::rules::outcome::Outcome;
 
 use crate::support::receiver::Receiver;
-use crate::support::rest::{cleared, options, spec};
+use crate::support::rest::{cleared, options, secret, spec};
 use crate::support::scenario::{End, Scenario, json};
-
-fn secret(folder: &Path, text: &str) -> SecretSource {
-    let path = folder.join(format!("secret-{:016x}", fastrand::u64(..)));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
-    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
-    SecretSource::new(SecretRef::File(path))
-}
 
 fn oauth(target: &Receiver) -> Arc<Credential> {
     let spec = OAuth2Spec {

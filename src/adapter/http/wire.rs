@@ -14,7 +14,7 @@ use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
 use super::buffers::Corked;
 use super::trouble::Trouble;
-use crate::adapter::tls;
+use crate::adapter::tls::{self, Lasting};
 
 /// Longest time that a read or write sleeps in the operating system before it looks at the deadline again. Set once
 /// per connection, so that a call costs no time-out system calls.
@@ -101,14 +101,15 @@ impl Wire {
     }
 }
 
-/// What an input/output error on a connection means.
-pub fn trouble(error: &io::Error) -> Trouble {
+/// What an input/output error means, on an open connection or while it is opened.
+pub fn trouble(error: &io::Error, opening: bool) -> Trouble {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, InvalidData,
         NetworkUnreachable, NotConnected, TimedOut, UnexpectedEof,
     };
     if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        let (halt, reason) = tls::explain(error);
+        let (lasting, reason) = tls::explain(error);
+        let halt = lasting == Lasting::Always || (opening && lasting == Lasting::InHandshake);
         return Trouble { reason, halt, answered: false };
     }
     match error.kind() {
@@ -132,13 +133,15 @@ pub struct Socket {
     tick: Duration,
     /// An earlier end than the call's, while connecting.
     limit: Option<Instant>,
+    /// Whether the last read took all that it had room for: more may wait in the socket.
+    more: bool,
 }
 
 impl Socket {
     /// Takes over a connected stream.
     pub fn new(stream: TcpStream, wire: Arc<Wire>) -> io::Result<Socket> {
         stream.set_nodelay(true)?;
-        let mut socket = Socket { stream, wire, tick: Duration::ZERO, limit: None };
+        let mut socket = Socket { stream, wire, tick: Duration::ZERO, limit: None, more: false };
         socket.set_tick(TICK)?;
         Ok(socket)
     }
@@ -188,7 +191,9 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.patiently(|stream| stream.read(into))
+        let count = self.patiently(|stream| stream.read(into))?;
+        self.more = count == into.len();
+        Ok(count)
     }
 }
 
@@ -277,6 +282,13 @@ impl Channel {
         }
     }
 
+    /// Whether something may wait in the socket that the last read had no room for.
+    fn may_have_more(&self) -> bool {
+        match self {
+            Channel::Plain(socket) | Channel::Tls(_, socket) => socket.more,
+        }
+    }
+
     /// Whether nothing waits in memory that nobody asked for.
     fn is_quiet(&mut self) -> bool {
         match self {
@@ -354,7 +366,7 @@ impl Connection {
         {
             self.open = false;
             self.wire.write_failed.store(true, Relaxed);
-            self.wire.put_trouble(Some(trouble(&error)));
+            self.wire.put_trouble(Some(trouble(&error, false)));
         }
         self.buffers.let_go();
         self.requests = self.requests.saturating_add(1);
@@ -397,7 +409,7 @@ impl Transport for Connection {
             Err(error) => {
                 self.open = false;
                 // The first failure is the cause; what reading says after a failed write is its echo.
-                let cause = self.wire.take_trouble().unwrap_or_else(|| trouble(&error));
+                let cause = self.wire.take_trouble().unwrap_or_else(|| trouble(&error, false));
                 Err(self.wire.fail(cause))
             }
         }
@@ -406,7 +418,8 @@ impl Transport for Connection {
     fn is_open(&mut self) -> bool {
         // Asked after an answer and again before the next request. What came together with the answer is in memory
         // already; the look at the socket is the second one's, and is spared at full speed.
-        let look = self.aside && (self.requests < YOUNG || self.used.elapsed() > IDLE);
+        let wary = self.requests < YOUNG || self.channel.may_have_more();
+        let look = self.aside && (wary || self.used.elapsed() > IDLE);
         self.aside = true;
         self.open &= self.channel.is_quiet() && (!look || self.channel.is_alive());
         self.open

@@ -1,7 +1,11 @@
 //! Parts of a REST connector, as tests need them.
 
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
 use hms_sync::adapter::http::Options;
 use hms_sync::adapter::rest::{Delete, RestAdapter, RestSpec};
+use hms_sync::adapter::secret::{SecretRef, SecretSource};
 use hms_sync::adapter::tls::{TlsFiles, client_config};
 use hms_sync::adapter::{Adapter, Parcel, Request};
 use hms_sync::clock::Timestamp;
@@ -76,4 +80,12 @@ pub fn spec(url: &str, http: Options) -> RestSpec {
         http,
         credential: None,
     }
+}
+
+/// A secret in a file of its own.
+pub fn secret(folder: &Path, text: &str) -> SecretSource {
+    let path = folder.join(format!("secret-{:016x}", fastrand::u64(..)));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    SecretSource::new(SecretRef::File(path))
 }
