@@ -3,6 +3,39 @@
 
 -- ===== the application's file =====
 
+-- Written by triggers inside the application's own SQLite, which may be as old as 3.26: no types, no
+-- constraints and no index on what a trigger writes. A constraint under an outer INSERT OR IGNORE would drop
+-- the event in silence; a type would change a value; a STRICT table would make the file unreadable there.
+
+-- What the agent must find again in this very file: `format`, `owner` (the agent's id), `epoch/<from seq>`
+-- (16 random bytes, valid from that seq on), `table/<tid>` and `version/<tid>/<ver>` (JSON: which columns a
+-- captured row holds, under which names). Triggers never read it.
+CREATE TABLE hms_sync_meta (k PRIMARY KEY, v);
+
+-- One row. `origin`: the connector whose pull writes now, set and reset inside that one transaction. The valve:
+-- capture stops at `cap` rows beyond `acked` and counts in hms_sync_lost what it did not capture, so that
+-- the application goes on when the agent is away for months.
+CREATE TABLE hms_sync_ctl (id INTEGER PRIMARY KEY, origin, acked, cap);
+INSERT INTO hms_sync_ctl VALUES (1, NULL, 0, 1000000);
+
+-- One row for each watched table: how many changes were not captured.
+CREATE TABLE hms_sync_lost (tid INTEGER PRIMARY KEY, n);
+
+-- Rows that a REPLACE may remove (SQLite fires no trigger for them), with their image in c0, c1...; op is 'D',
+-- or 'K' when the image is stale and only the key counts. Emptied by the AFTER trigger of the same statement.
+CREATE TABLE hms_sync_cand (n INTEGER PRIMARY KEY, tid, op);
+
+-- The log. One row for each change; seq is commit order, because SQLite has one writer.
+--   op  I insert | U update | M update that moved the key | D delete | K delete, key only |
+--       R current image again (synthetic) | G gone (synthetic delete, key only)
+--   ver version of the catalogue that names the columns; dest: the one connector a synthetic row is for
+--   m0, m1...  60 changed-bits each, U and M only
+--   c0, c1...  the image, in the version's column order; of K and G only the key columns are set
+--   p0, p1...  the old values of the columns whose bit is set
+-- c, p, m and the c of hms_sync_cand are added as the widest watched table needs them.
+CREATE TABLE hms_sync_outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, tid, op, ver, origin, dest,
+  nonce DEFAULT (randomblob(8)), at DEFAULT (julianday('now')));
+
 -- ===== the agent's state file =====
 
 -- One row a fact about this installation: `instance` (who owns this state), `intake_epoch`, `mac_key` (keys the
@@ -10,9 +43,11 @@
 CREATE TABLE meta (k TEXT PRIMARY KEY, v) WITHOUT ROWID;
 
 -- A log that events are read from: one for each watched database, and `intake`, the agent's own. `seen` is what
--- the last poll found there (epoch, witness, schema), as JSON: the next poll is held against it.
+-- the last poll found there (epoch, witness, schema), as JSON: the next poll is held against it. `witness_n`: up to
+-- which attempt number the intents have been looked through for the witness.
 CREATE TABLE log (
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seen TEXT, shadow_seq INTEGER NOT NULL DEFAULT 0);
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seen TEXT, witness_n INTEGER NOT NULL DEFAULT 0,
+  shadow_seq INTEGER NOT NULL DEFAULT 0);
 
 -- Events that come from outside any database (posted, subscribed). Same shape as the captured outbox: (log, seq).
 -- `source` and `message` name a message at its origin, so that the same message is stored once.

@@ -61,6 +61,14 @@ impl Parcel {
         &self.kind
     }
 
+    /// Bytes of the request's body, when it is rendered already.
+    pub fn weight(&self) -> usize {
+        match &self.load {
+            Load::Frozen(request) => request.body.len(),
+            Load::Cleared(_) => 0,
+        }
+    }
+
     /// The request: frozen, or rendered by `render` from the cleared record. None = nothing is to be sent.
     pub fn request(
         &self,

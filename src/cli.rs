@@ -1,1 +1,98 @@
-//! One file per verb group.
+//! One file per verb group. People get a table, `--json` gets JSON; logs and progress go to stderr.
+
+pub mod check;
+pub mod failure;
+pub mod output;
+pub mod place;
+pub mod run;
+pub mod watch;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::{Code, Failure};
+use place::Place;
+
+/// Keeps an office's SQLite data and the outside systems in step.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hms-sync",
+    version,
+    arg_required_else_help = true,
+    propagate_version = true,
+    infer_subcommands = false
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    follow: run::Follow,
+}
+
+/// What every verb understands.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Global {
+    /// Configuration: a folder or a file [default: $HMS_SYNC_CONFIG, else /etc/hms-sync, else the user's]
+    #[arg(short, long, value_name = "PATH", global = true)]
+    pub config: Option<PathBuf>,
+    /// The application's SQLite file, instead of the configured one
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub database: Option<PathBuf>,
+    /// One JSON document (or JSON lines) instead of a table
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say only what is wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Delivers until it is stopped, or once
+    Run(run::Run),
+    /// Captures changes of tables
+    Watch(watch::Watch),
+    /// Captures a table's changes no more
+    Unwatch(watch::Unwatch),
+    /// Finds everything that is wrong with a configuration
+    Check(check::Check),
+}
+
+/// Runs the command line and gives its exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Code::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    output::start_logging(cli.global.verbose, cli.global.quiet);
+    let json = cli.global.json;
+    let place = Place::new(cli.global);
+    let result = match cli.verb {
+        Some(Verb::Run(run)) => run::run(&place, run),
+        Some(Verb::Watch(watch)) => watch::watch(&place, watch),
+        Some(Verb::Unwatch(unwatch)) => watch::unwatch(&place, unwatch),
+        Some(Verb::Check(check)) => check::check(&place, check),
+        None => run::follow(&place, cli.follow),
+    };
+    match result {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            failure.print(json);
+            failure.code.into()
+        }
+    }
+}
+
+/// What a verb gives back.
+pub type Outcome = Result<Code, Failure>;

@@ -65,6 +65,14 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A clock for timers: the wall time at which this process started, moved on by the monotonic clock. It never jumps
+/// when the wall clock is set. A due time that was stored by an earlier process is clamped when it is loaded.
+pub fn steady() -> Timestamp {
+    static START: std::sync::LazyLock<(Timestamp, std::time::Instant)> =
+        std::sync::LazyLock::new(|| (now(), std::time::Instant::now()));
+    START.0.plus(START.1.elapsed())
+}
+
 /// The wall clock, now.
 pub fn now() -> Timestamp {
     let now = SystemTime::now();

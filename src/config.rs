@@ -1,1 +1,39 @@
 //! Files -> validated parts; then the configuration is gone. No side effects but reading its files.
+//!
+//! A configuration is a folder (`sync.yaml`, `connectors/`, `conflicts/`) or one file that holds everything. All
+//! errors are found in one reading, each with file, line, column, key and a way out. The keys are explained
+//! in the files that [`template`] writes.
+
+pub mod alerts;
+pub mod api;
+pub mod build;
+mod canonical;
+pub mod conflict;
+pub mod connector;
+pub mod credential;
+pub mod endpoint;
+pub mod events;
+mod fields;
+mod found;
+mod governance;
+mod hint;
+mod json;
+mod load;
+pub mod locate;
+mod mapping;
+pub mod problem;
+pub mod retention;
+pub mod settings;
+mod source;
+pub mod template;
+mod tls;
+mod tree;
+mod url;
+pub mod watch;
+
+pub use conflict::ConflictRules;
+pub use connector::ConnectorSpec;
+pub use load::{Config, check_file, from_canonical, load, load_connector_file};
+pub use locate::locate;
+pub use problem::{Problem, Problems, Severity};
+pub use settings::Settings;

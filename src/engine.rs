@@ -1,3 +1,13 @@
 //! MOVE: the only place where rules, formats, store and adapters meet.
 
+pub mod compile;
 pub mod connector;
+pub mod frozen;
+pub mod keeper;
+pub mod lanes;
+pub mod ledger;
+pub mod operate;
+pub mod push;
+pub mod report;
+pub mod source;
+pub mod window;

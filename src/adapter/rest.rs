@@ -85,7 +85,7 @@ struct Shared {
 }
 
 /// Header fields that the adapter sets itself, and those that would hold a secret.
-const RESERVED: [&str; 14] = [
+pub const RESERVED: [&str; 14] = [
     "accept-encoding",
     "authorization",
     "connection",

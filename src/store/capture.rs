@@ -1,1 +1,227 @@
 //! Capture: the tables and triggers in the application's file, and reading what they wrote.
+//!
+//! The application's file belongs to the application. Its writes never fail or wait because of us: our read
+//! transactions are short, our write transactions are few and short (`BEGIN IMMEDIATE`), we never checkpoint,
+//! never change its journal mode, and never open it or its `-shm` but through SQLite (closing any other
+//! descriptor of them would drop SQLite's locks).
+
+mod catalogue;
+mod fault;
+mod filter;
+mod folder;
+mod foreign;
+mod install;
+mod poll;
+mod read;
+mod refresh;
+mod repair;
+mod table;
+mod tend;
+mod trigger;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use catalogue::Catalogue;
+
+pub use catalogue::{Depth, Epoch, WatchSpec};
+pub use fault::{BUSY_TIMEOUT, CaptureError, Result};
+pub use install::{Installed, State, Watched};
+pub use poll::{Finding, Seen, Witness};
+pub use refresh::{ChangesToSend, Key, Refreshed};
+pub use repair::Repair;
+pub use table::{Column, KeyColumn, Table};
+pub use tend::Size;
+
+/// The capture part of `schema.sql`.
+fn schema() -> &'static str {
+    const WHOLE: &str = super::SCHEMA;
+    let start = WHOLE.find("-- ===== the application's file =====").unwrap_or(0);
+    let end = WHOLE.find("-- ===== the agent's state file =====").unwrap_or(WHOLE.len());
+    WHOLE.get(start..end).unwrap_or_default()
+}
+
+/// Our tables in the application's file.
+const OWN_TABLES: [&str; 5] = ["hms_sync_meta", "hms_sync_ctl", "hms_sync_lost", "hms_sync_cand", "hms_sync_outbox"];
+
+/// What a connection to the application's file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Looking only: `status`, `simulate`, `watch --list`.
+    Read,
+    /// The agent, and verbs that change capture.
+    Write,
+}
+
+/// The log of one application file: what its triggers captured, and the triggers themselves.
+///
+/// Holds one connection; not for sharing between threads (open another).
+#[derive(Debug)]
+pub struct CapturedLog {
+    name: Arc<str>,
+    path: PathBuf,
+    access: Access,
+    conn: Connection,
+    catalogue: Catalogue,
+    /// Device and inode of the file that `conn` has open.
+    file: folder::FileId,
+    /// The `schema_version` at which all triggers were last found right.
+    schema_seen: Option<i64>,
+    wal: Option<folder::OpenWal>,
+}
+
+impl CapturedLog {
+    /// Opens the application's file under the log's name. Nothing is created or changed in it.
+    ///
+    /// # Errors
+    /// Missing, not SQLite, read-only (for [`Access::Write`]), a folder in which files that we leave behind when
+    /// killed would lock the application out, or locked for [`BUSY_TIMEOUT`].
+    pub fn open(name: &str, path: &Path, access: Access) -> Result<CapturedLog> {
+        let file = folder::check(path, access)?;
+        let conn = connect(path, access)?;
+        let mut log = CapturedLog {
+            name: name.into(),
+            path: path.to_path_buf(),
+            access,
+            conn,
+            catalogue: Catalogue::default(),
+            file,
+            schema_seen: None,
+            wal: None,
+        };
+        log.told("open it", |log| {
+            // The first read tells whether it is a database at all.
+            let own = log.own_tables()?;
+            if own.len() == OWN_TABLES.len() {
+                log.catalogue = Catalogue::load(&log.conn)?;
+            }
+            Ok(())
+        })?;
+        Ok(log)
+    }
+
+    /// The log's name: its key in `databases:`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The application's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether anything was ever watched in this file.
+    pub fn installed(&self) -> Result<bool> {
+        self.tell("look for our tables", || Ok(!self.own_tables()?.is_empty()))
+    }
+
+    /// SQLite's `data_version`: moves when another connection committed to the file. About a microsecond.
+    pub fn data_version(&self) -> Result<i64> {
+        self.tell("ask for data_version", || {
+            Ok(self.conn.prepare_cached("PRAGMA main.data_version")?.query_row([], |row| row.get(0))?)
+        })
+    }
+
+    /// Which of our tables are in the file.
+    fn own_tables(&self) -> Result<Vec<String>> {
+        let mut list = self.conn.prepare_cached(
+            "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name LIKE 'hms!_sync!_%' ESCAPE '!'",
+        )?;
+        let names: Vec<String> = list.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        Ok(OWN_TABLES.iter().map(|own| (*own).to_owned()).filter(|own| names.contains(own)).collect())
+    }
+
+    /// Fails unless all of our tables are there.
+    fn need_own_tables(&self) -> Result<()> {
+        let own = self.own_tables()?;
+        if own.is_empty() {
+            return Err(CaptureError::NotInstalled { path: self.path.clone() });
+        }
+        let missing: Vec<&str> = OWN_TABLES.into_iter().filter(|name| !own.iter().any(|own| own == name)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(CaptureError::OwnTables { path: self.path.clone(), what: format!("missing: {}", missing.join(", ")) })
+    }
+
+    /// Loads the catalogue again when some process changed it. Call inside a transaction.
+    fn refresh_catalogue(&mut self) -> Result<()> {
+        if self.catalogue.epochs.is_empty() || catalogue::generation(&self.conn)? != self.catalogue.generation {
+            self.need_own_tables()?;
+            self.catalogue = Catalogue::load(&self.conn)?;
+        }
+        Ok(())
+    }
+
+    /// Runs `work` in one read transaction.
+    fn reading<T>(&mut self, doing: &'static str, work: impl FnOnce(&mut CapturedLog) -> Result<T>) -> Result<T> {
+        self.told(doing, |log| {
+            log.conn.execute_batch("BEGIN")?;
+            let done = work(log);
+            log.conn.execute_batch("ROLLBACK")?;
+            done
+        })
+    }
+
+    /// Runs `work` in one write transaction: `BEGIN IMMEDIATE`, so that waiting for the lock honours the timeout.
+    fn writing<T>(&mut self, doing: &'static str, work: impl FnOnce(&mut CapturedLog) -> Result<T>) -> Result<T> {
+        if self.access == Access::Read {
+            let uid = rustix::process::geteuid().as_raw();
+            return Err(CaptureError::ReadOnly { path: self.path.clone(), what: "this connection", uid });
+        }
+        self.told(doing, |log| {
+            log.conn.execute_batch("BEGIN IMMEDIATE")?;
+            let done = work(log).and_then(|value| {
+                log.conn.execute_batch("COMMIT")?;
+                Ok(value)
+            });
+            if done.is_err() && !log.conn.is_autocommit() {
+                log.conn.execute_batch("ROLLBACK")?;
+            }
+            if done.is_err() {
+                // What was loaded inside the transaction may not exist any more.
+                log.catalogue = Catalogue::default();
+            }
+            done
+        })
+    }
+
+    /// Adds path and purpose to an error.
+    fn told<T>(&mut self, doing: &'static str, work: impl FnOnce(&mut CapturedLog) -> Result<T>) -> Result<T> {
+        let done = work(self);
+        done.map_err(|error| error.at(&self.path, doing))
+    }
+
+    fn tell<T>(&self, doing: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        work().map_err(|error| error.at(&self.path, doing))
+    }
+}
+
+/// A connection that cannot harm the application's file: no checkpoints, no memory mapping, no journal change.
+fn connect(path: &Path, access: Access) -> Result<Connection> {
+    let mode = match access {
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let open = || -> Result<Connection> {
+        // No SQLITE_OPEN_URI: a name that begins with `file:` is a name.
+        let conn = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        // A library older than 3.51.3 in the application can corrupt a WAL that two processes checkpoint.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // A misspelt column in double quotes must be an error, not a string.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+        conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+        conn.pragma_update(None, "mmap_size", 0)?;
+        if access == Access::Write && conn.is_readonly("main")? {
+            let uid = rustix::process::geteuid().as_raw();
+            return Err(CaptureError::ReadOnly { path: path.to_path_buf(), what: "the file", uid });
+        }
+        conn.set_prepared_statement_cache_capacity(64);
+        Ok(conn)
+    };
+    open().map_err(|error| error.at(path, "open it"))
+}

@@ -5,6 +5,7 @@
 
 pub mod act;
 pub mod attempt;
+pub mod batch;
 pub mod connector;
 pub mod counter;
 pub mod cursor;
@@ -68,6 +69,16 @@ pub enum StateError {
         "{path}: the state file cannot be written ({error}): free space on its disk; nothing is sent that cannot be recorded first"
     )]
     Disk {
+        /// The state file.
+        path: PathBuf,
+        /// SQLite's answer.
+        error: rusqlite::Error,
+    },
+    /// A sync has failed: what the file holds is no longer known, and a second sync would prove nothing.
+    #[error(
+        "{path}: the disk failed while the state file was being made durable ({error}): the agent stops and starts again; check the disk"
+    )]
+    Broken {
         /// The state file.
         path: PathBuf,
         /// SQLite's answer.
@@ -179,9 +190,18 @@ impl StateReader {
 }
 
 impl StateError {
+    /// Whether the file must not be used any more by this process.
+    pub fn is_broken(&self) -> bool {
+        matches!(self, StateError::Broken { .. })
+    }
+
     fn of(path: &Path, error: rusqlite::Error) -> StateError {
         use rusqlite::ErrorCode::{DiskFull, ReadOnly, SystemIoFailure};
         let path = path.to_owned();
+        let extended = error.sqlite_error().map(|error| error.extended_code);
+        if matches!(extended, Some(rusqlite::ffi::SQLITE_IOERR_FSYNC | rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC)) {
+            return StateError::Broken { path, error };
+        }
         match error.sqlite_error_code() {
             Some(DiskFull | SystemIoFailure | ReadOnly) => StateError::Disk { path, error },
             _ => StateError::Sqlite { path, error },

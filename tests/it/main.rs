@@ -1,8 +1,10 @@
 //! The integration tests: one binary, one file per promise.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod answers;
+mod capture;
+mod configs;
 mod credentials;
 mod docs;
 mod layers;

@@ -194,6 +194,27 @@ pub fn last(db: &Connection) -> Sql<i64> {
     db.prepare_cached("SELECT ifnull(max(n), 0) FROM attempt")?.query_row([], |row| row.get(0))
 }
 
+/// Goes on through the intents of a log after attempt number `after`: the number of the last row, and the highest
+/// event of an epoch among them. It is the witness that shows a restored file.
+pub fn highest_intent(db: &Connection, log: LogId, epoch: u32, after: i64) -> Sql<(i64, Option<EventId>)> {
+    let mut highest: Option<EventId> = None;
+    let mut last = after;
+    let mut statement = db.prepare_cached(
+        "SELECT at, phase, config_hash, entries, n FROM attempt WHERE n > ?2 AND log = ?1 AND phase = 'intent' ORDER BY n",
+    )?;
+    let mut rows = statement.query((log.0, after))?;
+    while let Some(row) = rows.next()? {
+        last = row.get(4)?;
+        each(row, |line| {
+            let id = line.id();
+            if id.epoch == epoch && highest.is_none_or(|known| known.seq < id.seq) {
+                highest = Some(id);
+            }
+        })?;
+    }
+    Ok((last, highest))
+}
+
 /// One line of an event's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
@@ -242,6 +263,8 @@ pub struct Trace {
     pub delivered: bool,
     /// An attempt was begun whose outcome is not known.
     pub unknown: bool,
+    /// An attempt was begun and nothing at all was noted of it: the agent was stopped in between.
+    pub open: bool,
     /// The configuration of that attempt.
     pub config: Option<[u8; 32]>,
 }
@@ -260,10 +283,12 @@ pub fn traces(db: &Connection, connector: ConnectorId, log: LogId, settled: i64)
                 Line::Intent { intent, config, .. } => {
                     trace.attempts = trace.attempts.max(intent.attempt);
                     trace.unknown = true;
+                    trace.open = true;
                     trace.config = config;
                 }
                 Line::Outcome { settled, .. } => {
                     trace.unknown = settled.word == Word::Unknown;
+                    trace.open = false;
                     trace.delivered |= settled.word.is_delivered();
                 }
             }

@@ -26,14 +26,14 @@ pub fn name(db: &Connection, log: LogId) -> Sql<String> {
     db.prepare_cached("SELECT name FROM log WHERE id = ?1")?.query_row([log.0], |row| row.get(0))
 }
 
-/// What the last poll of this log found, as JSON.
-pub fn seen(db: &Connection, log: LogId) -> Sql<Option<String>> {
-    db.query_row("SELECT seen FROM log WHERE id = ?1", [log.0], |row| row.get(0))
+/// What the last poll of this log found, as JSON, and up to which attempt number it holds the witness.
+pub fn seen(db: &Connection, log: LogId) -> Sql<(Option<String>, i64)> {
+    db.query_row("SELECT seen, witness_n FROM log WHERE id = ?1", [log.0], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Stores what a poll found.
-pub fn set_seen(db: &Connection, log: LogId, seen: &str) -> Sql<()> {
-    db.execute("UPDATE log SET seen = ?2 WHERE id = ?1", (log.0, seen))?;
+pub fn set_seen(db: &Connection, log: LogId, seen: &str, witness_n: i64) -> Sql<()> {
+    db.execute("UPDATE log SET seen = ?2, witness_n = ?3 WHERE id = ?1", (log.0, seen, witness_n))?;
     Ok(())
 }
 

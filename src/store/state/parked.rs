@@ -227,6 +227,25 @@ pub fn pass(db: &Connection, connector: ConnectorId, event: &Event) -> Sql<()> {
     Ok(())
 }
 
+/// Held heads whose reason is of one of these classes become due: the configuration that held them has changed.
+pub fn release_classes(db: &Connection, connector: ConnectorId, classes: &[&str], now: Timestamp) -> Sql<usize> {
+    let mut released = 0;
+    for class in classes {
+        released += db.execute(
+            "UPDATE parked SET state = 'waiting', due = ?3, since = ?3
+             WHERE connector = ?1 AND state = 'held' AND class = ?2",
+            (connector.0, class, now.0),
+        )?;
+    }
+    Ok(released)
+}
+
+/// No stored due time lies further ahead than the longest back-off, whatever the clock was when it was stored.
+pub fn clamp_due(db: &Connection, connector: ConnectorId, latest: Timestamp) -> Sql<()> {
+    db.execute("UPDATE parked SET due = ?2 WHERE connector = ?1 AND due > ?2", (connector.0, latest.0))?;
+    Ok(())
+}
+
 /// How many are parked, by state.
 pub fn counts(db: &Connection, connector: ConnectorId) -> Sql<Vec<(ParkedState, u64)>> {
     db.prepare_cached("SELECT state, count(*) FROM parked WHERE connector = ?1 GROUP BY state")?

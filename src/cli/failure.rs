@@ -1,0 +1,130 @@
+//! Exit codes of the contract, and errors that carry one.
+
+use std::process::ExitCode;
+
+use crate::config::Problems;
+use crate::daemon::agent::AgentError;
+use crate::engine::keeper::KeeperError;
+use crate::engine::ledger::LedgerError;
+use crate::store::capture::CaptureError;
+use crate::store::state::StateError;
+
+/// The exit codes (those of sysexits.h where it has one).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// It worked.
+    Ok = 0,
+    /// The operation failed.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// Bad data.
+    Data = 65,
+    /// A target or a file cannot be reached.
+    Unavailable = 69,
+    /// Output cannot be written.
+    CannotWrite = 73,
+    /// The disk failed.
+    Disk = 74,
+    /// Try again later.
+    Temporary = 75,
+    /// Refused by governance or permission.
+    Refused = 77,
+    /// The configuration is wrong.
+    Config = 78,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> ExitCode {
+        ExitCode::from(code as u8)
+    }
+}
+
+/// An error on its way to the user.
+#[derive(Debug)]
+pub struct Failure {
+    /// Exit code.
+    pub code: Code,
+    /// What, where, and what to do; may have several lines.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure.
+    pub fn new(code: Code, message: impl Into<String>) -> Failure {
+        Failure { code, message: message.into() }
+    }
+
+    /// Prints it on stderr; as JSON when the user asked for JSON.
+    pub fn print(&self, json: bool) {
+        if json {
+            eprintln!("{}", serde_json::json!({ "error": self.message, "exit": self.code as u8 }));
+        } else {
+            eprintln!("hms-sync: {}", self.message);
+        }
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Failure {
+        Failure::new(Code::Config, format!("the configuration is wrong\n{problems}"))
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Failure {
+        let code = match &error {
+            StateError::Held { .. } => Code::Temporary,
+            StateError::Folder { .. } => Code::CannotWrite,
+            StateError::Absent(_) => Code::Unavailable,
+            StateError::Newer { .. } => Code::Data,
+            StateError::Disk { .. } | StateError::Broken { .. } => Code::Disk,
+            StateError::Sqlite { .. } => Code::Failed,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Failure {
+        match error {
+            LedgerError::Gone(gone) => Failure::new(Code::Disk, gone.to_string()),
+            LedgerError::State(error) => error.into(),
+        }
+    }
+}
+
+impl From<KeeperError> for Failure {
+    fn from(error: KeeperError) -> Failure {
+        match error {
+            KeeperError::Capture(error) => error.into(),
+            KeeperError::State(error) => error.into(),
+            KeeperError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<AgentError> for Failure {
+    fn from(error: AgentError) -> Failure {
+        match error {
+            AgentError::Config(problems) => problems.into(),
+            AgentError::State(error) => error.into(),
+            AgentError::Ledger(error) => error.into(),
+            AgentError::Capture(error) => error.into(),
+            AgentError::Keeper(error) => error.into(),
+            AgentError::Worker { .. } | AgentError::Thread(_) => Failure::new(Code::Failed, error.to_string()),
+        }
+    }
+}
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Failure {
+        let code = match &error {
+            CaptureError::Missing { .. } => Code::Unavailable,
+            CaptureError::Busy { .. } => Code::Temporary,
+            CaptureError::OtherOwner { .. } => Code::Refused,
+            _ => Code::Config,
+        };
+        Failure::new(code, error.to_string())
+    }
+}

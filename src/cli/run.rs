@@ -1,0 +1,205 @@
+//! `run`, and the short form `hms-sync --mapping FILE --token TOKEN`.
+
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::failure::{Code, Failure};
+use crate::cli::place::Place;
+use crate::cli::{Outcome, output};
+use crate::config::{self, Config};
+use crate::daemon::agent::{Agent, Options};
+use crate::engine::push::{self, Summary};
+
+/// Delivers until it is stopped, or once
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Delivers what is due and ends: 0 all delivered, 1 something is held or dead, 75 try again later
+    #[arg(long)]
+    once: bool,
+    /// A connector's file, beside the configured ones
+    #[arg(long, value_name = "FILE")]
+    connector: Vec<PathBuf>,
+    /// Takes the database over from another agent's state file, with a new epoch
+    #[arg(long)]
+    take_over: bool,
+}
+
+/// The short form: one connector that follows an event source.
+#[derive(Debug, clap::Args)]
+pub struct Follow {
+    /// A connector's file: delivers with this connector alone
+    #[arg(long, value_name = "FILE", env = "MAPPING")]
+    mapping: Option<PathBuf>,
+}
+
+/// Runs `run`.
+pub fn run(place: &Place, run: Run) -> Outcome {
+    let load = || -> Result<Config, Failure> {
+        let mut config = match place.config() {
+            Err(_) if !run.connector.is_empty() && place.config_path().is_err() => empty(place),
+            other => other?,
+        };
+        for file in &run.connector {
+            let (spec, warnings) = config::load_connector_file(file, &config.settings)?;
+            config.warnings.extend(warnings);
+            config.connectors.retain(|known| known.name != spec.name);
+            config.connectors.push(spec);
+        }
+        Ok(config)
+    };
+    let config = load()?;
+    if config.connectors.is_empty() {
+        let text = "no connector: put one into connectors/ (`hms-sync scaffold connector NAME` writes one), or name a file with --connector";
+        return Err(Failure::new(Code::Config, text));
+    }
+    if run.once { once(place, config, run.take_over) } else { forever(config, run.take_over, &load) }
+}
+
+/// Runs the short form.
+pub fn follow(place: &Place, follow: Follow) -> Outcome {
+    let Some(mapping) = follow.mapping else {
+        return Err(Failure::new(Code::Usage, "which verb? `hms-sync --help` lists them"));
+    };
+    run(place, Run { once: false, connector: vec![mapping], take_over: false })
+}
+
+fn empty(place: &Place) -> Config {
+    let mut config = Config {
+        settings: config::Settings::default(),
+        connectors: Vec::new(),
+        conflicts: Vec::new(),
+        warnings: Vec::new(),
+    };
+    place.apply_database(&mut config.settings);
+    config
+}
+
+fn once(place: &Place, config: Config, take_over: bool) -> Outcome {
+    let settings = config.settings.clone();
+    let agent = Agent::start(config, Options { run: push::Run::Once, take_over }, || {})?;
+    let summaries = agent.finish();
+    let mut state = place.state(&settings)?;
+    let mut parked = std::collections::BTreeMap::new();
+    for known in state.read(crate::store::state::connector::all)? {
+        for (kind, n) in state.read(|db| crate::store::state::parked::counts(db, known.id))? {
+            *parked.entry(kind.as_str()).or_insert(0) += n;
+        }
+    }
+    let count = |word: &str| parked.get(word).copied().unwrap_or(0);
+    let delivered: u64 = summaries.iter().map(|(_, summary)| summary.delivered).sum();
+    let left_off: Vec<String> = summaries
+        .iter()
+        .filter_map(|(name, summary)| summary.left_off.as_ref().map(|reason| format!("{name}: {reason}")))
+        .collect();
+    if place.json() {
+        output::json(&serde_json::json!({
+            "delivered": delivered, "waiting": count("waiting"), "behind": count("behind"), "held": count("held"),
+            "dead": count("dead"), "leftOff": left_off,
+        }))?;
+    } else if !place.quiet() {
+        output::line(&format!(
+            "delivered {delivered}, waiting {}, behind {}, held {}, dead {}",
+            count("waiting"),
+            count("behind"),
+            count("held"),
+            count("dead")
+        ))?;
+        left_off.iter().try_for_each(|text| output::line(text))?;
+    }
+    Ok(verdict(&summaries, count("held") + count("dead") > 0, count("waiting") + count("behind") > 0))
+}
+
+fn verdict(summaries: &[(std::sync::Arc<str>, Summary)], stuck: bool, waiting: bool) -> Code {
+    if summaries.iter().any(|(_, summary)| summary.broken) {
+        Code::Disk
+    } else if stuck {
+        Code::Failed
+    } else if waiting || summaries.iter().any(|(_, summary)| summary.left_off.is_some()) {
+        Code::Temporary
+    } else {
+        Code::Ok
+    }
+}
+
+/// What the running agent is told from outside.
+enum Told {
+    Stop,
+    StopNow,
+    Reload,
+    Ended,
+}
+
+fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Failure>) -> Outcome {
+    let (told, inbox) = channel();
+    let signals = told.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Code::Failed, format!("signals cannot be waited for: {error}")))?;
+    let broken = |error: std::io::Error| Failure::new(Code::Failed, format!("signals cannot be waited for: {error}"));
+    let (mut terminate, mut interrupt, mut hangup) = runtime
+        .block_on(async {
+            Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?))
+        })
+        .map_err(broken)?;
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                let mut stopping = false;
+                loop {
+                    let word = tokio::select! {
+                        _ = terminate.recv() => true,
+                        _ = interrupt.recv() => true,
+                        _ = hangup.recv() => false,
+                    };
+                    let message = match (word, stopping) {
+                        (true, false) => {
+                            stopping = true;
+                            Told::Stop
+                        }
+                        (true, true) => Told::StopNow,
+                        (false, _) => Told::Reload,
+                    };
+                    if signals.send(message).is_err() {
+                        return;
+                    }
+                }
+            });
+        })
+        .map_err(broken)?;
+    let start = |config: Config, take_over: bool| {
+        let told = told.clone();
+        Agent::start(config, Options { run: push::Run::Forever, take_over }, move || drop(told.send(Told::Ended)))
+    };
+    let mut agent = start(config, take_over)?;
+    log::info!("running with {} connectors", agent.connectors().len());
+    loop {
+        match inbox.recv() {
+            Ok(Told::Reload) => match load() {
+                Ok(config) => {
+                    agent.stop();
+                    agent = start(config, false)?;
+                    log::info!("reloaded; running with {} connectors", agent.connectors().len());
+                }
+                Err(failure) => log::error!("not reloaded, the old configuration stays: {}", failure.message),
+            },
+            Ok(Told::Ended) if !agent.has_ended_worker() => {}
+            Ok(Told::StopNow) => return Ok(Code::Ok),
+            Ok(Told::Stop | Told::Ended) | Err(_) => break,
+        }
+    }
+    // A second signal ends the process at once, whatever is in flight.
+    let impatient = std::thread::Builder::new().name("impatient".into()).spawn(move || {
+        while let Ok(word) = inbox.recv() {
+            if matches!(word, Told::StopNow) {
+                std::process::exit(Code::Ok as i32);
+            }
+        }
+    });
+    let summaries = agent.stop();
+    drop(impatient);
+    Ok(verdict(&summaries, false, false))
+}

@@ -1,0 +1,143 @@
+//! From checked descriptions to parts that run. What only shows now (a certificate file that cannot be read) is
+//! said in the same form as everything else that is wrong with a configuration.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::adapter::auth::{self, Scheme};
+use crate::adapter::http::{Client, Options, Proxy};
+use crate::adapter::oauth::{OAuth2, OAuth2Spec};
+use crate::adapter::rest::{RestAdapter, RestSpec};
+use crate::adapter::secret::SecretSource;
+use crate::adapter::tls::{self, TlsFiles};
+use crate::config::connector::ConnectorSpec;
+use crate::config::credential::{Credential, KeyPlace};
+use crate::config::endpoint::Endpoint;
+use crate::config::problem::{Problem, Problems, Severity};
+use crate::config::settings::Settings;
+use crate::engine::connector::Connector;
+use crate::rules::governance::Gate;
+
+/// Credentials ready to be shown, by name; one token for all connectors that share one.
+pub type Credentials = BTreeMap<String, Arc<auth::Credential>>;
+
+/// Makes the credentials. No secret is read yet.
+pub fn credentials(settings: &Settings) -> Result<Credentials, Problems> {
+    let mut made = Credentials::new();
+    let mut problems = Vec::new();
+    for (name, credential) in &settings.credentials {
+        let key = format!("credentials.{name}");
+        match scheme(credential).and_then(|scheme| auth::Credential::new(name, scheme)) {
+            Ok(credential) => drop(made.insert(name.clone(), Arc::new(credential))),
+            Err(message) => problems.push(problem(&settings.file, &key, message)),
+        }
+    }
+    if problems.is_empty() { Ok(made) } else { Err(Problems::new(problems)) }
+}
+
+/// Makes a connector ready to run. `credentials` are those of [`credentials`]; `secret` keys the hashes of redacted
+/// fields.
+pub fn connector(
+    spec: ConnectorSpec,
+    settings: &Settings,
+    credentials: &Credentials,
+    secret: [u8; 32],
+) -> Result<Connector, Problems> {
+    let gate = match &settings.governance {
+        Some(classes) => Gate::new(classes, spec.allow.as_deref(), &spec.redact, secret),
+        None if spec.redact.is_empty() => Gate::open(),
+        None => Gate::redacting(&spec.redact, secret),
+    };
+    let wrong = |key: &str, message: String| Problems::new(vec![problem(&spec.file, key, message)]);
+    let Endpoint { url, method, headers, credential, timeout, proxy, tls, plain, delete, .. } = spec.endpoint;
+    let credential = match credential {
+        None => None,
+        Some(name) => Some(
+            credentials
+                .get(&name)
+                .map(Arc::clone)
+                .ok_or_else(|| wrong("endpoint.credentialsId", format!("there is no credential `{name}`")))?,
+        ),
+    };
+    let http = Options {
+        plain,
+        timeout,
+        ..options(&tls, proxy.as_deref()).map_err(|(key, message)| wrong(&format!("endpoint.{key}"), message))?
+    };
+    let retry_on = spec.retry.retry_on.clone();
+    let idem_key = spec.idempotency_key;
+    let adapter = RestAdapter::new(RestSpec { url, method, headers, delete, idem_key, retry_on, http, credential })
+        .map_err(|wrongs| {
+            Problems::new(wrongs.into_iter().map(|message| problem(&spec.file, "endpoint", message)).collect())
+        })?;
+    Ok(Connector {
+        name: spec.name,
+        listen: spec.listen,
+        filter: spec.filter,
+        mapping: spec.mapping,
+        gate,
+        adapter: Arc::new(adapter),
+        pace: spec.pace,
+        retry: spec.retry,
+        concurrency: spec.concurrency,
+        rate: spec.rate,
+        continue_on_dead: spec.continue_on_dead,
+        ignore_leave: spec.ignore_leave,
+        skip_unchanged: spec.skip_unchanged,
+        serial: spec.serial,
+        from_beginning: spec.from_beginning,
+        config_hash: spec.config_hash,
+        config: spec.config,
+        file: spec.file,
+    })
+}
+
+fn scheme(credential: &Credential) -> Result<Scheme, String> {
+    let source = |reference: &_| SecretSource::new(Clone::clone(reference));
+    Ok(match credential {
+        Credential::Bearer { token } => Scheme::Bearer(source(token)),
+        Credential::Basic { username, password } => {
+            Scheme::Basic { user: username.clone(), password: source(password) }
+        }
+        Credential::ApiKey { place: KeyPlace::Header(name), key } => {
+            Scheme::HeaderKey { name: name.clone(), key: source(key) }
+        }
+        Credential::ApiKey { place: KeyPlace::Query(name), key } => {
+            Scheme::QueryKey { name: name.clone(), key: source(key) }
+        }
+        Credential::OAuth2(oauth) => {
+            let options =
+                options(&oauth.tls, oauth.proxy.as_deref()).map_err(|(key, message)| format!("{key}: {message}"))?;
+            // A token address is https, but for one on this machine.
+            let plain = oauth.token_url.to_ascii_lowercase().starts_with("http:");
+            let spec = OAuth2Spec {
+                token_url: oauth.token_url.clone(),
+                client_id: oauth.client_id.clone(),
+                client_secret: source(&oauth.client_secret),
+                scope: oauth.scope.clone(),
+                audience: oauth.audience.clone(),
+                client_auth: oauth.client_auth,
+            };
+            Scheme::OAuth2(Box::new(OAuth2::new(spec, Client::new(Options { plain, ..options }))))
+        }
+    })
+}
+
+/// Client settings; an error comes with the key it is about.
+fn options(files: &TlsFiles, proxy: Option<&str>) -> Result<Options, (&'static str, String)> {
+    let tls = tls::client_config(files).map_err(|message| ("tls", message))?;
+    let proxy = proxy.map(|url| Proxy::parse(url, None)).transpose().map_err(|message| ("proxy", message))?;
+    Ok(Options { proxy, ..Options::new(tls) })
+}
+
+fn problem(file: &str, key: &str, message: String) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        file: file.to_owned(),
+        line: 0,
+        column: 0,
+        key: key.to_owned(),
+        message,
+        hint: None,
+    }
+}

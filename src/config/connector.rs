@@ -1,0 +1,340 @@
+//! A connector's file: what to deliver, where, in which shape, and when.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::canonical;
+use crate::config::endpoint::Endpoint;
+use crate::config::fields::Fields;
+use crate::config::found::Found;
+use crate::config::governance;
+use crate::config::mapping;
+use crate::config::settings::Scope;
+use crate::engine::connector::{Connector, Pace};
+use crate::event::Op;
+use crate::rules::filter::Filter;
+use crate::rules::governance::Redact;
+use crate::rules::listen::Listen;
+use crate::rules::mapping::Mapping;
+use crate::rules::nearest::nearest;
+use crate::rules::rate::Rate;
+use crate::rules::retry::RetryPolicy;
+use crate::rules::schedule::Schedule;
+use crate::rules::template::Template;
+
+/// A connector as its file describes it, checked; [`crate::config::build::connector`] makes it ready to run.
+#[derive(Debug)]
+pub struct ConnectorSpec {
+    /// Unique name.
+    pub name: Arc<str>,
+    /// Event types it hears.
+    pub listen: Listen,
+    /// `where`.
+    pub filter: Option<Filter>,
+    /// Where it delivers to.
+    pub endpoint: Endpoint,
+    /// Source to target.
+    pub mapping: Mapping,
+    /// Value of the `Idem-Key` header.
+    pub idempotency_key: Option<Template>,
+    /// When it delivers.
+    pub pace: Pace,
+    /// Back-off and limits.
+    pub retry: RetryPolicy,
+    /// Requests in flight.
+    pub concurrency: usize,
+    /// At most so many sends.
+    pub rate: Option<Rate>,
+    /// Classes that may leave; none = `public` only, when there is a governance section.
+    pub allow: Option<Vec<String>>,
+    /// What is done to columns before they leave.
+    pub redact: BTreeMap<String, Redact>,
+    /// `onDead: continue`.
+    pub continue_on_dead: bool,
+    /// `onLeave: ignore`.
+    pub ignore_leave: bool,
+    /// `unchanged: skip`.
+    pub skip_unchanged: bool,
+    /// `serial: true`.
+    pub serial: bool,
+    /// `start: beginning`.
+    pub from_beginning: bool,
+    /// The file it came from.
+    pub file: String,
+    /// Its section in canonical form, from which [`crate::config::from_canonical`] makes it again.
+    pub config: String,
+    /// SHA-256 of `config`.
+    pub config_hash: [u8; 32],
+}
+
+/// `mode: batch` without a schedule.
+const HOURLY: &str = "0 * * * *";
+/// Most requests in flight that make sense for one target.
+const MOST_CONCURRENT: i64 = 64;
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl ConnectorSpec {
+    /// Reads a connector; `stem` names it when it has no name of its own. None when anything was wrong that keeps
+    /// it from being built.
+    pub(crate) fn read(found: &Found<'_>, stem: Option<&str>, scope: &Scope) -> Option<ConnectorSpec> {
+        let fields = found.fields()?;
+        let name = match (fields.take("name"), stem) {
+            (Some(found), _) => name(&found),
+            (None, Some(stem)) => Some(stem.to_owned()),
+            (None, None) => fields.need("name").and_then(|found| name(&found)),
+        };
+        not_yet(&fields);
+
+        let listen =
+            fields.take("listen").map_or_else(|| Listen::parse(&[]).ok(), |found| listen(&found, &scope.kinds));
+        let deletes =
+            listen.as_ref().is_some_and(|listen| scope.kinds.iter().any(|kind| listen.hears(kind, Op::Delete)));
+        let filter = optional(fields.take("where"), |found| {
+            Filter::compile(found.text()?).map_err(|message| found.error(message)).ok()
+        });
+        let endpoint =
+            fields.need_any(&["endpoint", "target"]).and_then(|found| Endpoint::read(&found, scope, deletes));
+        let mapping = fields
+            .take_any(&["mapping", "map"])
+            .map_or_else(|| Some(Mapping::whole()), |found| mapping::mapping(&found));
+        let idempotency_key = optional(fields.take("idempotencyKey"), |found| idempotency_key(&found));
+        let pace = pace(&fields);
+        let retry = retry(&fields);
+        let concurrency = fields.take("concurrency").and_then(|found| found.integer(1..=MOST_CONCURRENT));
+        let rate = optional(fields.take("rate"), |found| {
+            Rate::parse(found.text()?).map_err(|message| found.error(message)).ok()
+        });
+        let serial = fields.take("serial").and_then(|found| {
+            let serial = found.flag()?;
+            if serial && concurrency.is_some_and(|count| count > 1) {
+                found.error_hint("sends one at a time, but `concurrency` asks for more", "leave one of the two out");
+            }
+            Some(serial)
+        });
+        let allow = fields.take("allow").map(|found| governance::allow(&found, scope.governance.as_ref()));
+        let redact = fields.take("redact").map(|found| governance::redact(&found)).unwrap_or_default();
+        let word = |key, yes: &'static str, no: &'static str| {
+            fields.take(key).and_then(|found| found.choice(key, &[(no, false), (yes, true)])).unwrap_or(false)
+        };
+        let continue_on_dead = word("onDead", "continue", "hold");
+        let ignore_leave = word("onLeave", "ignore", "delete");
+        let skip_unchanged = word("unchanged", "skip", "deliver");
+        let from_beginning = word("start", "beginning", "now");
+        fields.done();
+
+        let name = name?;
+        let config = canonical::text(found, &name);
+        let config_hash = canonical::hash(&config);
+        Some(ConnectorSpec {
+            name: name.into(),
+            listen: listen?,
+            filter: filter?,
+            endpoint: endpoint?,
+            mapping: mapping?,
+            idempotency_key: idempotency_key?,
+            pace: pace?,
+            retry,
+            concurrency: concurrency.and_then(|count| usize::try_from(count).ok()).unwrap_or(Connector::CONCURRENCY),
+            rate: rate?,
+            allow: allow.flatten(),
+            redact,
+            continue_on_dead,
+            ignore_leave,
+            skip_unchanged,
+            serial: serial.unwrap_or_default(),
+            from_beginning,
+            file: found.source.name.clone(),
+            config,
+            config_hash,
+        })
+    }
+}
+
+/// A part that may be absent (`Some(None)`), present (`Some(Some)`) or present and wrong (`None`).
+fn optional<'a, T>(found: Option<Found<'a>>, read: impl FnOnce(Found<'a>) -> Option<T>) -> Option<Option<T>> {
+    found.map_or(Some(None), |found| read(found).map(Some))
+}
+
+/// A name is one segment of a URL's path and of a command line.
+fn name(found: &Found<'_>) -> Option<String> {
+    let name = found.text()?;
+    let bad = |c: char| c.is_control() || c == '/' || c == '\\';
+    if name.contains(bad) || name.trim() != name || name == "." || name == ".." || name.len() > 200 {
+        found.error_hint("cannot name a connector", "no slashes, control characters or blanks around it");
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+/// Reads `listen:`. A posted event may have any type, so an unknown one is only suspicious when it looks like a
+/// watched table's.
+fn listen(found: &Found<'_>, kinds: &[String]) -> Option<Listen> {
+    let patterns = found.texts()?;
+    let listen = Listen::parse(&patterns).map_err(|message| found.error(message)).ok()?;
+    let ops = ["", ".insert", ".update", ".delete"];
+    let known: Vec<String> = kinds.iter().flat_map(|kind| ops.map(|op| format!("{kind}{op}"))).collect();
+    for item in found.one_or_many() {
+        let Some(pattern) = item.text().filter(|text| !text.contains('*') && !known.iter().any(|name| name == text))
+        else {
+            continue;
+        };
+        if let Some(meant) = nearest(pattern, known.iter().map(String::as_str)) {
+            let hint = format!("did you mean `{meant}`?");
+            item.warn(
+                format!("no watched table has the type `{pattern}`: it is heard only if it is posted"),
+                Some(&hint),
+            );
+        }
+    }
+    Some(listen)
+}
+
+/// What later versions will do and this one cannot is an error, not a silent push.
+fn not_yet(fields: &Fields<'_>) {
+    const HINT: &str = "leave it out, or run a version that has it";
+    if let Some(found) = fields.take("adapter")
+        && let Some(adapter) = found.text()
+        && !adapter.eq_ignore_ascii_case("rest")
+    {
+        found.error_hint(format!("adapter `{adapter}` is not in this version"), "leave it out for plain REST and JSON");
+    }
+    if let Some(found) = fields.take("strategy") {
+        let words = [("push", true), ("pull", false), ("bidirectional", false)];
+        if found.choice("strategy", &words) == Some(false) {
+            found.error_hint("only `push` is in this version", HINT);
+        }
+    }
+    for key in ["pull", "drop", "bundle", "key"] {
+        if let Some(found) = fields.take(key) {
+            found.error_hint("is not in this version", HINT);
+        }
+    }
+    if let Some(found) = fields.take("batch")
+        && let Some(batch) = found.fields()
+    {
+        let max = batch.take("max").and_then(|found| found.integer(1..=i64::MAX));
+        batch.take("maxBytes").and_then(|found| found.bytes());
+        batch.take("shape").and_then(|found| found.choice("shape", &[("array", ()), ("ndjson", ()), ("spec", ())]));
+        batch.done();
+        if max != Some(1) {
+            found.error_hint("several events in one request are not in this version", "leave it out, or `max: 1`");
+        }
+    }
+}
+
+fn idempotency_key(found: &Found<'_>) -> Option<Template> {
+    let text = found.text()?;
+    let template =
+        if text.contains(['{', '}']) { Template::parse(text) } else { Template::parse(&format!("{{{text}}}")) };
+    let template = template.map_err(|message| found.error(message)).ok()?;
+    match template.paths() {
+        [] => {
+            found.error_hint("is the same for every event: a target would drop all but the first", "name a field");
+            return None;
+        }
+        [field] if !field.starts_with("$event.") => found.warn(
+            format!("`{field}` alone makes two edits of a record look like one: a target may drop the second"),
+            Some("if so, add what differs: \"{FIELD}-{$event.seq}\""),
+        ),
+        _ => {}
+    }
+    Some(template)
+}
+
+fn pace(fields: &Fields<'_>) -> Option<Pace> {
+    let batch = fields.take("mode").map_or(Some(None), |found| {
+        found.choice("mode", &[("stream", false), ("batch", true)]).map(|batch| Some((batch, found)))
+    });
+    let zone = fields.take("timezone");
+    let known_zone = optional(zone.clone(), |found| {
+        let name = found.text()?;
+        if jiff::tz::TimeZone::get(name).is_err() {
+            found.error_hint(format!("there is no time zone `{name}`"), "write an IANA name such as America/New_York");
+            return None;
+        }
+        Some(name.to_owned())
+    });
+    let schedule = optional(fields.take("schedule"), |found| {
+        // With a zone that does not exist the expression is still checked.
+        let zone = known_zone.as_ref().and_then(|zone| zone.as_deref());
+        Schedule::parse(found.text()?, zone).map_err(|message| found.error(message)).ok()
+    });
+    let zone_name = known_zone?;
+    match (batch?, schedule?) {
+        (Some((false, mode)), Some(schedule)) => {
+            mode.warn(
+                "`stream` has no effect beside `schedule`: it runs at its times",
+                Some("leave one of the two out"),
+            );
+            Some(Pace::Schedule(schedule))
+        }
+        (_, Some(schedule)) => Some(Pace::Schedule(schedule)),
+        (Some((true, mode)), None) => Schedule::parse(HOURLY, zone_name.as_deref())
+            .map(Pace::Schedule)
+            .map_err(|message| mode.error(message))
+            .ok(),
+        (_, None) => {
+            if let Some(zone) = zone {
+                zone.warn("has no effect without a `schedule`", None);
+            }
+            Some(Pace::Stream)
+        }
+    }
+}
+
+fn retry(fields: &Fields<'_>) -> RetryPolicy {
+    let mut policy = RetryPolicy::default();
+    if let Some(found) = fields.take("retryPolicy")
+        && let Some(retry) = found.fields()
+    {
+        let duration = |key, most: Duration| {
+            retry.take(key).and_then(|found| {
+                let length = found.duration()?;
+                if length > most {
+                    let days = most.as_secs() / DAY.as_secs();
+                    found.error(if days == 1 {
+                        "is longer than a day".into()
+                    } else {
+                        format!("is longer than {days} days")
+                    });
+                }
+                Some((length, found))
+            })
+        };
+        let (backoff, longest) = (duration("backoff", DAY), duration("maxBackoff", DAY));
+        policy.backoff = backoff.map_or(policy.backoff, |(length, _)| length);
+        policy.max_backoff = match longest {
+            Some((length, found)) if length < policy.backoff => {
+                found.error("is shorter than the first delay, `backoff`");
+                policy.backoff
+            }
+            Some((length, _)) => length,
+            None => policy.max_backoff.max(policy.backoff),
+        };
+        const USED_UP: &str = "used up, the event becomes a dead letter with an alert, and later changes of its \
+                               record wait; what a whole endpoint's outage costs is not counted";
+        if let Some(found) = retry.take("maxAttempts") {
+            policy.max_attempts = found.integer(1..=1_000_000).and_then(|count| u32::try_from(count).ok());
+            if policy.max_attempts.is_some() {
+                found.warn(USED_UP, Some("leave it out to retry until delivered"));
+            }
+        }
+        if let Some((length, found)) = duration("giveUpAfter", DAY * 3_650) {
+            policy.give_up_after = Some(length);
+            found.warn(USED_UP, Some("leave it out to retry until delivered"));
+        }
+        retry_on(retry.take("retryOn"), &mut policy);
+        retry.done();
+    }
+    // Also accepted beside `retryPolicy`.
+    retry_on(fields.take("retryOn"), &mut policy);
+    policy
+}
+
+fn retry_on(found: Option<Found<'_>>, policy: &mut RetryPolicy) {
+    let items = found.iter().flat_map(|found| found.one_or_many());
+    policy
+        .retry_on
+        .extend(items.filter_map(|item| item.integer(400..=599)).filter_map(|status| u16::try_from(status).ok()));
+}

@@ -1,0 +1,112 @@
+//! `mapping:` or `map:` of a connector.
+
+use crate::config::fields::Fields;
+use crate::config::found::Found;
+use crate::event::Value;
+use crate::rules::convert::Convert;
+use crate::rules::mapping::{Entry, Mapping};
+
+/// Reads a mapping: a map of source path to target path, to a section or to a list of those; or a list of sections
+/// that name their source.
+pub(crate) fn mapping(found: &Found<'_>) -> Option<Mapping> {
+    let mut lines: Vec<(Found<'_>, Option<Entry>)> = Vec::new();
+    if found.is_list() {
+        lines.extend(found.items()?.into_iter().map(|item| (item.clone(), entry(&item, None))));
+    } else {
+        for (source, found) in found.entries()? {
+            lines.extend(found.one_or_many().into_iter().map(|item| (item.clone(), entry(&item, Some(source)))));
+        }
+    }
+    if lines.is_empty() {
+        found.error_hint("is empty", "leave it out to send the record as it is");
+        return None;
+    }
+    let (places, entries): (Vec<Found<'_>>, Vec<Option<Entry>>) = lines.into_iter().unzip();
+    // A line that could not be read would only make the others look wrong.
+    let entries: Vec<Entry> = entries.into_iter().collect::<Option<_>>()?;
+    match Mapping::compile(entries) {
+        Ok(mapping) => Some(mapping),
+        Err(errors) => {
+            for (at, message) in errors {
+                places.get(at).unwrap_or(found).error(message);
+            }
+            None
+        }
+    }
+}
+
+/// One line. `source` is the key it stands under, if it does.
+fn entry(found: &Found<'_>, source: Option<&str>) -> Option<Entry> {
+    if let Some(source) = source
+        && !found.is_section()
+    {
+        let to = found.text()?.to_owned();
+        return Some(Entry { source: source.to_owned(), to: Some(to), ..Entry::default() });
+    }
+    let fields = found.fields()?;
+    let value = constant(&fields, "value");
+    let source = match source {
+        Some(source) => Some(source.to_owned()),
+        // A constant needs no source.
+        None if value.is_some() => fields.take_any(&["from", "source"]).map_or(Some(String::new()), name),
+        None => fields.need_any(&["from", "source"]).and_then(name),
+    };
+    let to = fields.take("to").map(name);
+    if value.is_some() && to.is_none() && source.as_deref() == Some("") {
+        found.error_hint("is a constant without a place to go", "say which field it fills with `to:`");
+    }
+    let convert = fields.take("convert").map_or(Some(Vec::new()), |found| converts(&found));
+    let default = constant(&fields, "default");
+    let lookup = fields.take("lookup").map(|found| table(&found));
+    fields.done();
+    // A key that is there but could not be read makes the line unusable.
+    let whole = |part: Option<Option<Value>>| part.map_or(Some(None), |value| value.map(Some));
+    Some(Entry {
+        source: source?,
+        to: to.map_or(Some(None), |to| to.map(Some))?,
+        convert: convert?,
+        default: whole(default)?,
+        value: whole(value)?,
+        lookup: lookup.map_or(Some(None), |table| table.map(Some))?,
+    })
+}
+
+fn name(found: Found<'_>) -> Option<String> {
+    found.text().map(str::to_owned)
+}
+
+fn constant(fields: &Fields<'_>, key: &'static str) -> Option<Option<Value>> {
+    fields.take(key).map(|found| found.constant())
+}
+
+/// `convert:`, one step or a list of them.
+fn converts(found: &Found<'_>) -> Option<Vec<Convert>> {
+    let steps = found.one_or_many();
+    let count = steps.len();
+    let steps: Vec<Convert> = steps.iter().filter_map(convert).collect();
+    (steps.len() == count).then_some(steps)
+}
+
+/// One step: a text, or `{from, to, zone}`.
+fn convert(found: &Found<'_>) -> Option<Convert> {
+    let parsed = if found.is_section() {
+        let fields = found.fields()?;
+        let from = fields.need("from").and_then(name);
+        let to = fields.need("to").and_then(name);
+        let zone = fields.text("zone");
+        fields.done();
+        Convert::parse(&format!("{} -> {}", from?, to?), zone.as_deref())
+    } else {
+        Convert::parse(found.text()?, None)
+    };
+    parsed.map_err(|message| found.error(message)).ok()
+}
+
+fn table(found: &Found<'_>) -> Option<Vec<(String, Value)>> {
+    let entries = found.entries()?;
+    if entries.is_empty() {
+        found.error("is an empty code table");
+        return None;
+    }
+    entries.into_iter().map(|(code, value)| Some((code.to_owned(), value.constant()?))).collect()
+}

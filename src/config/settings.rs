@@ -1,0 +1,182 @@
+//! `sync.yaml`: what holds for the whole agent.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::config::alerts::{self, Alert};
+use crate::config::api::Api;
+use crate::config::credential::{AuthType, Credential};
+use crate::config::events::{self, EventSource};
+use crate::config::fields::Fields;
+use crate::config::found::Found;
+use crate::config::governance;
+use crate::config::locate;
+use crate::config::retention::{Capture, Retention};
+use crate::config::watch::{self, Database, Watch};
+use crate::rules::governance::Classes;
+
+/// What holds for the whole agent.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The file, for messages.
+    pub file: String,
+    /// The applications' files; none = the agent only forwards events.
+    pub databases: Vec<Database>,
+    /// The agent's own file.
+    pub state: PathBuf,
+    /// This installation's name; default: the host's.
+    pub office: String,
+    /// Tables to capture.
+    pub watch: Vec<Watch>,
+    /// Credentials by their name.
+    pub credentials: BTreeMap<String, Credential>,
+    /// Event sources besides the watched tables.
+    pub events: Vec<EventSource>,
+    /// The loopback API.
+    pub api: Api,
+    /// Class of each column; none = nothing is classified.
+    pub governance: Option<Classes>,
+    /// Who is told when something needs a person.
+    pub alerts: Vec<Alert>,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// The overflow valve.
+    pub capture: Capture,
+}
+
+impl Default for Settings {
+    /// What holds without a `sync.yaml`.
+    fn default() -> Settings {
+        Settings {
+            file: "sync.yaml".to_owned(),
+            databases: Vec::new(),
+            state: locate::default_state(),
+            office: locate::default_office(),
+            watch: Vec::new(),
+            credentials: BTreeMap::new(),
+            events: Vec::new(),
+            api: Api::default(),
+            governance: None,
+            alerts: Vec::new(),
+            retention: Retention::default(),
+            capture: Capture::default(),
+        }
+    }
+}
+
+/// What the readers of connectors need to know of the settings.
+pub(crate) struct Scope {
+    /// Known credentials; a type that could not be read is none. None at all = the settings could not be read, so
+    /// no name can be called unknown.
+    credentials: Option<BTreeMap<String, Option<AuthType>>>,
+    /// As in [`Settings::governance`].
+    pub(crate) governance: Option<Classes>,
+    /// Event types of the watched tables.
+    pub(crate) kinds: Vec<String>,
+}
+
+impl Scope {
+    /// A scope in which everything is possible, for when the settings could not be read.
+    pub(crate) fn unknown() -> Scope {
+        Scope { credentials: None, governance: None, kinds: Vec::new() }
+    }
+
+    /// The scope of settings that were read before.
+    pub(crate) fn of(settings: &Settings) -> Scope {
+        let credentials = settings.credentials.iter();
+        Scope {
+            credentials: Some(credentials.map(|(name, known)| (name.clone(), Some(known.auth_type()))).collect()),
+            governance: settings.governance.clone(),
+            kinds: settings.watch.iter().map(|watch| watch.kind.clone()).collect(),
+        }
+    }
+
+    /// Whether the settings could be read.
+    pub(crate) fn is_known(&self) -> bool {
+        self.credentials.is_some()
+    }
+
+    /// Reads the name of a credential, which must exist; with its type as far as known.
+    pub(crate) fn credential(&self, found: &Found<'_>) -> Option<(String, Option<AuthType>)> {
+        let name = found.text()?;
+        let Some(known) = &self.credentials else { return Some((name.to_owned(), None)) };
+        match known.get(name) {
+            Some(kind) => Some((name.to_owned(), *kind)),
+            None if known.is_empty() => {
+                found.error_hint(
+                    format!("there is no credential `{name}`"),
+                    format!("add to sync.yaml: credentials: {{{name}: {{type: ...}}}}"),
+                );
+                None
+            }
+            None => {
+                found.unknown("credential", name, known.keys().map(String::as_str));
+                None
+            }
+        }
+    }
+}
+
+impl Settings {
+    /// Puts one file in the place of all configured databases (`--database FILE`); every `watch` is about it then.
+    pub fn use_database(&mut self, path: PathBuf) {
+        let database = Database::at(path);
+        for watch in &mut self.watch {
+            watch.database = Some(database.name.clone());
+        }
+        self.databases = vec![database];
+    }
+
+    /// Takes the settings' keys out of a section.
+    pub(crate) fn read(fields: &Fields<'_>) -> (Settings, Scope) {
+        let default = Settings::default();
+        let databases = watch::databases(fields);
+        let state = fields.path("state").unwrap_or(default.state);
+        if databases.iter().any(|database| database.path == state) {
+            fields.section().error_hint("`state` is the application's file", "the agent's own file lies elsewhere");
+        }
+        let office = fields.take("office").and_then(|found| office(&found)).unwrap_or(default.office);
+        let watched = fields.take("watch");
+        if let Some(found) = watched.as_ref().filter(|_| databases.is_empty()) {
+            found.warn("has no database to watch", Some("add `database: FILE`, or give one with --database"));
+        }
+        let watch = watched.map(|found| watch::watch(&found, &databases)).unwrap_or_default();
+
+        let mut credentials = BTreeMap::new();
+        let mut known = BTreeMap::new();
+        for (name, found) in fields.take("credentials").and_then(|found| found.entries()).unwrap_or_default() {
+            let credential = Credential::read(&found);
+            known.insert(name.to_owned(), credential.as_ref().map(Credential::auth_type));
+            credentials.extend(credential.map(|credential| (name.to_owned(), credential)));
+        }
+        let kinds: Vec<String> = watch.iter().map(|watch| watch.kind.clone()).collect();
+        let governance = fields.take("governance").and_then(|found| governance::classes(&found, &watch));
+        let scope = Scope { credentials: Some(known), governance: governance.clone(), kinds };
+        let credential = |found: &Found<'_>| scope.credential(found).map(|(name, _)| name);
+
+        let settings = Settings {
+            file: fields.section().source.name.clone(),
+            databases,
+            state,
+            office,
+            watch,
+            credentials,
+            events: fields.take("events").map(|found| events::events(&found, credential)).unwrap_or_default(),
+            api: fields.take("api").and_then(|found| Api::read(&found)).unwrap_or_default(),
+            governance,
+            alerts: fields.take("alerts").map(|found| alerts::alerts(&found, credential)).unwrap_or_default(),
+            retention: fields.take("retention").and_then(|found| Retention::read(&found)).unwrap_or_default(),
+            capture: fields.take("capture").and_then(|found| Capture::read(&found)).unwrap_or_default(),
+        };
+        (settings, scope)
+    }
+}
+
+fn office(found: &Found<'_>) -> Option<String> {
+    let name = found.text()?;
+    if !locate::is_office(name) {
+        found.error_hint("cannot name an office", "letters, digits, - _ . and at most 64 of them");
+        return None;
+    }
+    Some(name.to_owned())
+}

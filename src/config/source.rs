@@ -1,0 +1,131 @@
+//! One file while it is read: its text as a tree, and what was found wrong in it.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::config::found::Found;
+use crate::config::problem::{Place, Problem, Severity};
+use crate::config::tree::{self, Node, Notation, Value};
+
+/// Longest file that is read as configuration.
+const LONGEST: u64 = 1024 * 1024;
+
+/// A file and the problems found in it so far.
+pub(crate) struct Source {
+    /// The file as it was named, for messages.
+    pub(crate) name: String,
+    /// The folder that relative paths in it start from.
+    pub(crate) folder: PathBuf,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl Source {
+    /// A source for the file at `path`; nothing is read yet.
+    pub(crate) fn new(path: &Path) -> Source {
+        Source {
+            name: path.display().to_string(),
+            folder: path.parent().map(Path::to_path_buf).unwrap_or_default(),
+            problems: RefCell::default(),
+        }
+    }
+
+    /// Reads the file into a tree whose root is a map. What is wrong is noted; then there is no tree.
+    pub(crate) fn read(&self, path: &Path) -> Option<Node> {
+        let mut bytes = Vec::new();
+        match File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes)) {
+            Ok(length) if length as u64 > LONGEST => {
+                self.whole("is longer than 1 MiB", Some("this is not a configuration file"));
+                return None;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.whole(&format!("cannot be read: {}", reason(&error)), None);
+                return None;
+            }
+        }
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+                let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+                let last = good.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+                let column = String::from_utf8_lossy(last).chars().count() + 1;
+                let place = Place { line: line as u32, column: column as u32 };
+                self.note(Severity::Error, place, "", "is not UTF-8 text", Some("save the file as UTF-8".into()));
+                return None;
+            }
+        };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        self.parse(text, Notation::of(extension, text))
+    }
+
+    /// Parses a text into a tree whose root is a map. What is wrong is noted; then there is no tree.
+    pub(crate) fn parse(&self, text: &str, notation: Notation) -> Option<Node> {
+        if text.trim().is_empty() {
+            self.whole("is empty", None);
+            return None;
+        }
+        match tree::parse(text, notation) {
+            Ok(Node { value: Value::Null, .. }) => {
+                self.whole("holds nothing but comments", None);
+                None
+            }
+            Ok(node) if !matches!(node.value, Value::Map(_)) => {
+                let message = format!("must be a section of `key: value` lines, found {}", node.value.kind());
+                self.note(Severity::Error, node.place, "", &message, None);
+                None
+            }
+            Ok(node) => Some(node),
+            Err(error) => {
+                self.note(Severity::Error, error.place, "", &error.message, error.hint.map(str::to_owned));
+                None
+            }
+        }
+    }
+
+    /// The whole tree as a value without a key.
+    pub(crate) fn root<'a>(&'a self, node: &'a Node) -> Found<'a> {
+        Found { source: self, key: String::new(), place: node.place, node }
+    }
+
+    /// Notes an error about the file as a whole.
+    pub(crate) fn whole(&self, message: &str, hint: Option<&str>) {
+        self.note(Severity::Error, Place::default(), "", message, hint.map(str::to_owned));
+    }
+
+    /// Notes a problem.
+    pub(crate) fn note(&self, severity: Severity, place: Place, key: &str, message: &str, hint: Option<String>) {
+        self.problems.borrow_mut().push(Problem {
+            severity,
+            file: self.name.clone(),
+            line: place.line,
+            column: place.column,
+            key: key.to_owned(),
+            message: message.to_owned(),
+            hint,
+        });
+    }
+
+    /// Whether an error was noted.
+    pub(crate) fn failed(&self) -> bool {
+        self.problems.borrow().iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// What was found.
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
+        self.problems.into_inner()
+    }
+}
+
+/// A short reason without the operating system's error number.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        std::io::ErrorKind::IsADirectory => "it is a folder".into(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,312 @@
+//! The agent: state, ledger, keepers, workers, wired together. Used by `run`, by one-shot verbs and by the demo.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
+
+use crate::config::build;
+use crate::config::watch::{CaptureMode, Watch as WatchConfig};
+use crate::config::{Config, Problems, Settings, from_canonical};
+use crate::daemon::keep::keep;
+use crate::daemon::wake::{Wake, Watch};
+use crate::engine::connector::Connector;
+use crate::engine::keeper::{Keep, Keeper, KeeperError};
+use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::operate::{Actor, Operation, Report, operate};
+use crate::engine::push::{Mailbox, Message, Parts, Rebuild, Run, Summary, Worker, WorkerError};
+use crate::engine::source::{Intake, Source};
+use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
+use crate::store::state::{LogId, State, StateError, StateReader, fact, log as logs};
+
+/// How to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Until stopped, or once.
+    pub run: Run,
+    /// Take the logs from another agent.
+    pub take_over: bool,
+}
+
+/// Why the agent cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The configuration.
+    #[error("{0}")]
+    Config(Problems),
+    /// The state file.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Its writer.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// An application's file.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// Keeping an application's file.
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
+    /// A connector.
+    #[error("{connector}: {error}")]
+    Worker {
+        /// Which.
+        connector: String,
+        /// Why.
+        error: WorkerError,
+    },
+    /// The system gives no thread.
+    #[error("no thread could be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl From<Problems> for AgentError {
+    fn from(problems: Problems) -> AgentError {
+        AgentError::Config(problems)
+    }
+}
+
+/// A running agent.
+pub struct Agent {
+    ledger: Ledger,
+    writer: JoinHandle<State>,
+    keepers: Vec<(Sender<Wake>, JoinHandle<Keeper>)>,
+    workers: Vec<RunningWorker>,
+    state: PathBuf,
+}
+
+struct RunningWorker {
+    name: Arc<str>,
+    mailbox: Mailbox,
+    thread: JoinHandle<Summary>,
+}
+
+impl Agent {
+    /// Starts everything. `ended` is called when a worker has ended by itself: in a run of once, or because the state
+    /// file is broken.
+    pub fn start(
+        config: Config,
+        options: Options,
+        ended: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Agent, AgentError> {
+        let state_path = config.settings.state.clone();
+        let state = State::open(&state_path)?;
+        let secret = state.read(|db| fact(db, "mac_key"))?;
+        let (ledger, writer) = Ledger::start(state)?;
+        match assemble(config, options, &ledger, &state_path, secret) {
+            Ok((keepers, workers)) => {
+                let mut agent = Agent { ledger, writer, keepers: Vec::new(), workers: Vec::new(), state: state_path };
+                agent.set_going(keepers, workers, options.run, Arc::new(ended))?;
+                Ok(agent)
+            }
+            Err(error) => {
+                ledger.stop();
+                let _ = writer.join();
+                Err(error)
+            }
+        }
+    }
+
+    fn set_going(
+        &mut self,
+        keepers: Vec<Keeper>,
+        workers: Vec<(Arc<str>, Worker)>,
+        run: Run,
+        ended: Arc<dyn Fn() + Send + Sync>,
+    ) -> Result<(), AgentError> {
+        for (name, worker) in workers {
+            let (mailbox, ended) = (worker.mailbox(), ended.clone());
+            let thread = std::thread::Builder::new().name(format!("push/{name}")).spawn(move || {
+                let summary = worker.run(run);
+                ended();
+                summary
+            })?;
+            self.workers.push(RunningWorker { name, mailbox, thread });
+        }
+        let mailboxes: Vec<Mailbox> = self.workers.iter().map(|worker| worker.mailbox.clone()).collect();
+        for mut keeper in keepers {
+            let watch = Watch::on(keeper.log().path());
+            let (bell, mailboxes) = (watch.bell(), mailboxes.clone());
+            let thread = std::thread::Builder::new()
+                .name(format!("keep/{}", keeper.log().name()))
+                .spawn(move || keep(keeper, &watch, &mailboxes))?;
+            self.keepers.push((bell, thread));
+        }
+        Ok(())
+    }
+
+    /// The state file.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The names of the connectors that run.
+    pub fn connectors(&self) -> Vec<Arc<str>> {
+        self.workers.iter().map(|worker| worker.name.clone()).collect()
+    }
+
+    /// Tells one connector something; false when no such connector runs.
+    pub fn tell(&self, connector: &str, message: Message) -> bool {
+        let worker = self.workers.iter().find(|worker| &*worker.name == connector);
+        worker.inspect(|worker| worker.mailbox.tell(message)).is_some()
+    }
+
+    /// Tells every connector and keeper to look again.
+    pub fn look(&self) {
+        for (bell, _) in &self.keepers {
+            let _ = bell.send(Wake::Asked);
+        }
+        self.workers.iter().for_each(|worker| worker.mailbox.tell(Message::Wake));
+    }
+
+    /// Does what a person asks, and tells the workers.
+    pub fn operate(&self, operation: Operation, actor: Actor) -> Result<Report, LedgerError> {
+        let asked = operation.clone();
+        let report = self.ledger.call(move |state| operate(state, &asked, &actor))?;
+        match &operation {
+            Operation::Pause { connector } => drop(self.tell(connector, Message::Pause(true))),
+            Operation::Resume { connector } => drop(self.tell(connector, Message::Pause(false))),
+            Operation::Replay { connector, .. } => drop(self.tell(connector, Message::Rewind)),
+            _ => self.workers.iter().for_each(|worker| worker.mailbox.tell(Message::Reload)),
+        }
+        Ok(report)
+    }
+
+    /// The writer of the state file.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Whether a worker found the state file broken; it has ended then.
+    pub fn has_ended_worker(&self) -> bool {
+        self.workers.iter().any(|worker| worker.thread.is_finished())
+    }
+
+    /// Waits until every worker has ended by itself (a run of once), then stops the rest.
+    pub fn finish(self) -> Vec<(Arc<str>, Summary)> {
+        self.end()
+    }
+
+    /// Stops: finishes what is in flight within its limit, commits, ends.
+    pub fn stop(self) -> Vec<(Arc<str>, Summary)> {
+        self.workers.iter().for_each(|worker| worker.mailbox.tell(Message::Stop));
+        self.end()
+    }
+
+    fn end(self) -> Vec<(Arc<str>, Summary)> {
+        let summaries = self
+            .workers
+            .into_iter()
+            .map(|worker| {
+                let summary = worker.thread.join().unwrap_or_else(|_| {
+                    log::error!("{}: its worker broke down", worker.name);
+                    Summary { broken: true, ..Summary::default() }
+                });
+                (worker.name, summary)
+            })
+            .collect();
+        for (bell, thread) in self.keepers {
+            let _ = bell.send(Wake::Stop);
+            if let Ok(mut keeper) = thread.join()
+                && let Err(error) = keeper.tidy()
+            {
+                log::warn!("{}: {error}", keeper.log().name());
+            }
+        }
+        self.ledger.stop();
+        let _ = self.writer.join();
+        summaries
+    }
+}
+
+type Assembled = (Vec<Keeper>, Vec<(Arc<str>, Worker)>);
+
+fn assemble(
+    config: Config,
+    options: Options,
+    ledger: &Ledger,
+    state: &Path,
+    secret: [u8; 32],
+) -> Result<Assembled, AgentError> {
+    let settings = Arc::new(config.settings);
+    let retention = &settings.retention;
+    let keep = Keep {
+        events: retention.events,
+        max_rows: retention.max_rows,
+        max_bytes: retention.max_bytes,
+        cap_bytes: settings.capture.cap,
+    };
+    let mut keepers = Vec::new();
+    for database in &settings.databases {
+        let log = CapturedLog::open(&database.name, &database.path, Access::Write)?;
+        let reader = StateReader::open(state)?;
+        let watch = watch_specs(&settings, &database.name);
+        let mut keeper = Keeper::open(log, &watch, options.take_over, ledger.clone(), reader, keep)?;
+        keeper.look()?;
+        keepers.push(keeper);
+    }
+    let intake = ledger.call(|state| state.commit(|db| logs::remember(db, logs::INTAKE)))?;
+    let credentials = Arc::new(build::credentials(&settings)?);
+    let rebuild: Rebuild = {
+        let (settings, credentials) = (settings.clone(), credentials.clone());
+        Arc::new(move |text| {
+            let spec = from_canonical(text).ok()?;
+            build::connector(spec, &settings, &credentials, secret).ok()
+        })
+    };
+    let mut workers = Vec::new();
+    let mut ids = Vec::new();
+    for spec in config.connectors {
+        let connector = build::connector(spec, &settings, &credentials, secret)?;
+        let name = connector.name.clone();
+        let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone())
+            .map_err(|error| AgentError::Worker { connector: name.to_string(), error })??;
+        ids.push(worker.id());
+        workers.push((name, worker));
+    }
+    keepers.iter_mut().for_each(|keeper| keeper.set_connectors(ids.clone()));
+    Ok((keepers, workers))
+}
+
+#[allow(clippy::too_many_arguments)]
+fn worker(
+    connector: Connector,
+    settings: &Settings,
+    keepers: &[Keeper],
+    intake: LogId,
+    ledger: &Ledger,
+    state: &Path,
+    rebuild: Rebuild,
+) -> Result<Result<Worker, CaptureError>, WorkerError> {
+    let mut sources: Vec<(LogId, Box<dyn Source>)> = Vec::new();
+    for (database, keeper) in settings.databases.iter().zip(keepers) {
+        match CapturedLog::open(&database.name, &database.path, Access::Read) {
+            Ok(log) => sources.push((keeper.id(), Box::new(log))),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    sources.push((intake, Box::new(Intake::new(StateReader::open(state)?))));
+    let reader = StateReader::open(state)?;
+    Worker::new(Parts { connector: Arc::new(connector), sources, ledger: ledger.clone(), reader, rebuild }).map(Ok)
+}
+
+/// What the configuration wants watched in one database.
+pub fn watch_specs(settings: &Settings, database: &str) -> Vec<WatchSpec> {
+    let only = settings.databases.len() == 1;
+    let here = |watch: &&WatchConfig| watch.database.as_deref().map_or(only, |name| name == database);
+    settings
+        .watch
+        .iter()
+        .filter(here)
+        .map(|watch| WatchSpec {
+            table: watch.table.clone(),
+            kind: Some(watch.kind.clone()).filter(|kind| *kind != watch.table),
+            key: watch.key.clone(),
+            columns: watch.columns.clone(),
+            exclude: watch.exclude.clone(),
+            capture: match watch.capture {
+                CaptureMode::Full => Depth::Full,
+                CaptureMode::Key => Depth::Key,
+            },
+        })
+        .collect()
+}

@@ -1,0 +1,83 @@
+//! The thread that keeps one captured log: wakes the workers when it grows, and tidies in the gaps.
+
+use std::time::Duration;
+
+use crate::clock;
+use crate::daemon::wake::{Wake, Watch};
+use crate::engine::keeper::Keeper;
+use crate::engine::push::{Mailbox, Message};
+
+/// How often a log is looked at when nothing wakes the keeper.
+const SLOW: Duration = Duration::from_secs(2);
+/// A write is announced before its commit can be read: look again after these pauses, until it can.
+const AGAIN: [Duration; 7] = [
+    Duration::from_micros(200),
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+];
+
+/// Keeps a log until it is told to stop.
+pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox]) -> Keeper {
+    let name = keeper.log().name().to_owned();
+    let mut again = AGAIN.iter();
+    let mut complaint = String::new();
+    let mut patience = Duration::ZERO;
+    loop {
+        let wake = watch.wait(patience);
+        if wake == Some(Wake::Stop) {
+            return keeper;
+        }
+        if wake.is_some() {
+            again = AGAIN.iter();
+        }
+        match keeper.look() {
+            Ok(look) => {
+                complaint.clear();
+                if look.rewound {
+                    tell(workers, || Message::Rewind);
+                }
+                if look.grown {
+                    tell(workers, || Message::Wake);
+                    // Another commit may have been announced together with this one.
+                    again = AGAIN.iter();
+                }
+            }
+            Err(error) => complain(&name, error.to_string(), &mut complaint),
+        }
+        let due = match keeper.tidy_due() {
+            Ok(Some(due)) if due <= clock::steady() => {
+                if let Err(error) = keeper.tidy().and_then(|()| keeper.reconcile_next()) {
+                    complain(&name, error.to_string(), &mut complaint);
+                    None
+                } else {
+                    keeper.tidy_due().ok().flatten()
+                }
+            }
+            Ok(due) => due,
+            Err(error) => {
+                complain(&name, error.to_string(), &mut complaint);
+                None
+            }
+        };
+        patience = due.map_or(SLOW, |due| due.since(clock::steady()).max(Duration::from_millis(50)).min(SLOW));
+        if let Some(soon) = again.next() {
+            patience = patience.min(*soon);
+        }
+    }
+}
+
+fn tell(workers: &[Mailbox], message: impl Fn() -> Message) {
+    workers.iter().for_each(|worker| worker.tell(message()));
+}
+
+/// Says what is wrong once, not at every look.
+fn complain(name: &str, text: String, last: &mut String) {
+    if *last != text {
+        log::error!("{name}: {text}");
+        *last = text;
+    }
+}

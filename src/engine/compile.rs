@@ -1,0 +1,85 @@
+//! From an event to what is sent for it: route, map, clear, render.
+
+use std::borrow::Cow;
+
+use crate::adapter::Parcel;
+use crate::engine::connector::Connector;
+use crate::event::{Event, Op};
+use crate::rules::filter::Route;
+use crate::rules::outcome::Reason;
+
+/// What an event means to a connector.
+#[derive(Debug)]
+pub enum Compiled {
+    /// It is not for this connector.
+    Skip,
+    /// These parcels, in order.
+    Send(Vec<Parcel>),
+    /// It cannot be sent as it is: held until a person or a new configuration changes that.
+    Hold(Reason),
+}
+
+/// Compiles an event for a connector. The same event under the same configuration gives the same bytes.
+///
+/// `suffix` is put behind the idempotency key (`-r1` of a replay whose bytes have changed).
+pub fn compile(connector: &Connector, event: &Event, suffix: &str) -> Compiled {
+    if !is_addressed(connector, event) {
+        return Compiled::Skip;
+    }
+    let route = match connector.filter.as_ref().map_or(Ok(Route::Send), |filter| filter.route(event)) {
+        Ok(route) => route,
+        Err(reason) => return Compiled::Hold(reason),
+    };
+    let parts = match route {
+        Route::Skip => return Compiled::Skip,
+        Route::Leave if connector.ignore_leave => return Compiled::Skip,
+        Route::Leave => vec![(Cow::Owned(departure(event)), "")],
+        Route::Send => match &event.old_key {
+            // A key change is the end of one record and the beginning of another.
+            Some(_) => vec![(Cow::Owned(departure(event)), "-a"), (Cow::Owned(arrival(event)), "-b")],
+            None => vec![(Cow::Borrowed(event), "")],
+        },
+    };
+    let mut parcels = Vec::with_capacity(parts.len());
+    for (part, letter) in parts {
+        match parcel(connector, &part, format!("{}{letter}{suffix}", event.id)) {
+            Ok(parcel) => parcels.extend(parcel),
+            Err(reason) => return Compiled::Hold(reason),
+        }
+    }
+    if parcels.is_empty() { Compiled::Skip } else { Compiled::Send(parcels) }
+}
+
+/// Whether a connector is to see an event at all, before its content is looked at.
+fn is_addressed(connector: &Connector, event: &Event) -> bool {
+    let its_own = event.origin.as_deref() == Some(&*connector.name);
+    let elsewhere = event.dest.as_deref().is_some_and(|dest| dest != &*connector.name);
+    let unchanged = connector.skip_unchanged && event.op == Op::Update && event.changed.is_empty() && !event.synthetic;
+    !its_own && !elsewhere && !unchanged && connector.listen.hears(&event.kind, event.op)
+}
+
+/// The event as the target sees the record go: a delete under its old key, with its last image.
+fn departure(event: &Event) -> Event {
+    let mut gone = event.clone();
+    gone.op = Op::Delete;
+    if let Some(old) = gone.old_key.take() {
+        gone.key = old;
+    }
+    gone.after = None;
+    gone
+}
+
+/// The event as the target sees the record come under its new key.
+fn arrival(event: &Event) -> Event {
+    let mut come = event.clone();
+    come.old_key = None;
+    come
+}
+
+fn parcel(connector: &Connector, event: &Event, key: String) -> Result<Option<Parcel>, Reason> {
+    let cleared = connector.gate.clear(event, &connector.mapping, connector.adapter.fields())?;
+    let parcel = Parcel::new(key, event.op, &event.kind, cleared);
+    // Rendered once, here: what cannot be rendered is held, and the lanes have only to send.
+    let request = connector.adapter.render(&parcel)?;
+    Ok(request.map(|request| Parcel::frozen(parcel.key().to_owned(), event.op, &event.kind, request)))
+}

@@ -1,0 +1,258 @@
+//! What a person does with parked deliveries and cursors. The same code serves the running agent and the command line.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{self, Timestamp};
+use crate::event::Event;
+use crate::rules::outcome::Reason;
+use crate::store::state::act::{self, Act};
+use crate::store::state::connector::{self, Mode};
+use crate::store::state::counter::{self, Counter};
+use crate::store::state::parked::{self, Parked, ParkedState, Selection};
+use crate::store::state::{ConnectorId, LogId, Sql, State, StateError, cursor, log};
+
+/// What to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "lowercase")]
+pub enum Operation {
+    /// Sends dead letters and held deliveries again.
+    Retry {
+        /// Which.
+        which: Selection,
+        /// Send it although a later change of the record was delivered meanwhile.
+        #[serde(default)]
+        stale: bool,
+    },
+    /// Gives deliveries up; the next of the record moves up.
+    Discard {
+        /// Which.
+        which: Selection,
+    },
+    /// Holds deliveries until they are released.
+    Hold {
+        /// Which.
+        which: Selection,
+    },
+    /// Releases held deliveries.
+    Release {
+        /// Which.
+        which: Selection,
+    },
+    /// Stops a connector.
+    Pause {
+        /// Which.
+        connector: String,
+    },
+    /// Lets a connector go on, also one that halted.
+    Resume {
+        /// Which.
+        connector: String,
+    },
+    /// Sets a connector's cursor back, so that what follows is sent again.
+    Replay {
+        /// Which.
+        connector: String,
+        /// In which log.
+        log: String,
+        /// Everything after this position.
+        after: i64,
+    },
+}
+
+/// Who does it, and why.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Actor {
+    /// User name.
+    pub name: String,
+    /// Their reason, for the audit.
+    pub reason: Option<String>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Deliveries (or connectors) that were changed, as `connector event-id`.
+    pub done: Vec<String>,
+    /// Those that were not, and why.
+    pub refused: Vec<Refused>,
+}
+
+/// One that was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// `connector event-id`.
+    pub subject: String,
+    /// Why, and what to do instead.
+    pub why: String,
+}
+
+/// Does it, durably, in one commit.
+pub fn operate(state: &mut State, operation: &Operation, actor: &Actor) -> Result<Report, StateError> {
+    state.commit(|db| {
+        let mut report = Report::default();
+        match operation {
+            Operation::Pause { connector } => set_mode(db, connector, Mode::Paused, "pause", actor, &mut report)?,
+            Operation::Resume { connector } => set_mode(db, connector, Mode::Running, "resume", actor, &mut report)?,
+            Operation::Replay { connector: name, log: log_name, after } => {
+                let found = connector::find(db, name)?.zip(log::find(db, log_name)?);
+                let Some((known, log)) = found else {
+                    let why = format!("no connector `{name}` has read a log `{log_name}`");
+                    report.refused.push(Refused { subject: name.clone(), why });
+                    return Ok(report);
+                };
+                cursor::set_back(db, known.id, log, *after)?;
+                let subject = format!("{log_name} after {after}");
+                note(db, actor, "replay", known.id, &subject)?;
+                report.done.push(format!("{name} {subject}"));
+            }
+            Operation::Retry { which, stale } => each(db, which, &mut report, |at, parked| {
+                if !matches!(parked.state, ParkedState::Dead | ParkedState::Held) {
+                    return refuse(format!("is {}; only dead and held deliveries are retried", parked.state.as_str()));
+                }
+                if !parked::is_head(db, at, &parked.event)? {
+                    return refuse("waits behind an earlier change of its record: retry or discard that one first");
+                }
+                if parked.passed.is_some() && !stale {
+                    return refuse(
+                        "a later change of the record was delivered meanwhile: --latest sends the record as it is now, --stale sends this one all the same",
+                    );
+                }
+                release(db, at, parked)?;
+                note(db, actor, "retry", at, &parked.event.id.to_string())?;
+                Ok(Ok(()))
+            })?,
+            Operation::Release { which } => each(db, which, &mut report, |at, parked| {
+                if parked.state != ParkedState::Held {
+                    return refuse(format!("is {}, not held", parked.state.as_str()));
+                }
+                if parked::is_head(db, at, &parked.event)? {
+                    release(db, at, parked)?;
+                } else {
+                    let reason = Reason::new("behind", "an earlier change of the same record is parked");
+                    parked::park(db, at, &Parked { state: ParkedState::Behind, reason, ..parked.clone() })?;
+                }
+                note(db, actor, "release", at, &parked.event.id.to_string())?;
+                Ok(Ok(()))
+            })?,
+            Operation::Hold { which } => each(db, which, &mut report, |at, parked| {
+                if parked.state == ParkedState::Dead {
+                    return refuse("is a dead letter; it stands still as it is");
+                }
+                hold(db, at, parked.clone())?;
+                note(db, actor, "hold", at, &parked.event.id.to_string())?;
+                Ok(Ok(()))
+            })?,
+            Operation::Discard { which } => each(db, which, &mut report, |at, parked| {
+                parked::end(db, at, &parked.event, clock::steady())?;
+                counter::add(db, at, Counter::Discarded, 1)?;
+                note(db, actor, "discard", at, &parked.event.id.to_string())?;
+                Ok(Ok(()))
+            })?,
+        }
+        Ok(report)
+    })
+}
+
+/// Parks an event that has not been read yet, or is not being sent, as held by a person.
+pub fn hold_queued(
+    state: &mut State,
+    connector: ConnectorId,
+    log: LogId,
+    event: Event,
+    actor: &Actor,
+) -> Result<(), StateError> {
+    state.commit(|db| {
+        let id = event.id.to_string();
+        hold(
+            db,
+            connector,
+            Parked {
+                event,
+                log,
+                state: ParkedState::Held,
+                due: None,
+                attempts: 0,
+                first_attempt: None,
+                since: clock::now(),
+                reason: Reason::new("operator", "held by a person"),
+                status: None,
+                config_hash: None,
+                passed: None,
+                frozen: None,
+            },
+        )?;
+        note(db, actor, "hold", connector, &id)
+    })
+}
+
+type Checked = Sql<Result<(), String>>;
+
+fn refuse(why: impl Into<String>) -> Checked {
+    Ok(Err(why.into()))
+}
+
+fn each(
+    db: &rusqlite::Connection,
+    which: &Selection,
+    report: &mut Report,
+    mut work: impl FnMut(ConnectorId, &Parked) -> Checked,
+) -> Sql<()> {
+    let names: Vec<(ConnectorId, String)> =
+        connector::all(db)?.into_iter().map(|known| (known.id, known.name)).collect();
+    for (at, parked) in parked::select(db, which)? {
+        let name = names.iter().find(|(id, _)| *id == at).map_or("?", |(_, name)| name);
+        let subject = format!("{name} {}", parked.event.id);
+        match work(at, &parked)? {
+            Ok(()) => report.done.push(subject),
+            Err(why) => report.refused.push(Refused { subject, why }),
+        }
+    }
+    Ok(())
+}
+
+fn release(db: &rusqlite::Connection, at: ConnectorId, parked: &Parked) -> Sql<()> {
+    let now = clock::steady();
+    parked::park(
+        db,
+        at,
+        &Parked {
+            state: ParkedState::Waiting,
+            due: Some(now),
+            attempts: 0,
+            first_attempt: None,
+            since: clock::now(),
+            ..parked.clone()
+        },
+    )
+}
+
+fn hold(db: &rusqlite::Connection, at: ConnectorId, parked: Parked) -> Sql<()> {
+    let reason = Reason::new("operator", "held by a person");
+    parked::park(db, at, &Parked { state: ParkedState::Held, due: None, since: clock::now(), reason, ..parked })
+}
+
+fn set_mode(
+    db: &rusqlite::Connection,
+    name: &str,
+    mode: Mode,
+    verb: &str,
+    actor: &Actor,
+    report: &mut Report,
+) -> Sql<()> {
+    match connector::find(db, name)? {
+        Some(known) => {
+            connector::set_mode(db, known.id, mode, None, clock::now())?;
+            note(db, actor, verb, known.id, name)?;
+            report.done.push(name.to_owned());
+        }
+        None => report.refused.push(Refused { subject: name.to_owned(), why: "no such connector".to_owned() }),
+    }
+    Ok(())
+}
+
+fn note(db: &rusqlite::Connection, actor: &Actor, verb: &str, at: ConnectorId, subject: &str) -> Sql<()> {
+    let now: Timestamp = clock::now();
+    let act =
+        Act { actor: &actor.name, verb, connector: Some(at), subject: Some(subject), reason: actor.reason.as_deref() };
+    act::record(db, &act, now)
+}

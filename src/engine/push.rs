@@ -1,0 +1,446 @@
+//! One connector's worker: reads on, compiles, records the intent, sends, judges, records the outcome.
+//!
+//! A single thread decides; lanes only send. Each turn takes the messages that have come, then the results, then
+//! fills the window, opens what may be sent, and hands one batch to the ledger: the outcomes of what has come back
+//! ride in the same commit as the intents of what goes next. Nothing is sent before its intent is durable.
+
+mod fill;
+mod open;
+mod recover;
+mod settle;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use crate::clock::{self, Timestamp};
+use crate::engine::connector::{Connector, Pace};
+use crate::engine::lanes::Lanes;
+use crate::engine::ledger::{Committed, Ledger, LedgerError};
+use crate::engine::source::Source;
+use crate::engine::window::{SlotId, Window};
+use crate::event::{Event, EventId};
+use crate::rules::breaker::Breaker;
+use crate::rules::outcome::Reason;
+use crate::rules::retry::Streak;
+use crate::store::state::attempt::{Intent, Settled, Trace};
+use crate::store::state::batch::{Batch, Entry};
+use crate::store::state::connector::Mode;
+use crate::store::state::counter::Counter;
+use crate::store::state::{ConnectorId, LogId, StateError, StateReader};
+
+/// What a worker is told.
+#[derive(Debug)]
+pub enum Message {
+    /// A log has grown.
+    Wake,
+    /// Lanes have results.
+    Results,
+    /// The ledger has answered.
+    Committed(Result<Committed, Arc<StateError>>),
+    /// Parked deliveries were changed by a person.
+    Reload,
+    /// Run now, whatever the schedule says.
+    RunNow,
+    /// Deliver, or stop delivering until told otherwise.
+    Pause(bool),
+    /// A log's positions are not what they were (replaced or restored file, replay): begin again from the cursor.
+    Rewind,
+    /// Finish what is in flight, then end.
+    Stop,
+}
+
+/// A handle to a worker.
+#[derive(Clone, Debug)]
+pub struct Mailbox(Sender<Message>);
+
+impl Mailbox {
+    /// Tells the worker; a worker that has ended hears nothing.
+    pub fn tell(&self, message: Message) {
+        let _ = self.0.send(message);
+    }
+}
+
+/// How a worker runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// Until it is stopped.
+    Forever,
+    /// Until nothing is left that can be sent now.
+    Once,
+}
+
+/// How a worker's run ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Events delivered in this run.
+    pub delivered: u64,
+    /// Attempts that failed and will be, or were, made again.
+    pub retried: u64,
+    /// Why it had to leave off before everything was sent: the endpoint is down, or the connector is halted.
+    pub left_off: Option<Reason>,
+    /// The state file can no longer be trusted (a sync failed): the agent must restart.
+    pub broken: bool,
+}
+
+/// Builds a connector again from its stored configuration.
+pub type Rebuild = Arc<dyn Fn(&str) -> Option<Connector> + Send + Sync>;
+
+/// What a worker is made of.
+pub struct Parts {
+    /// What it delivers, and where to.
+    pub connector: Arc<Connector>,
+    /// The logs it reads.
+    pub sources: Vec<(LogId, Box<dyn Source>)>,
+    /// The writer.
+    pub ledger: Ledger,
+    /// Its own reading connection.
+    pub reader: StateReader,
+    /// For attempts that an older configuration encoded.
+    pub rebuild: Rebuild,
+}
+
+/// Most events read from the logs that are in the window at once.
+const WINDOW: usize = 1024;
+/// Most parked deliveries that are in the window at once.
+const DUE_WINDOW: usize = 256;
+/// Most bytes of requests that are in the window at once, about.
+const WINDOW_BYTES: usize = 8 << 20;
+/// Events read at once.
+const CHUNK: usize = 256;
+/// Bytes of values read at once, about.
+const CHUNK_BYTES: usize = 1 << 20;
+/// A halted connector tries one event this often.
+const HALT_PROBE: Duration = Duration::from_secs(15 * 60);
+/// How long a worker waits after the state file or a log refused.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long requests in flight may take once the worker was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+/// A cursor that has moved over skipped events only is stored at most this often.
+const IDLE_ADVANCE: Duration = Duration::from_secs(1);
+
+struct Log {
+    id: LogId,
+    source: Box<dyn Source>,
+    /// Everything there was has been read.
+    exhausted: bool,
+    /// Up to here it was made durable.
+    durable_to: i64,
+    /// Up to here its cursor is stored.
+    stored: i64,
+    /// Up to here a replay sends again.
+    replay_to: i64,
+    /// Skipped events above the stored cursor: counted in the commit that moves the cursor over them.
+    skipped: VecDeque<i64>,
+    /// A scheduled run goes up to here.
+    upto: Option<i64>,
+}
+
+/// A connector's worker.
+pub struct Worker {
+    connector: Arc<Connector>,
+    id: ConnectorId,
+    ledger: Ledger,
+    reader: StateReader,
+    rebuild: Rebuild,
+    logs: Vec<Log>,
+    window: Window,
+    lanes: Lanes,
+    breaker: Breaker,
+    streak: Streak,
+    mode: Mode,
+    mode_reason: Option<Reason>,
+    halt_probe: Timestamp,
+    /// Lanes of records that have a parked delivery, with how many.
+    parked_lanes: HashMap<u64, u32>,
+    /// Lanes of records with a dead letter that holds nobody back (`onDead: continue`).
+    dead_lanes: HashSet<u64>,
+    /// Parked events above the cursor, from before the start or set by a person.
+    parked_ids: HashSet<EventId>,
+    /// What earlier attempts left behind for events above the cursor.
+    traces: HashMap<EventId, Trace>,
+    /// Events whose parked row is changed by a batch that is not committed yet.
+    touched: HashSet<EventId>,
+    /// When the next parked delivery is due; none = not known.
+    next_due: Option<Option<Timestamp>>,
+    /// What goes into the next batch.
+    pending: Vec<Entry>,
+    settled: BTreeMap<LogId, Vec<Settled>>,
+    intents: BTreeMap<LogId, Vec<Intent>>,
+    counts: BTreeMap<Counter, u64>,
+    /// Slots whose intents are in the next batch, and in the one being committed.
+    opening: Vec<SlotId>,
+    committing: Vec<SlotId>,
+    batch: Option<Arc<Batch>>,
+    batch_touched: HashSet<EventId>,
+    batch_refused: Option<Timestamp>,
+    last_attempt: i64,
+    settled_mark: i64,
+    last_advance: Timestamp,
+    hold_until: Option<Timestamp>,
+    next_send: Timestamp,
+    source_pause: Option<Timestamp>,
+    next_run: Option<Timestamp>,
+    running: bool,
+    config_hash: Arc<[u8; 32]>,
+    mac_key: aws_lc_rs::hmac::Key,
+    dice: fastrand::Rng,
+    inbox: Receiver<Message>,
+    mailbox: Mailbox,
+    stop_at: Option<Timestamp>,
+    summary: Summary,
+}
+
+impl Worker {
+    /// Makes a worker: remembers the connector, begins its cursors, and takes up what an earlier run left.
+    ///
+    /// # Errors
+    /// When the state file or a log cannot be read.
+    pub fn new(parts: Parts) -> Result<Worker, WorkerError> {
+        let (sender, inbox) = channel();
+        recover::worker(parts, Mailbox(sender), inbox)
+    }
+
+    /// The connector's row in the state file.
+    pub fn id(&self) -> ConnectorId {
+        self.id
+    }
+
+    /// Where to send messages.
+    pub fn mailbox(&self) -> Mailbox {
+        self.mailbox.clone()
+    }
+
+    /// Works until it is stopped, or (once) until nothing is left that can be sent now.
+    pub fn run(mut self, run: Run) -> Summary {
+        if run == Run::Once {
+            self.running = true;
+            self.next_run = None;
+        }
+        loop {
+            self.listen();
+            if self.summary.broken {
+                break;
+            }
+            self.take_results();
+            if self.stop_at.is_none() {
+                self.keep_schedule(run);
+                self.fill();
+                self.load_due();
+                self.open_next();
+            }
+            self.submit(run);
+            if self.has_ended(run) {
+                break;
+            }
+        }
+        self.lanes.stop();
+        self.summary
+    }
+
+    /// Waits for the next message, or until something is due, and takes all that have come.
+    fn listen(&mut self) {
+        let first = match self.next_turn() {
+            Some(wait) => match self.inbox.recv_timeout(wait) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+            },
+            None => self.inbox.recv().ok(),
+        };
+        let mut next = first;
+        while let Some(message) = next {
+            self.hear(message);
+            next = self.inbox.try_recv().ok();
+        }
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Wake => self.logs.iter_mut().for_each(|log| log.exhausted = false),
+            Message::Results => {}
+            Message::Committed(result) => self.committed(result),
+            Message::Reload => self.reload(),
+            Message::RunNow => {
+                self.running = true;
+                self.next_run = None;
+                self.begin_run();
+            }
+            Message::Pause(pause) => self.set_paused(pause),
+            Message::Rewind => self.rewind(),
+            Message::Stop => {
+                if self.stop_at.is_none() {
+                    self.stop_at = Some(clock::steady().plus(GRACE));
+                    for job in self.lanes.recall() {
+                        self.window.put_back(job.slot, None);
+                    }
+                    self.lanes.stop();
+                }
+            }
+        }
+    }
+
+    /// How long until something is due; none = nothing but a message can change anything.
+    fn next_turn(&mut self) -> Option<Duration> {
+        let now = clock::steady();
+        let mut due: Vec<Timestamp> = Vec::with_capacity(8);
+        due.extend(self.stop_at);
+        due.extend(self.batch_refused);
+        if self.stop_at.is_none() {
+            due.extend(self.source_pause);
+            due.extend(self.next_run);
+            if self.mode == Mode::Halted {
+                due.push(self.halt_probe);
+            }
+            if self.may_run() {
+                if self.batch.is_none() && self.has_news() {
+                    return Some(Duration::ZERO);
+                }
+                if self.batch.is_none() {
+                    due.extend(self.next_open(now));
+                }
+                due.extend(self.next_due.flatten());
+                if self.source_pause.is_none() && self.wants_to_read() {
+                    return Some(Duration::ZERO);
+                }
+            }
+            if self.batch.is_none() && self.cursor_moved() {
+                due.push(self.last_advance.plus(IDLE_ADVANCE));
+            }
+        }
+        due.into_iter().min().map(|first| first.since(now))
+    }
+
+    /// Whether the connector delivers at all at this time.
+    fn may_run(&self) -> bool {
+        self.running && matches!(self.mode, Mode::Running | Mode::Halted)
+    }
+
+    fn has_ended(&mut self, run: Run) -> bool {
+        let quiet = self.batch.is_none() && !self.has_news() && self.window.opened() == 0;
+        if let Some(stop_at) = self.stop_at {
+            return quiet || clock::steady() >= stop_at;
+        }
+        if run == Run::Forever || !quiet {
+            return false;
+        }
+        let now = clock::steady();
+        if self.batch_refused.is_some() {
+            self.summary.left_off = Some(Reason::new("state", "the state file cannot be written"));
+            return true;
+        }
+        if !matches!(self.mode, Mode::Running | Mode::Halted) || (self.mode == Mode::Halted && now < self.halt_probe) {
+            self.summary.left_off = self.mode_reason.clone().or_else(|| Some(Reason::new("paused", "it is paused")));
+            return !self.cursor_moved();
+        }
+        if let Some(opened) = self.breaker.opened().filter(|opened| opened.next_probe > now) {
+            self.summary.left_off = Some(opened.reason.clone());
+            return !self.cursor_moved();
+        }
+        if self.hold_until.is_some_and(|until| until > now) {
+            self.summary.left_off = Some(Reason::new("retry-after", "the target asked to wait"));
+            return !self.cursor_moved();
+        }
+        if self.source_pause.is_some() {
+            self.summary.left_off = Some(Reason::new("log", "a log cannot be read"));
+            return true;
+        }
+        let due_now = self.next_due.is_none() || self.next_due.flatten().is_some_and(|due| due <= now);
+        self.window.is_empty() && self.logs.iter().all(|log| log.exhausted) && !due_now && !self.cursor_moved()
+    }
+
+    /// Starts, and ends, scheduled runs.
+    fn keep_schedule(&mut self, run: Run) {
+        let connector = self.connector.clone();
+        let Pace::Schedule(schedule) = &connector.pace else { return };
+        if run == Run::Once {
+            return;
+        }
+        let now = clock::steady();
+        if self.next_run.is_some_and(|next| next <= now) {
+            self.running = true;
+            self.next_run = None;
+            self.begin_run();
+        }
+        let read = self.logs.iter().all(|log| log.upto.is_some_and(|upto| self.window.read_to(log.id) >= upto));
+        if self.running && self.next_run.is_none() && read && self.window.is_empty() {
+            self.running = self.next_due.flatten().is_some();
+            // Cron follows the wall clock; the wait for it must not.
+            let wall = clock::now();
+            let next = schedule.next_after(wall);
+            self.next_run = next.map(|next| clock::steady().plus(next.since(wall)));
+        }
+    }
+
+    /// Notes up to where a scheduled run goes: what is there now.
+    fn begin_run(&mut self) {
+        if matches!(self.connector.pace, Pace::Stream) {
+            return;
+        }
+        for log in &mut self.logs {
+            log.exhausted = false;
+            log.upto = log.source.highest().ok();
+        }
+        self.pending.push(Entry::LastRun(clock::now()));
+    }
+
+    fn set_paused(&mut self, pause: bool) {
+        let (mode, verb) = if pause { (Mode::Paused, "paused") } else { (Mode::Running, "running") };
+        if self.mode != mode {
+            log::info!("{}: {verb}", self.connector.name);
+            self.mode = mode;
+            self.mode_reason = None;
+            self.streak.clear();
+            self.pending.push(Entry::Mode(mode, None));
+        }
+    }
+
+    /// The connector stops until a probe gets through, the configuration changes, or a person resumes it.
+    fn halt(&mut self, reason: Reason) {
+        self.halt_probe = clock::steady().plus(HALT_PROBE);
+        if self.mode != Mode::Halted || self.mode_reason.as_ref() != Some(&reason) {
+            log::error!("{}: halted: {reason}", self.connector.name);
+            self.mode = Mode::Halted;
+            self.mode_reason = Some(reason.clone());
+            self.pending.push(Entry::Mode(Mode::Halted, Some(reason)));
+        }
+    }
+
+    /// Whether a delivered event ends a halt.
+    fn unhalt(&mut self) {
+        if self.mode == Mode::Halted {
+            log::info!("{}: the target takes events again", self.connector.name);
+            self.mode = Mode::Running;
+            self.mode_reason = None;
+            self.pending.push(Entry::Mode(Mode::Running, None));
+        }
+        self.streak.clear();
+    }
+
+    fn count(&mut self, counter: Counter) {
+        *self.counts.entry(counter).or_default() += 1;
+    }
+
+    fn lanes_of(event: &Event) -> Vec<u64> {
+        let second = event.old_lane.filter(|lane| *lane != event.lane);
+        [Some(event.lane), second].into_iter().flatten().collect()
+    }
+
+    fn is_replay(&self, log: LogId, seq: i64) -> bool {
+        self.logs.iter().any(|known| known.id == log && seq <= known.replay_to)
+    }
+}
+
+/// Why a worker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The state file.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Its writer.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A log.
+    #[error(transparent)]
+    Source(#[from] crate::engine::source::SourceError),
+}

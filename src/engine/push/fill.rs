@@ -1,0 +1,308 @@
+//! Filling the window: reading on in the logs, and loading parked deliveries that are due.
+
+use super::{CHUNK, CHUNK_BYTES, DUE_WINDOW, PAUSE, WINDOW, WINDOW_BYTES, Worker};
+use crate::clock;
+use crate::engine::compile::{Compiled, compile};
+use crate::engine::frozen::thaw;
+use crate::engine::window::Slot;
+use crate::event::Event;
+use crate::rules::outcome::Reason;
+use crate::store::state::batch::Entry;
+use crate::store::state::counter::Counter;
+use crate::store::state::parked::{self, Parked, ParkedState};
+use crate::store::state::{LogId, attempt};
+
+/// With `serial: true` every event is in this one lane: the whole log in order.
+const SERIAL: u64 = 0;
+
+impl Worker {
+    pub(super) fn wants_to_read(&self) -> bool {
+        self.has_room()
+            && self
+                .logs
+                .iter()
+                .any(|log| !log.exhausted && log.upto.is_none_or(|upto| self.window.read_to(log.id) < upto))
+    }
+
+    fn has_room(&self) -> bool {
+        self.window.fresh() < WINDOW && self.window.weight() < WINDOW_BYTES
+    }
+
+    /// Reads on while there is room.
+    pub(super) fn fill(&mut self) {
+        if let Some(until) = self.source_pause {
+            if clock::steady() < until {
+                return;
+            }
+            self.source_pause = None;
+        }
+        if !self.may_run() {
+            return;
+        }
+        for at in 0..self.logs.len() {
+            while self.has_room() {
+                let Some(log) = self.logs.get_mut(at) else { break };
+                let after = self.window.read_to(log.id);
+                if log.exhausted || log.upto.is_some_and(|upto| after >= upto) {
+                    break;
+                }
+                let events = match log.source.read(after, CHUNK, CHUNK_BYTES) {
+                    Ok(events) => events,
+                    Err(error) => {
+                        log::warn!("{}: {error}", self.connector.name);
+                        self.source_pause = Some(clock::steady().plus(PAUSE));
+                        return;
+                    }
+                };
+                let (id, upto) = (log.id, log.upto);
+                if events.is_empty() {
+                    log.exhausted = true;
+                    break;
+                }
+                for event in events {
+                    if upto.is_some_and(|upto| event.seq() > upto) {
+                        break;
+                    }
+                    self.window.has_read(id, event.seq());
+                    self.take_in(id, event);
+                }
+            }
+        }
+    }
+
+    /// One event that was read from a log.
+    fn take_in(&mut self, log: LogId, mut event: Event) {
+        if self.connector.serial {
+            event.lane = SERIAL;
+            event.old_lane = None;
+        }
+        if self.parked_ids.remove(&event.id) || self.window.keep(&event.id) {
+            return;
+        }
+        let replay = self.is_replay(log, event.seq());
+        let trace = self.traces.remove(&event.id).unwrap_or_default();
+        if trace.delivered && !replay {
+            // Delivered and recorded before the restart; only the cursor had not moved over it yet.
+            return;
+        }
+        let parts = match self.encode(log, &event, &trace, replay) {
+            Compiled::Skip => {
+                self.skip(log, event.seq());
+                return;
+            }
+            Compiled::Hold(reason) => {
+                let behind = self.is_blocked(&event);
+                let state = if behind { ParkedState::Behind } else { ParkedState::Held };
+                self.park_fresh(log, event, state, reason);
+                return;
+            }
+            Compiled::Send(parts) => parts,
+        };
+        if self.is_blocked(&event) {
+            self.park_fresh(log, event, ParkedState::Behind, behind());
+            return;
+        }
+        let mut slot = Slot::new(event, log, parts);
+        slot.tries = trace.attempts;
+        self.window.add(slot);
+    }
+
+    /// The parcels of an event: under the configuration of an attempt whose outcome is unknown, if there was one;
+    /// for a replay under a key of its own when the bytes have changed since they were delivered.
+    fn encode(&mut self, log: LogId, event: &Event, trace: &attempt::Trace, replay: bool) -> Compiled {
+        if trace.unknown
+            && let Some(hash) = trace.config.filter(|hash| *hash != *self.config_hash)
+            && let Some(old) = self.old_configuration(&hash)
+            && let Compiled::Send(parts) = compile(&old, event, "")
+        {
+            return Compiled::Send(parts);
+        }
+        if replay { self.encode_again(log, event) } else { compile(&self.connector, event, "") }
+    }
+
+    fn old_configuration(&mut self, hash: &[u8; 32]) -> Option<crate::engine::connector::Connector> {
+        let text = self.reader.read(|db| crate::store::state::connector::config(db, hash)).ok().flatten()?;
+        (self.rebuild)(&text)
+    }
+
+    /// Encodes an event whose outcome is known: the same key when the bytes are the same as any that the target has
+    /// answered to, else `<id>-rN`.
+    pub(super) fn encode_again(&mut self, log: LogId, event: &Event) -> Compiled {
+        let id = self.id;
+        let lines = self.reader.read(|db| attempt::of_event(db, id, log, event.id)).unwrap_or_default();
+        let mut answered: Vec<[u8; 32]> = Vec::new();
+        for line in lines {
+            if let attempt::Line::Outcome { settled, .. } = line
+                && settled.status != 0
+                && !answered.contains(&settled.request_hash)
+            {
+                answered.push(settled.request_hash);
+            }
+        }
+        let mut suffixes = (0..=answered.len()).map(|n| if n == 0 { String::new() } else { format!("-r{n}") });
+        let mut newest = compile(&self.connector, event, "");
+        if answered.is_empty() {
+            return newest;
+        }
+        // Known bytes keep their key; bytes that the target has never answered to get the next free one.
+        let mut last = String::new();
+        for suffix in suffixes.by_ref() {
+            let compiled = compile(&self.connector, event, &suffix);
+            if let Compiled::Send(parts) = &compiled {
+                let hash = parts
+                    .last()
+                    .and_then(|part| part.request(|_| Ok(None)).ok().flatten().map(|request| request.hash()));
+                if hash.is_some_and(|hash| answered.contains(&hash)) {
+                    return compiled;
+                }
+            }
+            last = suffix;
+            newest = compiled;
+        }
+        log::info!("{}: {} is sent again with other bytes, as {}{last}", self.connector.name, event.id, event.id);
+        newest
+    }
+
+    /// Whether an earlier delivery of the record is parked.
+    fn is_blocked(&self, event: &Event) -> bool {
+        Self::lanes_of(event).iter().any(|lane| self.parked_lanes.contains_key(lane))
+    }
+
+    fn skip(&mut self, log: LogId, seq: i64) {
+        if self.is_replay(log, seq) {
+            return;
+        }
+        if let Some(log) = self.logs.iter_mut().find(|known| known.id == log) {
+            log.skipped.push_back(seq);
+        }
+    }
+
+    /// Parks an event that was never sent. The cursor passes over it in the same commit.
+    pub(super) fn park_fresh(&mut self, log: LogId, event: Event, state: ParkedState, reason: Reason) {
+        if state == ParkedState::Held {
+            log::warn!("{}: {} {} is held: {reason}", self.connector.name, event.kind, event.id);
+            self.count(Counter::Held);
+        }
+        self.block(&event);
+        let parked = Parked {
+            event,
+            log,
+            state,
+            due: None,
+            attempts: 0,
+            first_attempt: None,
+            since: clock::now(),
+            reason,
+            status: None,
+            config_hash: Some(*self.config_hash),
+            passed: None,
+            frozen: None,
+        };
+        self.park(parked);
+    }
+
+    pub(super) fn park(&mut self, parked: Parked) {
+        self.touched.insert(parked.event.id);
+        self.next_due = None;
+        self.pending.push(Entry::Park(Box::new(parked)));
+    }
+
+    pub(super) fn block(&mut self, event: &Event) {
+        for lane in Self::lanes_of(event) {
+            *self.parked_lanes.entry(lane).or_default() += 1;
+        }
+    }
+
+    pub(super) fn unblock(&mut self, event: &Event) {
+        for lane in Self::lanes_of(event) {
+            if let Some(count) = self.parked_lanes.get_mut(&lane) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.parked_lanes.remove(&lane);
+                }
+            }
+        }
+    }
+
+    /// Loads parked deliveries that are due. Rows that an uncommitted batch changes are left for the next turn.
+    pub(super) fn load_due(&mut self) {
+        let now = clock::steady();
+        let room = DUE_WINDOW.saturating_sub(self.window.len() - self.window.fresh());
+        if !self.may_run() || room == 0 {
+            return;
+        }
+        if self.next_due.is_none() {
+            let id = self.id;
+            match self.reader.read(|db| parked::next_due(db, id)) {
+                Ok(due) => self.next_due = Some(due),
+                Err(error) => log::warn!("{}: {error}", self.connector.name),
+            }
+        }
+        if !self.next_due.flatten().is_some_and(|due| due <= now) {
+            return;
+        }
+        let (id, limit) = (self.id, room + self.window.len() + self.touched.len() + self.batch_touched.len());
+        let due = match self.reader.read(|db| parked::due(db, id, now, limit)) {
+            Ok(due) => due,
+            Err(error) => {
+                log::warn!("{}: {error}", self.connector.name);
+                return;
+            }
+        };
+        let mut loaded = 0;
+        for parked in due {
+            let known = &parked.event.id;
+            if self.window.holds(known) || self.touched.contains(known) || self.batch_touched.contains(known) {
+                continue;
+            }
+            if loaded == room {
+                break;
+            }
+            loaded += 1;
+            self.take_due(parked);
+        }
+        // What is in the window now is no reason to wake up again; the commit of what comes of it asks anew.
+        self.next_due = Some(self.next_due.flatten().filter(|due| *due > now));
+    }
+
+    fn take_due(&mut self, parked: Parked) {
+        let thawed = parked.frozen.as_deref().and_then(thaw);
+        let compiled = match thawed {
+            Some(parts) => Compiled::Send(parts),
+            None => self.encode_again(parked.log, &parked.event),
+        };
+        match compiled {
+            Compiled::Send(parts) => {
+                let mut slot = Slot::new(parked.event, parked.log, parts);
+                slot.attempts = parked.attempts;
+                slot.tries = parked.attempts;
+                slot.first_attempt = parked.first_attempt;
+                slot.from_parked = true;
+                self.window.add(slot);
+            }
+            Compiled::Hold(reason) => {
+                let config_hash = Some(*self.config_hash);
+                self.park(Parked {
+                    state: ParkedState::Held,
+                    due: None,
+                    since: clock::now(),
+                    reason,
+                    config_hash,
+                    ..parked
+                });
+            }
+            Compiled::Skip => {
+                self.touched.insert(parked.event.id);
+                self.unblock(&parked.event);
+                self.count(Counter::Skipped);
+                self.next_due = None;
+                self.pending.push(Entry::End(Box::new(parked.event)));
+            }
+        }
+    }
+}
+
+/// The reason of a delivery that only waits for an earlier one of its record.
+pub(super) fn behind() -> Reason {
+    Reason::new("behind", "an earlier change of the same record is parked")
+}

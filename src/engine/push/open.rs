@@ -1,0 +1,263 @@
+//! Opening events: permission, durable intent, then the lanes. And the batch that goes to the ledger.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Message, PAUSE, Run, Worker};
+use crate::clock::{self, Timestamp};
+use crate::engine::lanes::Job;
+use crate::engine::ledger::Committed;
+use crate::rules::breaker::Permit;
+use crate::store::state::StateError;
+use crate::store::state::attempt::Intent;
+use crate::store::state::batch::{Batch, Entry};
+use crate::store::state::connector::Mode;
+use crate::store::state::counter::Counter;
+
+/// Events that are open for each lane: enough that a lane never waits for the commit of the next group.
+const OPEN_PER_LANE: usize = 8;
+/// Events that are open at least, so that a commit is shared by many even with one lane.
+const OPEN_AT_LEAST: usize = 32;
+/// A cursor that has moved so far is stored without waiting for anything else.
+const FAR: i64 = 4096;
+
+impl Worker {
+    /// Whether there is something to hand to the ledger, apart from a cursor that has moved.
+    pub(super) fn has_news(&self) -> bool {
+        !(self.pending.is_empty() && self.settled.is_empty() && self.intents.is_empty() && self.counts.is_empty())
+    }
+
+    pub(super) fn cursor_moved(&self) -> bool {
+        self.logs.iter().any(|log| self.window.cursor(log.id) > log.stored)
+    }
+
+    /// When something that cannot be opened now may be: the breaker, `Retry-After`, the rate, a delay.
+    pub(super) fn next_open(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut at = match (self.window.ready() > 0, self.window.next_delayed()) {
+            (true, _) if self.room() == 0 => return None,
+            (true, _) => now,
+            (false, Some(delayed)) => delayed,
+            (false, None) => return None,
+        };
+        if let Some(until) = self.hold_until {
+            at = at.max(until);
+        }
+        match self.breaker.permit(now) {
+            Permit::All | Permit::Probe => {}
+            Permit::NotBefore(next) => at = at.max(next),
+            Permit::ProbeIsOut => return None,
+        }
+        if self.mode == Mode::Halted {
+            at = at.max(self.halt_probe);
+            if self.window.opened() > 0 {
+                return None;
+            }
+        }
+        Some(at.max(self.next_send))
+    }
+
+    fn room(&self) -> usize {
+        let most = (self.connector.concurrency * OPEN_PER_LANE).max(OPEN_AT_LEAST);
+        let most = if self.connector.serial { 1 } else { most };
+        most.saturating_sub(self.window.opened())
+    }
+
+    /// How many events may be opened now.
+    fn allowance(&mut self, now: Timestamp) -> usize {
+        if !self.may_run() || self.hold_until.is_some_and(|until| until > now) {
+            return 0;
+        }
+        self.hold_until = None;
+        let mut most = match self.breaker.permit(now) {
+            Permit::All => self.room(),
+            // The endpoint may be back: everything that was put off for it may go, one event first.
+            Permit::Probe if self.window.opened() == 0 => 1,
+            _ => return 0,
+        };
+        if self.mode == Mode::Halted {
+            let probe = now >= self.halt_probe && self.window.opened() == 0;
+            most = most.min(usize::from(probe));
+        }
+        if self.connector.rate.is_some() {
+            most = if self.next_send <= now { most.min(1) } else { 0 };
+        }
+        most
+    }
+
+    /// Opens what may be sent now: its intent goes into the next batch, and to the lanes once that is durable.
+    pub(super) fn open_next(&mut self) {
+        if self.batch.is_some() {
+            return;
+        }
+        let now = clock::steady();
+        let most = self.allowance(now);
+        if most == 0 {
+            return;
+        }
+        let probing = self.breaker.permit(now) == Permit::Probe;
+        if probing || self.mode == Mode::Halted {
+            self.window.hurry();
+        }
+        let opened = self.window.open(most, now);
+        if opened.is_empty() {
+            return;
+        }
+        if !self.make_durable(&opened) {
+            for slot in opened {
+                self.window.put_back(slot, Some(now.plus(PAUSE)));
+            }
+            return;
+        }
+        if probing {
+            self.breaker.probe_sent();
+        }
+        if self.mode == Mode::Halted {
+            self.halt_probe = now.plus(super::HALT_PROBE);
+        }
+        if let Some(rate) = &self.connector.rate {
+            self.next_send = now.max(self.next_send).plus(rate.gap());
+        }
+        for id in opened {
+            let Some(slot) = self.window.get_mut(id) else { continue };
+            slot.tries = slot.tries.saturating_add(1);
+            let tag = aws_lc_rs::hmac::sign(&self.mac_key, &slot.event.lane.to_le_bytes());
+            let mut mac = [0; 8];
+            mac.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+            let intent = Intent { id: slot.event.id, attempt: slot.tries, mac };
+            self.intents.entry(slot.log).or_default().push(intent);
+            self.opening.push(id);
+        }
+    }
+
+    /// What is about to be sent must not be able to vanish from the application's file in a power cut.
+    fn make_durable(&mut self, opened: &[crate::engine::window::SlotId]) -> bool {
+        for log in &mut self.logs {
+            let highest = opened
+                .iter()
+                .filter_map(|id| self.window.get(*id))
+                .filter(|slot| slot.log == log.id && !slot.from_parked)
+                .map(|slot| slot.event.seq())
+                .max();
+            if highest.is_some_and(|seq| seq > log.durable_to) {
+                // The sync covers everything that has been read, not only this group.
+                let covers = self.window.read_to(log.id);
+                if let Err(error) = log.source.make_durable() {
+                    log::error!("{}: nothing is sent: {error}", self.connector.name);
+                    return false;
+                }
+                log.durable_to = covers;
+            }
+        }
+        true
+    }
+
+    /// Hands the next batch to the ledger, unless one is under way.
+    pub(super) fn submit(&mut self, run: Run) {
+        if let Some(batch) = &self.batch {
+            if self.batch_refused.is_some_and(|at| at <= clock::steady()) {
+                self.batch_refused = None;
+                let batch = batch.clone();
+                self.hand_over(batch);
+            }
+            return;
+        }
+        let moved = self.cursor_moved();
+        let far = self.logs.iter().any(|log| self.window.cursor(log.id) > log.stored + FAR);
+        let idle = clock::steady() >= self.last_advance.plus(super::IDLE_ADVANCE);
+        let ending = run == Run::Once || self.stop_at.is_some();
+        if !self.has_news() && !(moved && (far || idle || ending)) {
+            return;
+        }
+        // Order inside the batch: outcomes, then what they change, then the cursors, then the next intents.
+        let mut entries = Vec::with_capacity(self.pending.len() + 8);
+        entries.extend(std::mem::take(&mut self.settled).into_iter().map(|(log, group)| Entry::Settle(log, group)));
+        entries.append(&mut self.pending);
+        if moved {
+            self.last_advance = clock::steady();
+            for log in &mut self.logs {
+                let cursor = self.window.cursor(log.id);
+                if cursor > log.stored {
+                    log.stored = cursor;
+                    let passed = log.skipped.partition_point(|seq| *seq <= cursor);
+                    if passed > 0 {
+                        log.skipped.drain(..passed);
+                        *self.counts.entry(Counter::Skipped).or_default() += passed as u64;
+                    }
+                    entries.push(Entry::Advance(log.id, cursor));
+                }
+            }
+        }
+        entries.extend(std::mem::take(&mut self.counts).into_iter().map(|(counter, n)| Entry::Count(counter, n)));
+        let mark = self.window.oldest_intent().unwrap_or(self.last_attempt);
+        if mark > self.settled_mark {
+            self.settled_mark = mark;
+            entries.push(Entry::Settled(mark));
+        }
+        let hash = self.config_hash.clone();
+        let intents = std::mem::take(&mut self.intents);
+        entries.extend(intents.into_iter().map(|(log, group)| Entry::Intend(log, hash.clone(), group)));
+        self.committing = std::mem::take(&mut self.opening);
+        self.batch_touched = std::mem::take(&mut self.touched);
+        let batch = Arc::new(Batch { connector: self.id, entries });
+        self.batch = Some(batch.clone());
+        self.hand_over(batch);
+    }
+
+    fn hand_over(&mut self, batch: Arc<Batch>) {
+        let mailbox = self.mailbox.clone();
+        if self.ledger.submit(batch, move |result| mailbox.tell(Message::Committed(result))).is_err() {
+            log::error!("{}: the state file's writer has stopped", self.connector.name);
+            self.summary.broken = true;
+        }
+    }
+
+    /// The ledger has answered: what was intended may be sent now.
+    pub(super) fn committed(&mut self, result: Result<Committed, Arc<StateError>>) {
+        match result {
+            Ok(committed) => {
+                self.batch = None;
+                if !self.batch_touched.is_empty() {
+                    self.batch_touched = HashSet::new();
+                    self.next_due = None;
+                }
+                self.last_attempt = self.last_attempt.max(committed.before);
+                let slots = std::mem::take(&mut self.committing);
+                let stopping = self.stop_at.is_some();
+                let mut jobs = Vec::with_capacity(slots.len());
+                for id in slots {
+                    let Some(slot) = self.window.get_mut(id) else { continue };
+                    if stopping {
+                        self.window.put_back(id, None);
+                        continue;
+                    }
+                    slot.intent_after = Some(committed.before);
+                    jobs.push(Job { slot: id, parts: std::mem::take(&mut slot.parts) });
+                }
+                if jobs.is_empty() {
+                    return;
+                }
+                if let Err((jobs, error)) = self.lanes.send(jobs) {
+                    log::error!("{}: no thread to send with: {error}", self.connector.name);
+                    let due = clock::steady().plus(PAUSE);
+                    for job in jobs {
+                        if let Some(slot) = self.window.get_mut(job.slot) {
+                            slot.parts = job.parts;
+                        }
+                        self.window.put_back(job.slot, Some(due));
+                    }
+                }
+            }
+            Err(error) => {
+                if error.is_broken() {
+                    log::error!("{}: {error}", self.connector.name);
+                    self.summary.broken = true;
+                    return;
+                }
+                if self.batch_refused.is_none() {
+                    log::error!("{}: nothing is sent: {error}", self.connector.name);
+                }
+                self.batch_refused = Some(clock::steady().plus(PAUSE));
+            }
+        }
+    }
+}

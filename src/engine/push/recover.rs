@@ -1,0 +1,227 @@
+//! Taking up what an earlier run left: cursors, parked lanes, open intents, breaker, mode, schedule.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use super::{Log, Mailbox, Message, Parts, Summary, Worker, WorkerError};
+use crate::clock::{self, Timestamp};
+use crate::engine::connector::Pace;
+use crate::engine::lanes::Lanes;
+use crate::engine::window::Window;
+use crate::rules::breaker::{Breaker, Opened};
+use crate::rules::retry::Streak;
+use crate::store::state::attempt::{self, Settled, Word};
+use crate::store::state::connector::{self, Mode};
+use crate::store::state::{act, cursor, parked};
+
+/// Reasons of this kind are tried again by themselves when the configuration has changed.
+const CONFIGURED: [&str; 6] = ["mapping", "encoding", "template", "gate", "where", "delete-rule"];
+
+pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message>) -> Result<Worker, WorkerError> {
+    let connector = parts.connector.clone();
+    let now = clock::steady();
+    let mut begins = Vec::new();
+    for (log, source) in &mut parts.sources {
+        let from = if connector.from_beginning { source.floor()? } else { source.highest()? };
+        begins.push((*log, from));
+    }
+    let logs: Vec<_> = begins.iter().map(|(log, _)| *log).collect();
+    let origin = connector.adapter.origin().to_owned();
+    let (hash, text, name) = (connector.config_hash, connector.config.clone(), connector.name.clone());
+    let latest = now.plus(connector.retry.max_backoff);
+    let continue_on_dead = connector.continue_on_dead;
+    let kept = parts.ledger.call(move |state| {
+        state.commit(|db| {
+            let (known, new) = connector::remember(db, &name)?;
+            let changed = !new && known.config_hash.is_some_and(|old| old != hash);
+            connector::set_config(db, known.id, &hash, &text)?;
+            for (log, from) in &begins {
+                cursor::begin(db, known.id, *log, *from)?;
+            }
+            parked::clamp_due(db, known.id, latest)?;
+            let mut mode = known.mode;
+            if changed {
+                parked::release_classes(db, known.id, &CONFIGURED, now)?;
+                if mode == Mode::Halted {
+                    mode = Mode::Running;
+                    connector::set_mode(db, known.id, mode, None, clock::now())?;
+                }
+                let subject = Some("configuration");
+                let act =
+                    act::Act { actor: "system", verb: "reload", connector: Some(known.id), subject, reason: None };
+                act::record(db, &act, clock::now())?;
+            }
+            let mut cursors = Vec::new();
+            let mut traces = HashMap::new();
+            for log in &logs {
+                let at = cursor::get(db, known.id, *log)?.unwrap_or_default();
+                let left = attempt::traces(db, known.id, *log, known.settled)?;
+                let unknown: Vec<Settled> =
+                    left.iter().filter(|(_, trace)| trace.open).map(|(id, _)| unknown(*id)).collect();
+                attempt::settle(db, known.id, *log, clock::now(), &unknown)?;
+                cursors.push((*log, at));
+                traces.extend(left);
+            }
+            let mut parked_ids = HashSet::new();
+            for (log, at) in &cursors {
+                parked_ids.extend(parked::ids_above(db, known.id, *log, at.seq)?);
+            }
+            let lanes: HashMap<u64, u32> = parked::lanes(db, known.id, !continue_on_dead)?.into_iter().collect();
+            let dead: HashSet<u64> = if continue_on_dead {
+                parked::lanes(db, known.id, true)?
+                    .into_iter()
+                    .map(|(lane, _)| lane)
+                    .filter(|lane| !lanes.contains_key(lane))
+                    .collect()
+            } else {
+                HashSet::new()
+            };
+            Ok(Kept {
+                breaker: connector::breaker(db, known.id, &origin)?,
+                mac_key: crate::store::state::fact(db, "mac_key")?,
+                last_attempt: attempt::last(db)?,
+                mode,
+                known,
+                cursors,
+                traces,
+                parked_ids,
+                lanes,
+                dead,
+            })
+        })
+    })?;
+    let first_probe = connector.retry.backoff;
+    let breaker = match kept.breaker {
+        Some(open) => Breaker::reopened(
+            first_probe,
+            Opened { at: open.opened, next_probe: open.next_probe, failures: open.failures, reason: open.reason },
+            now,
+        ),
+        None => Breaker::new(first_probe),
+    };
+    let notify = {
+        let mailbox = mailbox.clone();
+        Arc::new(move || mailbox.tell(Message::Results))
+    };
+    let lanes = Lanes::new(&connector.name, connector.adapter.clone(), connector.concurrency, notify);
+    let mut window = Window::default();
+    let mut logs = Vec::new();
+    for ((id, source), (_, at)) in parts.sources.into_iter().zip(kept.cursors) {
+        window.begin(id, at.seq);
+        logs.push(Log {
+            id,
+            source,
+            exhausted: false,
+            durable_to: i64::MIN,
+            stored: at.seq,
+            replay_to: at.replay_to,
+            skipped: VecDeque::new(),
+            upto: None,
+        });
+    }
+    let (running, next_run) = first_run(&connector.pace, kept.known.last_run);
+    let mode_reason = kept.known.reason.clone().filter(|_| kept.mode != Mode::Running);
+    Ok(Worker {
+        id: kept.known.id,
+        config_hash: Arc::new(connector.config_hash),
+        connector,
+        ledger: parts.ledger,
+        reader: parts.reader,
+        rebuild: parts.rebuild,
+        logs,
+        window,
+        lanes,
+        breaker,
+        streak: Streak::default(),
+        mode: kept.mode,
+        mode_reason,
+        // A restart is a reason to look again.
+        halt_probe: now,
+        parked_lanes: kept.lanes,
+        dead_lanes: kept.dead,
+        parked_ids: kept.parked_ids,
+        traces: kept.traces,
+        touched: HashSet::new(),
+        next_due: None,
+        pending: Vec::new(),
+        settled: BTreeMap::new(),
+        intents: BTreeMap::new(),
+        counts: BTreeMap::new(),
+        opening: Vec::new(),
+        committing: Vec::new(),
+        batch: None,
+        batch_touched: HashSet::new(),
+        batch_refused: None,
+        last_attempt: kept.last_attempt,
+        settled_mark: kept.known.settled,
+        last_advance: Timestamp(0),
+        hold_until: None,
+        next_send: now,
+        source_pause: None,
+        next_run,
+        running,
+        mac_key: aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &kept.mac_key),
+        dice: fastrand::Rng::new(),
+        inbox,
+        mailbox,
+        stop_at: None,
+        summary: Summary::default(),
+    })
+}
+
+struct Kept {
+    known: connector::Remembered,
+    mode: Mode,
+    breaker: Option<connector::OpenBreaker>,
+    mac_key: [u8; 32],
+    last_attempt: i64,
+    cursors: Vec<(crate::store::state::LogId, cursor::Cursor)>,
+    traces: HashMap<crate::event::EventId, attempt::Trace>,
+    parked_ids: HashSet<crate::event::EventId>,
+    lanes: HashMap<u64, u32>,
+    dead: HashSet<u64>,
+}
+
+/// The outcome line of an attempt that was under way when the agent was stopped.
+fn unknown(id: crate::event::EventId) -> Settled {
+    Settled {
+        id,
+        word: Word::Unknown,
+        status: 0,
+        took_us: 0,
+        bytes: (0, 0),
+        request_hash: [0; 32],
+        answer_hash: [0; 32],
+        class: "stopped".to_owned(),
+    }
+}
+
+/// Whether to run at once, and else when: a run that was missed while the agent was down is made up for.
+fn first_run(pace: &Pace, last_run: Option<Timestamp>) -> (bool, Option<Timestamp>) {
+    let Pace::Schedule(schedule) = pace else { return (true, None) };
+    let wall = clock::now();
+    let next = schedule.next_after(last_run.map_or(wall, |last| last.min(wall)));
+    (false, next.map(|next| clock::steady().plus(next.since(wall))))
+}
+
+impl Worker {
+    /// A log's positions are not what they were: what has not been sent yet is given up and read again from the cursor.
+    pub(super) fn rewind(&mut self) {
+        let id = self.id;
+        for at in 0..self.logs.len() {
+            let Some(log) = self.logs.get(at).map(|log| log.id) else { continue };
+            let Ok(Some(cursor)) = self.reader.read(|db| cursor::get(db, id, log)) else { continue };
+            self.window.restart(log, cursor.seq);
+            if let Some(log) = self.logs.get_mut(at) {
+                log.exhausted = false;
+                log.durable_to = i64::MIN;
+                log.stored = cursor.seq;
+                log.replay_to = cursor.replay_to;
+                log.skipped.clear();
+            }
+        }
+        self.traces.clear();
+        self.reload();
+    }
+}

@@ -1,0 +1,254 @@
+//! Judging what came back: done, parked, put back, or the connector halts.
+
+use super::fill::behind;
+use super::{PAUSE, Worker};
+use crate::adapter::Delivery;
+use crate::clock::{self, Timestamp};
+use crate::engine::frozen::freeze;
+use crate::engine::lanes::Done;
+use crate::engine::window::SlotId;
+use crate::rules::outcome::{Outcome, Reason};
+use crate::rules::retry::{Tally, Verdict, judge};
+use crate::store::state::attempt::{Settled, Word};
+use crate::store::state::batch::Entry;
+use crate::store::state::connector::OpenBreaker;
+use crate::store::state::counter::Counter;
+use crate::store::state::parked::{Parked, ParkedState};
+
+impl Worker {
+    /// Takes what the lanes have brought back.
+    pub(super) fn take_results(&mut self) {
+        for done in self.lanes.take() {
+            self.settle(done);
+        }
+    }
+
+    fn settle(&mut self, done: Done) {
+        let Done { slot: id, parts, deliveries } = done;
+        let Some(slot) = self.window.get_mut(id) else { return };
+        slot.parts = parts;
+        slot.intent_after = None;
+        let delivered = !deliveries.is_empty()
+            && deliveries.len() == slot.parts.len()
+            && deliveries.iter().all(|delivery| delivery.outcome.is_delivered());
+        let last = deliveries.last();
+        let outcome = last.map_or_else(broken_lane, |delivery| delivery.outcome.clone());
+        let (lane, log, event_id) = (slot.event.lane, slot.log, slot.event.id);
+        let status = last.and_then(|delivery| delivery.status);
+        self.settled.entry(log).or_default().push(record(event_id, &outcome, &deliveries));
+        let now = clock::steady();
+        let closed = self.breaker.is_closed();
+        self.note_endpoint(&outcome, lane, now);
+        if delivered {
+            self.deliver(id);
+            self.unhalt();
+            return;
+        }
+        let Some(slot) = self.window.get(id) else { return };
+        let age = slot.first_attempt.map_or(std::time::Duration::ZERO, |first| now.since(first));
+        let tally = Tally { attempts: slot.attempts, age };
+        let verdict = judge(&outcome, tally, &self.connector.retry, closed, self.dice.f64());
+        let streak = self.streak.note(&outcome, lane);
+        match verdict {
+            // Some parts were delivered, the rest was not tried: again from the first, they are repeatable.
+            Verdict::Done => self.window.put_back(id, None),
+            Verdict::Again(reason) => {
+                self.count(Counter::Retried);
+                self.summary.retried += 1;
+                log::debug!("{}: {event_id} again: {reason}", self.connector.name);
+                let delay = self.connector.retry.delay(1, self.dice.f64());
+                self.window.put_back(id, Some(now.plus(delay)));
+            }
+            Verdict::Wait { delay, reason } => {
+                self.count(Counter::Retried);
+                self.summary.retried += 1;
+                log::info!("{}: {event_id} waits {} ms: {reason}", self.connector.name, delay.as_millis());
+                self.stand_aside(id, ParkedState::Waiting, reason, status, Some(now.plus(delay)), &outcome);
+            }
+            Verdict::Dead(reason) => {
+                self.count(Counter::Dead);
+                log::error!("{}: {event_id} is a dead letter: {reason}", self.connector.name);
+                self.stand_aside(id, ParkedState::Dead, reason, status, None, &outcome);
+            }
+            Verdict::Halt(reason) => {
+                self.window.put_back(id, None);
+                self.halt(reason);
+            }
+        }
+        if let Some(reason) = streak {
+            self.halt(reason);
+        }
+    }
+
+    /// Tells the breaker what the outcome says of the endpoint.
+    fn note_endpoint(&mut self, outcome: &Outcome, lane: u64, now: Timestamp) {
+        match outcome {
+            Outcome::Retry { reason, after, .. } => {
+                if let Some(after) = after {
+                    let until = now.plus(*after);
+                    self.hold_until = Some(self.hold_until.map_or(until, |held| held.max(until)));
+                }
+                self.endpoint_failed(reason, lane, now);
+            }
+            Outcome::Unknown { reason, .. } => self.endpoint_failed(reason, lane, now),
+            Outcome::Halt(_) | Outcome::Reauth(_) => self.breaker.probe_void(),
+            Outcome::Success
+            | Outcome::SuccessWithRemarks(_)
+            | Outcome::Duplicate
+            | Outcome::Conflict(_)
+            | Outcome::Reject(_) => {
+                if self.breaker.success() {
+                    log::info!("{}: the endpoint is back", self.connector.name);
+                    self.window.hurry();
+                    self.store_breaker();
+                }
+            }
+        }
+    }
+
+    fn endpoint_failed(&mut self, reason: &Reason, lane: u64, now: Timestamp) {
+        let was_closed = self.breaker.is_closed();
+        let alone = self.window.records() <= 1;
+        if self.breaker.failure(lane, alone, reason, now, self.dice.f64()) {
+            if was_closed {
+                log::warn!("{}: the endpoint is down: {reason}", self.connector.name);
+            }
+            self.store_breaker();
+        }
+    }
+
+    fn store_breaker(&mut self) {
+        let open = self.breaker.opened().map(|opened| OpenBreaker {
+            opened: opened.at,
+            next_probe: opened.next_probe,
+            failures: opened.failures,
+            reason: opened.reason.clone(),
+        });
+        let origin = self.connector.adapter.origin().to_owned();
+        self.pending.push(Entry::Breaker(origin, open));
+    }
+
+    fn deliver(&mut self, id: SlotId) {
+        let Some(slot) = self.window.remove(id) else { return };
+        let event = slot.event;
+        let counted = slot.from_parked || !self.is_replay(slot.log, event.seq());
+        if counted {
+            self.count(Counter::Delivered);
+        }
+        self.summary.delivered += 1;
+        if slot.from_parked {
+            self.touched.insert(event.id);
+            self.next_due = None;
+            self.unblock(&event);
+            self.dead_lanes.remove(&event.lane);
+            self.pending.push(Entry::End(Box::new(event)));
+        } else if self.dead_lanes.contains(&event.lane) {
+            self.pending.push(Entry::Pass(Box::new(event)));
+        }
+    }
+
+    /// Parks an event after an attempt, and with it what waits in the window behind it.
+    fn stand_aside(
+        &mut self,
+        id: SlotId,
+        state: ParkedState,
+        reason: Reason,
+        status: Option<u16>,
+        due: Option<Timestamp>,
+        outcome: &Outcome,
+    ) {
+        let Some(slot) = self.window.remove(id) else { return };
+        let lanes = Worker::lanes_of(&slot.event);
+        let free = state == ParkedState::Dead && self.connector.continue_on_dead;
+        if free {
+            self.dead_lanes.insert(slot.event.lane);
+            if slot.from_parked {
+                self.unblock(&slot.event);
+            }
+        } else if !slot.from_parked {
+            self.block(&slot.event);
+        }
+        let frozen = matches!(outcome, Outcome::Unknown { .. }).then(|| freeze(&slot.parts)).flatten();
+        self.park(Parked {
+            event: slot.event,
+            log: slot.log,
+            state,
+            due,
+            attempts: slot.attempts.saturating_add(1),
+            first_attempt: Some(slot.first_attempt.unwrap_or_else(clock::steady)),
+            since: clock::now(),
+            reason,
+            status,
+            config_hash: Some(*self.config_hash),
+            passed: None,
+            frozen,
+        });
+        if free {
+            return;
+        }
+        for other in self.window.waiting_in(&lanes) {
+            if self.window.get(other).is_some_and(|slot| slot.from_parked) {
+                continue;
+            }
+            if let Some(slot) = self.window.remove(other) {
+                self.park_fresh(slot.log, slot.event, ParkedState::Behind, behind());
+            }
+        }
+    }
+
+    /// A person has changed parked deliveries: take note, and leave alone what is parked now.
+    pub(super) fn reload(&mut self) {
+        let (id, held_by_dead) = (self.id, !self.connector.continue_on_dead);
+        let read = self.reader.read(|db| {
+            let lanes = crate::store::state::parked::lanes(db, id, held_by_dead)?;
+            let mut ids = Vec::new();
+            for log in &self.logs {
+                ids.extend(crate::store::state::parked::ids_above(db, id, log.id, self.window.cursor(log.id))?);
+            }
+            Ok((lanes, ids))
+        });
+        match read {
+            Ok((lanes, ids)) => {
+                self.parked_lanes = lanes.into_iter().collect();
+                for event in ids {
+                    match self.window.idle_slot(&event) {
+                        Some(slot) if self.window.get(slot).is_some_and(|slot| !slot.from_parked) => {
+                            self.window.remove(slot);
+                        }
+                        _ => {
+                            self.parked_ids.insert(event);
+                        }
+                    }
+                }
+                self.next_due = None;
+            }
+            Err(error) => {
+                log::warn!("{}: {error}", self.connector.name);
+                self.source_pause = Some(clock::steady().plus(PAUSE));
+            }
+        }
+    }
+}
+
+/// What a lane that broke down says of its event: it may have arrived.
+fn broken_lane() -> Outcome {
+    Outcome::Unknown { reason: Reason::new("internal", "the sender broke down while sending"), transport: true }
+}
+
+fn record(id: crate::event::EventId, outcome: &Outcome, deliveries: &[Delivery]) -> Settled {
+    let sum = |part: fn(&Delivery) -> u64| deliveries.iter().map(part).fold(0, u64::saturating_add);
+    let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    let last = deliveries.last();
+    let took: u64 =
+        deliveries.iter().map(|d| u64::try_from(d.took.as_micros()).unwrap_or(u64::MAX)).fold(0, u64::saturating_add);
+    Settled {
+        id,
+        word: Word::of(outcome.word()),
+        status: last.and_then(|delivery| delivery.status).unwrap_or(0),
+        took_us: small(took),
+        bytes: (small(sum(|d| d.bytes.0)), small(sum(|d| d.bytes.1))),
+        request_hash: last.map_or([0; 32], |delivery| delivery.request_hash),
+        answer_hash: last.and_then(|delivery| delivery.answer_hash).unwrap_or([0; 32]),
+        class: outcome.reason().map_or_else(String::new, |reason| reason.class.clone().into_owned()),
+    }
+}

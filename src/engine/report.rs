@@ -1,0 +1,202 @@
+//! What `status` tells: all connectors at a glance, and one record's whole history.
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::event::Event;
+use crate::store::state::attempt::Line;
+use crate::store::state::connector::{self, Mode, Remembered};
+use crate::store::state::counter::{self, Counter};
+use crate::store::state::parked::{self, ParkedState};
+use crate::store::state::{LogId, StateError, StateReader, act, attempt, cursor};
+
+/// A log, as far as `status` needs it.
+#[derive(Clone, Debug, Serialize)]
+pub struct LogStatus {
+    /// Its name.
+    pub log: String,
+    /// Events captured so far: the highest position.
+    pub captured: i64,
+    /// Events that are kept for replay.
+    pub kept: i64,
+    /// When the oldest of those was captured.
+    pub oldest: Option<String>,
+    /// Changes that were not captured because the log was full.
+    pub lost: i64,
+    /// Watched tables whose capture is not as it should be, with what is wrong.
+    pub trouble: Vec<String>,
+}
+
+/// A connector at a glance.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConnectorStatus {
+    /// Its name.
+    pub connector: String,
+    /// `running`, `paused`, `halted`, `overflowed`.
+    pub mode: &'static str,
+    /// Why it is not running, or why its endpoint is taken for down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The endpoint does not answer; since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub down_since: Option<String>,
+    /// Events above the cursor, not yet looked at or in flight.
+    pub queued: i64,
+    /// When the oldest of them was captured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<String>,
+    /// Parked: due again.
+    pub waiting: u64,
+    /// Parked: behind an earlier change of the same record.
+    pub behind: u64,
+    /// Parked: held.
+    pub held: u64,
+    /// Parked: dead letters.
+    pub dead: u64,
+    /// Delivered so far.
+    pub delivered: u64,
+    /// Filtered out so far.
+    pub skipped: u64,
+    /// Discarded by a person so far.
+    pub discarded: u64,
+    /// Attempts that failed and were made again.
+    pub retried: u64,
+}
+
+/// One connector's status. `logs` gives, for each log it reads, the highest position and when the event after a
+/// position was captured.
+pub fn connector_status(
+    state: &mut StateReader,
+    known: &Remembered,
+    logs: &[(LogId, i64)],
+    mut captured_at: impl FnMut(LogId, i64) -> Option<Timestamp>,
+) -> Result<ConnectorStatus, StateError> {
+    state.read(|db| {
+        let mut queued = 0;
+        let mut oldest: Option<Timestamp> = None;
+        for (log, highest) in logs {
+            let Some(at) = cursor::get(db, known.id, *log)? else { continue };
+            if *highest > at.seq {
+                queued += highest - at.seq;
+                let first = captured_at(*log, at.seq);
+                oldest = [oldest, first].into_iter().flatten().min();
+            }
+        }
+        let counts = parked::counts(db, known.id)?;
+        let parked = |state: ParkedState| counts.iter().find(|(of, _)| *of == state).map_or(0, |(_, n)| *n);
+        let breaker = connector::any_breaker(db, known.id)?;
+        let reason = match known.mode {
+            Mode::Running => breaker.as_ref().map(|open| open.reason.to_string()),
+            _ => known.reason.as_ref().map(ToString::to_string),
+        };
+        Ok(ConnectorStatus {
+            connector: known.name.clone(),
+            mode: known.mode.as_str(),
+            reason,
+            down_since: breaker.map(|open| open.opened.to_string()),
+            queued,
+            oldest: oldest.map(|at| at.to_string()),
+            waiting: parked(ParkedState::Waiting),
+            behind: parked(ParkedState::Behind),
+            held: parked(ParkedState::Held),
+            dead: parked(ParkedState::Dead),
+            delivered: counter::get(db, known.id, Counter::Delivered)?,
+            skipped: counter::get(db, known.id, Counter::Skipped)?,
+            discarded: counter::get(db, known.id, Counter::Discarded)?,
+            retried: counter::get(db, known.id, Counter::Retried)?,
+        })
+    })
+}
+
+/// One event of a record, at every connector.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventHistory {
+    /// Event id.
+    pub id: String,
+    /// Log.
+    pub log: String,
+    /// Type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What happened.
+    pub op: String,
+    /// When.
+    pub at: String,
+    /// Columns that changed.
+    pub changed: Vec<String>,
+    /// At each connector.
+    pub connectors: Vec<Stand>,
+}
+
+/// Where an event stands at one connector.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stand {
+    /// Which.
+    pub connector: String,
+    /// `queued`, `delivered`, `skipped`, `waiting`, `behind`, `held`, `dead`.
+    pub state: String,
+    /// Why, when it is parked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it is due again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
+    /// What happened, oldest first, in plain words.
+    pub history: Vec<Step>,
+}
+
+/// One step of a history.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// When.
+    pub at: String,
+    /// What, in plain words.
+    pub what: String,
+}
+
+/// Where one event stands at one connector, and how it came there.
+pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Event) -> Result<Stand, StateError> {
+    let id = event.id.to_string();
+    state.read(|db| {
+        let lines = attempt::of_event(db, known.id, log, event.id)?;
+        let parked = parked::find(db, known.id, &id)?;
+        let at = cursor::get(db, known.id, log)?.unwrap_or_default();
+        let delivered =
+            lines.iter().any(|line| matches!(line, Line::Outcome { settled, .. } if settled.word.is_delivered()));
+        let acts = act::upon(db, known.id, &id)?;
+        let discarded = acts.iter().any(|act| act.verb == "discard");
+        let state = match &parked {
+            Some(parked) => parked.state.as_str(),
+            None if delivered => "delivered",
+            None if event.seq() > at.seq && lines.is_empty() => "queued",
+            None if event.seq() > at.seq => "sending",
+            None if discarded => "discarded",
+            None => "skipped",
+        };
+        let mut history: Vec<(Timestamp, String)> = lines.iter().map(describe).collect();
+        history.extend(acts.into_iter().map(|act| {
+            let why = act.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            (act.at, format!("{} by {}{why}", act.verb, act.actor))
+        }));
+        history.sort_by_key(|(at, _)| *at);
+        Ok(Stand {
+            connector: known.name.clone(),
+            state: state.to_owned(),
+            reason: parked.as_ref().map(|parked| parked.reason.to_string()),
+            due: parked.and_then(|parked| parked.due).map(|due| due.to_string()),
+            history: history.into_iter().map(|(at, what)| Step { at: at.to_string(), what }).collect(),
+        })
+    })
+}
+
+fn describe(line: &Line) -> (Timestamp, String) {
+    match line {
+        Line::Intent { at, intent, .. } => (*at, format!("attempt {} begins", intent.attempt)),
+        Line::Outcome { at, settled } => {
+            let status = if settled.status == 0 { String::new() } else { format!(", HTTP {}", settled.status) };
+            let class = if settled.class.is_empty() { String::new() } else { format!(", {}", settled.class) };
+            let took = f64::from(settled.took_us) / 1000.0;
+            (*at, format!("{}{status}{class} after {took:.1} ms", settled.word.as_str()))
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Where a worker reads events: the captured log of a database, or the agent's own intake.
+
+use crate::event::Event;
+use crate::store::capture::{CaptureError, CapturedLog};
+use crate::store::state::{StateReader, intake};
+
+/// Why a log could not be read or made durable. The worker waits and tries again; the text says what and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SourceError(pub String);
+
+/// A log, read in order.
+pub trait Source: Send {
+    /// The events after a position, oldest first: at most `limit`, and about `max_bytes` of values.
+    fn read(&mut self, after: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>, SourceError>;
+
+    /// The highest position in the log.
+    fn highest(&mut self) -> Result<i64, SourceError>;
+
+    /// The position below which nothing is kept any more.
+    fn floor(&mut self) -> Result<i64, SourceError>;
+
+    /// Makes sure that what was read cannot vanish in a power cut, before it is sent (R-DUR-2).
+    fn make_durable(&mut self) -> Result<(), SourceError>;
+}
+
+/// The intake log in the state file. It is durable when it is stored.
+#[derive(Debug)]
+pub struct Intake {
+    state: StateReader,
+}
+
+impl Intake {
+    /// Reads the intake log through its own connection.
+    pub fn new(state: StateReader) -> Intake {
+        Intake { state }
+    }
+}
+
+impl Source for Intake {
+    fn read(&mut self, after: i64, limit: usize, _max_bytes: usize) -> Result<Vec<Event>, SourceError> {
+        self.state.read(|db| intake::read(db, after, limit)).map_err(|error| SourceError(error.to_string()))
+    }
+
+    fn highest(&mut self) -> Result<i64, SourceError> {
+        self.state.read(intake::highest).map_err(|error| SourceError(error.to_string()))
+    }
+
+    fn floor(&mut self) -> Result<i64, SourceError> {
+        Ok(0)
+    }
+
+    fn make_durable(&mut self) -> Result<(), SourceError> {
+        Ok(())
+    }
+}
+
+/// A database's captured log, through a connection of the worker's own.
+impl Source for CapturedLog {
+    fn read(&mut self, after: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>, SourceError> {
+        CapturedLog::read(self, after, limit, max_bytes).map_err(told)
+    }
+
+    fn highest(&mut self) -> Result<i64, SourceError> {
+        self.highest_seq().map_err(told)
+    }
+
+    fn floor(&mut self) -> Result<i64, SourceError> {
+        self.lowest_seq().map(|lowest| lowest.saturating_sub(1).max(0)).map_err(told)
+    }
+
+    fn make_durable(&mut self) -> Result<(), SourceError> {
+        self.sync_wal().map_err(told)
+    }
+}
+
+fn told(error: CaptureError) -> SourceError {
+    SourceError(error.to_string())
+}

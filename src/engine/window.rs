@@ -1,0 +1,440 @@
+//! The window: the bounded set of events above the cursor that are being worked on, never two of one record at once.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+
+use crate::adapter::Parcel;
+use crate::clock::Timestamp;
+use crate::event::{Event, EventId};
+use crate::store::state::LogId;
+
+/// Which slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotId(u64);
+
+/// An event being worked on.
+#[derive(Debug)]
+pub struct Slot {
+    /// The event.
+    pub event: Event,
+    /// Its log.
+    pub log: LogId,
+    /// What is sent for it, in order (two parts when its key changed).
+    pub parts: Vec<Parcel>,
+    /// Attempts that counted.
+    pub attempts: u32,
+    /// Every attempt, counted or not, for the attempt log.
+    pub tries: u32,
+    /// First attempt that counted.
+    pub first_attempt: Option<Timestamp>,
+    /// It came from the parked deliveries, not from reading on.
+    pub from_parked: bool,
+    /// Lower bound of the attempt number of the intent that is open.
+    pub intent_after: Option<i64>,
+    weight: usize,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Behind an earlier one of its record.
+    Queued,
+    /// May be sent.
+    Ready,
+    /// May be sent from this time on.
+    Delayed(Timestamp),
+    /// Its intent is being written, or it is being sent.
+    Open,
+}
+
+impl Slot {
+    /// A fresh slot.
+    pub fn new(event: Event, log: LogId, parts: Vec<Parcel>) -> Slot {
+        let weight = parts.iter().map(Parcel::weight).sum();
+        Slot {
+            event,
+            log,
+            parts,
+            attempts: 0,
+            tries: 0,
+            first_attempt: None,
+            from_parked: false,
+            intent_after: None,
+            weight,
+            phase: Phase::Queued,
+        }
+    }
+
+    fn lanes(&self) -> impl Iterator<Item = u64> + use<> {
+        let second = self.event.old_lane.filter(|lane| *lane != self.event.lane);
+        [Some(self.event.lane), second].into_iter().flatten()
+    }
+}
+
+/// The window of one connector.
+#[derive(Debug, Default)]
+pub struct Window {
+    slots: HashMap<SlotId, Slot>,
+    ids: HashSet<EventId>,
+    lanes: HashMap<u64, VecDeque<SlotId>>,
+    ready: BTreeSet<(i64, SlotId)>,
+    delayed: BTreeSet<(Timestamp, SlotId)>,
+    open: usize,
+    fresh: usize,
+    weight: usize,
+    next: u64,
+    logs: HashMap<LogId, Passage>,
+}
+
+/// How far a log has been read, and which positions below are not settled yet.
+#[derive(Debug, Default)]
+struct Passage {
+    read: i64,
+    unsettled: BTreeSet<i64>,
+}
+
+impl Window {
+    /// Begins a log at its cursor.
+    pub fn begin(&mut self, log: LogId, cursor: i64) {
+        self.logs.insert(log, Passage { read: cursor, unsettled: BTreeSet::new() });
+    }
+
+    /// Up to where a log has been read.
+    pub fn read_to(&self, log: LogId) -> i64 {
+        self.logs.get(&log).map_or(0, |passage| passage.read)
+    }
+
+    /// The log was read up to here; events that are in the window keep their place.
+    pub fn has_read(&mut self, log: LogId, seq: i64) {
+        if let Some(passage) = self.logs.get_mut(&log) {
+            passage.read = passage.read.max(seq);
+        }
+    }
+
+    /// Where the cursor may stand: everything at or below is settled.
+    pub fn cursor(&self, log: LogId) -> i64 {
+        self.logs.get(&log).map_or(0, |passage| passage.unsettled.first().map_or(passage.read, |first| first - 1))
+    }
+
+    /// Begins a log anew at a cursor that was set to another place: what has not been opened yet is given up and will
+    /// be read again; what is open stays, without holding the cursor.
+    pub fn restart(&mut self, log: LogId, cursor: i64) {
+        let idle: Vec<SlotId> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.log == log && !slot.from_parked && slot.phase != Phase::Open)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in idle {
+            self.remove(id);
+        }
+        self.begin(log, cursor);
+    }
+
+    /// Puts an event in. One that is not from the parked deliveries holds the cursor below it.
+    pub fn add(&mut self, slot: Slot) -> SlotId {
+        let id = SlotId(self.next);
+        self.next += 1;
+        if !slot.from_parked {
+            self.fresh += 1;
+            if let Some(passage) = self.logs.get_mut(&slot.log) {
+                passage.unsettled.insert(slot.event.seq());
+            }
+        }
+        self.weight += slot.weight;
+        self.ids.insert(slot.event.id);
+        let lanes: Vec<u64> = slot.lanes().collect();
+        self.slots.insert(id, slot);
+        for lane in lanes {
+            self.lanes.entry(lane).or_default().push_back(id);
+        }
+        self.settle_phase(id);
+        id
+    }
+
+    /// Whether an event is in the window; if it is, it holds the cursor of its log (again) until it is settled.
+    pub fn keep(&mut self, id: &EventId) -> bool {
+        if !self.holds(id) {
+            return false;
+        }
+        let fresh = self.slots.values().find(|slot| slot.event.id == *id && !slot.from_parked);
+        if let Some(passage) = fresh.and_then(|slot| self.logs.get_mut(&slot.log)) {
+            passage.unsettled.insert(id.seq);
+        }
+        true
+    }
+
+    /// Whether an event is in the window.
+    pub fn holds(&self, id: &EventId) -> bool {
+        self.ids.contains(id)
+    }
+
+    /// A slot.
+    pub fn get(&self, id: SlotId) -> Option<&Slot> {
+        self.slots.get(&id)
+    }
+
+    /// A slot, to change.
+    pub fn get_mut(&mut self, id: SlotId) -> Option<&mut Slot> {
+        self.slots.get_mut(&id)
+    }
+
+    /// Takes up to `most` events that may be sent now, in log order, and opens them.
+    pub fn open(&mut self, most: usize, now: Timestamp) -> Vec<SlotId> {
+        while let Some((due, id)) = self.delayed.first().copied() {
+            if due > now {
+                break;
+            }
+            self.delayed.pop_first();
+            self.make_ready(id);
+        }
+        let mut opened = Vec::new();
+        while opened.len() < most {
+            let Some((_, id)) = self.ready.pop_first() else { break };
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.phase = Phase::Open;
+                self.open += 1;
+                opened.push(id);
+            }
+        }
+        opened
+    }
+
+    /// An open event goes back: it may be sent again from `due` on.
+    pub fn put_back(&mut self, id: SlotId, due: Option<Timestamp>) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        if slot.phase == Phase::Open {
+            self.open -= 1;
+        }
+        match due {
+            Some(due) => {
+                slot.phase = Phase::Delayed(due);
+                self.delayed.insert((due, id));
+            }
+            None => self.make_ready(id),
+        }
+    }
+
+    /// Everything delayed may be sent now (the endpoint is back).
+    pub fn hurry(&mut self) {
+        for (_, id) in std::mem::take(&mut self.delayed) {
+            self.make_ready(id);
+        }
+    }
+
+    /// Takes an event out: it is settled, or parked. The next of its record moves up.
+    pub fn remove(&mut self, id: SlotId) -> Option<Slot> {
+        let slot = self.slots.remove(&id)?;
+        self.weight -= slot.weight;
+        self.ids.remove(&slot.event.id);
+        match slot.phase {
+            Phase::Open => self.open -= 1,
+            Phase::Ready => {
+                self.ready.remove(&(slot.event.seq(), id));
+            }
+            Phase::Delayed(due) => {
+                self.delayed.remove(&(due, id));
+            }
+            Phase::Queued => {}
+        }
+        if !slot.from_parked {
+            self.fresh -= 1;
+            if let Some(passage) = self.logs.get_mut(&slot.log) {
+                passage.unsettled.remove(&slot.event.seq());
+            }
+        }
+        for lane in slot.lanes() {
+            let Some(queue) = self.lanes.get_mut(&lane) else { continue };
+            queue.retain(|other| *other != id);
+            match queue.front().copied() {
+                Some(first) => self.settle_phase(first),
+                None => {
+                    self.lanes.remove(&lane);
+                }
+            }
+        }
+        Some(slot)
+    }
+
+    /// The events that wait in the window behind a record's lanes, in order, none of them open.
+    pub fn waiting_in(&self, lanes: &[u64]) -> Vec<SlotId> {
+        let mut found: Vec<SlotId> = lanes
+            .iter()
+            .filter_map(|lane| self.lanes.get(lane))
+            .flatten()
+            .copied()
+            .filter(|id| self.slots.get(id).is_some_and(|slot| slot.phase != Phase::Open))
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The slot of an event that is not open.
+    pub fn idle_slot(&self, id: &EventId) -> Option<SlotId> {
+        if !self.holds(id) {
+            return None;
+        }
+        self.slots.iter().find(|(_, slot)| slot.event.id == *id && slot.phase != Phase::Open).map(|(id, _)| *id)
+    }
+
+    /// How many events are in the window.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether nothing is in the window.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Bytes of the requests in the window.
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// How many of them were read from a log (the rest came from the parked deliveries).
+    pub fn fresh(&self) -> usize {
+        self.fresh
+    }
+
+    /// How many are open: intent being written, or being sent.
+    pub fn opened(&self) -> usize {
+        self.open
+    }
+
+    /// How many may be sent now.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// When the next delayed event may be sent.
+    pub fn next_delayed(&self) -> Option<Timestamp> {
+        self.delayed.first().map(|(due, _)| *due)
+    }
+
+    /// How many different records wait or are under way.
+    pub fn records(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// The lowest bound of the attempt numbers of open intents.
+    pub fn oldest_intent(&self) -> Option<i64> {
+        self.slots.values().filter_map(|slot| slot.intent_after).min()
+    }
+
+    fn make_ready(&mut self, id: SlotId) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.phase = Phase::Ready;
+            self.ready.insert((slot.event.seq(), id));
+        }
+    }
+
+    /// A queued event that is first in all its lanes may be sent.
+    fn settle_phase(&mut self, id: SlotId) {
+        let Some(slot) = self.slots.get(&id) else { return };
+        if slot.phase != Phase::Queued {
+            return;
+        }
+        let first = slot
+            .lanes()
+            .all(|lane| self.lanes.get(&lane).and_then(|queue| queue.front()).is_none_or(|head| *head == id));
+        if first {
+            self.make_ready(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Op, Record};
+
+    const LOG: LogId = LogId(1);
+
+    fn slot(seq: i64, lane: u64, old_lane: Option<u64>) -> Slot {
+        let event = Event {
+            id: EventId { epoch: 1, seq, nonce: 0 },
+            log: "office".into(),
+            kind: "t".into(),
+            op: Op::Update,
+            key: Record::new(),
+            old_key: None,
+            before: None,
+            after: None,
+            changed: Vec::new(),
+            at: Timestamp(0),
+            origin: None,
+            dest: None,
+            lane,
+            old_lane,
+            synthetic: false,
+        };
+        Slot::new(event, LOG, Vec::new())
+    }
+
+    fn opened(window: &mut Window) -> Vec<i64> {
+        let ids = window.open(99, Timestamp(0));
+        ids.iter().filter_map(|id| window.get(*id)).map(|slot| slot.event.seq()).collect()
+    }
+
+    fn window(slots: Vec<Slot>) -> (Window, Vec<SlotId>) {
+        let mut window = Window::default();
+        window.begin(LOG, 0);
+        let mut ids = Vec::new();
+        for slot in slots {
+            window.has_read(LOG, slot.event.seq());
+            ids.push(window.add(slot));
+        }
+        (window, ids)
+    }
+
+    #[test]
+    fn two_events_of_one_record_are_never_open_together_and_others_flow() {
+        let (mut window, ids) = window(vec![slot(1, 10, None), slot(2, 10, None), slot(3, 20, None)]);
+        assert_eq!(opened(&mut window), [1, 3]);
+        window.remove(ids[0]);
+        assert_eq!(opened(&mut window), [2]);
+    }
+
+    #[test]
+    fn a_key_change_waits_for_both_records_and_holds_both() {
+        let (mut window, ids) = window(vec![
+            slot(1, 10, None),
+            slot(2, 20, None),
+            slot(3, 10, Some(20)),
+            slot(4, 20, None),
+            slot(5, 10, None),
+        ]);
+        assert_eq!(opened(&mut window), [1, 2]);
+        window.remove(ids[0]);
+        assert_eq!(opened(&mut window), [0_i64; 0]);
+        window.remove(ids[1]);
+        assert_eq!(opened(&mut window), [3]);
+        window.remove(ids[2]);
+        assert_eq!(opened(&mut window), [4, 5]);
+    }
+
+    #[test]
+    fn the_cursor_stands_below_the_first_event_that_is_not_settled() {
+        let (mut window, ids) = window(vec![slot(2, 10, None), slot(5, 20, None), slot(6, 30, None)]);
+        window.has_read(LOG, 9);
+        assert_eq!(window.cursor(LOG), 1);
+        window.remove(ids[1]);
+        assert_eq!(window.cursor(LOG), 1);
+        window.remove(ids[0]);
+        assert_eq!(window.cursor(LOG), 5);
+        window.remove(ids[2]);
+        assert_eq!(window.cursor(LOG), 9);
+    }
+
+    #[test]
+    fn an_event_that_is_put_back_keeps_its_place_before_later_ones_of_its_record() {
+        let (mut window, ids) = window(vec![slot(1, 10, None), slot(2, 10, None)]);
+        assert_eq!(opened(&mut window), [1]);
+        window.put_back(ids[0], Some(Timestamp(50)));
+        assert_eq!(opened(&mut window), [0_i64; 0]);
+        assert_eq!(window.next_delayed(), Some(Timestamp(50)));
+        window.hurry();
+        assert_eq!(opened(&mut window), [1]);
+    }
+}

@@ -1,0 +1,190 @@
+//! What can go wrong with the application's file: each with what, where, and what to do.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// A failure around the application's file.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// There is no such file.
+    #[error("{path}: no such file; give the path of the application's SQLite database")]
+    Missing {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// It is a folder, a socket, or anything but a file.
+    #[error("{path}: not a file; give the path of the application's SQLite database")]
+    NotAFile {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The bytes are not SQLite's.
+    #[error("{path}: not an SQLite database (or an encrypted one); check `database:`")]
+    NotADatabase {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The file, or its folder, cannot be written.
+    #[error("{path}: {what} is read-only for this user (uid {uid}); give it write permission")]
+    ReadOnly {
+        /// The database.
+        path: PathBuf,
+        /// `the file` or `the folder`.
+        what: &'static str,
+        /// Our effective user.
+        uid: u32,
+    },
+    /// SQLite cannot open the file, its `-wal` or its `-shm`.
+    #[error("{path}: cannot be opened: {cause}; check the permissions of the file and of its folder")]
+    CannotOpen {
+        /// The database.
+        path: PathBuf,
+        /// SQLite's words.
+        cause: String,
+    },
+    /// Another connection kept the lock for longer than we wait.
+    #[error(
+        "{path}: locked by another process for more than {seconds} s while trying to {doing}; look for a long \
+         transaction in the application, then try again"
+    )]
+    Busy {
+        /// The database.
+        path: PathBuf,
+        /// What we were about to do.
+        doing: &'static str,
+        /// How long we waited.
+        seconds: u64,
+    },
+    /// Files that we leave behind when killed would lock the application out of its own database.
+    #[error(
+        "{path}: {cause}; run as the file's owner, or share a group: `chgrp GROUP FOLDER FILE && chmod 2770 FOLDER && chmod 660 FILE`"
+    )]
+    Lockout {
+        /// The database.
+        path: PathBuf,
+        /// Who owns what.
+        cause: String,
+    },
+    /// Some of our own tables are gone from the file, or were altered.
+    #[error(
+        "{path}: the tables of capture are damaged ({what}); the application's writes may fail; run `hms-sync capture repair`"
+    )]
+    OwnTables {
+        /// The database.
+        path: PathBuf,
+        /// Which tables.
+        what: String,
+    },
+    /// Nothing was ever watched in this file.
+    #[error("{path}: nothing is captured here yet; run `hms-sync watch TABLE`")]
+    NotInstalled {
+        /// The database.
+        path: PathBuf,
+    },
+    /// This table cannot be captured.
+    #[error("table {table}: {reason}")]
+    Refused {
+        /// The table as named.
+        table: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// An operator's filter is not one SQL expression over the table.
+    #[error("--where: {0}")]
+    Filter(String),
+    /// Another agent, with another state file, captures here.
+    #[error(
+        "{path}: captured by another agent (owner {owner}); stop that one, then start here with `run --take-over`, \
+         which begins a new epoch"
+    )]
+    OtherOwner {
+        /// The database.
+        path: PathBuf,
+        /// The owner written in the file.
+        owner: String,
+    },
+    /// A reconcile would delete so much that a person must agree.
+    #[error(
+        "table {table}: reconcile would delete {deletes} records, more than {limit}; look at the table, then force \
+         it with `hms-sync reconcile {table} --force`"
+    )]
+    TooManyDeletes {
+        /// The table.
+        table: String,
+        /// How many records are gone.
+        deletes: u64,
+        /// max(100, 5 %).
+        limit: u64,
+    },
+    /// What stands in `hms_sync_meta` cannot be read.
+    #[error("hms_sync_meta: entry {entry} cannot be read ({cause}); run `hms-sync capture repair`")]
+    Catalogue {
+        /// The key of the entry.
+        entry: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The disk (or quota) is full.
+    #[error("{path}: the disk is full, cannot {doing}; free space on it")]
+    Full {
+        /// The database.
+        path: PathBuf,
+        /// What we were about to do.
+        doing: &'static str,
+    },
+    /// A file operation failed.
+    #[error("{path}: cannot {doing}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What we were about to do.
+        doing: &'static str,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// Anything else that SQLite says.
+    #[error("{path}: cannot {doing}: {source}")]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What we were about to do.
+        doing: &'static str,
+        /// SQLite's words.
+        source: rusqlite::Error,
+    },
+    /// SQLite's error before it is known where it happened; public functions never return it.
+    #[error(transparent)]
+    Sql(#[from] rusqlite::Error),
+}
+
+/// How long we wait for another connection's lock.
+pub const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+impl CaptureError {
+    /// Adds path and purpose to a bare SQLite error, and finds the message that fits it.
+    pub(super) fn at(self, path: &Path, doing: &'static str) -> CaptureError {
+        let CaptureError::Sql(source) = self else { return self };
+        let path = path.to_path_buf();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                CaptureError::Busy { path, doing, seconds: BUSY_TIMEOUT.as_secs() }
+            }
+            Some(ErrorCode::NotADatabase) => CaptureError::NotADatabase { path },
+            Some(ErrorCode::CannotOpen) => CaptureError::CannotOpen { path, cause: source.to_string() },
+            Some(ErrorCode::ReadOnly) => {
+                CaptureError::ReadOnly { path, what: "the file", uid: rustix::process::geteuid().as_raw() }
+            }
+            Some(ErrorCode::DiskFull) => CaptureError::Full { path, doing },
+            _ if source.to_string().contains("no such table: hms_sync_")
+                || source.to_string().contains("no such table: main.hms_sync_") =>
+            {
+                CaptureError::OwnTables { path, what: source.to_string() }
+            }
+            _ => CaptureError::Sqlite { path, doing, source },
+        }
+    }
+}
+
+/// A result about the application's file.
+pub type Result<T> = std::result::Result<T, CaptureError>;

@@ -1,0 +1,200 @@
+//! The file and its folder: who could be locked out by what we leave behind, is it still the same file, is its
+//! write-ahead log on the disk. By `stat` alone; only the `-wal` is ever opened here.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access as Permission;
+
+use super::fault::{CaptureError, Result};
+use super::{Access, CapturedLog};
+
+/// Device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    fn of(metadata: &Metadata) -> FileId {
+        FileId { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+/// The application's `-wal` under our own descriptor.
+#[derive(Debug)]
+pub(super) struct OpenWal {
+    file: File,
+    id: FileId,
+}
+
+/// The file that a path names now; none when there is none.
+pub(super) fn identify(path: &Path) -> Result<Option<FileId>> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(Some(FileId::of(&metadata))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(CaptureError::Io { path: path.to_path_buf(), doing: "look at it", source }),
+    }
+}
+
+/// Refuses a path that is no file, cannot be written, or whose folder would lock the application out.
+pub(super) fn check(path: &Path, access: Access) -> Result<FileId> {
+    let file = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Err(CaptureError::Missing { path: path.to_path_buf() });
+        }
+        Err(source) => return Err(CaptureError::Io { path: path.to_path_buf(), doing: "look at it", source }),
+    };
+    if !file.is_file() {
+        return Err(CaptureError::NotAFile { path: path.to_path_buf() });
+    }
+    let folder_path = folder_of(path);
+    let uid = rustix::process::geteuid().as_raw();
+    if access == Access::Write {
+        let allowed = |path: &Path, permission| rustix::fs::access(path, permission).is_ok();
+        if !allowed(path, Permission::READ_OK | Permission::WRITE_OK) {
+            return Err(CaptureError::ReadOnly { path: path.to_path_buf(), what: "the file", uid });
+        }
+        if !allowed(&folder_path, Permission::WRITE_OK | Permission::EXEC_OK) {
+            return Err(CaptureError::ReadOnly { path: path.to_path_buf(), what: "the folder", uid });
+        }
+    }
+    let folder = std::fs::metadata(&folder_path).map_err(|source| CaptureError::Io {
+        path: folder_path,
+        doing: "look at it",
+        source,
+    })?;
+    let us = Us { uid, gid: rustix::process::getegid().as_raw() };
+    if let Some(cause) = lockout(Owned::of(&file), Owned::of(&folder), us) {
+        return Err(CaptureError::Lockout { path: path.to_path_buf(), cause });
+    }
+    Ok(FileId::of(&file))
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Owned {
+    uid: u32,
+    gid: u32,
+    mode: u32,
+}
+
+impl Owned {
+    fn of(metadata: &Metadata) -> Owned {
+        Owned { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Us {
+    uid: u32,
+    gid: u32,
+}
+
+const SETGID: u32 = 0o2000;
+const GROUP_READ_WRITE: u32 = 0o060;
+
+/// A `-wal`, `-shm` or journal that we make has the file's permission bits, our user, and our group (or the
+/// folder's, when that is setgid); after a kill it stays. Why the application could not open it, if so.
+///
+/// SQLite running as root gives such files to the database's owner itself.
+fn lockout(file: Owned, folder: Owned, us: Us) -> Option<String> {
+    if us.uid == 0 || us.uid == file.uid {
+        return None;
+    }
+    let group = if folder.mode & SETGID != 0 { folder.gid } else { us.gid };
+    if group != file.gid {
+        return Some(format!(
+            "files that the agent (uid {}, gid {}) makes beside it would belong to group {group} and not to the \
+             file's group {}; left behind after a kill they lock the application (uid {}) out",
+            us.uid, us.gid, file.gid, file.uid
+        ));
+    }
+    (file.mode & GROUP_READ_WRITE != GROUP_READ_WRITE).then(|| {
+        format!(
+            "the file's mode {:03o} gives its group no writing, so files that the agent (uid {}) makes beside it \
+             lock the application (uid {}) out after a kill",
+            file.mode & 0o777,
+            us.uid,
+            file.uid
+        )
+    })
+}
+
+impl CapturedLog {
+    /// Makes all that was read durable, whatever the application's `synchronous` says: `fdatasync` of its `-wal`,
+    /// or `fsync` of the folder where a rollback journal's unlink is the commit. Call before the first send of
+    /// what was read: a change that a power cut takes back must never have been sent.
+    ///
+    /// `synchronous=OFF` in the application cannot be repaired.
+    pub fn sync_wal(&mut self) -> Result<()> {
+        let mode: String = self.tell("ask for journal_mode", || {
+            Ok(self.conn.prepare_cached("PRAGMA main.journal_mode")?.query_row([], |row| row.get(0))?)
+        })?;
+        if mode != "wal" {
+            return self.sync_folder();
+        }
+        let mut path = self.path.clone().into_os_string();
+        path.push("-wal");
+        let path = PathBuf::from(path);
+        let fail = |doing, source| CaptureError::Io { path: path.clone(), doing, source };
+        let Some(id) = identify(&path)? else {
+            // All of it is in the database: whoever checkpointed and removed the log synced it first.
+            self.wal = None;
+            return self.sync_folder();
+        };
+        if self.wal.as_ref().is_none_or(|wal| wal.id != id) {
+            let file = File::open(&path).map_err(|source| fail("open it", source))?;
+            let id = FileId::of(&file.metadata().map_err(|source| fail("look at it", source))?);
+            self.wal = Some(OpenWal { file, id });
+            // A new log is only durable once its name is.
+            self.sync_folder()?;
+        }
+        match &self.wal {
+            Some(wal) => wal.file.sync_data().map_err(|source| fail("sync it", source)),
+            None => Ok(()),
+        }
+    }
+
+    fn sync_folder(&self) -> Result<()> {
+        let folder = folder_of(&self.path);
+        File::open(&folder).and_then(|open| open.sync_all()).map_err(|source| CaptureError::Io {
+            path: folder,
+            doing: "sync it",
+            source,
+        })
+    }
+
+    /// Whether the path names another file than the one we have open; none when it names nothing.
+    pub(super) fn same_file(&self) -> Result<Option<bool>> {
+        Ok(identify(&self.path)?.map(|id| id == self.file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_where_our_leftovers_lock_the_application_out_is_refused() {
+        let file = |gid, mode| Owned { uid: 500, gid, mode };
+        let folder = |gid, mode| Owned { uid: 500, gid, mode };
+        let agent = Us { uid: 600, gid: 600 };
+        assert!(lockout(file(500, 0o660), folder(500, 0o770), agent).is_some_and(|why| why.contains("group 600")));
+        assert!(lockout(file(500, 0o644), folder(500, 0o2770), agent).is_some_and(|why| why.contains("644")));
+        assert_eq!(lockout(file(500, 0o660), folder(500, 0o2770), agent), None);
+        assert_eq!(lockout(file(600, 0o660), folder(500, 0o770), agent), None);
+        assert_eq!(lockout(file(500, 0o600), folder(500, 0o700), Us { uid: 500, gid: 600 }), None);
+        assert_eq!(lockout(file(500, 0o600), folder(500, 0o700), Us { uid: 0, gid: 0 }), None);
+    }
+}

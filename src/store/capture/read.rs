@@ -1,0 +1,218 @@
+//! Reading the log: rows become events, decoded by the version they were captured under.
+
+use std::sync::Arc;
+
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+
+use super::CapturedLog;
+use super::catalogue::{Catalogue, Version};
+use super::fault::{CaptureError, Result};
+use super::trigger::BITS;
+use crate::clock::Timestamp;
+use crate::event::{Event, EventId, Op, Record, Value};
+use crate::rules::lane::lane;
+
+/// Columns of a log row before the masks.
+const FIXED: usize = 8;
+
+impl CapturedLog {
+    /// Events after a position, in order: at most `limit`, and no more once they hold `max_bytes` bytes of values
+    /// (at least one). One short read transaction.
+    pub fn read(&mut self, after: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>> {
+        self.reading("read events", |log| {
+            log.refresh_catalogue()?;
+            log.rows("seq > ?1", after, limit, max_bytes)
+        })
+    }
+
+    /// The event at a position, if it is still there.
+    pub fn event_at(&mut self, seq: i64) -> Result<Option<Event>> {
+        self.reading("read an event", |log| {
+            log.refresh_catalogue()?;
+            Ok(log.rows("seq = ?1", seq, 1, usize::MAX)?.pop())
+        })
+    }
+
+    /// The highest position; 0 when nothing was ever captured.
+    pub fn highest_seq(&self) -> Result<i64> {
+        self.end_seq("SELECT ifnull(max(seq), 0) FROM main.hms_sync_outbox")
+    }
+
+    /// The lowest position that was not pruned; 0 when the log is empty.
+    pub fn lowest_seq(&self) -> Result<i64> {
+        self.end_seq("SELECT ifnull(min(seq), 0) FROM main.hms_sync_outbox")
+    }
+
+    fn end_seq(&self, sql: &str) -> Result<i64> {
+        self.tell("look at the end of the log", || {
+            Ok(self.conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+        })
+    }
+
+    /// Decodes rows; the caller holds a transaction and has refreshed the catalogue.
+    pub(super) fn rows(&self, condition: &str, seq: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>> {
+        let catalogue = &self.catalogue;
+        let list = |letter: char, count: usize| (0..count).map(move |at| format!(",{letter}{at}"));
+        let columns: String =
+            list('m', catalogue.masks).chain(list('c', catalogue.width)).chain(list('p', catalogue.width)).collect();
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT seq,tid,op,ver,origin,dest,nonce,at{columns} FROM main.hms_sync_outbox WHERE {condition} ORDER BY seq LIMIT ?2"
+        ))?;
+        let mut rows = statement.query((seq, i64::try_from(limit).unwrap_or(i64::MAX)))?;
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.next()? {
+            if bytes >= max_bytes && !events.is_empty() {
+                break;
+            }
+            events.push(decode(&self.name, catalogue, row, &mut bytes)?);
+        }
+        Ok(events)
+    }
+}
+
+fn decode(log: &Arc<str>, catalogue: &Catalogue, row: &Row<'_>, bytes: &mut usize) -> Result<Event> {
+    let seq: i64 = row.get(0)?;
+    let broken = |cause: &str| CaptureError::Catalogue {
+        entry: format!("row {seq} of hms_sync_outbox"),
+        cause: cause.to_owned(),
+    };
+    let (tid, ver): (i64, i64) = (row.get(1)?, row.get(3)?);
+    let version =
+        catalogue.versions.get(&(tid, ver)).ok_or_else(|| broken(&format!("version/{tid}/{ver} is missing")))?;
+    let epoch = catalogue.epoch_of(seq).ok_or_else(|| broken("no epoch covers it"))?;
+    let nonce = match row.get_ref(6)? {
+        ValueRef::Blob([a, b, c, d, ..]) => u32::from_be_bytes([*a, *b, *c, *d]),
+        _ => return Err(broken("its nonce is not 8 bytes")),
+    };
+    let reader = RowReader { row, version, masks: catalogue.masks, width: catalogue.width, seq };
+    let code = row.get_ref(2)?.as_bytes().ok().and_then(|text| text.first().copied());
+    let code = code.ok_or_else(|| broken("it has no op"))?;
+    let key = reader.key(Side::New, bytes)?;
+    let (mut before, mut after, mut changed, mut old_key) = (None, None, Vec::new(), None);
+    let op = match code {
+        b'I' => {
+            after = Some(reader.image(Side::New, bytes)?);
+            changed.clone_from(&version.columns);
+            Op::Insert
+        }
+        b'U' | b'M' => {
+            after = Some(reader.image(Side::New, bytes)?);
+            before = Some(reader.image(Side::Old, bytes)?);
+            for (slot, column) in version.columns.iter().enumerate() {
+                if reader.changed(slot)? {
+                    changed.push(column.clone());
+                }
+            }
+            if code == b'M' {
+                old_key = Some(reader.key(Side::Old, bytes)?);
+            }
+            Op::Update
+        }
+        b'R' => {
+            after = Some(reader.image(Side::New, bytes)?);
+            Op::Update
+        }
+        b'D' => {
+            before = Some(reader.image(Side::New, bytes)?);
+            Op::Delete
+        }
+        b'K' | b'G' => Op::Delete,
+        _ => return Err(broken("its op is unknown")),
+    };
+    Ok(Event {
+        id: EventId { epoch: epoch.short(), seq, nonce },
+        log: log.clone(),
+        kind: version.kind.clone(),
+        op,
+        lane: lane(log, &version.kind, &key, &version.folds),
+        old_lane: old_key.as_ref().map(|key| lane(log, &version.kind, key, &version.folds)),
+        key,
+        old_key,
+        before,
+        after,
+        changed,
+        at: Timestamp::from_julian_day(row.get(7)?),
+        origin: name(row.get_ref(4)?),
+        dest: name(row.get_ref(5)?),
+        synthetic: matches!(code, b'R' | b'G'),
+    })
+}
+
+fn name(value: ValueRef<'_>) -> Option<Arc<str>> {
+    match value {
+        ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into()),
+        _ => None,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Old,
+    New,
+}
+
+struct RowReader<'r> {
+    row: &'r Row<'r>,
+    version: &'r Version,
+    masks: usize,
+    width: usize,
+    seq: i64,
+}
+
+impl RowReader<'_> {
+    fn changed(&self, slot: usize) -> Result<bool> {
+        let mask: i64 = self.row.get(FIXED + slot / BITS)?;
+        Ok(mask >> (slot % BITS) & 1 == 1)
+    }
+
+    fn value(&self, slot: usize, side: Side, bytes: &mut usize) -> Result<Value> {
+        if slot >= self.width {
+            return Err(CaptureError::Catalogue {
+                entry: format!("row {} of hms_sync_outbox", self.seq),
+                cause: format!("hms_sync_outbox has no column c{slot}"),
+            });
+        }
+        let old = side == Side::Old && self.changed(slot)?;
+        let at = FIXED + self.masks + slot + if old { self.width } else { 0 };
+        let value = value(self.row.get_ref(at)?);
+        *bytes += match &value {
+            Value::Text(text) => text.len(),
+            Value::BadText(text) | Value::Blob(text) => text.len(),
+            _ => 8,
+        };
+        Ok(value)
+    }
+
+    fn image(&self, side: Side, bytes: &mut usize) -> Result<Record> {
+        let mut image = Record::with_capacity(self.version.columns.len());
+        for (slot, column) in self.version.columns.iter().enumerate() {
+            image.push(column.clone(), self.value(slot, side, bytes)?);
+        }
+        Ok(image)
+    }
+
+    fn key(&self, side: Side, bytes: &mut usize) -> Result<Record> {
+        let mut key = Record::with_capacity(self.version.key.len());
+        for slot in &self.version.key {
+            if let Some(column) = self.version.columns.get(*slot) {
+                key.push(column.clone(), self.value(*slot, side, bytes)?);
+            }
+        }
+        Ok(key)
+    }
+}
+
+/// A value as SQLite stores it, to the byte.
+pub(super) fn value(stored: ValueRef<'_>) -> Value {
+    match stored {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => Value::Text(text.to_owned()),
+            Err(_) => Value::BadText(text.to_vec()),
+        },
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    }
+}

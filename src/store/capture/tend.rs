@@ -1,0 +1,196 @@
+//! Tending the log: left-over candidates, acknowledgement, the valve, pruning, size, owner.
+
+use super::CapturedLog;
+use super::catalogue::{self, Epoch};
+use super::fault::{CaptureError, Result};
+use super::install::chosen;
+use super::table::Table;
+use super::trigger::Plan;
+
+/// At most this many rows go in one pruning transaction, so that the application never waits long.
+const PRUNE_ROWS: usize = 500;
+
+/// Candidates that stand because their statement ignored its row do no harm, but each costs the next statement a
+/// look; so many are worth a write of ours.
+const IDLE_CANDIDATES: i64 = 200;
+
+/// How much the log holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Rows from the lowest to the highest; at most a few more than there are.
+    pub rows: i64,
+    /// Their values, estimated from the newest hundred.
+    pub bytes: i64,
+}
+
+impl CapturedLog {
+    /// Writes the deletes whose AFTER trigger never fired (a cascade onto the very row being updated). Writes to
+    /// the file only when there are some; returns how many.
+    pub fn sweep(&mut self) -> Result<usize> {
+        let waiting = self.reading("look at candidates", |log| {
+            log.refresh_catalogue()?;
+            let mut waiting = Vec::new();
+            let count = "SELECT tid, count(*) FROM main.hms_sync_cand GROUP BY tid";
+            let counts: Vec<(i64, i64)> = log
+                .conn
+                .prepare_cached(count)?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            for (tid, count) in counts {
+                if count > IDLE_CANDIDATES || log.any_gone(tid)? {
+                    waiting.push(tid);
+                }
+            }
+            Ok(waiting)
+        })?;
+        if waiting.is_empty() {
+            return Ok(0);
+        }
+        self.writing("sweep candidates", |log| {
+            log.refresh_catalogue()?;
+            waiting.iter().map(|tid| log.sweep_table(*tid)).sum()
+        })
+    }
+
+    fn any_gone(&self, tid: i64) -> Result<bool> {
+        let found = self.with_plan(tid, |plan| {
+            let sql = format!("SELECT EXISTS (SELECT 1 FROM main.hms_sync_cand AS y WHERE {})", plan.gone());
+            Ok(self.conn.query_row(&sql, [], |row| row.get(0))?)
+        })?;
+        // Candidates of a table that is no longer as it was are cleared; reconcile finds what they hid.
+        Ok(found.unwrap_or(true))
+    }
+
+    /// Sweeps one table inside the caller's transaction.
+    pub(super) fn sweep_table(&self, tid: i64) -> Result<usize> {
+        let swept = self.with_plan(tid, |plan| {
+            let [count, emit, forget] = plan.sweep();
+            self.conn.execute(&count, [])?;
+            let emitted = self.conn.execute(&emit, [])?;
+            self.conn.execute(&forget, [])?;
+            Ok(emitted)
+        })?;
+        if swept.is_none() {
+            self.conn.execute("DELETE FROM main.hms_sync_cand WHERE tid = ?1", [tid])?;
+        }
+        Ok(swept.unwrap_or(0))
+    }
+
+    /// Runs `work` with the plan by which the table is captured now; none when the table is not as it was then.
+    pub(super) fn with_plan<T>(&self, tid: i64, work: impl FnOnce(&Plan<'_>) -> Result<T>) -> Result<Option<T>> {
+        let (Some(entry), Some(version)) = (self.catalogue.entries.get(&tid), self.catalogue.current(tid)) else {
+            return Ok(None);
+        };
+        let inspected = Table::inspect(&self.conn, &entry.spec.table, entry.spec.key.as_deref())
+            .and_then(|table| chosen(&table, &entry.spec).map(|columns| (table, columns)));
+        let (table, columns) = match inspected {
+            Ok(found) => found,
+            Err(CaptureError::Refused { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let names = columns.iter().filter_map(|at| table.columns.get(*at)).map(|column| column.name.as_str());
+        if !names.eq(version.columns.iter().map(|name| &**name)) {
+            return Ok(None);
+        }
+        work(&Plan { table: &table, tid, ver: entry.ver, columns: &columns, ours: true }).map(Some)
+    }
+
+    /// Tells the valve that everything up to `seq` need not be kept for anyone. Never moves back.
+    pub fn set_acked(&mut self, seq: i64) -> Result<()> {
+        self.writing("write the acknowledged position", |log| log.write_acked(seq))
+    }
+
+    fn write_acked(&self, seq: i64) -> Result<()> {
+        self.conn
+            .prepare_cached("UPDATE main.hms_sync_ctl SET acked = ?1 WHERE id = 1 AND acked < ?1")?
+            .execute([seq])?;
+        Ok(())
+    }
+
+    /// How many rows may wait beyond the acknowledged ones before capture counts instead of keeping them. Default
+    /// 1,000,000.
+    pub fn set_cap(&mut self, events: i64) -> Result<()> {
+        self.writing("write the cap", |log| {
+            log.conn.execute("UPDATE main.hms_sync_ctl SET cap = ?1 WHERE id = 1", [events])?;
+            Ok(())
+        })
+    }
+
+    /// (acknowledged position, cap) of the valve.
+    pub fn valve(&self) -> Result<(i64, i64)> {
+        self.tell("look at the valve", || {
+            let sql = "SELECT acked, cap FROM main.hms_sync_ctl WHERE id = 1";
+            Ok(self.conn.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+        })
+    }
+
+    /// Removes the oldest rows below a position: at most `limit`, never more than 500, never the highest row of
+    /// the log (the witness of a restored backup, and what keeps `seq` from starting over). `acked` is written in
+    /// the same transaction. Returns how many went.
+    pub fn prune(&mut self, below: i64, limit: usize, acked: Option<i64>) -> Result<usize> {
+        let limit = i64::try_from(limit.min(PRUNE_ROWS)).unwrap_or(0);
+        self.writing("prune the log", |log| {
+            if let Some(acked) = acked {
+                log.write_acked(acked)?;
+            }
+            let mut statement = log.conn.prepare_cached(
+                "DELETE FROM main.hms_sync_outbox WHERE seq IN
+                   (SELECT seq FROM main.hms_sync_outbox
+                     WHERE seq < ?1 AND seq < (SELECT max(seq) FROM main.hms_sync_outbox) ORDER BY seq LIMIT ?2)",
+            )?;
+            Ok(statement.execute([below, limit])?)
+        })
+    }
+
+    /// How much the log holds. Cheap at any size.
+    pub fn size(&mut self) -> Result<Size> {
+        self.reading("measure the log", |log| {
+            log.refresh_catalogue()?;
+            // Two look-ups at the ends; min and max in one SELECT would scan.
+            let (lowest, highest): (i64, i64) = log
+                .conn
+                .prepare_cached(
+                    "SELECT (SELECT min(seq) FROM main.hms_sync_outbox), (SELECT max(seq) FROM main.hms_sync_outbox)",
+                )?
+                .query_row([], |row| Ok((row.get::<_, Option<i64>>(0)?.unwrap_or(1), row.get::<_, Option<i64>>(1)?.unwrap_or(0))))?;
+            let rows = highest - lowest + 1;
+            let lengths: Vec<String> =
+                (0..log.catalogue.width).map(|at| format!("+ifnull(length(CAST(c{at} AS BLOB)),0)+ifnull(length(CAST(p{at} AS BLOB)),0)")).collect();
+            // 40: record header, seq, ids, nonce and time of a row.
+            let average: f64 = log.conn.prepare_cached(&format!(
+                "SELECT ifnull(avg(b), 0) FROM (SELECT 40{} AS b FROM main.hms_sync_outbox ORDER BY seq DESC LIMIT 100)",
+                lengths.concat()
+            ))?.query_row([], |row| row.get(0))?;
+            Ok(Size { rows, bytes: (average * rows as f64) as i64 })
+        })
+    }
+
+    /// The id of the agent that captures here.
+    pub fn owner(&mut self) -> Result<Option<String>> {
+        self.reading("look at the owner", |log| {
+            log.refresh_catalogue()?;
+            Ok(log.catalogue.owner.clone())
+        })
+    }
+
+    /// Makes this agent the owner. Another owner is refused, unless `take_over`, which begins a new epoch (and is
+    /// returned): the other agent then notices that it lost the file.
+    pub fn claim(&mut self, owner: &str, take_over: bool) -> Result<Option<Epoch>> {
+        self.writing("claim the log", |log| {
+            log.need_own_tables()?;
+            log.catalogue = catalogue::Catalogue::load(&log.conn)?;
+            let begun = match log.catalogue.owner.as_deref() {
+                Some(current) if current == owner => return Ok(None),
+                Some(current) if !take_over => {
+                    return Err(CaptureError::OtherOwner { path: log.path.clone(), owner: current.to_owned() });
+                }
+                Some(_) => Some(catalogue::new_epoch(&log.conn)?),
+                None => None,
+            };
+            catalogue::put(&log.conn, "owner", &owner)?;
+            catalogue::touch(&log.conn)?;
+            log.catalogue = catalogue::Catalogue::load(&log.conn)?;
+            Ok(begun)
+        })
+    }
+}

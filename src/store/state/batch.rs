@@ -1,0 +1,91 @@
+//! What one worker wants remembered in one commit.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::act::{self, Act};
+use super::attempt::{self, Intent, Settled};
+use super::connector::{self, Mode, OpenBreaker};
+use super::counter::{self, Counter};
+use super::parked::{self, Parked};
+use super::{ConnectorId, LogId, Sql, cursor};
+use crate::clock::Timestamp;
+use crate::event::Event;
+use crate::rules::outcome::Reason;
+
+/// One thing to remember.
+#[derive(Debug)]
+pub enum Entry {
+    /// These events are about to be sent.
+    Intend(LogId, Arc<[u8; 32]>, Vec<Intent>),
+    /// This came of them.
+    Settle(LogId, Vec<Settled>),
+    /// Everything up to here is settled.
+    Advance(LogId, i64),
+    /// A delivery stands aside, or stands aside otherwise than before.
+    Park(Box<Parked>),
+    /// A parked delivery is done; the next of its record moves up.
+    End(Box<Event>),
+    /// A later change of a record with a dead letter was delivered.
+    Pass(Box<Event>),
+    /// Sums.
+    Count(Counter, u64),
+    /// The connector's mode.
+    Mode(Mode, Option<Reason>),
+    /// The breaker of an endpoint: open, or none when it closed.
+    Breaker(String, Option<OpenBreaker>),
+    /// Every intent up to this attempt number has its outcome.
+    Settled(i64),
+    /// A scheduled run began.
+    LastRun(Timestamp),
+    /// An act of the agent's own.
+    Act(&'static str, Option<String>, Option<String>),
+}
+
+/// What one worker wants remembered, all of it or nothing.
+#[derive(Debug)]
+pub struct Batch {
+    /// Whose.
+    pub connector: ConnectorId,
+    /// What, in order.
+    pub entries: Vec<Entry>,
+}
+
+impl Batch {
+    /// Writes everything; the transaction around it makes it durable.
+    pub fn apply(&self, db: &Connection) -> Sql<()> {
+        let of = self.connector;
+        // Times in the attempt log are wall time: they are read by people, never compared.
+        let now = crate::clock::now();
+        for entry in &self.entries {
+            match entry {
+                Entry::Intend(log, config, group) => attempt::intend(db, of, *log, config, now, group)?,
+                Entry::Settle(log, group) => attempt::settle(db, of, *log, now, group)?,
+                Entry::Advance(log, seq) => cursor::advance(db, of, *log, *seq)?,
+                Entry::Park(parked) => parked::park(db, of, parked)?,
+                Entry::End(event) => {
+                    parked::end(db, of, event, crate::clock::steady())?;
+                }
+                Entry::Pass(event) => parked::pass(db, of, event)?,
+                Entry::Count(counter, n) => counter::add(db, of, *counter, *n)?,
+                Entry::Mode(mode, reason) => connector::set_mode(db, of, *mode, reason.as_ref(), now)?,
+                Entry::Breaker(origin, open) => connector::set_breaker(db, of, origin, open.as_ref())?,
+                Entry::Settled(n) => connector::set_settled(db, of, *n)?,
+                Entry::LastRun(at) => connector::set_last_run(db, of, *at)?,
+                Entry::Act(verb, subject, reason) => act::record(
+                    db,
+                    &Act {
+                        actor: "system",
+                        verb,
+                        connector: Some(of),
+                        subject: subject.as_deref(),
+                        reason: reason.as_deref(),
+                    },
+                    now,
+                )?,
+            }
+        }
+        Ok(())
+    }
+}

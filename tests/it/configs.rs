@@ -1,0 +1,289 @@
+//! The corpus of configurations: what loads, and what every mistake is told to its author, word for word.
+//!
+//! `NAME.yaml`, `NAME.json` or a folder `NAME/` beside `NAME.expected`, which holds all findings, one a line; a good
+//! configuration without that file has none. With `WRITE_EXPECTED=1` the files are written anew, to be read through.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hms_sync::adapter::{Parcel, Request};
+use hms_sync::clock::Timestamp;
+use hms_sync::config::{self, ConnectorSpec, Problem, Settings, build};
+use hms_sync::event::{Event, Op, Record, Value};
+use hms_sync::rules::mapping::Mapping;
+use proptest::prelude::*;
+
+/// Every configuration in a folder of the corpus.
+fn corpus(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> = entries.filter(|path| path.extension().is_none_or(|end| end != "expected")).collect();
+    found.sort();
+    found
+}
+
+/// The settings that single connector files stand beside.
+fn settings() -> Settings {
+    config::load(Path::new("tests/configs/good/folder")).unwrap_or_else(|problems| panic!("{problems}")).settings
+}
+
+/// All findings, one a line, with names as seen from the corpus, and whether it loads.
+fn findings(path: &Path, folder: &str) -> (String, bool) {
+    let found = match path.is_dir() {
+        true => config::load(path).map(|config| config.warnings),
+        false => config::check_file(path, &settings()),
+    };
+    let lines = |list: &[Problem]| {
+        list.iter().map(|problem| format!("{problem}\n").replace(&format!("{folder}/"), "")).collect::<String>()
+    };
+    match found {
+        Ok(warnings) => (lines(&warnings), true),
+        Err(problems) => (lines(problems.list()), false),
+    }
+}
+
+/// Compares the findings with the expected ones, or writes these anew.
+fn compare(path: &Path, found: &str) -> Option<String> {
+    let expected = path.with_extension("expected");
+    if std::env::var_os("WRITE_EXPECTED").is_some() {
+        match found.is_empty() {
+            true => drop(fs::remove_file(&expected)),
+            false => fs::write(&expected, found).unwrap(),
+        }
+    }
+    let wanted = fs::read_to_string(&expected).unwrap_or_default();
+    (wanted != found).then(|| format!("--- {}: expected\n{wanted}--- found\n{found}", path.display()))
+}
+
+#[test]
+fn every_bad_configuration_is_told_what_is_wrong_and_where() {
+    let folder = "tests/configs/bad";
+    let cases = corpus(folder);
+    assert!(cases.len() >= 40, "only {} cases", cases.len());
+    let mut wrong = Vec::new();
+    for path in &cases {
+        let (found, loads) = findings(path, folder);
+        if loads {
+            wrong.push(format!("--- {} loads", path.display()));
+        }
+        wrong.extend(compare(path, &found));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_good_configuration_loads_and_warns_of_what_it_should() {
+    let folder = "tests/configs/good";
+    let mut wrong = Vec::new();
+    for path in corpus(folder) {
+        let (found, loads) = findings(&path, folder);
+        if !loads {
+            wrong.push(format!("--- {} does not load", path.display()));
+        }
+        wrong.extend(compare(&path, &found));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_finding_stands_in_the_corpus_without_its_configuration() {
+    for folder in ["tests/configs/bad", "tests/configs/good"] {
+        let cases: BTreeSet<PathBuf> = corpus(folder).iter().map(|path| path.with_extension("")).collect();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            assert!(cases.contains(&path.with_extension("")), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_message_shows_a_secret() {
+    for path in corpus("tests/configs/bad") {
+        let (found, _) = findings(&path, "");
+        assert!(!found.contains("hunter2"), "{}: {found}", path.display());
+    }
+}
+
+#[test]
+fn the_examples_load() {
+    for path in corpus("examples").into_iter().filter(|path| path.is_dir()) {
+        config::load(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    }
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+/// An inserted row.
+fn event(image: Record) -> Event {
+    Event {
+        id: "6f1c09aa-17-0b7e22d1".parse().unwrap(),
+        log: "office".into(),
+        kind: "appointments".into(),
+        op: Op::Insert,
+        key: Record::new(),
+        old_key: None,
+        before: None,
+        after: Some(image),
+        changed: Vec::new(),
+        at: Timestamp(0),
+        origin: None,
+        dest: None,
+        lane: 0,
+        old_lane: None,
+        synthetic: false,
+    }
+}
+
+/// What a connector's mapping makes of one event.
+fn sent(spec: &ConnectorSpec) -> String {
+    let image = [
+        ("id", Value::Integer(42)),
+        ("start", text("2026-03-05T18:05:00Z")),
+        ("duration", Value::Integer(20)),
+        ("status", text("01")),
+        ("patient", text("p")),
+        ("address", Value::Map([("city", text("Springfield"))].into_iter().collect())),
+    ];
+    format!("{:?}", spec.mapping.apply(&event(image.into_iter().collect())))
+}
+
+/// The request that a printed connector file makes of an event, where nothing is classified.
+fn request(file: &str, image: Record) -> Request {
+    let settings = Settings { governance: None, ..settings() };
+    let credentials = build::credentials(&settings).unwrap();
+    let connector = build::connector(connector(file), &settings, &credentials, [0; 32]).unwrap();
+    let event = event(image);
+    let cleared = connector.gate.clear(&event, &connector.mapping, connector.adapter.fields()).unwrap();
+    let parcel = Parcel::new(event.id.to_string(), event.op, &event.kind, cleared);
+    connector.adapter.render(&parcel).unwrap().unwrap()
+}
+
+#[test]
+fn the_printed_connectors_send_what_their_authors_meant() {
+    let shot =
+        [("patientId", text("123-45-6789")), ("vaccineCode", text("208")), ("dateAdministered", text("2026-03-05"))];
+    let sent = request("cdc-immunization.json", shot.into_iter().collect());
+    assert_eq!((sent.method.as_str(), sent.url.as_str()), ("POST", "https://registry.test/immunizations"));
+    assert_eq!(String::from_utf8_lossy(&sent.body), r#"{"ssn":"123-45-6789","cvxcvxc":"208","date":"2026-03-05"}"#);
+
+    let rule = [("ruleId", Value::Integer(42)), ("duration", Value::Integer(20)), ("maxPatients", Value::Integer(4))];
+    let sent = request("appointment-rule-vista.yaml", rule.into_iter().collect());
+    assert_eq!((sent.method.as_str(), sent.url.as_str()), ("PUT", "https://vista.test/appointment-rules"));
+    assert_eq!(String::from_utf8_lossy(&sent.body), r#"{"slotLen":20,"capacity":4}"#);
+    let header =
+        |name: &str| sent.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
+    assert_eq!((header("Idem-Key"), header("Idempotency-Key")), (Some("42"), Some("6f1c09aa-17-0b7e22d1")));
+}
+
+fn connector(name: &str) -> ConnectorSpec {
+    let path = Path::new("tests/configs/good").join(name);
+    config::load_connector_file(&path, &settings()).unwrap_or_else(|problems| panic!("{problems}")).0
+}
+
+#[test]
+fn both_spellings_of_a_connector_are_one_connector() {
+    let (camel, snake) = (connector("everything.yaml"), connector("everything-snake.yaml"));
+    assert_eq!(camel.config, snake.config);
+    assert_eq!(camel.config_hash, snake.config_hash);
+    assert_eq!(sent(&camel), sent(&snake));
+}
+
+#[test]
+fn a_connector_is_made_again_from_its_canonical_form() {
+    let settings = settings();
+    for path in corpus("tests/configs/good").into_iter().filter(|path| !path.is_dir()) {
+        let Ok((spec, _)) = config::load_connector_file(&path, &settings) else { continue };
+        let again = config::from_canonical(&spec.config).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(again.config, spec.config, "{}", path.display());
+        assert_eq!(again.config_hash, spec.config_hash);
+        assert_eq!(sent(&again), sent(&spec), "{}", path.display());
+        // Paths become absolute, which is the one difference that is meant.
+        let here = format!("{}/", std::env::current_dir().unwrap().display());
+        let rest = |mut spec: ConnectorSpec| {
+            spec.mapping = Mapping::whole();
+            format!("{spec:?}").replace(&spec.file, "").replace(&here, "")
+        };
+        assert_eq!(rest(again), rest(spec), "{}", path.display());
+    }
+}
+
+#[test]
+fn the_order_of_a_mapping_is_part_of_the_configuration_and_the_order_of_keys_is_not() {
+    let hash = |json: &str| config::from_canonical(json).unwrap().config_hash;
+    let a = hash(r#"{"name":"x","endpoint":{"url":"https://h.example/"},"mapping":{"a":"a","b":"b"}}"#);
+    let b = hash(r#"{"map":{"a":"a","b":"b"},"target":{"url":"https://h.example/"},"name":"x"}"#);
+    let c = hash(r#"{"name":"x","endpoint":{"url":"https://h.example/"},"mapping":{"b":"b","a":"a"}}"#);
+    assert_eq!(a, b);
+    assert_ne!(a, c);
+}
+
+#[test]
+fn good_connectors_are_built_and_share_their_credentials() {
+    let config = config::load(Path::new("tests/configs/good/folder")).unwrap();
+    let credentials = build::credentials(&config.settings).unwrap();
+    assert_eq!(credentials.len(), 4);
+    let mut origins = Vec::new();
+    for spec in config.connectors {
+        let canonical = spec.config.clone();
+        let connector = build::connector(spec, &config.settings, &credentials, [0; 32]).unwrap();
+        assert_eq!(connector.config, canonical);
+        origins.push(connector.adapter.origin().to_owned());
+    }
+    assert_eq!(
+        origins,
+        ["https://gis.test:443", "https://notes.test:443", "http://localhost:8080", "https://rules.test:443"]
+    );
+}
+
+#[test]
+fn what_only_shows_when_a_connector_is_built_is_told_like_everything_else() {
+    let settings = settings();
+    let credentials = build::credentials(&settings).unwrap();
+    let problems = build::connector(connector("everything.yaml"), &settings, &credentials, [0; 32]).unwrap_err();
+    let [problem] = problems.list() else { panic!("{problems}") };
+    assert_eq!((problem.file.as_str(), problem.key.as_str()), ("tests/configs/good/everything.yaml", "endpoint.tls"));
+    assert!(problem.message.contains("ca.pem"), "{problem}");
+}
+
+/// What a slip of the hand may put into a file.
+const SCRAPS: &str = "[ \\-:{}\\[\\],\"'#&*!|>%@`\t\n\\\\/a-z0-9éμ]{0,12}";
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #[test]
+    fn no_text_makes_the_reader_panic_or_point_beyond_the_file(
+        seed in 0_usize..1_000_000,
+        cuts in prop::collection::vec((0.0..1.0_f64, 0_usize..30, SCRAPS), 1..4),
+    ) {
+        let mut files = corpus("tests/configs/good");
+        files.retain(|path| path.is_file());
+        let path = &files[seed % files.len()];
+        let mut text: Vec<char> = fs::read_to_string(path).unwrap().chars().collect();
+        for (place, length, with) in cuts {
+            let from = (place * text.len() as f64) as usize;
+            text.splice(from..(from + length).min(text.len()), with.chars());
+        }
+        let text: String = text.into_iter().collect();
+        let folder = tempfile::tempdir().unwrap();
+        let broken = folder.path().join(path.file_name().unwrap());
+        fs::write(&broken, &text).unwrap();
+        let found = match config::check_file(&broken, &Settings::default()) {
+            Ok(warnings) => warnings,
+            Err(problems) => problems.list().to_vec(),
+        };
+        for problem in found {
+            prop_assert!(problem.line as usize <= text.lines().count() + 1, "{problem}");
+        }
+    }
+}
+
+#[test]
+fn findings_are_json_for_programs() {
+    let problems = config::check_file(Path::new("tests/configs/bad/unknown-key.yaml"), &settings()).unwrap_err();
+    let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&problems).unwrap()).unwrap();
+    let first = &json[0];
+    assert_eq!((&first["severity"], &first["line"]), (&"error".into(), &2.into()));
+    assert_eq!(first["hint"], "did you mean `listen`?");
+}
