@@ -1,7 +1,8 @@
 //! TLS: the one constructor of every client's [`rustls::ClientConfig`], and what its failures mean.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -60,13 +61,18 @@ pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
-fn roots(extra: &[PathBuf]) -> Result<RootCertStore, String> {
-    let mut store = RootCertStore::empty();
-    // What the system's store cannot read of itself is not ours to report: the rest of it still counts.
-    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if store.is_empty() {
-        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+/// How long the system's authorities are kept in memory: many connectors start at once and share them, a reload
+/// later reads them anew.
+const SYSTEM_MEMORY: Duration = Duration::from_secs(10);
+
+static SYSTEM: Mutex<Option<(Instant, Arc<RootCertStore>)>> = Mutex::new(None);
+
+fn roots(extra: &[PathBuf]) -> Result<Arc<RootCertStore>, String> {
+    let system = system();
+    if extra.is_empty() {
+        return Ok(system);
     }
+    let mut store = RootCertStore::clone(&system);
     for file in extra {
         for certificate in certificates(file)? {
             store
@@ -74,7 +80,25 @@ fn roots(extra: &[PathBuf]) -> Result<RootCertStore, String> {
                 .map_err(|error| format!("{}: not a certificate of an authority: {error}", show(file)))?;
         }
     }
-    Ok(store)
+    Ok(Arc::new(store))
+}
+
+fn system() -> Arc<RootCertStore> {
+    let mut held = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((at, store)) = held.as_ref()
+        && at.elapsed() < SYSTEM_MEMORY
+    {
+        return Arc::clone(store);
+    }
+    let mut store = RootCertStore::empty();
+    // What the system's store cannot read of itself is not ours to report: the rest of it still counts.
+    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if store.is_empty() {
+        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    let store = Arc::new(store);
+    *held = Some((Instant::now(), Arc::clone(&store)));
+    store
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
