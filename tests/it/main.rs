@@ -5,9 +5,11 @@
 mod answers;
 mod capture;
 mod configs;
+mod credentials;
 mod docs;
 mod histories;
 mod layers;
+mod requests;
 mod support;
 mod systemd;
 mod transport;

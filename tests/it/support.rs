@@ -15,5 +15,6 @@ pub mod ca;
 pub mod journal;
 pub mod proxy;
 pub mod receiver;
+pub mod rest;
 pub mod scenario;
 pub mod stream;
