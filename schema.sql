@@ -37,3 +37,12 @@ CREATE TABLE hms_sync_outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, tid, op, ve
   nonce DEFAULT (randomblob(8)), at DEFAULT (julianday('now')));
 
 -- ===== the agent's state file =====
+
+-- shadow
+-- The baseline of reconcile: a hash of each record's image as the log last told it; key and hash are encoded by
+-- the agent. shadow_at: kind '' holds the position up to which the log is in the shadow, a type's own row says
+-- that its table was filled.
+CREATE TABLE shadow (log TEXT NOT NULL, kind TEXT NOT NULL, key BLOB NOT NULL, hash BLOB NOT NULL,
+  PRIMARY KEY (log, kind, key)) WITHOUT ROWID;
+CREATE TABLE shadow_at (log TEXT NOT NULL, kind TEXT NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY (log, kind)) WITHOUT ROWID;
