@@ -1,10 +1,13 @@
 //! One file per verb group. People get a table, `--json` gets JSON; logs and progress go to stderr.
 
 pub mod check;
+pub mod completions;
 pub mod failure;
+pub mod init;
 pub mod output;
 pub mod place;
 pub mod run;
+pub mod scaffold;
 pub mod watch;
 
 use std::ffi::OsString;
@@ -56,6 +59,8 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Init(init::Init),
+    Scaffold(scaffold::Scaffold),
     /// Delivers until it is stopped, or once
     Run(run::Run),
     /// Captures changes of tables
@@ -64,6 +69,7 @@ enum Verb {
     Unwatch(watch::Unwatch),
     /// Finds everything that is wrong with a configuration
     Check(check::Check),
+    Completions(completions::Completions),
 }
 
 /// Runs the command line and gives its exit code.
@@ -79,6 +85,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let json = cli.global.json;
     let place = Place::new(cli.global);
     let result = match cli.verb {
+        Some(Verb::Init(init)) => init::init(&place, init),
+        Some(Verb::Scaffold(scaffold)) => scaffold::scaffold(&place, scaffold),
+        Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),
         Some(Verb::Run(run)) => run::run(&place, run),
         Some(Verb::Watch(watch)) => watch::watch(&place, watch),
         Some(Verb::Unwatch(unwatch)) => watch::unwatch(&place, unwatch),

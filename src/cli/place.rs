@@ -1,6 +1,6 @@
 //! Where a verb works: configuration, databases, state file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::Global;
 use crate::cli::failure::{Code, Failure};
@@ -29,6 +29,11 @@ impl Place {
     /// Whether only errors are to be said.
     pub fn quiet(&self) -> bool {
         self.global.quiet
+    }
+
+    /// The database that the command line names.
+    pub fn database(&self) -> Option<&Path> {
+        self.global.database.as_deref()
     }
 
     /// The path of the configuration.

@@ -4,6 +4,7 @@
 
 mod answers;
 mod capture;
+mod cli_init;
 mod configs;
 mod docs;
 mod layers;
