@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rusqlite::Row;
 use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension as _, Row};
 
 use super::CapturedLog;
 use super::catalogue::{Catalogue, Version};
@@ -42,6 +42,17 @@ impl CapturedLog {
     /// The lowest position that was not pruned; 0 when the log is empty.
     pub fn lowest_seq(&self) -> Result<i64> {
         self.end_seq("SELECT ifnull(min(seq), 0) FROM main.hms_sync_outbox")
+    }
+
+    /// The position of the first event captured at or after a time; none when there is none. What follows it in the log
+    /// followed it in commit order, whatever the wall clock did meanwhile.
+    pub fn first_since(&self, at: Timestamp) -> Result<Option<i64>> {
+        self.tell("look for the first event since a time", || {
+            // Half a millisecond: an event's time is rounded to the millisecond when it is read.
+            let from = at.to_julian_day() - 0.5 / 86_400_000.0;
+            let sql = "SELECT seq FROM main.hms_sync_outbox WHERE at >= ?1 ORDER BY seq LIMIT 1";
+            Ok(self.conn.prepare_cached(sql)?.query_row([from], |row| row.get(0)).optional()?)
+        })
     }
 
     fn end_seq(&self, sql: &str) -> Result<i64> {

@@ -106,6 +106,13 @@ pub fn read(db: &Connection, after: i64, limit: usize) -> Sql<Vec<Event>> {
     .collect()
 }
 
+/// The position of the first event taken in at or after a time; none when there is none.
+pub fn first_since(db: &Connection, at: Timestamp) -> Sql<Option<i64>> {
+    db.prepare_cached("SELECT seq FROM intake WHERE at >= ?1 ORDER BY seq LIMIT 1")?
+        .query_row([at.0], |row| row.get(0))
+        .optional()
+}
+
 /// The highest position taken in.
 pub fn highest(db: &Connection) -> Sql<i64> {
     db.prepare_cached("SELECT ifnull(max(seq), 0) FROM intake")?.query_row([], |row| row.get(0))
