@@ -9,5 +9,6 @@ pub mod ledger;
 pub mod operate;
 pub mod push;
 pub mod report;
+pub mod single;
 pub mod source;
 pub mod window;

@@ -50,6 +50,11 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&text.map_err(|error| Failure::new(Code::Failed, format!("the answer cannot be written as JSON: {error}")))?)
 }
 
+/// Prints one JSON document on one line, as scripts read it.
+pub fn json_line(value: &impl Serialize) -> Result<(), Failure> {
+    line(&serde_json::to_string(value)?)
+}
+
 /// Prints a table. On no terminal nothing is folded, so that a script sees whole cells.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     let mut table = Table::new();

@@ -1,15 +1,19 @@
 //! `run`, and the short form `hms-sync --mapping FILE --token TOKEN`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
+use crate::config::api::Listener;
 use crate::config::{self, Config};
 use crate::daemon::agent::{Agent, Options};
+use crate::daemon::api::{Api, Shared};
+use crate::daemon::socket;
 use crate::engine::push::{self, Summary};
 
 /// Delivers until it is stopped, or once
@@ -123,6 +127,36 @@ fn verdict(summaries: &[(std::sync::Arc<str>, Summary)], stuck: bool, waiting: b
     }
 }
 
+fn socket_of(settings: &config::Settings) -> PathBuf {
+    let configured = settings.api.listen.iter().find_map(|listener| match listener {
+        Listener::Unix(path) => Some(path.clone()),
+        Listener::Tcp(..) => None,
+    });
+    configured.unwrap_or_else(|| socket::default_path(&settings.state))
+}
+
+/// Starts the API. Delivery goes on without it.
+fn listen(path: &Path, agent: &Agent, shared: &Shared) -> Option<Api> {
+    match Api::listen(path, shared.clone()) {
+        Ok(api) => {
+            announce(path, agent);
+            Some(api)
+        }
+        Err(error) => {
+            log::error!("{}: the command line cannot reach this agent: {error}", path.display());
+            None
+        }
+    }
+}
+
+fn announce(socket: &Path, agent: &Agent) {
+    let path = socket.to_owned();
+    let announced = agent.handle().ledger().call(move |state| Ok(state.announce(&path)));
+    if let Ok(Err(error)) = announced {
+        log::error!("{}: the command line cannot find this agent: {error}", socket.display());
+    }
+}
+
 /// What the running agent is told from outside.
 enum Told {
     Stop,
@@ -174,15 +208,20 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
         let told = told.clone();
         Agent::start(config, Options { run: push::Run::Forever, take_over }, move || drop(told.send(Told::Ended)))
     };
+    let socket = socket_of(&config.settings);
     let mut agent = start(config, take_over)?;
-    log::info!("running with {} connectors", agent.connectors().len());
+    let shared = Arc::new(RwLock::new(agent.handle()));
+    let api = listen(&socket, &agent, &shared);
+    log::info!("running with {} connectors", agent.handle().connectors().count());
     loop {
         match inbox.recv() {
             Ok(Told::Reload) => match load() {
                 Ok(config) => {
                     agent.stop();
                     agent = start(config, false)?;
-                    log::info!("reloaded; running with {} connectors", agent.connectors().len());
+                    *shared.write().unwrap_or_else(PoisonError::into_inner) = agent.handle();
+                    announce(&socket, &agent);
+                    log::info!("reloaded; running with {} connectors", agent.handle().connectors().count());
                 }
                 Err(failure) => log::error!("not reloaded, the old configuration stays: {}", failure.message),
             },
@@ -200,6 +239,9 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
         }
     });
     let summaries = agent.stop();
+    if let Some(api) = api {
+        api.stop();
+    }
     drop(impatient);
     Ok(verdict(&summaries, false, false))
 }

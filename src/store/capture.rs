@@ -6,6 +6,7 @@
 //! descriptor of them would drop SQLite's locks).
 
 mod catalogue;
+mod count;
 mod fault;
 mod filter;
 mod folder;

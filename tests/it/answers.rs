@@ -83,7 +83,10 @@ fn answers_that_say_yes_are_delivered() {
         assert!(delivery.answer_hash.is_some());
     }
     let accepted = meets(&target, Scenario::named("status_202"));
-    assert!(matches!(&accepted.outcome, Outcome::SuccessWithRemarks(reason) if reason.class == "accepted"), "{accepted:?}");
+    assert!(
+        matches!(&accepted.outcome, Outcome::SuccessWithRemarks(reason) if reason.class == "accepted"),
+        "{accepted:?}"
+    );
 }
 
 #[test]
@@ -117,7 +120,10 @@ fn answers_that_say_nothing_are_unknown_but_no_transport_failure() {
 fn an_answer_of_ten_gigabytes_is_left_after_64_kib_and_counts_by_its_status() {
     let target = Receiver::start();
     let delivery = meets(&target, Scenario::named("huge_body"));
-    assert!(matches!(&delivery.outcome, Outcome::SuccessWithRemarks(reason) if reason.class == "long-answer"), "{delivery:?}");
+    assert!(
+        matches!(&delivery.outcome, Outcome::SuccessWithRemarks(reason) if reason.class == "long-answer"),
+        "{delivery:?}"
+    );
     assert_eq!(delivery.bytes, (2, 64 * 1024));
 }
 
@@ -246,7 +252,8 @@ fn a_record_becomes_one_request_with_its_keys_and_the_same_bytes_each_time() {
     let seen = &journal[0];
     assert_eq!((seen.method.as_str(), seen.body.as_slice()), ("PUT", r#"{"id":42,"name":"Röntgen / 3"}"#.as_bytes()));
     assert_eq!(seen.path, "/slots/42/R%C3%B6ntgen%20%2F%203?n=R%C3%B6ntgen%20%2F%203");
-    let fields: BTreeMap<&str, &str> = seen.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let fields: BTreeMap<&str, &str> =
+        seen.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     for (name, value) in [
         ("content-type", "application/json"),
         ("idempotency-key", "00000001-42-00000002"),
@@ -268,7 +275,10 @@ fn each_method_carries_the_record() {
         let mut spec = spec(&target.url("/slots/{id}"), options(&target.ca));
         spec.method = method.into();
         let rest = RestAdapter::new(spec).unwrap();
-        assert_eq!(rest.lane().deliver(&cleared(&rest, Op::Update, 7)).outcome.word(), if method == "POST" { "success" } else { "reject" });
+        assert_eq!(
+            rest.lane().deliver(&cleared(&rest, Op::Update, 7)).outcome.word(),
+            if method == "POST" { "success" } else { "reject" }
+        );
     }
     let methods: Vec<_> = target.journal().into_iter().map(|entry| entry.method).collect();
     assert_eq!(methods, ["POST", "PUT", "PATCH"]);
@@ -284,8 +294,11 @@ fn a_delete_follows_its_rule() {
         }
         RestAdapter::new(spec).unwrap()
     };
-    let call = Delete::Request { method: "POST".into(), url: Some(Template::parse(&target.url("/gone/{id}")).unwrap()) };
-    for (number, rest) in [made("/slots/{id}", None), made("/slots", None), made("/slots", Some(call))].iter().enumerate() {
+    let call =
+        Delete::Request { method: "POST".into(), url: Some(Template::parse(&target.url("/gone/{id}")).unwrap()) };
+    for (number, rest) in
+        [made("/slots/{id}", None), made("/slots", None), made("/slots", Some(call))].iter().enumerate()
+    {
         let delivery = rest.lane().deliver(&cleared(rest, Op::Delete, number as i64));
         assert_eq!(delivery.outcome, Outcome::Success, "{delivery:?}");
     }
@@ -298,7 +311,9 @@ fn a_delete_follows_its_rule() {
             (entry.method, entry.path, length, !entry.body.is_empty())
         })
         .collect();
-    let row = |method: &str, path: &str, length: Option<&str>, body| (method.to_owned(), path.to_owned(), length.map(str::to_owned), body);
+    let row = |method: &str, path: &str, length: Option<&str>, body| {
+        (method.to_owned(), path.to_owned(), length.map(str::to_owned), body)
+    };
     assert_eq!(seen[0], row("DELETE", "/slots/0", None, false));
     assert_eq!((&*seen[1].0, &*seen[1].1, seen[1].3), ("POST", "/slots", true));
     assert_eq!(seen[2], row("POST", "/gone/2", Some("0"), false));
@@ -333,7 +348,12 @@ fn a_record_that_the_template_cannot_hold_is_not_sent() {
     assert_eq!(rest.render(&parcel).unwrap_err().class, "template");
     assert_eq!(rest.lane().deliver(&parcel).outcome.word(), "reject");
     let long = Value::Text("x".repeat(70_000));
-    let request = Request { method: "POST".into(), url: target.url(&format!("/{}", "x".repeat(70_000))), headers: vec![], body: vec![] };
+    let request = Request {
+        method: "POST".into(),
+        url: target.url(&format!("/{}", "x".repeat(70_000))),
+        headers: vec![],
+        body: vec![],
+    };
     drop(long);
     let delivery = rest.lane().deliver(&Parcel::frozen("k".into(), Op::Update, "slots", request));
     assert!(matches!(&delivery.outcome, Outcome::Reject(reason) if reason.class == "url"), "{delivery:?}");
@@ -345,10 +365,18 @@ fn a_specification_that_is_wrong_says_everything_at_once() {
     let target = Receiver::start();
     let mut bad = spec("http://user:pw@host/x", Options { plain: false, ..options(&target.ca) });
     bad.method = "GET".into();
-    bad.headers = vec![("Authorization".into(), "Bearer x".into()), ("X-A".into(), "a\r\nb".into()), ("X Y".into(), "a".into())];
+    bad.headers =
+        vec![("Authorization".into(), "Bearer x".into()), ("X-A".into(), "a\r\nb".into()), ("X Y".into(), "a".into())];
     bad.delete = Delete::Request { method: "PURGE".into(), url: Some(Template::parse("https://other/x").unwrap()) };
     let wrong = RestAdapter::new(bad).unwrap_err();
-    for part in ["url: credentials", "method: GET", "delete: method: PURGE", "headers: Authorization", "headers: X-A", "headers: \"X Y\""] {
+    for part in [
+        "url: credentials",
+        "method: GET",
+        "delete: method: PURGE",
+        "headers: Authorization",
+        "headers: X-A",
+        "headers: \"X Y\"",
+    ] {
         assert!(wrong.iter().any(|line| line.contains(part)), "{part}: {wrong:?}");
     }
     assert!(!wrong.concat().contains("pw"));

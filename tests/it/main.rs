@@ -7,6 +7,7 @@ mod capture;
 mod cli_init;
 mod configs;
 mod docs;
+mod histories;
 mod layers;
 mod support;
 mod systemd;

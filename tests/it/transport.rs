@@ -153,7 +153,9 @@ fn a_reset_in_or_after_the_request_is_unknown() {
 #[test]
 fn a_commit_without_a_whole_answer_is_unknown() {
     let target = Receiver::start();
-    for scenario in ["commit_close", "commit_cut", "commit_partial", "cl_short", "cl_short_cut", "chunked_trunc", "no_length_cut"] {
+    for scenario in
+        ["commit_close", "commit_cut", "commit_partial", "cl_short", "cl_short_cut", "chunked_trunc", "no_length_cut"]
+    {
         target.next(Scenario::named(scenario));
         unknown(&once(&target.url("/"), options(&target.ca)), "closed");
     }
@@ -324,7 +326,9 @@ fn a_proxy_that_refuses_halts_and_one_that_cannot_connect_is_retried() {
     let target = Receiver::start();
     let proxy = ConnectProxy::start();
     let with = || Options { proxy: Some(Proxy::parse(&proxy.url(), None).unwrap()), ..options(&target.ca) };
-    for (answer, text) in [("HTTP/1.1 407 X\r\n\r\n", "407"), ("HTTP/1.1 403 X\r\n\r\n", "403"), ("SSH-2.0\r\n\r\n", "HTTP")] {
+    for (answer, text) in
+        [("HTTP/1.1 407 X\r\n\r\n", "407"), ("HTTP/1.1 403 X\r\n\r\n", "403"), ("SSH-2.0\r\n\r\n", "HTTP")]
+    {
         proxy.answer(answer.as_bytes());
         halted(&once(&target.url("/"), with()), "proxy", text);
     }

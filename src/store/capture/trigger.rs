@@ -81,12 +81,7 @@ impl Plan<'_> {
             self.tid,
             quote(&self.table.name),
             self.key("r", |at| format!("y.c{}", self.slot(at))),
-            self.table
-                .key
-                .iter()
-                .map(|key| format!("z.c{0} IS y.c{0}", self.slot(key.at)))
-                .collect::<Vec<_>>()
-                .join(" AND "),
+            self.candidate("z", |slot, _| format!("y.c{slot}")),
         )
     }
 
@@ -222,13 +217,24 @@ impl Plan<'_> {
         body
     }
 
-    fn candidate_is_old(&self, alias: &str) -> String {
+    /// Candidate `alias` has exactly the key that `value` gives by slot and column. Its columns have no collation,
+    /// so IS compares byte for byte, but still finds 5 and 5.0 equal.
+    fn candidate(&self, alias: &str, value: impl Fn(usize, usize) -> String) -> String {
         let one = |key: &KeyColumn| {
             let slot = self.slot(key.at);
-            format!("{alias}.c{slot} IS {}", self.old(key.at))
+            let value = value(slot, key.at);
+            let class = if self.untyped(key.at) {
+                format!(" AND typeof({alias}.c{slot}) = typeof({value})")
+            } else {
+                String::new()
+            };
+            format!("{alias}.c{slot} IS {value}{class}")
         };
-        // Candidate columns have no collation: IS compares them byte for byte.
         self.table.key.iter().map(one).collect::<Vec<_>>().join(" AND ")
+    }
+
+    fn candidate_is_old(&self, alias: &str) -> String {
+        self.candidate(alias, |_, at| self.old(at))
     }
 
     /// The row that an UPDATE moved is not gone: its own event says where it went.
