@@ -8,10 +8,12 @@ pub mod failure;
 pub mod init;
 pub mod order;
 pub mod output;
+pub mod past;
 pub mod place;
 pub mod replay;
 pub mod run;
 pub mod scaffold;
+pub mod simulate;
 pub mod since;
 pub mod sync;
 pub mod watch;
@@ -81,6 +83,7 @@ enum Verb {
     Replay(replay::Replay),
     /// Sends rows that are there already to one connector
     Backfill(backfill::Backfill),
+    Simulate(simulate::Simulate),
     Completions(completions::Completions),
 }
 
@@ -99,6 +102,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.verb {
         Some(Verb::Init(init)) => init::init(&place, init),
         Some(Verb::Scaffold(scaffold)) => scaffold::scaffold(&place, scaffold),
+        Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
         Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),
         Some(Verb::Run(run)) => run::run(&place, run),
         Some(Verb::Watch(watch)) => watch::watch(&place, watch),

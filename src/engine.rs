@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod operate;
 pub mod push;
 pub mod report;
+pub mod simulate;
 pub mod single;
 pub mod source;
 pub mod window;

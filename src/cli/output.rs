@@ -34,12 +34,16 @@ pub fn start_logging(verbose: u8, quiet: bool) {
 
 /// Prints a line to stdout; a reader that has gone away is no error.
 pub fn line(text: &str) -> Result<(), Failure> {
+    stream(text).map(drop)
+}
+
+/// Prints a line of many to stdout. False when the reader has gone away: nobody wants the rest.
+pub fn stream(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Code::CannotWrite, format!("the output cannot be written: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(Code::CannotWrite, format!("the output cannot be written: {error}"))),
     }
 }
 

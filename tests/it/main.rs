@@ -5,6 +5,7 @@
 mod answers;
 mod capture;
 mod cli_init;
+mod cli_simulate;
 mod configs;
 mod docs;
 mod histories;
