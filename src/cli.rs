@@ -16,6 +16,7 @@ pub mod scaffold;
 pub mod simulate;
 pub mod since;
 pub mod sync;
+pub mod tail;
 pub mod watch;
 
 use std::ffi::OsString;
@@ -84,6 +85,7 @@ enum Verb {
     /// Sends rows that are there already to one connector
     Backfill(backfill::Backfill),
     Simulate(simulate::Simulate),
+    Tail(tail::Tail),
     Completions(completions::Completions),
 }
 
@@ -103,6 +105,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Init(init)) => init::init(&place, init),
         Some(Verb::Scaffold(scaffold)) => scaffold::scaffold(&place, scaffold),
         Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
+        Some(Verb::Tail(tail)) => tail::tail(&place, tail),
         Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),
         Some(Verb::Run(run)) => run::run(&place, run),
         Some(Verb::Watch(watch)) => watch::watch(&place, watch),

@@ -6,7 +6,7 @@ use crate::cli::since;
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::engine::source::{Intake, Source};
-use crate::store::capture::Access;
+use crate::store::capture::{Access, Kind};
 use crate::store::state::StateReader;
 use crate::store::state::log as logs;
 
@@ -40,6 +40,8 @@ pub struct Log {
     pub name: String,
     /// The file it lies in.
     pub file: std::path::PathBuf,
+    /// The types of events it knows.
+    pub kinds: Vec<Kind>,
     /// Its events.
     pub source: Box<dyn Source>,
 }
@@ -48,10 +50,10 @@ pub struct Log {
 pub fn open(place: &Place, settings: &Settings) -> Result<Vec<Log>, Failure> {
     let mut found = Vec::new();
     if !settings.databases.is_empty() {
-        for log in place.logs(settings, Access::Read)? {
+        for mut log in place.logs(settings, Access::Read)? {
             if log.installed()? {
                 let (name, file) = (log.name().to_owned(), log.path().to_owned());
-                found.push(Log { name, file, source: Box::new(log) });
+                found.push(Log { name, file, kinds: log.kinds()?, source: Box::new(log) });
             } else {
                 log::warn!("{}: nothing is captured here yet: `hms-sync watch TABLE`", log.path().display());
             }
@@ -60,7 +62,7 @@ pub fn open(place: &Place, settings: &Settings) -> Result<Vec<Log>, Failure> {
     match StateReader::open(&settings.state) {
         Ok(state) => {
             let (name, file) = (logs::INTAKE.to_owned(), settings.state.clone());
-            found.push(Log { name, file, source: Box::new(Intake::new(state)) });
+            found.push(Log { name, file, kinds: Vec::new(), source: Box::new(Intake::new(state)) });
         }
         Err(crate::store::state::StateError::Absent(_)) => {}
         Err(error) => return Err(error.into()),

@@ -11,6 +11,7 @@ mod fault;
 mod filter;
 mod folder;
 mod foreign;
+mod history;
 mod install;
 mod poll;
 mod propose;
@@ -31,6 +32,7 @@ use catalogue::Catalogue;
 
 pub use catalogue::{Depth, Epoch, WatchSpec};
 pub use fault::{BUSY_TIMEOUT, CaptureError, Result};
+pub use history::Kind;
 pub use install::{Installed, State, Watched};
 pub use poll::{Finding, Seen, Witness};
 pub use propose::Candidate;

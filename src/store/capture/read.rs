@@ -64,12 +64,8 @@ impl CapturedLog {
     /// Decodes rows; the caller holds a transaction and has refreshed the catalogue.
     pub(super) fn rows(&self, condition: &str, seq: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>> {
         let catalogue = &self.catalogue;
-        let list = |letter: char, count: usize| (0..count).map(move |at| format!(",{letter}{at}"));
-        let columns: String =
-            list('m', catalogue.masks).chain(list('c', catalogue.width)).chain(list('p', catalogue.width)).collect();
-        let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT seq,tid,op,ver,origin,dest,nonce,at{columns} FROM main.hms_sync_outbox WHERE {condition} ORDER BY seq LIMIT ?2"
-        ))?;
+        let mut statement =
+            self.conn.prepare_cached(&format!("{} WHERE {condition} ORDER BY seq LIMIT ?2", select(catalogue)))?;
         let mut rows = statement.query((seq, i64::try_from(limit).unwrap_or(i64::MAX)))?;
         let (mut events, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
@@ -82,7 +78,15 @@ impl CapturedLog {
     }
 }
 
-fn decode(log: &Arc<str>, catalogue: &Catalogue, row: &Row<'_>, bytes: &mut usize) -> Result<Event> {
+/// The columns that [`decode`] reads.
+pub(super) fn select(catalogue: &Catalogue) -> String {
+    let list = |letter: char, count: usize| (0..count).map(move |at| format!(",{letter}{at}"));
+    let columns: String =
+        list('m', catalogue.masks).chain(list('c', catalogue.width)).chain(list('p', catalogue.width)).collect();
+    format!("SELECT seq,tid,op,ver,origin,dest,nonce,at{columns} FROM main.hms_sync_outbox")
+}
+
+pub(super) fn decode(log: &Arc<str>, catalogue: &Catalogue, row: &Row<'_>, bytes: &mut usize) -> Result<Event> {
     let seq: i64 = row.get(0)?;
     let broken = |cause: &str| CaptureError::Catalogue {
         entry: format!("row {seq} of hms_sync_outbox"),
