@@ -4,6 +4,7 @@ pub mod agent;
 pub mod api;
 pub mod client;
 pub mod handle;
+pub mod heal;
 pub mod keep;
 pub mod socket;
 pub mod wake;

@@ -8,6 +8,7 @@ pub mod lanes;
 pub mod ledger;
 pub mod operate;
 pub mod push;
+pub mod reconcile;
 pub mod report;
 pub mod simulate;
 pub mod single;

@@ -30,12 +30,21 @@ pub struct Run {
     take_over: bool,
 }
 
-/// The short form: one connector that follows an event source.
+/// The short form: delivers with one connector, and follows an event source.
 #[derive(Debug, clap::Args)]
 pub struct Follow {
-    /// A connector's file: delivers with this connector alone
+    /// A connector's file: delivers with it, beside the configured ones
     #[arg(long, value_name = "FILE", env = "MAPPING")]
     mapping: Option<PathBuf>,
+    /// Token for the event source; --token-file keeps it out of the process table
+    #[arg(long, value_name = "TOKEN", requires = "mapping", conflicts_with = "token_file")]
+    token: Option<String>,
+    /// File that holds the token
+    #[arg(long, value_name = "FILE", requires = "mapping")]
+    token_file: Option<PathBuf>,
+    /// The event source
+    #[arg(long, value_name = "URL", env = "HMS_EVENTS_URL")]
+    events: Option<String>,
 }
 
 /// Runs `run`.
@@ -66,6 +75,12 @@ pub fn follow(place: &Place, follow: Follow) -> Outcome {
     let Some(mapping) = follow.mapping else {
         return Err(Failure::new(Code::Usage, "which verb? `hms-sync --help` lists them"));
     };
+    if follow.token.is_some() {
+        log::warn!("--token shows the token in the process table: --token-file keeps it out");
+    }
+    if follow.token.is_some() || follow.token_file.is_some() || follow.events.is_some() {
+        log::warn!("events by WebSocket come with a later version: this one delivers what the watched tables tell");
+    }
     run(place, Run { once: false, connector: vec![mapping], take_over: false })
 }
 

@@ -2,19 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use crate::config::build;
 use crate::config::watch::{CaptureMode, Database, Watch as WatchConfig};
 use crate::config::{Config, Problems, Settings, from_canonical};
 use crate::daemon::handle::Handle;
+use crate::daemon::heal::{Task, do_heal, heal};
 use crate::daemon::keep::keep;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::connector::Connector;
 use crate::engine::keeper::{Keep, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Mailbox, Message, Parts, Rebuild, Run, Summary, Worker, WorkerError};
+use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::engine::source::{Intake, Source};
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
 use crate::store::state::{LogId, State, StateError, StateReader, connector, cursor, fact, log as logs};
@@ -46,6 +48,9 @@ pub enum AgentError {
     /// Keeping an application's file.
     #[error(transparent)]
     Keeper(#[from] KeeperError),
+    /// The shadow of an application's file.
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
     /// A connector.
     #[error("{connector}: {error}")]
     Worker {
@@ -70,6 +75,7 @@ pub struct Agent {
     ledger: Ledger,
     writer: JoinHandle<State>,
     keepers: Vec<(Sender<Wake>, JoinHandle<Keeper>)>,
+    healers: Vec<Sender<Task>>,
     workers: Vec<RunningWorker>,
     databases: Vec<Database>,
     state: PathBuf,
@@ -96,12 +102,12 @@ impl Agent {
         let (ledger, writer) = Ledger::start(state)?;
         match assemble(config, options, &ledger, &state_path, secret) {
             Ok((keepers, workers)) => {
-                let (keepers_none, workers_none) = (Vec::new(), Vec::new());
                 let mut agent = Agent {
                     ledger,
                     writer,
-                    keepers: keepers_none,
-                    workers: workers_none,
+                    keepers: Vec::new(),
+                    healers: Vec::new(),
+                    workers: Vec::new(),
                     databases,
                     state: state_path,
                 };
@@ -118,7 +124,7 @@ impl Agent {
 
     fn set_going(
         &mut self,
-        keepers: Vec<Keeper>,
+        keepers: Vec<(Keeper, Reconciler)>,
         workers: Vec<(Arc<str>, Worker)>,
         run: Run,
         ended: Arc<dyn Fn() + Send + Sync>,
@@ -133,12 +139,16 @@ impl Agent {
             self.workers.push(RunningWorker { name, mailbox, thread });
         }
         let mailboxes: Vec<Mailbox> = self.workers.iter().map(|worker| worker.mailbox.clone()).collect();
-        for mut keeper in keepers {
+        for (mut keeper, reconciler) in keepers {
             let watch = Watch::on(keeper.log().path());
+            let log = keeper.log().name().to_owned();
+            let (healer, tasks) = channel();
+            self.healers.push(healer.clone());
+            std::thread::Builder::new().name(format!("heal/{log}")).spawn(move || heal(&log, reconciler, &tasks))?;
             let (bell, mailboxes) = (watch.bell(), mailboxes.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("keep/{}", keeper.log().name()))
-                .spawn(move || keep(keeper, &watch, &mailboxes))?;
+                .spawn(move || keep(keeper, &watch, &mailboxes, &healer))?;
             self.keepers.push((bell, thread));
         }
         Ok(())
@@ -183,6 +193,9 @@ impl Agent {
                 (worker.name, summary)
             })
             .collect();
+        for healer in &self.healers {
+            let _ = healer.send(Task::Stop);
+        }
         for (bell, thread) in self.keepers {
             let _ = bell.send(Wake::Stop);
             if let Ok(mut keeper) = thread.join()
@@ -197,7 +210,7 @@ impl Agent {
     }
 }
 
-type Assembled = (Vec<Keeper>, Vec<(Arc<str>, Worker)>);
+type Assembled = (Vec<(Keeper, Reconciler)>, Vec<(Arc<str>, Worker)>);
 
 fn assemble(
     config: Config,
@@ -214,7 +227,7 @@ fn assemble(
         max_bytes: retention.max_bytes,
         cap_bytes: settings.capture.cap,
     };
-    let mut keepers = Vec::new();
+    let mut keepers: Vec<Keeper> = Vec::new();
     for database in &settings.databases {
         let log = CapturedLog::open(&database.name, &database.path, Access::Write)?;
         let reader = StateReader::open(state)?;
@@ -242,8 +255,19 @@ fn assemble(
         ids.push(worker.id());
         workers.push((name, worker));
     }
-    keepers.iter_mut().for_each(|keeper| keeper.set_connectors(ids.clone()));
-    Ok((keepers, workers))
+    let mut kept = Vec::new();
+    for (database, mut keeper) in settings.databases.iter().zip(keepers) {
+        keeper.set_connectors(ids.clone());
+        let mut reconciler = Reconciler::open(&database.name, &database.path, state)?;
+        if options.run == Run::Once {
+            // What the one run is to deliver must be in the log before it begins.
+            reconciler.fill()?;
+            do_heal(&database.name, &mut reconciler, &keeper.take_heal());
+            reconciler.catch_up()?;
+        }
+        kept.push((keeper, reconciler));
+    }
+    Ok((kept, workers))
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{self, Timestamp};
 use crate::event::{Event, Value};
 use crate::format::json;
-use crate::store::capture::{CaptureError, CapturedLog, ChangesToSend};
+use crate::store::capture::{CaptureError, CapturedLog, Sent};
 use crate::store::state::attempt::{self, Line};
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::parked::{self, ParkedState};
@@ -58,7 +58,7 @@ pub fn parse_key(text: &str, names: &[impl AsRef<str>]) -> Result<Vec<Value>, St
 
 /// Writes the record's current state into the log, for one connector. The event that was written.
 pub fn ask(log: &mut CapturedLog, table: &str, key: &[Value], connector: &str) -> Result<Option<Event>, CaptureError> {
-    let (ChangesToSend::Image(seq) | ChangesToSend::Gone(seq)) = log.refresh_key(table, key, Some(connector))?;
+    let (Sent::Image(seq) | Sent::Gone(seq)) = log.refresh_key(table, key, Some(connector))?;
     log.event_at(seq)
 }
 

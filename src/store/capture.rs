@@ -18,6 +18,7 @@ mod propose;
 mod read;
 mod refresh;
 mod repair;
+mod scan;
 mod table;
 mod tend;
 mod trigger;
@@ -36,8 +37,9 @@ pub use history::Kind;
 pub use install::{Installed, State, Watched};
 pub use poll::{Finding, Seen, Witness};
 pub use propose::Candidate;
-pub use refresh::{ChangesToSend, Key, Refreshed};
+pub use refresh::{Key, Refreshed, Sent};
 pub use repair::Repair;
+pub use scan::Scan;
 pub use table::{Column, KeyColumn, Table};
 pub use tend::Size;
 

@@ -197,6 +197,31 @@ impl StateReader {
     }
 }
 
+/// A second connection for bulk work of the agent's own beside the writer: short transactions, not synced by
+/// themselves (the writer's next commit takes them along). For what can be computed again, never for what was sent.
+#[derive(Debug)]
+pub struct SideState {
+    db: Connection,
+}
+
+impl SideState {
+    /// Opens it; the state file is there already and locked by this process.
+    pub fn open(path: &Path) -> Result<SideState, StateError> {
+        let at = |error| StateError::of(path, error);
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(at)?;
+        configure(&db).map_err(at)?;
+        db.pragma_update(None, "synchronous", "NORMAL").map_err(at)?;
+        db.pragma_update(None, "secure_delete", "ON").map_err(at)?;
+        Ok(SideState { db })
+    }
+
+    /// What the store's functions work on.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+}
+
 impl StateError {
     /// Whether the file must not be used any more by this process.
     pub fn is_broken(&self) -> bool {

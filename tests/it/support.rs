@@ -16,5 +16,6 @@ pub mod desk;
 pub mod journal;
 pub mod proxy;
 pub mod receiver;
+pub mod rest;
 pub mod scenario;
 pub mod stream;

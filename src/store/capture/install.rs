@@ -49,6 +49,21 @@ pub enum State {
     Refused(String),
 }
 
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            State::Ok => f.write_str("ok"),
+            State::Paused(Some(until)) => write!(f, "paused until {until}"),
+            State::Paused(None) => f.write_str("paused"),
+            State::Missing => f.write_str("triggers missing"),
+            State::Changed => f.write_str("table or triggers changed"),
+            State::Dropped => f.write_str("table dropped"),
+            State::Renamed(now) => write!(f, "renamed to {now}"),
+            State::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
 /// One line of `watch --list`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
