@@ -4,17 +4,20 @@ pub mod amend;
 pub mod backfill;
 pub mod check;
 pub mod completions;
+pub mod deliveries;
 pub mod failure;
 pub mod init;
 pub mod order;
 pub mod output;
 pub mod past;
 pub mod place;
+pub mod record;
 pub mod replay;
 pub mod run;
 pub mod scaffold;
 pub mod simulate;
 pub mod since;
+pub mod status;
 pub mod sync;
 pub mod tail;
 pub mod watch;
@@ -84,6 +87,8 @@ enum Verb {
     Replay(replay::Replay),
     /// Sends rows that are there already to one connector
     Backfill(backfill::Backfill),
+    Status(status::Status),
+    Deliveries(deliveries::Deliveries),
     Simulate(simulate::Simulate),
     Tail(tail::Tail),
     Completions(completions::Completions),
@@ -104,6 +109,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.verb {
         Some(Verb::Init(init)) => init::init(&place, init),
         Some(Verb::Scaffold(scaffold)) => scaffold::scaffold(&place, scaffold),
+        Some(Verb::Status(status)) => status::status(&place, status),
+        Some(Verb::Deliveries(verb)) => deliveries::deliveries(&place, verb),
         Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
         Some(Verb::Tail(tail)) => tail::tail(&place, tail),
         Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),

@@ -7,6 +7,7 @@ pub mod keeper;
 pub mod lanes;
 pub mod ledger;
 pub mod operate;
+pub mod overview;
 pub mod push;
 pub mod reconcile;
 pub mod report;

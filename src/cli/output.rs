@@ -1,8 +1,9 @@
 //! What goes to stdout and stderr, and in which form.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::cli::failure::{Code, Failure};
@@ -63,12 +64,29 @@ pub fn json_line(value: &impl Serialize) -> Result<(), Failure> {
     line(&serde_json::to_string(value)?)
 }
 
-/// Prints a table. On no terminal nothing is folded, so that a script sees whole cells.
+/// A length of time as people say it, in its largest unit.
+pub fn age(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ ..60 => format!("{seconds}s"),
+        seconds @ ..3600 => format!("{}m", seconds / 60),
+        seconds @ ..172_800 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// Prints a table, numbers to the right. On no terminal nothing is folded, so that a script sees whole cells.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.to_vec());
     if io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    let is_number = |cell: &String| cell == "-" || cell.trim_end_matches(['s', 'm', 'h', 'd']).parse::<u64>().is_ok();
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if rows.iter().all(|row| row.get(at).is_some_and(is_number)) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     for row in rows {
         table.add_row(row.into_iter().map(|cell| cell.replace(|c: char| c.is_control(), " ")));

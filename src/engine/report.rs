@@ -28,7 +28,7 @@ pub struct ConnectorStatus {
     /// The endpoint does not answer; since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub down_since: Option<String>,
-    /// Events above the cursor, not yet looked at or in flight.
+    /// Events above the cursor, not yet looked at or in flight; those that are parked are not among them.
     pub queued: i64,
     /// When the oldest of them was captured.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +68,8 @@ pub fn connector_status(
         for (log, highest) in logs {
             let Some(at) = cursor::get(db, known.id, *log)? else { continue };
             if *highest > at.seq {
-                queued += highest - at.seq;
+                let aside = i64::try_from(parked::ids_above(db, known.id, *log, at.seq)?.len()).unwrap_or(0);
+                queued += (highest - at.seq - aside).max(0);
                 let first = captured_at(*log, at.seq);
                 oldest = [oldest, first].into_iter().flatten().min();
             }
@@ -190,8 +191,8 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
         let state = match &parked {
             Some(parked) => parked.state.as_str(),
             None if delivered => "delivered",
-            None if event.seq() > at.seq && lines.is_empty() => "queued",
-            None if event.seq() > at.seq => "sending",
+            None if event.seq() > at.seq && matches!(lines.last(), Some(Line::Intent { .. })) => "sending",
+            None if event.seq() > at.seq => "queued",
             None if discarded => "discarded",
             None => "skipped",
         };

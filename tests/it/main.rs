@@ -6,6 +6,7 @@ mod answers;
 mod capture;
 mod cli_init;
 mod cli_simulate;
+mod cli_status;
 mod cli_tail;
 mod configs;
 mod credentials;
