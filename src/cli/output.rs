@@ -78,8 +78,10 @@ pub fn age(time: Duration) -> String {
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.to_vec());
-    if io::stdout().is_terminal() {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
+    if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
+        && size.ws_col > 0
+    {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(size.ws_col);
     }
     let is_number = |cell: &String| cell == "-" || cell.trim_end_matches(['s', 'm', 'h', 'd']).parse::<u64>().is_ok();
     for (at, column) in table.column_iter_mut().enumerate() {
