@@ -313,7 +313,7 @@ impl Worker {
 
     /// Whether the connector delivers at all at this time.
     fn may_run(&self) -> bool {
-        self.running && matches!(self.mode, Mode::Running | Mode::Halted)
+        self.running && self.mode != Mode::Paused
     }
 
     fn has_ended(&mut self, run: Run) -> bool {
@@ -329,7 +329,7 @@ impl Worker {
             self.summary.left_off = Some(Reason::new("state", "the state file cannot be written"));
             return true;
         }
-        if !matches!(self.mode, Mode::Running | Mode::Halted) || (self.mode == Mode::Halted && now < self.halt_probe) {
+        if self.mode == Mode::Paused || (self.mode == Mode::Halted && now < self.halt_probe) {
             self.summary.left_off = self.mode_reason.clone().or_else(|| Some(Reason::new("paused", "it is paused")));
             return !self.cursor_moved();
         }

@@ -46,7 +46,8 @@ impl Worker {
         }
         let Some(slot) = self.window.get(id) else { return };
         let age = slot.first_attempt.map_or(std::time::Duration::ZERO, |first| now.since(first));
-        let tally = Tally { attempts: slot.attempts, age };
+        let by_request = status.is_some_and(|status| self.connector.retry.retry_on.contains(&status));
+        let tally = Tally { attempts: slot.attempts, age, by_request };
         let verdict = judge(&outcome, tally, &self.connector.retry, closed, self.dice.f64());
         let streak = self.streak.note(&outcome, lane);
         match verdict {
