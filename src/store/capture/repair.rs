@@ -114,7 +114,7 @@ impl CapturedLog {
                 }
             }
             log.conn.execute(
-                "INSERT OR IGNORE INTO main.hms_sync_ctl VALUES (1, NULL, (SELECT ifnull(max(seq), 0) FROM main.hms_sync_outbox), 1000000)",
+                "INSERT OR IGNORE INTO main.hms_sync_ctl VALUES (1, NULL, (SELECT ifnull(max(seq), 0) FROM main.hms_sync_outbox), 1000000, NULL)",
                 [],
             )?;
             let entries = if catalogue_stands {

@@ -73,6 +73,9 @@ pub struct Table {
     /// Rows of this table may be updated between a statement's BEFORE trigger and the end of its REPLACE, by
     /// foreign keys or triggers of the application: candidates must outlive such an inner update.
     pub nested: bool,
+    /// A REPLACE can, by foreign keys, remove the very row that an UPDATE moves: then the row whose key it would
+    /// have taken is gone too, and no AFTER trigger says so.
+    pub cyclic: bool,
     /// What the operator should know.
     pub warnings: Vec<String>,
 }
@@ -136,6 +139,7 @@ impl Table {
             partial: indexes.iter().any(|index| index.partial),
             sql,
             nested: false,
+            cyclic: false,
             warnings: Vec::new(),
             name,
         };
@@ -168,7 +172,9 @@ impl Table {
         table.key = key_columns;
         table.unique = keys.into_iter().map(|(columns, _)| columns).collect();
         let foreign = foreign_triggers(conn)?;
-        table.nested = nested(conn, &table, &foreign)?;
+        table.cyclic = cyclic(conn, &table, &foreign)?;
+        table.nested = table.cyclic
+            || foreign.iter().any(|trigger| trigger.on(&table.name) && (trigger.before || trigger.on_delete));
         table.warn(&foreign);
         Ok(table)
     }
@@ -326,24 +332,21 @@ fn unique_indexes(conn: &Connection, table: &str) -> Result<(Vec<Unique>, Option
     Ok((indexes, None))
 }
 
-/// See [`Table::nested`]. A superset is harmless: it costs a few comparisons after statements that collide.
-fn nested(conn: &Connection, table: &Table, foreign: &[Foreign]) -> Result<bool> {
-    if foreign.iter().any(|trigger| trigger.on(&table.name) && (trigger.before || trigger.on_delete)) {
-        return Ok(true);
-    }
+/// See [`Table::cyclic`]. A superset is harmless: it costs a few comparisons after statements that collide.
+fn cyclic(conn: &Connection, table: &Table, foreign: &[Foreign]) -> Result<bool> {
     let acts = |action: &str| !matches!(action, "NO ACTION" | "RESTRICT");
     let mut list = conn.prepare(
         "SELECT m.name, f.\"table\", f.on_delete FROM main.sqlite_master AS m, pragma_foreign_key_list(m.name) AS f
           WHERE m.type = 'table'",
     )?;
     let mut rows = list.query([])?;
-    let (mut parent, mut set) = (false, false);
+    let (mut parent, mut acted_on) = (false, false);
     while let Some(row) = rows.next()? {
         let (child, of, action): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         parent |= of.eq_ignore_ascii_case(&table.name) && acts(&action);
-        set |= child.eq_ignore_ascii_case(&table.name) && action.starts_with("SET");
+        acted_on |= child.eq_ignore_ascii_case(&table.name) && acts(&action);
     }
-    Ok(parent && (set || foreign.iter().any(|trigger| !trigger.on(&table.name) && trigger.mentions(&table.name))))
+    Ok(parent && (acted_on || foreign.iter().any(|trigger| !trigger.on(&table.name) && trigger.mentions(&table.name))))
 }
 
 fn absent(conn: &Connection, name: &str) -> Result<String> {
