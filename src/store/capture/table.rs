@@ -130,7 +130,10 @@ impl Table {
             )));
         }
         // A single-column primary key without an index of its own is the rowid itself.
-        let rowid = (primary.len() == 1 && !indexes.iter().any(|index| index.primary)).then(|| primary[0]);
+        let rowid = match primary[..] {
+            [at] if !indexes.iter().any(|index| index.primary) => Some(at),
+            _ => None,
+        };
         let mut table = Table {
             columns,
             key: Vec::new(),
@@ -165,10 +168,10 @@ impl Table {
         let (mut key_columns, _) = keys.remove(chosen);
         if let Some(names) = key {
             key_columns.sort_by_key(|column| {
-                names.iter().position(|name| name.eq_ignore_ascii_case(&table.columns[column.at].name))
+                names.iter().position(|name| name.eq_ignore_ascii_case(table.name_of(column.at)))
             });
         }
-        table.rowid_key = rowid.is_some_and(|at| key_columns.len() == 1 && key_columns[0].at == at);
+        table.rowid_key = matches!(key_columns[..], [KeyColumn { at, .. }] if rowid == Some(at));
         table.key = key_columns;
         table.unique = keys.into_iter().map(|(columns, _)| columns).collect();
         let foreign = foreign_triggers(conn)?;
@@ -187,6 +190,11 @@ impl Table {
             })
     }
 
+    /// Name of a column; empty when there is none.
+    pub fn name_of(&self, at: usize) -> &str {
+        self.columns.get(at).map(|column| column.name.as_str()).unwrap_or_default()
+    }
+
     /// Index of a column; SQLite compares names without case.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
@@ -203,7 +211,7 @@ impl Table {
             let at = self
                 .position(name)
                 .ok_or_else(|| format!("has no column {name}, which `key:` names{}", self.nearest_column(name)))?;
-            if !self.columns[at].not_null && rowid != Some(at) {
+            if self.columns.get(at).is_some_and(|column| !column.not_null) && rowid != Some(at) {
                 return Err(format!("`key:` names {name}, which may be NULL; declare it NOT NULL"));
             }
             wanted.push(at);
@@ -225,7 +233,7 @@ impl Table {
 
     fn warn(&mut self, foreign: &[Foreign]) {
         for key in &self.key {
-            let column = &self.columns[key.at];
+            let Some(column) = self.columns.get(key.at) else { continue };
             if !column.not_null && !self.rowid_key {
                 self.warnings.push(format!(
                     "{}: key column {} may be NULL; rows without a key are held, not sent",
@@ -240,7 +248,7 @@ impl Table {
                 ));
             }
         }
-        let computed = self.unique.iter().flatten().any(|key| self.columns[key.at].generated);
+        let computed = self.unique.iter().flatten().any(|key| self.columns.get(key.at).is_some_and(|c| c.generated));
         if computed && self.columns.iter().any(|column| column.not_null && column.default.is_some()) {
             self.warnings.push(format!(
                 "{}: a unique key holds a generated column; a row that OR REPLACE removes because a NULL became a \

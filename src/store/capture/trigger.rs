@@ -384,7 +384,7 @@ impl Plan<'_> {
     }
 
     fn name(&self, at: usize) -> String {
-        self.table.columns.get(at).map(|column| quote(&column.name)).unwrap_or_default()
+        quote(self.table.name_of(at))
     }
 
     fn nullable(&self, at: usize) -> bool {
