@@ -37,7 +37,7 @@ pub use history::Kind;
 pub use install::{Installed, State, Watched};
 pub use poll::{Finding, Seen, Witness};
 pub use propose::Candidate;
-pub use refresh::{Key, Refreshed, Sent};
+pub use refresh::{Refreshed, Sent};
 pub use repair::Repair;
 pub use scan::Scan;
 pub use table::{Column, KeyColumn, Table};
@@ -70,6 +70,8 @@ pub enum Access {
 pub struct CapturedLog {
     name: Arc<str>,
     path: PathBuf,
+    /// Where the path leads: SQLite puts the `-wal` beside this.
+    real: PathBuf,
     access: Access,
     conn: Connection,
     catalogue: Catalogue,
@@ -87,11 +89,12 @@ impl CapturedLog {
     /// Missing, not SQLite, read-only (for [`Access::Write`]), a folder in which files that we leave behind when
     /// killed would lock the application out, or locked for [`BUSY_TIMEOUT`].
     pub fn open(name: &str, path: &Path, access: Access) -> Result<CapturedLog> {
-        let file = folder::check(path, access)?;
+        let (real, file) = folder::check(path, access)?;
         let conn = connect(path, access)?;
         let mut log = CapturedLog {
             name: name.into(),
             path: path.to_path_buf(),
+            real,
             access,
             conn,
             catalogue: Catalogue::default(),

@@ -187,7 +187,7 @@ impl CapturedLog {
     fn create_tables(&mut self) -> Result<()> {
         if self.own_tables()?.is_empty() {
             self.conn.execute_batch(schema())?;
-            catalogue::put(&self.conn, "format", &1)?;
+            catalogue::put(&self.conn, "format", &catalogue::FORMAT)?;
             catalogue::new_epoch(&self.conn)?;
         }
         self.need_own_tables()?;
@@ -358,7 +358,7 @@ pub(super) fn chosen(table: &Table, spec: &WatchSpec) -> Result<Vec<usize>> {
 }
 
 fn describe(table: &Table, spec: &WatchSpec, columns: &[usize]) -> Version {
-    let name = |at: &usize| table.columns.get(*at).map(|column| column.name.as_str()).unwrap_or_default();
+    let name = |at: &usize| table.name_of(*at);
     let excluded = (0..table.columns.len()).filter(|at| !columns.contains(at));
     Version {
         table: table.name.clone(),

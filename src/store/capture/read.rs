@@ -176,9 +176,14 @@ struct RowReader<'r> {
 }
 
 impl RowReader<'_> {
+    /// Whether an update changed this column: its old value is there, or was a NULL that is none any more.
     fn changed(&self, slot: usize) -> Result<bool> {
+        let (new, old) = (FIXED + self.masks + slot, FIXED + self.masks + self.width + slot);
+        if self.row.get_ref(old)? != ValueRef::Null {
+            return Ok(true);
+        }
         let mask: i64 = self.row.get(FIXED + slot / BITS)?;
-        Ok(mask >> (slot % BITS) & 1 == 1)
+        Ok(mask >> (slot % BITS) & 1 == 1 && self.row.get_ref(new)? != ValueRef::Null)
     }
 
     fn value(&self, slot: usize, side: Side, bytes: &mut usize) -> Result<Value> {
