@@ -6,6 +6,7 @@ mod answers;
 mod capture;
 mod configs;
 mod docs;
+mod end_to_end;
 mod layers;
 mod support;
 mod systemd;

@@ -13,6 +13,7 @@
 
 pub mod ca;
 pub mod journal;
+pub mod office;
 pub mod proxy;
 pub mod receiver;
 pub mod scenario;
