@@ -135,7 +135,13 @@ impl Receiver {
             .changed
             .wait_timeout_while(desk, Duration::from_secs(60), |desk| !done(&desk.journal))
             .unwrap();
-        assert!(!waited.timed_out(), "in vain: {what}; the journal: {:#?}", desk.journal);
+        let tail = || desk.journal.iter().rev().take(20).map(|entry| (&entry.key, &entry.path, &entry.scenario));
+        assert!(
+            !waited.timed_out(),
+            "in vain: {what}; the last of {} requests: {:#?}",
+            desk.journal.len(),
+            tail().collect::<Vec<_>>()
+        );
         desk.journal.clone()
     }
 
