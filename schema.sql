@@ -46,8 +46,7 @@ CREATE TABLE meta (k TEXT PRIMARY KEY, v) WITHOUT ROWID;
 -- the last poll found there (epoch, witness, schema), as JSON: the next poll is held against it. `witness_n`: up to
 -- which attempt number the intents have been looked through for the witness.
 CREATE TABLE log (
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seen TEXT, witness_n INTEGER NOT NULL DEFAULT 0,
-  shadow_seq INTEGER NOT NULL DEFAULT 0);
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seen TEXT, witness_n INTEGER NOT NULL DEFAULT 0);
 
 -- Events that come from outside any database (posted, subscribed). Same shape as the captured outbox: (log, seq).
 -- `source` and `message` name a message at its origin, so that the same message is stored once.
@@ -113,3 +112,12 @@ CREATE TABLE breaker (
 -- Sums, kept in the commit that makes them true: delivered, skipped, retried, refused, discarded.
 CREATE TABLE counter (
   connector INTEGER NOT NULL, name TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (connector, name)) WITHOUT ROWID;
+
+-- shadow
+-- The baseline of reconcile: a hash of each record's image as the log last told it; key and hash are encoded by
+-- the agent. shadow_at: kind '' holds the position up to which the log is in the shadow, a type's own row says
+-- that its table was filled.
+CREATE TABLE shadow (log TEXT NOT NULL, kind TEXT NOT NULL, key BLOB NOT NULL, hash BLOB NOT NULL,
+  PRIMARY KEY (log, kind, key)) WITHOUT ROWID;
+CREATE TABLE shadow_at (log TEXT NOT NULL, kind TEXT NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY (log, kind)) WITHOUT ROWID;

@@ -164,7 +164,8 @@ pub trait Adapter: Send + Sync + std::fmt::Debug {
     /// A connection of its own for one worker.
     fn lane(&self) -> Box<dyn Lane>;
 
-    /// Reaches the target without changing anything (`check --online`): resolves, connects, TLS.
+    /// Reaches the target without changing anything (`check --online`): resolves, connects, TLS, and has the
+    /// credential ready (an OAuth2 token is fetched, which proves client and secret).
     fn probe(&self) -> Result<String, Reason>;
 
     /// The authentication headers, masked, as `simulate` shows them.

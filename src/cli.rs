@@ -1,10 +1,16 @@
 //! One file per verb group. People get a table, `--json` gets JSON; logs and progress go to stderr.
 
+pub mod amend;
+pub mod backfill;
 pub mod check;
 pub mod failure;
+pub mod order;
 pub mod output;
 pub mod place;
+pub mod replay;
 pub mod run;
+pub mod since;
+pub mod sync;
 pub mod watch;
 
 use std::ffi::OsString;
@@ -64,6 +70,12 @@ enum Verb {
     Unwatch(watch::Unwatch),
     /// Finds everything that is wrong with a configuration
     Check(check::Check),
+    /// Runs a connector now, or delivers one record now
+    Sync(sync::Sync),
+    /// Sends again what was delivered since a time or a position
+    Replay(replay::Replay),
+    /// Sends rows that are there already to one connector
+    Backfill(backfill::Backfill),
 }
 
 /// Runs the command line and gives its exit code.
@@ -83,6 +95,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Watch(watch)) => watch::watch(&place, watch),
         Some(Verb::Unwatch(unwatch)) => watch::unwatch(&place, unwatch),
         Some(Verb::Check(check)) => check::check(&place, check),
+        Some(Verb::Sync(sync)) => sync::sync(&place, sync),
+        Some(Verb::Replay(replay)) => replay::replay(&place, replay),
+        Some(Verb::Backfill(backfill)) => backfill::backfill(&place, backfill),
         None => run::follow(&place, cli.follow),
     };
     match result {

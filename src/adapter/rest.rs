@@ -251,7 +251,14 @@ impl Adapter for RestAdapter {
     }
 
     fn probe(&self) -> Result<String, Reason> {
-        self.shared.client.probe(&self.shared.origin)
+        let reached = self.shared.client.probe(&self.shared.origin)?;
+        let Some(credential) = &self.shared.credential else { return Ok(reached) };
+        match credential.seal() {
+            Ok(_) => Ok(format!("{reached}, credential {} is ready", credential.name())),
+            Err(outcome) => {
+                Err(outcome.reason().cloned().unwrap_or_else(|| Reason::new("credential", "cannot be had")))
+            }
+        }
     }
 
     fn masked_headers(&self) -> Vec<(String, String)> {

@@ -6,6 +6,7 @@ use crate::config::Problems;
 use crate::daemon::agent::AgentError;
 use crate::engine::keeper::KeeperError;
 use crate::engine::ledger::LedgerError;
+use crate::engine::reconcile::ReconcileError;
 use crate::store::capture::CaptureError;
 use crate::store::state::StateError;
 
@@ -112,7 +113,11 @@ impl From<AgentError> for Failure {
             AgentError::Ledger(error) => error.into(),
             AgentError::Capture(error) => error.into(),
             AgentError::Keeper(error) => error.into(),
-            AgentError::Worker { .. } | AgentError::Thread(_) => Failure::new(Code::Failed, error.to_string()),
+            AgentError::Reconcile(ReconcileError::Capture(error)) => error.into(),
+            AgentError::Reconcile(ReconcileError::State(error)) => error.into(),
+            AgentError::Reconcile(ReconcileError::Shadow(_)) | AgentError::Worker { .. } | AgentError::Thread(_) => {
+                Failure::new(Code::Failed, error.to_string())
+            }
         }
     }
 }

@@ -18,6 +18,10 @@ pub fn start_logging(verbose: u8, quiet: bool) {
     };
     let env = env_logger::Env::new().filter_or("HMS_SYNC_LOG", filter);
     let mut builder = env_logger::Builder::from_env(env);
+    // At finer levels these would log the bytes of requests and answers: never, whatever is asked for.
+    for wire in ["ureq", "ureq_proto", "rustls", "hyper", "tungstenite"] {
+        builder.filter_module(wire, log::LevelFilter::Warn);
+    }
     builder.format(|out, record| {
         // One line an event, whatever it holds: control characters cannot forge a line or drive a terminal.
         let text: String = record
@@ -48,6 +52,11 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text =
         if io::stdout().is_terminal() { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
     line(&text.map_err(|error| Failure::new(Code::Failed, format!("the answer cannot be written as JSON: {error}")))?)
+}
+
+/// Prints one JSON document on one line, as scripts read it.
+pub fn json_line(value: &impl Serialize) -> Result<(), Failure> {
+    line(&serde_json::to_string(value)?)
 }
 
 /// Prints a table. On no terminal nothing is folded, so that a script sees whole cells.

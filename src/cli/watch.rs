@@ -6,7 +6,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
 use crate::config::Settings;
-use crate::daemon::agent::watch_specs;
+use crate::daemon::agent::{self, watch_specs};
 use crate::store::capture::{Access, CapturedLog, State, WatchSpec};
 
 /// Captures changes of tables
@@ -50,6 +50,8 @@ pub fn watch(place: &Place, watch: Watch) -> Outcome {
         return list(place, &config.settings);
     }
     let mut logs = place.logs(&config.settings, Access::Write)?;
+    // Connectors that stand in the configuration hear what is captured from now on, also before they first run.
+    agent::register(&config)?;
     for table in &watch.tables {
         let (log, table) = find(&mut logs, table)?;
         // What the configuration says of this table holds here too.

@@ -1,8 +1,10 @@
 //! The thread that keeps one captured log: wakes the workers when it grows, and tidies in the gaps.
 
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use crate::clock;
+use crate::daemon::heal::Task;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::keeper::Keeper;
 use crate::engine::push::{Mailbox, Message};
@@ -21,7 +23,7 @@ const AGAIN: [Duration; 7] = [
 ];
 
 /// Keeps a log until it is told to stop.
-pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox]) -> Keeper {
+pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sender<Task>) -> Keeper {
     let name = keeper.log().name().to_owned();
     let mut again = AGAIN.iter();
     let mut complaint = String::new();
@@ -48,12 +50,17 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox]) -> Keeper {
             }
             Err(error) => complain(&name, error.to_string(), &mut complaint),
         }
+        let heal = keeper.take_heal();
+        if !heal.is_empty() {
+            let _ = healer.send(Task::Heal(heal));
+        }
         let due = match keeper.tidy_due() {
             Ok(Some(due)) if due <= clock::steady() => {
-                if let Err(error) = keeper.tidy().and_then(|()| keeper.reconcile_next()) {
+                if let Err(error) = keeper.tidy() {
                     complain(&name, error.to_string(), &mut complaint);
                     None
                 } else {
+                    let _ = healer.send(Task::CatchUp);
                     keeper.tidy_due().ok().flatten()
                 }
             }

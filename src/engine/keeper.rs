@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::store::capture::{CaptureError, CapturedLog, Finding, Repair, Seen, WatchSpec, Witness};
+use crate::store::shadow;
 use crate::store::state::act::Act;
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, attempt, cursor, log as logs};
@@ -80,7 +81,23 @@ pub struct Keeper {
     acked: i64,
     cap: i64,
     trouble: Vec<String>,
-    reconcile: Vec<String>,
+    heal: Heal,
+}
+
+/// What the reconciler is to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heal {
+    /// Tables whose changes may have been missed.
+    pub tables: Vec<String>,
+    /// The file is another than before: the shadow stays as it is and the log counts from its end.
+    pub anew: bool,
+}
+
+impl Heal {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty() && !self.anew
+    }
 }
 
 impl Keeper {
@@ -141,7 +158,7 @@ impl Keeper {
             acked: 0,
             cap: 0,
             trouble: Vec::new(),
-            reconcile: Vec::new(),
+            heal: Heal::default(),
         };
         for repair in repairs {
             keeper.note(&repair)?;
@@ -214,11 +231,12 @@ impl Keeper {
             })?;
         }
         for table in &repair.reconcile {
-            if !self.reconcile.contains(table) {
-                self.reconcile.push(table.clone());
+            if !self.heal.tables.contains(table) {
+                self.heal.tables.push(table.clone());
             }
         }
         if repair.epoch.is_some() {
+            self.heal.anew = true;
             self.set_cursors_anew()?;
         }
         Ok(repair.epoch.is_some())
@@ -269,9 +287,6 @@ impl Keeper {
     }
 
     fn wants_tidying(&mut self) -> Result<bool, KeeperError> {
-        if !self.reconcile.is_empty() {
-            return Ok(true);
-        }
         let (id, connectors) = (self.id, self.connectors.clone());
         let lowest = self.reader.read(|db| cursor::lowest(db, id, &connectors))?;
         let hourly = clock::steady() >= self.last_write.plus(HOUR);
@@ -379,8 +394,8 @@ impl Keeper {
     /// Up to where one block may be pruned now: below every cursor, out of its retention or beyond the ceiling.
     fn prunable(&mut self, lowest_cursor: Option<i64>) -> Result<Option<i64>, KeeperError> {
         let Some(cursor) = lowest_cursor else { return Ok(None) };
-        let id = self.id;
-        let shadow = self.reader.read(|db| logs::shadow_seq(db, id))?;
+        let name = self.log.name().to_owned();
+        let shadow = self.reader.read(|db| shadow::position(db, &name).or(Ok(0)))?;
         let witness = self.seen.witness.map_or(i64::MAX, |witness| witness.seq);
         let ceiling = (cursor + 1).min(shadow + 1).min(witness);
         let lowest = self.log.lowest_seq()?;
@@ -397,12 +412,9 @@ impl Keeper {
         Ok((too_many || old).then_some(block))
     }
 
-    /// Reconciles the next table that needs it.
-    pub fn reconcile_next(&mut self) -> Result<(), KeeperError> {
-        let Some(table) = self.reconcile.first().cloned() else { return Ok(()) };
-        log::info!("{}: reconciling {table}", self.log.name());
-        self.reconcile.retain(|other| *other != table);
-        Ok(())
+    /// What the reconciler is to do since this was last asked.
+    pub fn take_heal(&mut self) -> Heal {
+        std::mem::take(&mut self.heal)
     }
 }
 

@@ -6,6 +6,7 @@
 //! descriptor of them would drop SQLite's locks).
 
 mod catalogue;
+mod count;
 mod fault;
 mod filter;
 mod folder;
@@ -15,6 +16,7 @@ mod poll;
 mod read;
 mod refresh;
 mod repair;
+mod scan;
 mod table;
 mod tend;
 mod trigger;
@@ -31,8 +33,9 @@ pub use catalogue::{Depth, Epoch, WatchSpec};
 pub use fault::{BUSY_TIMEOUT, CaptureError, Result};
 pub use install::{Installed, State, Watched};
 pub use poll::{Finding, Seen, Witness};
-pub use refresh::{ChangesToSend, Key, Refreshed};
+pub use refresh::{Key, Refreshed, Sent};
 pub use repair::Repair;
+pub use scan::Scan;
 pub use table::{Column, KeyColumn, Table};
 pub use tend::Size;
 

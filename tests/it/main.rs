@@ -5,9 +5,12 @@
 mod answers;
 mod capture;
 mod configs;
+mod credentials;
 mod docs;
 mod end_to_end;
+mod histories;
 mod layers;
+mod requests;
 mod support;
 mod systemd;
 mod transport;

@@ -16,5 +16,6 @@ pub mod journal;
 pub mod office;
 pub mod proxy;
 pub mod receiver;
+pub mod rest;
 pub mod scenario;
 pub mod stream;

@@ -4,6 +4,7 @@ use super::fill::behind;
 use super::{PAUSE, Worker};
 use crate::adapter::Delivery;
 use crate::clock::{self, Timestamp};
+use crate::engine::chains::Chains;
 use crate::engine::frozen::freeze;
 use crate::engine::lanes::Done;
 use crate::engine::window::SlotId;
@@ -44,7 +45,13 @@ impl Worker {
             self.unhalt();
             return;
         }
-        let Some(slot) = self.window.get(id) else { return };
+        let Some(slot) = self.window.get_mut(id) else { return };
+        slot.in_doubt = match &outcome {
+            Outcome::Unknown { .. } => true,
+            Outcome::Conflict(_) | Outcome::Reject(_) => false,
+            // Whatever this says of this attempt, an earlier one may have arrived.
+            _ => slot.in_doubt,
+        };
         let age = slot.first_attempt.map_or(std::time::Duration::ZERO, |first| now.since(first));
         let tally = Tally { attempts: slot.attempts, age };
         let verdict = judge(&outcome, tally, &self.connector.retry, closed, self.dice.f64());
@@ -63,12 +70,12 @@ impl Worker {
                 self.count(Counter::Retried);
                 self.summary.retried += 1;
                 log::info!("{}: {event_id} waits {} ms: {reason}", self.connector.name, delay.as_millis());
-                self.stand_aside(id, ParkedState::Waiting, reason, status, Some(now.plus(delay)), &outcome);
+                self.stand_aside(id, ParkedState::Waiting, reason, status, Some(now.plus(delay)));
             }
             Verdict::Dead(reason) => {
                 self.count(Counter::Dead);
                 log::error!("{}: {event_id} is a dead letter: {reason}", self.connector.name);
-                self.stand_aside(id, ParkedState::Dead, reason, status, None, &outcome);
+                self.stand_aside(id, ParkedState::Dead, reason, status, None);
             }
             Verdict::Halt(reason) => {
                 self.window.put_back(id, None);
@@ -139,9 +146,9 @@ impl Worker {
         if slot.from_parked {
             self.touched.insert(event.id);
             self.next_due = None;
-            self.unblock(&event);
+            self.chains.remove(slot.log, &event);
             self.dead_lanes.remove(&event.lane);
-            self.pending.push(Entry::End(Box::new(event)));
+            self.pending.push(Entry::End(slot.log, Box::new(event)));
         } else if self.dead_lanes.contains(&event.lane) {
             self.pending.push(Entry::Pass(Box::new(event)));
         }
@@ -155,20 +162,19 @@ impl Worker {
         reason: Reason,
         status: Option<u16>,
         due: Option<Timestamp>,
-        outcome: &Outcome,
     ) {
         let Some(slot) = self.window.remove(id) else { return };
-        let lanes = Worker::lanes_of(&slot.event);
+        let lanes = slot.event.lanes().collect::<Vec<_>>();
         let free = state == ParkedState::Dead && self.connector.continue_on_dead;
         if free {
             self.dead_lanes.insert(slot.event.lane);
             if slot.from_parked {
-                self.unblock(&slot.event);
+                self.chains.remove(slot.log, &slot.event);
             }
         } else if !slot.from_parked {
-            self.block(&slot.event);
+            self.chains.add(slot.log, &slot.event);
         }
-        let frozen = matches!(outcome, Outcome::Unknown { .. }).then(|| freeze(&slot.parts)).flatten();
+        let frozen = slot.in_doubt.then(|| freeze(&slot.parts)).flatten();
         self.park(Parked {
             event: slot.event,
             log: slot.log,
@@ -179,7 +185,7 @@ impl Worker {
             since: clock::now(),
             reason,
             status,
-            config_hash: Some(*self.config_hash),
+            config_hash: Some(slot.config.unwrap_or(*self.config_hash)),
             passed: None,
             frozen,
         });
@@ -187,11 +193,30 @@ impl Worker {
             return;
         }
         for other in self.window.waiting_in(&lanes) {
-            if self.window.get(other).is_some_and(|slot| slot.from_parked) {
-                continue;
-            }
-            if let Some(slot) = self.window.remove(other) {
-                self.park_fresh(slot.log, slot.event, ParkedState::Behind, behind());
+            self.step_back(other);
+        }
+    }
+
+    /// Takes an event out of the window that has to wait behind a parked one. One that is parked itself is loaded again
+    /// when nothing is before it any more.
+    fn step_back(&mut self, id: SlotId) {
+        let Some(slot) = self.window.remove(id) else { return };
+        if !slot.from_parked {
+            self.park_fresh(slot.log, slot.event, ParkedState::Behind, behind());
+        }
+    }
+
+    /// Carries what is not committed yet over into chains that were read from the state file.
+    fn add_uncommitted(&mut self) {
+        let under_way = self.batch.iter().flat_map(|batch| &batch.entries);
+        for entry in under_way.chain(&self.pending) {
+            match entry {
+                Entry::Park(parked) if parked.state == ParkedState::Dead && self.connector.continue_on_dead => {
+                    self.chains.remove(parked.log, &parked.event);
+                }
+                Entry::Park(parked) => self.chains.add(parked.log, &parked.event),
+                Entry::End(log, event) => self.chains.remove(*log, event),
+                _ => {}
             }
         }
     }
@@ -209,15 +234,19 @@ impl Worker {
         });
         match read {
             Ok((lanes, ids)) => {
-                self.parked_lanes = lanes.into_iter().collect();
+                self.chains = Chains::of(lanes);
+                self.add_uncommitted();
                 for event in ids {
                     match self.window.idle_slot(&event) {
-                        Some(slot) if self.window.get(slot).is_some_and(|slot| !slot.from_parked) => {
-                            self.window.remove(slot);
-                        }
-                        _ => {
-                            self.parked_ids.insert(event);
-                        }
+                        Some(slot) => drop(self.window.remove(slot)),
+                        None => drop(self.parked_ids.insert(event)),
+                    }
+                }
+                // What was loaded may be held or discarded now, and what was read may have to wait.
+                for id in self.window.idle() {
+                    let Some(slot) = self.window.get(id) else { continue };
+                    if slot.from_parked || self.is_blocked(slot.log, &slot.event) {
+                        self.step_back(id);
                     }
                 }
                 self.next_due = None;

@@ -234,6 +234,14 @@ impl Table {
                 ));
             }
         }
+        let computed = self.unique.iter().flatten().any(|key| self.columns[key.at].generated);
+        if computed && self.columns.iter().any(|column| column.not_null && column.default.is_some()) {
+            self.warnings.push(format!(
+                "{}: a unique key holds a generated column; a row that OR REPLACE removes because a NULL became a \
+                 DEFAULT is only found by reconcile",
+                self.name
+            ));
+        }
         for trigger in foreign.iter().filter(|trigger| trigger.on(&self.name) && !trigger.before && trigger.silences) {
             self.warnings.push(format!(
                 "{}: the application's trigger {} uses RAISE(IGNORE) or RAISE(FAIL) after the row was written; such \

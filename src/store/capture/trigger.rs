@@ -52,7 +52,7 @@ impl Plan<'_> {
         if self.has_candidates() {
             add("bi", &format!("BEFORE INSERT ON {on}"), self.before(""));
             let unique = self.changed_unique();
-            let other = format!(" AND NOT ({})", self.key("r", |at| self.old(at)));
+            let other = format!(" AND NOT ({})", self.key("r", |at| self.before_value(at)));
             add("bu", &format!("BEFORE UPDATE ON {on} WHEN {unique}"), self.before(&other));
         }
         add("ai", &format!("AFTER INSERT ON {on}"), self.after_insert());
@@ -81,12 +81,7 @@ impl Plan<'_> {
             self.tid,
             quote(&self.table.name),
             self.key("r", |at| format!("y.c{}", self.slot(at))),
-            self.table
-                .key
-                .iter()
-                .map(|key| format!("z.c{0} IS y.c{0}", self.slot(key.at)))
-                .collect::<Vec<_>>()
-                .join(" AND "),
+            self.candidate("z", |slot, _| format!("y.c{slot}")),
         )
     }
 
@@ -197,7 +192,11 @@ impl Plan<'_> {
         let mut columns: Vec<usize> = self.collisions().flatten().map(|key| key.at).collect();
         columns.sort_unstable();
         columns.dedup();
-        columns.iter().map(|at| self.differs(*at, &self.old(*at), &self.new(*at))).collect::<Vec<_>>().join(" OR ")
+        columns
+            .iter()
+            .map(|at| self.differs(*at, &self.before_value(*at), &self.after_value(*at)))
+            .collect::<Vec<_>>()
+            .join(" OR ")
     }
 
     fn settle(&self, update: bool) -> String {
@@ -222,13 +221,24 @@ impl Plan<'_> {
         body
     }
 
-    fn candidate_is_old(&self, alias: &str) -> String {
+    /// Candidate `alias` has exactly the key that `value` gives by slot and column. Its columns have no collation,
+    /// so IS compares byte for byte, but still finds 5 and 5.0 equal.
+    fn candidate(&self, alias: &str, value: impl Fn(usize, usize) -> String) -> String {
         let one = |key: &KeyColumn| {
             let slot = self.slot(key.at);
-            format!("{alias}.c{slot} IS {}", self.old(key.at))
+            let value = value(slot, key.at);
+            let class = if self.untyped(key.at) {
+                format!(" AND typeof({alias}.c{slot}) = typeof({value})")
+            } else {
+                String::new()
+            };
+            format!("{alias}.c{slot} IS {value}{class}")
         };
-        // Candidate columns have no collation: IS compares them byte for byte.
         self.table.key.iter().map(one).collect::<Vec<_>>().join(" AND ")
+    }
+
+    fn candidate_is_old(&self, alias: &str) -> String {
+        self.candidate(alias, |_, at| self.before_value(at))
     }
 
     /// The row that an UPDATE moved is not gone: its own event says where it went.
@@ -269,15 +279,18 @@ impl Plan<'_> {
             self.slots("c"),
             self.row("r"),
             quote(&self.table.name),
-            self.key("r", |at| self.new(at)),
+            self.key("r", |at| self.after_value(at)),
             self.count()
         )
     }
 
     fn after_update(&self) -> String {
         let (tid, ver, on) = (self.tid, self.ver, quote(&self.table.name));
-        let differs: Vec<String> =
-            self.columns.iter().map(|at| self.differs(*at, &self.old(*at), &format!("r.{}", self.name(*at)))).collect();
+        let differs: Vec<String> = self
+            .columns
+            .iter()
+            .map(|at| self.differs(*at, &self.before_value(*at), &format!("r.{}", self.name(*at))))
+            .collect();
         let bits: Vec<String> = differs
             .chunks(BITS)
             .map(|chunk| {
@@ -288,11 +301,12 @@ impl Plan<'_> {
         let old: Vec<String> = differs
             .iter()
             .zip(self.columns)
-            .map(|(differs, at)| format!("CASE WHEN {differs} THEN {} END", self.old(*at)))
+            .map(|(differs, at)| format!("CASE WHEN {differs} THEN {} END", self.before_value(*at)))
             .collect();
         let same = self.same_key();
-        let old_stands = format!("EXISTS (SELECT 1 FROM {on} AS q WHERE {})", self.key("q", |at| self.old(at)));
-        let new_stands = format!("EXISTS (SELECT 1 FROM {on} AS q WHERE {})", self.key("q", |at| self.new(at)));
+        let old_stands =
+            format!("EXISTS (SELECT 1 FROM {on} AS q WHERE {})", self.key("q", |at| self.before_value(at)));
+        let new_stands = format!("EXISTS (SELECT 1 FROM {on} AS q WHERE {})", self.key("q", |at| self.after_value(at)));
         let masks: Vec<String> = (0..bits.len()).map(|at| format!("m{at}")).collect();
         format!(
             "INSERT INTO hms_sync_outbox(tid,op,ver,origin,{masks},{},{}) SELECT {tid},CASE WHEN {same} OR {old_stands} THEN 'U' ELSE 'M' END,{ver},x.origin,\n {bits},\n {},\n {}\n \
@@ -303,9 +317,9 @@ impl Plan<'_> {
             self.slots("p"),
             self.row("r"),
             old.join(",\n "),
-            self.key("r", |at| self.new(at)),
+            self.key("r", |at| self.after_value(at)),
             self.slots("c"),
-            self.columns.iter().map(|at| self.old(*at)).collect::<Vec<_>>().join(","),
+            self.columns.iter().map(|at| self.before_value(*at)).collect::<Vec<_>>().join(","),
             masks = masks.join(","),
             bits = bits.join(",\n "),
             count = self.count(),
@@ -325,8 +339,8 @@ impl Plan<'_> {
         body += &format!(
             "INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {tid},'D',{ver},x.origin,{}\n FROM hms_sync_ctl AS x WHERE {OPEN}\n  AND NOT EXISTS (SELECT 1 FROM {on} AS r WHERE {});\n{}",
             self.slots("c"),
-            self.columns.iter().map(|at| self.old(*at)).collect::<Vec<_>>().join(","),
-            self.key("r", |at| self.old(at)),
+            self.columns.iter().map(|at| self.before_value(*at)).collect::<Vec<_>>().join(","),
+            self.key("r", |at| self.before_value(at)),
             self.count()
         );
         body
@@ -338,7 +352,9 @@ impl Plan<'_> {
     }
 
     fn same_key(&self) -> String {
-        let one = |key: &KeyColumn| format!("NOT ({})", self.differs(key.at, &self.old(key.at), &self.new(key.at)));
+        let one = |key: &KeyColumn| {
+            format!("NOT ({})", self.differs(key.at, &self.before_value(key.at), &self.after_value(key.at)))
+        };
         self.table.key.iter().map(one).collect::<Vec<_>>().join(" AND ")
     }
 
@@ -356,11 +372,11 @@ impl Plan<'_> {
         self.columns.iter().map(|at| format!("{alias}.{}", self.name(*at))).collect::<Vec<_>>().join(",")
     }
 
-    fn old(&self, at: usize) -> String {
+    fn before_value(&self, at: usize) -> String {
         format!("OLD.{}", self.name(at))
     }
 
-    fn new(&self, at: usize) -> String {
+    fn after_value(&self, at: usize) -> String {
         format!("NEW.{}", self.name(at))
     }
 

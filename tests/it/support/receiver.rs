@@ -312,7 +312,11 @@ impl Shared {
                         End::Reset => stream.reset(),
                         End::Hang => stream.hang(),
                         End::Close | End::Cut => {
-                            if end == End::Close { stream.close() } else { stream.cut() }
+                            if end == End::Close {
+                                stream.close()
+                            } else {
+                                stream.cut()
+                            }
                             self.desk.lock().unwrap().closed += 1;
                             self.changed.notify_all();
                             stream.hang();
