@@ -260,18 +260,10 @@ impl Window {
         Some(slot)
     }
 
-    /// The events that wait in the window behind a record's lanes, in order, none of them open.
-    pub fn waiting_in(&self, lanes: &[u64]) -> Vec<SlotId> {
-        let mut found: Vec<SlotId> = lanes
-            .iter()
-            .filter_map(|lane| self.lanes.get(lane))
-            .flatten()
-            .copied()
-            .filter(|id| self.slots.get(id).is_some_and(|slot| slot.phase != Phase::Open))
-            .collect();
-        found.sort_unstable();
-        found.dedup();
-        found
+    /// The events of a lane that are not open, in the order of coming in.
+    pub fn waiting_in(&self, lane: u64) -> Vec<SlotId> {
+        let idle = |id: &SlotId| self.slots.get(id).is_some_and(|slot| slot.phase != Phase::Open);
+        self.lanes.get(&lane).into_iter().flatten().copied().filter(idle).collect()
     }
 
     /// The slot of an event that is not open.

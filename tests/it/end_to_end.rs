@@ -395,10 +395,6 @@ fn every_commit_arrives_once_in_order_through_outage_faults_kills_and_restarts()
         writers.iter_mut().for_each(|writer| truth.extend(writer.account()));
     }
     let wanted = truth.len();
-    /*DEBUG*/ { let t=std::time::Instant::now(); while t.elapsed().as_secs()<8 { let j=target.journal(); if j.iter().filter(|entry| entry.committed).map(|entry| &entry.key).collect::<HashSet<_>>().len() >= wanted {break;} std::thread::sleep(std::time::Duration::from_millis(50)); } 
-     let j=target.journal(); let n=j.iter().filter(|entry| entry.committed).map(|entry| &entry.key).collect::<HashSet<_>>().len();
-     if n < wanted { eprintln!("{n} of {wanted}; cursor {} highest {} parked {:?} mode {:?}\n{}", office.cursor("legacy"), office.highest(), office.parked_words("legacy"), office.mode("legacy"), agent.said());
-       let _ = std::fs::remove_dir_all("/tmp/dbg_office"); std::process::Command::new("cp").arg("-r").arg(office.folder()).arg("/tmp/dbg_office").status().unwrap(); } }
     target.wait("everything arrives", |journal| {
         journal.iter().filter(|entry| entry.committed).map(|entry| &entry.key).collect::<HashSet<_>>().len() >= wanted
     });

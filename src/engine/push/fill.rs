@@ -1,6 +1,7 @@
 //! Filling the window: reading on in the logs, and loading parked deliveries that are due.
 
 use super::{CHUNK, CHUNK_BYTES, DUE_WINDOW, PAUSE, WINDOW, WINDOW_BYTES, Worker};
+use crate::adapter::hash_of;
 use crate::clock;
 use crate::engine::compile::{Compiled, compile};
 use crate::engine::frozen::thaw;
@@ -160,10 +161,7 @@ impl Worker {
         for suffix in suffixes.by_ref() {
             let compiled = compile(&self.connector, event, &suffix);
             if let Compiled::Send(parts) = &compiled {
-                let hash = parts
-                    .last()
-                    .and_then(|part| part.request(|_| Ok(None)).ok().flatten().map(|request| request.hash()));
-                if hash.is_some_and(|hash| answered.contains(&hash)) {
+                if hash_of(parts).is_some_and(|hash| answered.contains(&hash)) {
                     return compiled;
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::fill::behind;
 use super::{PAUSE, Worker};
-use crate::adapter::Delivery;
+use crate::adapter::{Delivery, hash_of};
 use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;
 use crate::engine::frozen::freeze;
@@ -34,9 +34,15 @@ impl Worker {
             && deliveries.iter().all(|delivery| delivery.outcome.is_delivered());
         let last = deliveries.last();
         let outcome = last.map_or_else(broken_lane, |delivery| delivery.outcome.clone());
+        // Of several parts all count, sent or not: the next attempt asks whether the delivery is still the same.
+        let hash = match slot.parts.as_slice() {
+            [_] => last.map(|delivery| delivery.request_hash),
+            several => hash_of(several),
+        };
+        let hash = hash.unwrap_or([0; 32]);
         let (lane, log, event_id) = (slot.event.lane, slot.log, slot.event.id);
         let status = last.and_then(|delivery| delivery.status);
-        self.settled.entry(log).or_default().push(record(event_id, &outcome, &deliveries));
+        self.settled.entry(log).or_default().push(record(event_id, &outcome, &deliveries, hash));
         let now = clock::steady();
         let closed = self.breaker.is_closed();
         self.note_endpoint(&outcome, lane, now);
@@ -192,8 +198,20 @@ impl Worker {
         if free {
             return;
         }
-        for other in self.window.waiting_in(&lanes) {
-            self.step_back(other);
+        self.step_back_in(lanes);
+    }
+
+    /// Takes out of the window what has to wait now that something was parked in these lanes. A key change that steps
+    /// back holds up its other record too.
+    fn step_back_in(&mut self, mut lanes: Vec<u64>) {
+        while let Some(lane) = lanes.pop() {
+            for id in self.window.waiting_in(lane) {
+                let Some(slot) = self.window.get(id) else { continue };
+                if self.is_blocked(slot.log, &slot.event) {
+                    lanes.extend(slot.event.lanes());
+                    self.step_back(id);
+                }
+            }
         }
     }
 
@@ -264,7 +282,7 @@ fn broken_lane() -> Outcome {
     Outcome::Unknown { reason: Reason::new("internal", "the sender broke down while sending"), transport: true }
 }
 
-fn record(id: crate::event::EventId, outcome: &Outcome, deliveries: &[Delivery]) -> Settled {
+fn record(id: crate::event::EventId, outcome: &Outcome, deliveries: &[Delivery], request_hash: [u8; 32]) -> Settled {
     let sum = |part: fn(&Delivery) -> u64| deliveries.iter().map(part).fold(0, u64::saturating_add);
     let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let last = deliveries.last();
@@ -276,7 +294,7 @@ fn record(id: crate::event::EventId, outcome: &Outcome, deliveries: &[Delivery])
         status: last.and_then(|delivery| delivery.status).unwrap_or(0),
         took_us: small(took),
         bytes: (small(sum(|d| d.bytes.0)), small(sum(|d| d.bytes.1))),
-        request_hash: last.map_or([0; 32], |delivery| delivery.request_hash),
+        request_hash,
         answer_hash: last.and_then(|delivery| delivery.answer_hash).unwrap_or([0; 32]),
         class: outcome.reason().map_or_else(String::new, |reason| reason.class.clone().into_owned()),
     }

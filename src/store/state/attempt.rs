@@ -43,7 +43,7 @@ pub struct Settled {
     pub took_us: u32,
     /// Body bytes out and in.
     pub bytes: (u32, u32),
-    /// SHA-256 of the request.
+    /// SHA-256 of the request; of several, over theirs.
     pub request_hash: [u8; 32],
     /// SHA-256 of the answer's body; zeros = none.
     pub answer_hash: [u8; 32],

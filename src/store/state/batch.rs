@@ -1,6 +1,5 @@
 //! What one worker wants remembered in one commit.
 
-
 use rusqlite::Connection;
 
 use super::act::{self, Act};

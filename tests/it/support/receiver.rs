@@ -130,11 +130,8 @@ impl Receiver {
     /// Waits until the journal is as wanted, and gives it.
     pub fn wait(&self, what: &str, done: impl Fn(&[Entry]) -> bool) -> Vec<Entry> {
         let desk = self.shared.desk.lock().unwrap();
-        let (desk, waited) = self
-            .shared
-            .changed
-            .wait_timeout_while(desk, Duration::from_secs(60), |desk| !done(&desk.journal))
-            .unwrap();
+        let (desk, waited) =
+            self.shared.changed.wait_timeout_while(desk, Duration::from_secs(60), |desk| !done(&desk.journal)).unwrap();
         let tail = || desk.journal.iter().rev().take(20).map(|entry| (&entry.key, &entry.path, &entry.scenario));
         assert!(
             !waited.timed_out(),
