@@ -2,6 +2,7 @@
 
 pub mod amend;
 pub mod backfill;
+pub mod capture;
 pub mod check;
 pub mod failure;
 pub mod order;
@@ -68,6 +69,10 @@ enum Verb {
     Watch(watch::Watch),
     /// Captures a table's changes no more
     Unwatch(watch::Unwatch),
+    /// Pauses, resumes or repairs the capture of tables
+    Capture(capture::Capture),
+    /// Compares a table with what was captured of it, and sends again what differs
+    Reconcile(capture::Reconcile),
     /// Finds everything that is wrong with a configuration
     Check(check::Check),
     /// Runs a connector now, or delivers one record now
@@ -94,6 +99,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Run(run)) => run::run(&place, run),
         Some(Verb::Watch(watch)) => watch::watch(&place, watch),
         Some(Verb::Unwatch(unwatch)) => watch::unwatch(&place, unwatch),
+        Some(Verb::Capture(capture)) => capture::capture(&place, capture),
+        Some(Verb::Reconcile(reconcile)) => capture::reconcile(&place, reconcile),
         Some(Verb::Check(check)) => check::check(&place, check),
         Some(Verb::Sync(sync)) => sync::sync(&place, sync),
         Some(Verb::Replay(replay)) => replay::replay(&place, replay),

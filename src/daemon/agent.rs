@@ -75,7 +75,7 @@ pub struct Agent {
     ledger: Ledger,
     writer: JoinHandle<State>,
     keepers: Vec<(Sender<Wake>, JoinHandle<Keeper>)>,
-    healers: Vec<Sender<Task>>,
+    healers: Vec<(String, Sender<Task>)>,
     workers: Vec<RunningWorker>,
     databases: Vec<Database>,
     state: PathBuf,
@@ -143,7 +143,7 @@ impl Agent {
             let watch = Watch::on(keeper.log().path());
             let log = keeper.log().name().to_owned();
             let (healer, tasks) = channel();
-            self.healers.push(healer.clone());
+            self.healers.push((log.clone(), healer.clone()));
             std::thread::Builder::new().name(format!("heal/{log}")).spawn(move || heal(&log, reconciler, &tasks))?;
             let (bell, mailboxes) = (watch.bell(), mailboxes.clone());
             let thread = std::thread::Builder::new()
@@ -160,6 +160,7 @@ impl Agent {
             ledger: self.ledger.clone(),
             workers: self.workers.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
             keepers: self.keepers.iter().map(|(bell, _)| bell.clone()).collect(),
+            healers: self.healers.clone(),
             databases: self.databases.clone(),
             state: self.state.clone(),
         }
@@ -193,7 +194,7 @@ impl Agent {
                 (worker.name, summary)
             })
             .collect();
-        for healer in &self.healers {
+        for (_, healer) in &self.healers {
             let _ = healer.send(Task::Stop);
         }
         for (bell, thread) in self.keepers {

@@ -55,15 +55,19 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sen
             let _ = healer.send(Task::Heal(heal));
         }
         let due = match keeper.tidy_due() {
-            Ok(Some(due)) if due <= clock::steady() => {
-                if let Err(error) = keeper.tidy() {
-                    complain(&name, error.to_string(), &mut complaint);
-                    None
-                } else {
+            Ok(Some(due)) if due <= clock::steady() => match keeper.tidy() {
+                Ok(look) => {
+                    if look.rewound {
+                        tell(workers, || Message::Rewind);
+                    }
                     let _ = healer.send(Task::CatchUp);
                     keeper.tidy_due().ok().flatten()
                 }
-            }
+                Err(error) => {
+                    complain(&name, error.to_string(), &mut complaint);
+                    None
+                }
+            },
             Ok(due) => due,
             Err(error) => {
                 complain(&name, error.to_string(), &mut complaint);

@@ -225,7 +225,9 @@ impl Worker {
                 break;
             }
             self.take_results();
-            if self.stop_at.is_none() {
+            if self.stop_at.is_some() {
+                self.call_back();
+            } else {
                 self.keep_schedule(run);
                 self.fill();
                 self.load_due();
@@ -272,9 +274,6 @@ impl Worker {
             Message::Stop => {
                 if self.stop_at.is_none() {
                     self.stop_at = Some(clock::steady().plus(GRACE));
-                    for job in self.lanes.recall() {
-                        self.window.put_back(job.slot, None);
-                    }
                     self.lanes.stop();
                 }
             }
@@ -314,7 +313,7 @@ impl Worker {
 
     /// Whether the connector delivers at all at this time.
     fn may_run(&self) -> bool {
-        self.running && matches!(self.mode, Mode::Running | Mode::Halted)
+        self.running && self.mode != Mode::Paused
     }
 
     fn has_ended(&mut self, run: Run) -> bool {
@@ -330,7 +329,7 @@ impl Worker {
             self.summary.left_off = Some(Reason::new("state", "the state file cannot be written"));
             return true;
         }
-        if !matches!(self.mode, Mode::Running | Mode::Halted) || (self.mode == Mode::Halted && now < self.halt_probe) {
+        if self.mode == Mode::Paused || (self.mode == Mode::Halted && now < self.halt_probe) {
             self.summary.left_off = self.mode_reason.clone().or_else(|| Some(Reason::new("paused", "it is paused")));
             return !self.cursor_moved();
         }
@@ -399,6 +398,7 @@ impl Worker {
     /// The connector stops until a probe gets through, the configuration changes, or a person resumes it.
     fn halt(&mut self, reason: Reason) {
         self.halt_probe = clock::steady().plus(HALT_PROBE);
+        self.call_back();
         if self.mode != Mode::Halted || self.mode_reason.as_ref() != Some(&reason) {
             log::error!("{}: halted: {reason}", self.connector.name);
             self.mode = Mode::Halted;

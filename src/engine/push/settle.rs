@@ -59,7 +59,8 @@ impl Worker {
             _ => slot.in_doubt,
         };
         let age = slot.first_attempt.map_or(std::time::Duration::ZERO, |first| now.since(first));
-        let tally = Tally { attempts: slot.attempts, age };
+        let by_request = status.is_some_and(|status| self.connector.retry.retry_on.contains(&status));
+        let tally = Tally { attempts: slot.attempts, age, by_request };
         let verdict = judge(&outcome, tally, &self.connector.retry, closed, self.dice.f64());
         let streak = self.streak.note(&outcome, lane);
         match verdict {
@@ -100,6 +101,7 @@ impl Worker {
                 if let Some(after) = after {
                     let until = now.plus(*after);
                     self.hold_until = Some(self.hold_until.map_or(until, |held| held.max(until)));
+                    self.call_back();
                 }
                 self.endpoint_failed(reason, lane, now);
             }
@@ -125,8 +127,21 @@ impl Worker {
         if self.breaker.failure(lane, alone, reason, now, self.dice.f64()) {
             if was_closed {
                 log::warn!("{}: the endpoint is down: {reason}", self.connector.name);
+                self.call_back();
             }
             self.store_breaker();
+        }
+    }
+
+    /// Takes back what no lane has begun to send: the target is not to be asked now.
+    pub(super) fn call_back(&mut self) {
+        for job in self.lanes.recall() {
+            let Some(slot) = self.window.get_mut(job.slot) else { continue };
+            slot.parts = job.parts;
+            slot.intent_after = None;
+            let (id, log) = (slot.event.id, slot.log);
+            self.settled.entry(log).or_default().push(unsent(id));
+            self.window.put_back(job.slot, None);
         }
     }
 
@@ -274,6 +289,20 @@ impl Worker {
                 self.source_pause = Some(clock::steady().plus(PAUSE));
             }
         }
+    }
+}
+
+/// The outcome line of an attempt that was intended and then not made.
+fn unsent(id: crate::event::EventId) -> Settled {
+    Settled {
+        id,
+        word: Word::Retry,
+        status: 0,
+        took_us: 0,
+        bytes: (0, 0),
+        request_hash: [0; 32],
+        answer_hash: [0; 32],
+        class: "unsent".to_owned(),
     }
 }
 

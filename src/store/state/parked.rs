@@ -132,6 +132,34 @@ pub fn park_behind(db: &Connection, connector: ConnectorId, parked: &Parked, now
     promote(db, connector, parked.event.lane, now)
 }
 
+/// Class of deliveries whose event left the log before its connector came that far.
+const OVERFLOW: &str = "overflow";
+
+/// Parks an event for a connector that was left behind. An earlier change of the same record that was parked for the
+/// same reason is replaced: of each record the last one counts. A change of its key stays, because it ends a record.
+pub fn set_aside(db: &Connection, connector: ConnectorId, log: LogId, event: Event, now: Timestamp) -> Sql<()> {
+    db.prepare_cached(
+        "DELETE FROM parked WHERE connector = ?1 AND lane = ?2 AND class = ?3 AND lane2 IS NULL AND log = ?4 AND seq < ?5",
+    )?
+    .execute((connector.0, event.lane as i64, OVERFLOW, log.0, event.seq()))?;
+    let alone = is_head(db, connector, &event)?;
+    let parked = Parked {
+        state: if alone { ParkedState::Waiting } else { ParkedState::Behind },
+        due: alone.then_some(now),
+        event,
+        log,
+        attempts: 0,
+        first_attempt: None,
+        since: now,
+        reason: Reason::new(OVERFLOW, "its event left the log while the connector was far behind"),
+        status: None,
+        config_hash: None,
+        passed: None,
+        frozen: None,
+    };
+    park(db, connector, &parked)
+}
+
 /// Ends a parked delivery (delivered or discarded) and promotes what waited behind it. False when it was not parked.
 pub fn end(db: &Connection, connector: ConnectorId, event: &Event, now: Timestamp) -> Sql<bool> {
     let gone = db
@@ -396,6 +424,31 @@ mod tests {
                 let due_now = due(db, connector, Timestamp(70), 10)?;
                 assert_eq!(due_now.iter().map(|parked| parked.event.seq()).collect::<Vec<_>>(), [4]);
                 assert_eq!(lanes(db, connector, true)?, [(20, log, 4)]);
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn of_a_record_left_behind_only_the_last_change_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        state
+            .commit(|db| {
+                let connector = connector::remember(db, "vista")?.0.id;
+                let log = log::remember(db, "office")?;
+                for one in [
+                    event(1, 10, None),
+                    event(2, 20, None),
+                    event(3, 10, None),
+                    event(4, 10, Some(30)),
+                    event(5, 10, None),
+                ] {
+                    set_aside(db, connector, log, one, Timestamp(9))?;
+                }
+                let kept: Vec<_> =
+                    select(db, &Selection::default())?.into_iter().map(|(_, p)| (p.event.seq(), p.state)).collect();
+                assert_eq!(kept, [(2, ParkedState::Waiting), (4, ParkedState::Waiting), (5, ParkedState::Behind)]);
                 Ok(())
             })
             .unwrap();
