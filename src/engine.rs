@@ -1,5 +1,6 @@
 //! MOVE: the only place where rules, formats, store and adapters meet.
 
+pub mod chains;
 pub mod compile;
 pub mod connector;
 pub mod frozen;

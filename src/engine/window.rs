@@ -28,6 +28,10 @@ pub struct Slot {
     pub first_attempt: Option<Timestamp>,
     /// It came from the parked deliveries, not from reading on.
     pub from_parked: bool,
+    /// The target may have it: no attempt's outcome since has said that it has not.
+    pub in_doubt: bool,
+    /// The configuration that encoded it, when that is not the connector's own of today.
+    pub config: Option<[u8; 32]>,
     /// Lower bound of the attempt number of the intent that is open.
     pub intent_after: Option<i64>,
     weight: usize,
@@ -58,6 +62,8 @@ impl Slot {
             tries: 0,
             first_attempt: None,
             from_parked: false,
+            in_doubt: false,
+            config: None,
             intent_after: None,
             weight,
             phase: Phase::Queued,
@@ -65,8 +71,7 @@ impl Slot {
     }
 
     fn lanes(&self) -> impl Iterator<Item = u64> + use<> {
-        let second = self.event.old_lane.filter(|lane| *lane != self.event.lane);
-        [Some(self.event.lane), second].into_iter().flatten()
+        self.event.lanes()
     }
 }
 
@@ -255,18 +260,10 @@ impl Window {
         Some(slot)
     }
 
-    /// The events that wait in the window behind a record's lanes, in order, none of them open.
-    pub fn waiting_in(&self, lanes: &[u64]) -> Vec<SlotId> {
-        let mut found: Vec<SlotId> = lanes
-            .iter()
-            .filter_map(|lane| self.lanes.get(lane))
-            .flatten()
-            .copied()
-            .filter(|id| self.slots.get(id).is_some_and(|slot| slot.phase != Phase::Open))
-            .collect();
-        found.sort_unstable();
-        found.dedup();
-        found
+    /// The events of a lane that are not open, in the order of coming in.
+    pub fn waiting_in(&self, lane: u64) -> Vec<SlotId> {
+        let idle = |id: &SlotId| self.slots.get(id).is_some_and(|slot| slot.phase != Phase::Open);
+        self.lanes.get(&lane).into_iter().flatten().copied().filter(idle).collect()
     }
 
     /// The slot of an event that is not open.
@@ -275,6 +272,14 @@ impl Window {
             return None;
         }
         self.slots.iter().find(|(_, slot)| slot.event.id == *id && slot.phase != Phase::Open).map(|(id, _)| *id)
+    }
+
+    /// Everything that is not open, in the order of coming in.
+    pub fn idle(&self) -> Vec<SlotId> {
+        let idle = self.slots.iter().filter(|(_, slot)| slot.phase != Phase::Open);
+        let mut found: Vec<SlotId> = idle.map(|(id, _)| *id).collect();
+        found.sort_unstable();
+        found
     }
 
     /// How many events are in the window.

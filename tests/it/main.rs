@@ -11,6 +11,7 @@ mod cli_tail;
 mod configs;
 mod credentials;
 mod docs;
+mod end_to_end;
 mod histories;
 mod layers;
 mod requests;

@@ -14,6 +14,7 @@
 pub mod ca;
 pub mod desk;
 pub mod journal;
+pub mod office;
 pub mod proxy;
 pub mod receiver;
 pub mod rest;

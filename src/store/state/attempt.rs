@@ -43,7 +43,7 @@ pub struct Settled {
     pub took_us: u32,
     /// Body bytes out and in.
     pub bytes: (u32, u32),
-    /// SHA-256 of the request.
+    /// SHA-256 of the request; of several, over theirs.
     pub request_hash: [u8; 32],
     /// SHA-256 of the answer's body; zeros = none.
     pub answer_hash: [u8; 32],
@@ -300,11 +300,12 @@ pub struct Trace {
     pub attempts: u32,
     /// The target has it.
     pub delivered: bool,
-    /// An attempt was begun whose outcome is not known.
+    /// The target may have it: the outcome of an attempt is not known, and no later answer has settled that. A refusal
+    /// for the time being (503) does not.
     pub unknown: bool,
     /// An attempt was begun and nothing at all was noted of it: the agent was stopped in between.
     pub open: bool,
-    /// The configuration of that attempt.
+    /// The configuration of the last attempt.
     pub config: Option<[u8; 32]>,
 }
 
@@ -321,18 +322,22 @@ pub fn traces(db: &Connection, connector: ConnectorId, log: LogId, settled: i64)
             match line {
                 Line::Intent { intent, config, .. } => {
                     trace.attempts = trace.attempts.max(intent.attempt);
-                    trace.unknown = true;
                     trace.open = true;
                     trace.config = config;
                 }
                 Line::Outcome { settled, .. } => {
-                    trace.unknown = settled.word == Word::Unknown;
+                    trace.unknown = match settled.word {
+                        Word::Unknown => true,
+                        Word::Retry | Word::Reauth | Word::Halt => trace.unknown,
+                        _ => false,
+                    };
                     trace.open = false;
                     trace.delivered |= settled.word.is_delivered();
                 }
             }
         })?;
     }
+    traces.values_mut().for_each(|trace| trace.unknown |= trace.open);
     Ok(traces)
 }
 

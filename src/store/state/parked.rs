@@ -126,6 +126,12 @@ pub fn park(db: &Connection, connector: ConnectorId, parked: &Parked) -> Sql<()>
     Ok(())
 }
 
+/// Parks a delivery that waits behind others. Those may have ended in the meantime, by a person's hand: then it is due.
+pub fn park_behind(db: &Connection, connector: ConnectorId, parked: &Parked, now: Timestamp) -> Sql<()> {
+    park(db, connector, parked)?;
+    promote(db, connector, parked.event.lane, now)
+}
+
 /// Class of deliveries whose event left the log before its connector came that far.
 const OVERFLOW: &str = "overflow";
 
@@ -224,17 +230,15 @@ pub fn next_due(db: &Connection, connector: ConnectorId) -> Sql<Option<Timestamp
         .map(|due| due.map(Timestamp))
 }
 
-/// How many parked deliveries each lane holds. With `onDead: continue` dead letters hold nobody back: they are left
-/// out when `dead_too` is false.
-pub fn lanes(db: &Connection, connector: ConnectorId, dead_too: bool) -> Sql<Vec<(u64, u32)>> {
+/// The lanes that hold parked deliveries, and where in the logs those lie. With `onDead: continue` dead letters hold
+/// nobody back: they are left out when `dead_too` is false.
+pub fn lanes(db: &Connection, connector: ConnectorId, dead_too: bool) -> Sql<Vec<(u64, LogId, i64)>> {
     db.prepare_cached(
-        "SELECT lane, count(*) FROM (
-           SELECT lane FROM parked WHERE connector = ?1 AND (?2 OR state <> 'dead')
-           UNION ALL
-           SELECT lane2 FROM parked WHERE connector = ?1 AND lane2 IS NOT NULL AND (?2 OR state <> 'dead'))
-         GROUP BY lane",
+        "SELECT lane, log, seq FROM parked WHERE connector = ?1 AND (?2 OR state <> 'dead')
+         UNION ALL
+         SELECT lane2, log, seq FROM parked WHERE connector = ?1 AND lane2 IS NOT NULL AND (?2 OR state <> 'dead')",
     )?
-    .query_map((connector.0, dead_too), |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))?
+    .query_map((connector.0, dead_too), |row| Ok((row.get::<_, i64>(0)? as u64, LogId(row.get(1)?), row.get(2)?)))?
     .collect()
 }
 
@@ -419,7 +423,7 @@ mod tests {
                 assert!(end(db, connector, &event(3, 10, Some(20)), Timestamp(70))?);
                 let due_now = due(db, connector, Timestamp(70), 10)?;
                 assert_eq!(due_now.iter().map(|parked| parked.event.seq()).collect::<Vec<_>>(), [4]);
-                assert_eq!(lanes(db, connector, true)?, [(20, 1)]);
+                assert_eq!(lanes(db, connector, true)?, [(20, log, 4)]);
                 Ok(())
             })
             .unwrap();
