@@ -1,6 +1,7 @@
 //! One file per verb group. People get a table, `--json` gets JSON; logs and progress go to stderr.
 
 pub mod check;
+pub mod demo;
 pub mod failure;
 pub mod output;
 pub mod place;
@@ -56,6 +57,8 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Shows it at work: an office, a legacy system and the agent, all made up and on this machine alone
+    Demo(demo::Demo),
     /// Delivers until it is stopped, or once
     Run(run::Run),
     /// Captures changes of tables
@@ -75,10 +78,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { Code::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
-    output::start_logging(cli.global.verbose, cli.global.quiet);
+    // The demo's agent writes its log into the demo's folder.
+    if !matches!(cli.verb, Some(Verb::Demo(_))) {
+        output::start_logging(cli.global.verbose, cli.global.quiet);
+    }
     let json = cli.global.json;
     let place = Place::new(cli.global);
     let result = match cli.verb {
+        Some(Verb::Demo(demo)) => demo::demo(&place, demo),
         Some(Verb::Run(run)) => run::run(&place, run),
         Some(Verb::Watch(watch)) => watch::watch(&place, watch),
         Some(Verb::Unwatch(unwatch)) => watch::unwatch(&place, unwatch),
