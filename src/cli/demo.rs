@@ -49,7 +49,7 @@ pub struct Demo {
     keep: bool,
 }
 
-/// What the clerk does with `--once`: everything that a clerk does, at least once.
+/// What the clerk does first: everything that a clerk does, at least once. It is all that `--once` does.
 const MORNING: [Act; 44] = {
     use Act::{Book, BookAnnex, Bump, Cancel, Lengthen, Move, MoveAnnex, Progress, Regret, Renumber, Rewrite, Shuffle};
     [
@@ -65,7 +65,7 @@ const SEED: u64 = 1;
 const FRAME: Duration = Duration::from_millis(100);
 /// How long `--once` waits for what is on its way before it says that it is lost.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a dead letter lies before somebody teaches the scheduler the room, and how long that is remembered.
+/// How long a dead letter lies before somebody teaches the scheduler the room.
 const DEAD_LETTER_LIES: Duration = Duration::from_secs(8);
 /// How long the live demo waits for what is on its way when it is asked to end.
 const FAREWELL: Duration = Duration::from_secs(15);
@@ -122,6 +122,8 @@ struct Stage {
     board: Board,
     figures: Figures,
     screen: Screen,
+    /// What is to be told with the next frame, in order of time.
+    heard: Vec<(Instant, Who, String)>,
     interrupts: Receiver<()>,
     started: Instant,
     hint: String,
@@ -143,24 +145,22 @@ impl Stage {
         let moods = if once {
             Moods { gap: 5, outage: Duration::from_millis(1500), forever: false }
         } else {
-            Moods { gap: 7, outage: Duration::from_secs(4), forever: true }
+            Moods { gap: 4, outage: Duration::from_secs(4), forever: true }
         };
         let scheduler = Scheduler::start(tls, &token, moods).map_err(|error| cannot("listen on 127.0.0.1", &error))?;
         folder
             .write_configuration(scheduler.port(), &token)
             .map_err(|error| cannot("write into the demo's folder", &error))?;
         let agent = Agent::start(config::load(folder.path())?, Options { run: Run::Forever, take_over: false }, || {})?;
-        let title = format!(
-            "HMS-SYNC   an office  ->  the agent  ->  a legacy scheduler at https://127.0.0.1:{}",
-            scheduler.port()
-        );
+        let title =
+            format!("HMS-SYNC   an office → the agent → a legacy scheduler, https://127.0.0.1:{}", scheduler.port());
         let hint = if once {
             format!("Everything lies in {} until it ends.", folder.path().display())
         } else {
             format!("Ctrl-C ends it. Everything lies in {}", folder.path().display())
         };
-        let mut screen = Screen::new(form, title);
-        screen.tell(Instant::now(), Who::Agent, format!("watches the office database in {}", folder.path().display()));
+        let screen = Screen::new(form, title);
+        let heard = vec![(Instant::now(), Who::Agent, "watches the table `appointments` of the office".to_owned())];
         Ok(Stage {
             state: StateReader::open(agent.state())?,
             log: CapturedLog::open("office", &folder.database(), Access::Read)?,
@@ -171,6 +171,7 @@ impl Stage {
             board: Board::default(),
             figures: Figures::default(),
             screen,
+            heard,
             interrupts,
             started,
             hint,
@@ -210,10 +211,11 @@ impl Stage {
 
     /// Until somebody has seen enough; then what is on its way may still arrive.
     fn day(&mut self) -> Result<Ended, Failure> {
+        let mut acts = MORNING.into_iter();
         loop {
-            let act = self.clerk.whim();
+            let act = acts.next().unwrap_or_else(|| self.clerk.whim());
             self.act(act)?;
-            if self.wait(Duration::from_millis(fastrand::u64(500..1600)))? {
+            if self.wait(Duration::from_millis(fastrand::u64(500..1300)))? {
                 break;
             }
             self.look_after_dead_letters()?;
@@ -232,7 +234,14 @@ impl Stage {
 
     /// Stops the agent and draws the sums.
     fn end(mut self, ended: Result<Ended, Failure>) -> Result<(Summary, Folder), Failure> {
-        let stopped_at_once = matches!(ended?, Ended::AtOnce);
+        let stopped_at_once = match ended {
+            Ok(ended) => matches!(ended, Ended::AtOnce),
+            Err(failure) => {
+                self.folder.keep();
+                let message = format!("{}\nEverything is left in {}", failure.message, self.folder.path().display());
+                return Err(Failure::new(failure.code, message));
+            }
+        };
         self.agent.stop();
         let truth = self.clerk.truth();
         self.figures = figures(&mut self.state, &self.log, truth.changes.len())?;
@@ -259,7 +268,7 @@ impl Stage {
     /// Lets the clerk do something.
     fn act(&mut self, act: Act) -> Result<(), Failure> {
         if let Some(deed) = self.clerk.act(act).map_err(broken_office)? {
-            self.screen.tell(Instant::now(), Who::Clerk, format!("{} ({})", deed.text, deed.sql));
+            self.heard.push((Instant::now(), Who::Clerk, format!("{} ({})", deed.text, deed.sql)));
         }
         Ok(())
     }
@@ -291,13 +300,17 @@ impl Stage {
                 News::Met(_, Met::Down) => "is down".to_owned(),
                 News::Met(record, met) => format!("{record}: {}", met.trouble().unwrap_or_default()),
             };
-            self.screen.tell(at, Who::Scheduler, text);
+            self.heard.push((at, Who::Scheduler, text));
         }
         if self.figures.died > self.known_dead {
             self.known_dead = self.figures.died;
             let text =
                 "keeps the refused change as a dead letter; later ones of that record wait behind it, all others go on";
-            self.screen.tell(Instant::now(), Who::Agent, text.to_owned());
+            self.heard.push((Instant::now(), Who::Agent, text.to_owned()));
+        }
+        self.heard.sort_by_key(|(at, ..)| *at);
+        for (at, who, text) in self.heard.drain(..) {
+            self.screen.tell(at, who, text);
         }
         self.screen.draw(&View { board: &self.board, figures: &self.figures, hint: &self.hint });
         Ok(())
@@ -320,7 +333,7 @@ impl Stage {
     fn teach(&mut self) -> Result<(), Failure> {
         self.scheduler.desk().knows_annex = true;
         let text = "has the room added at the scheduler, and retries the dead letter";
-        self.screen.tell(Instant::now(), Who::Operator, text.to_owned());
+        self.heard.push((Instant::now(), Who::Operator, text.to_owned()));
         self.retry()
     }
 

@@ -5,18 +5,20 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::scheduler::{Desk, Met};
+use super::scheduler::{Desk, Met, RETRY_AFTER};
 use super::truth::{Appointment, Truth};
 
 /// One record.
 #[derive(Debug, Default)]
 pub struct Row {
+    /// Who comes.
+    pub patient: String,
     /// What the office has; none = it is gone there.
     pub office: Option<Appointment>,
     /// What the scheduler has.
     pub there: Option<Value>,
-    /// Changes that have not arrived: when their commits began.
-    pub under_way: VecDeque<Instant>,
+    /// Changes that have not arrived: when their commits began, and whether they were at the front at once.
+    pub under_way: VecDeque<(Instant, bool)>,
     /// From commit to arrival of the last one that has.
     pub took: Option<Duration>,
     /// How often the last change that was called for was tried.
@@ -41,8 +43,12 @@ pub struct Board {
     rows: BTreeMap<i64, Row>,
     changes: usize,
     entries: usize,
+    /// From commit to arrival: of everything, and of what met no bad moment on its way.
     took: Vec<Duration>,
+    smooth: Vec<Duration>,
     down: bool,
+    /// Since when nothing is in the way.
+    calm: Option<Instant>,
 }
 
 impl Board {
@@ -50,7 +56,11 @@ impl Board {
     pub fn update(&mut self, truth: &Truth, desk: &Desk) -> Vec<(Instant, News)> {
         for step in truth.changes.iter().skip(self.changes).flat_map(super::truth::Change::steps) {
             let row = self.rows.entry(step.record).or_default();
-            row.under_way.push_back(step.at);
+            let at_front = row.under_way.is_empty();
+            row.under_way.push_back((step.at, at_front));
+            if let Some(now) = &step.now {
+                row.patient.clone_from(&now.patient);
+            }
             row.office = step.now;
             row.touched = Some(step.at);
         }
@@ -63,11 +73,18 @@ impl Board {
             if entry.met.carried_out() {
                 row.there = serde_json::from_slice(&entry.body).ok();
                 row.touched = Some(entry.at);
-                if let Some(commit) = row.under_way.pop_front() {
+                if let Some((commit, at_front)) = row.under_way.pop_front() {
                     let took = entry.at.saturating_duration_since(commit);
                     row.took = Some(took);
                     self.took.push(took);
+                    if at_front && row.tries == 1 && !self.down && self.calm.is_none_or(|calm| calm < commit) {
+                        self.smooth.push(took);
+                    }
                 }
+            }
+            if self.down || entry.met.trouble().is_some() {
+                let wait = if entry.met == Met::BusyFor { RETRY_AFTER } else { Duration::ZERO };
+                self.calm = self.calm.max(Some(entry.at + wait));
             }
             let was_down = std::mem::replace(&mut self.down, entry.met == Met::Down);
             if was_down && !self.down {
@@ -97,11 +114,16 @@ impl Board {
         rows
     }
 
-    /// From commit to arrival, of everything that arrived: the middle one and the slowest.
-    pub fn latency(&self) -> Option<(Duration, Duration)> {
-        let mut sorted = self.took.clone();
+    /// From commit to arrival, of what met no bad moment on its way: the middle one.
+    pub fn typical(&self) -> Option<Duration> {
+        let mut sorted = self.smooth.clone();
         sorted.sort_unstable();
-        Some((*sorted.get(sorted.len() / 2)?, *sorted.last()?))
+        sorted.get(sorted.len() / 2).copied()
+    }
+
+    /// From commit to arrival, of everything: the slowest.
+    pub fn slowest(&self) -> Option<Duration> {
+        self.took.iter().max().copied()
     }
 }
 

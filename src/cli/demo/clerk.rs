@@ -116,7 +116,7 @@ impl Clerk {
             Act::Rewrite => self.any(|_| true).map(|id| self.rewrite(id)).transpose(),
             Act::Bump => self.bump(),
             Act::Renumber => self.any(|_| true).map(|id| self.renumber(id)).transpose(),
-            Act::Cancel => self.any(|_| true).map(|id| self.cancel(id)).transpose(),
+            Act::Cancel => self.pick(|_| true).map(|id| self.cancel(id)).transpose(),
             Act::Shuffle => self.shuffle(),
             Act::Regret => self.any(|_| true).map(|id| self.regret(id)).transpose(),
         }
@@ -194,9 +194,9 @@ impl Clerk {
     }
 
     fn bump(&mut self) -> Result<Option<Deed>> {
-        let Some(id) = self.any(|now| now.room != ANNEX) else { return Ok(None) };
+        let Some(id) = self.any(|_| true) else { return Ok(None) };
         let was = self.at(id);
-        let Some(loser) = self.any(|other| other.room != ANNEX && other.patient != was.patient) else {
+        let Some(loser) = self.any(|other| other.patient != was.patient) else {
             return Ok(None);
         };
         let (room, starts, other) = (self.at(loser).room, self.at(loser).starts, self.at(loser).patient);
@@ -226,7 +226,7 @@ impl Clerk {
 
     /// Everybody of a room gets five minutes more, one of them also comes at another time, and somebody new is booked.
     fn shuffle(&mut self) -> Result<Option<Deed>> {
-        let Some(first) = self.any(|now| now.room != ANNEX) else { return Ok(None) };
+        let Some(first) = self.any(|_| true) else { return Ok(None) };
         let room = self.at(first).room;
         let starts = self.free(&room);
         let (new, number) = (self.appointment(None), self.number());
@@ -294,7 +294,12 @@ impl Clerk {
         self.book.get(&id).cloned().unwrap_or_else(nobody)
     }
 
+    /// Some appointment, in one of the usual rooms.
     fn any(&mut self, fits: impl Fn(&Appointment) -> bool) -> Option<i64> {
+        self.pick(|now| now.room != ANNEX && fits(now))
+    }
+
+    fn pick(&mut self, fits: impl Fn(&Appointment) -> bool) -> Option<i64> {
         let ids: Vec<i64> = self.book.iter().filter(|(_, now)| fits(now)).map(|(id, _)| *id).collect();
         ids.get(self.rng.usize(..ids.len().max(1))).copied()
     }

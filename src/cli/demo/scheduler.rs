@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 
 use super::clerk::ANNEX;
 
+/// What `Retry-After` asks for.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// What a call met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Met {
@@ -37,7 +40,7 @@ pub enum Met {
 }
 
 impl Met {
-    /// Whether the slot was changed.
+    /// Whether it did what was asked now.
     pub fn carried_out(self) -> bool {
         matches!(self, Met::Done | Met::Lost)
     }
@@ -204,7 +207,7 @@ impl Desk {
         let moment = self.moment();
         match moment {
             Some(Moment::Busy) => return (Met::Busy, answer(503, None)),
-            Some(Moment::BusyFor) => return (Met::BusyFor, answer(503, Some(1))),
+            Some(Moment::BusyFor) => return (Met::BusyFor, answer(503, Some(RETRY_AFTER.as_secs()))),
             Some(Moment::Reset) => return (Met::Reset, Reply::Reset),
             Some(Moment::Outage) => {
                 self.down_until = Some(now + self.moods.outage);

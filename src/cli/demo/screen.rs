@@ -51,6 +51,9 @@ pub enum Form {
 const HAPPENINGS: usize = 7;
 /// Records that are kept in sight.
 const RECORDS: usize = 9;
+/// Widths of what both sides have.
+const OFFICE: usize = 28;
+const THERE: usize = 22;
 
 /// The screen.
 pub struct Screen {
@@ -150,8 +153,9 @@ impl Screen {
         }
         lines.resize(2 + HAPPENINGS + 1, String::new());
         let figures = view.figures;
-        let office = "THE OFFICE HAS";
-        lines.push(strong.apply_to(format!("  No. {office:<30} {:<23} DELIVERY", "THE SCHEDULER HAS")).to_string());
+        let (office, there) = ("THE OFFICE HAS", "THE SCHEDULER HAS");
+        let header = format!("{:>5} {:<5} {office:<OFFICE$} {there:<THERE$} DELIVERY", "No.", "");
+        lines.push(strong.apply_to(header).to_string());
         let rows = view.board.shown(RECORDS, now);
         for (id, row) in &rows {
             lines.push(self.row(*id, row, figures.aside.get(id), figures.down, now));
@@ -168,7 +172,7 @@ impl Screen {
             if just { style.bold() } else { style }
         };
         let gone = || self.style().dim().apply_to("-").to_string();
-        let office = row.office.as_ref().map_or_else(gone, |now| format!("{} {:<5}", now, now.patient));
+        let office = row.office.as_ref().map_or_else(gone, ToString::to_string);
         let there = row.there.as_ref().map_or_else(gone, slot);
         let (style, text) = delivery(row, aside, down);
         let style = match style {
@@ -176,8 +180,8 @@ impl Screen {
             Tint::Wait => self.style().yellow(),
             Tint::Bad => self.style().red(),
         };
-        let office = pad(&fresh(self.style()).apply_to(office).to_string(), 30);
-        format!("{id:>5} {office} {} {}", pad(&there, 23), style.apply_to(text))
+        let office = pad(&fresh(self.style()).apply_to(office).to_string(), OFFICE);
+        format!("{id:>5} {:<5} {office} {} {}", row.patient, pad(&there, THERE), style.apply_to(text))
     }
 
     fn footer(&self, view: &View<'_>) -> String {
@@ -193,8 +197,8 @@ impl Screen {
             ("retries", figures.retried),
         ];
         let sums = sums.map(|(name, n)| format!("{name} {}", strong.apply_to(n))).join("  ");
-        let latency = view.board.latency().map(|(middle, _)| format!("  typically {}", strong.apply_to(short(middle))));
-        format!("{sums}{}", latency.unwrap_or_default())
+        let typical = view.board.typical().map(|typical| format!("  typically {}", strong.apply_to(short(typical))));
+        format!("{sums}{}", typical.unwrap_or_default())
     }
 
     fn style(&self) -> Style {
@@ -235,19 +239,21 @@ enum Tint {
 
 /// How a record's deliveries stand, in a few words.
 fn delivery(row: &Row, aside: Option<&Aside>, down: bool) -> (Tint, String) {
-    let more = row.under_way.len().saturating_sub(1);
-    let more = if more > 0 { format!(", {more} behind it") } else { String::new() };
+    let more = match row.under_way.len().saturating_sub(1) {
+        0 => String::new(),
+        n => format!(", {n} behind it"),
+    };
     match aside {
-        Some(Aside { state: ParkedState::Dead, class, .. }) => (Tint::Bad, format!("refused: {class}{more}")),
-        Some(Aside { state: ParkedState::Held, class, .. }) => (Tint::Bad, format!("held: {class}{more}")),
+        Some(Aside { state: ParkedState::Dead, class, .. }) => (Tint::Bad, format!("✗ refused, {class}{more}")),
+        Some(Aside { state: ParkedState::Held, class, .. }) => (Tint::Bad, format!("✗ held, {class}{more}")),
         _ if row.under_way.is_empty() => {
-            let took = row.took.map_or_else(String::new, |took| format!(" {}", short(took)));
+            let took = row.took.map_or_else(String::new, |took| format!("in {}", short(took)));
             let tries = if row.tries > 1 { format!(", try {}", row.tries) } else { String::new() };
-            (Tint::Good, format!("ok{took}{tries}"))
+            (Tint::Good, format!("✓ {took}{tries}"))
         }
-        _ if down => (Tint::Wait, format!("waits: it is down{more}")),
-        Some(Aside { class, .. }) => (Tint::Wait, format!("again soon: {class}{more}")),
-        None => (Tint::Wait, format!("on its way{more}")),
+        _ if down => (Tint::Wait, format!("… it is down{more}")),
+        Some(Aside { class, .. }) => (Tint::Wait, format!("… again soon, {class}{more}")),
+        None => (Tint::Wait, format!("… on its way{more}")),
     }
 }
 
