@@ -66,7 +66,7 @@ const FRAME: Duration = Duration::from_millis(100);
 /// How long `--once` waits for what is on its way before it says that it is lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a dead letter lies before somebody teaches the scheduler the room.
-const DEAD_LETTER_LIES: Duration = Duration::from_secs(8);
+const DEAD_LETTER_LIES: Duration = Duration::from_secs(15);
 /// How long the live demo waits for what is on its way when it is asked to end.
 const FAREWELL: Duration = Duration::from_secs(15);
 
@@ -215,7 +215,7 @@ impl Stage {
         loop {
             let act = acts.next().unwrap_or_else(|| self.clerk.whim());
             self.act(act)?;
-            if self.wait(Duration::from_millis(fastrand::u64(500..1300)))? {
+            if self.wait(Duration::from_millis(fastrand::u64(500..1300)))? || self.screen.is_unread() {
                 break;
             }
             self.look_after_dead_letters()?;

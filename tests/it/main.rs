@@ -5,6 +5,7 @@
 mod answers;
 mod capture;
 mod configs;
+mod demo;
 mod docs;
 mod layers;
 mod support;

@@ -48,12 +48,12 @@ pub enum Form {
 }
 
 /// Happenings that are kept in sight.
-const HAPPENINGS: usize = 7;
+const HAPPENINGS: usize = 6;
 /// Records that are kept in sight.
-const RECORDS: usize = 9;
+const RECORDS: usize = 8;
 /// Widths of what both sides have.
-const OFFICE: usize = 28;
-const THERE: usize = 22;
+const OFFICE: usize = 27;
+const THERE: usize = 21;
 
 /// The screen.
 pub struct Screen {
@@ -65,6 +65,7 @@ pub struct Screen {
     happenings: VecDeque<(Duration, Who, String)>,
     drawn: usize,
     title: String,
+    unread: bool,
 }
 
 /// What a frame shows.
@@ -87,12 +88,27 @@ impl Screen {
         if live {
             let _ = term.hide_cursor();
         }
-        Screen { form, term, live, colours, started: Instant::now(), happenings: VecDeque::new(), drawn: 0, title }
+        Screen {
+            form,
+            term,
+            live,
+            colours,
+            started: Instant::now(),
+            happenings: VecDeque::new(),
+            drawn: 0,
+            title,
+            unread: false,
+        }
     }
 
     /// Whether it is a picture that changes.
     pub fn is_live(&self) -> bool {
         self.live
+    }
+
+    /// Whether the reader has gone away.
+    pub fn is_unread(&self) -> bool {
+        self.unread
     }
 
     /// Tells what has happened.
@@ -111,8 +127,7 @@ impl Screen {
             Form::Json => serde_json::json!({"seconds": seconds, "who": who.word(), "what": text}).to_string(),
             Form::Out | Form::Err => format!("{seconds:6.2} s  {:<9}  {text}", who.word()),
         };
-        // A reader that has gone away does not stop the demo.
-        let _ = self.term.write_line(&line);
+        self.unread |= self.term.write_line(&line).is_err();
     }
 
     /// Draws the picture anew, on a terminal.
@@ -154,7 +169,7 @@ impl Screen {
         lines.resize(2 + HAPPENINGS + 1, String::new());
         let figures = view.figures;
         let (office, there) = ("THE OFFICE HAS", "THE SCHEDULER HAS");
-        let header = format!("{:>5} {:<5} {office:<OFFICE$} {there:<THERE$} DELIVERY", "No.", "");
+        let header = format!("{:>4} {:<4} {office:<OFFICE$} {there:<THERE$} DELIVERY", "No.", "");
         lines.push(strong.apply_to(header).to_string());
         let rows = view.board.shown(RECORDS, now);
         for (id, row) in &rows {
@@ -162,6 +177,8 @@ impl Screen {
         }
         lines.resize(2 + HAPPENINGS + 2 + RECORDS + 1, String::new());
         lines.push(self.footer(view));
+        let typical = view.board.typical().map(short).unwrap_or_default();
+        lines.push(format!("from the office's commit to the scheduler's desk: typically {}", strong.apply_to(typical)));
         lines.push(faint.apply_to(view.hint).to_string());
         lines
     }
@@ -181,7 +198,7 @@ impl Screen {
             Tint::Bad => self.style().red(),
         };
         let office = pad(&fresh(self.style()).apply_to(office).to_string(), OFFICE);
-        format!("{id:>5} {:<5} {office} {} {}", row.patient, pad(&there, THERE), style.apply_to(text))
+        format!("{id:>4} {:<4} {office} {} {}", row.patient, pad(&there, THERE), style.apply_to(text))
     }
 
     fn footer(&self, view: &View<'_>) -> String {
@@ -196,9 +213,7 @@ impl Screen {
             ("parked", parked),
             ("retries", figures.retried),
         ];
-        let sums = sums.map(|(name, n)| format!("{name} {}", strong.apply_to(n))).join("  ");
-        let typical = view.board.typical().map(|typical| format!("  typically {}", strong.apply_to(short(typical))));
-        format!("{sums}{}", typical.unwrap_or_default())
+        sums.map(|(name, n)| format!("{name} {}", strong.apply_to(n))).join("  ")
     }
 
     fn style(&self) -> Style {
@@ -241,18 +256,18 @@ enum Tint {
 fn delivery(row: &Row, aside: Option<&Aside>, down: bool) -> (Tint, String) {
     let more = match row.under_way.len().saturating_sub(1) {
         0 => String::new(),
-        n => format!(", {n} behind it"),
+        n => format!(", {n} behind"),
     };
     match aside {
-        Some(Aside { state: ParkedState::Dead, class, .. }) => (Tint::Bad, format!("✗ refused, {class}{more}")),
+        Some(Aside { state: ParkedState::Dead, .. }) => (Tint::Bad, format!("✗ refused{more}")),
         Some(Aside { state: ParkedState::Held, class, .. }) => (Tint::Bad, format!("✗ held, {class}{more}")),
         _ if row.under_way.is_empty() => {
-            let took = row.took.map_or_else(String::new, |took| format!("in {}", short(took)));
+            let took = row.took.map_or_else(String::new, short);
             let tries = if row.tries > 1 { format!(", try {}", row.tries) } else { String::new() };
             (Tint::Good, format!("✓ {took}{tries}"))
         }
-        _ if down => (Tint::Wait, format!("… it is down{more}")),
-        Some(Aside { class, .. }) => (Tint::Wait, format!("… again soon, {class}{more}")),
+        _ if down => (Tint::Wait, format!("… is down{more}")),
+        Some(Aside { class, .. }) => (Tint::Wait, format!("… {class}{more}")),
         None => (Tint::Wait, format!("… on its way{more}")),
     }
 }

@@ -36,7 +36,7 @@ impl Appointment {
 impl fmt::Display for Appointment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Appointment { room, starts, minutes, status, .. } = self;
-        write!(f, "{starts} {minutes:>3} min {room:<6} {status}")
+        write!(f, "{starts} {minutes:>2} min {room:<6} {status}")
     }
 }
 
