@@ -6,6 +6,7 @@ pub mod capture;
 pub mod check;
 pub mod completions;
 pub mod deliveries;
+pub mod demo;
 pub mod failure;
 pub mod init;
 pub mod order;
@@ -74,6 +75,8 @@ pub struct Global {
 enum Verb {
     Init(init::Init),
     Scaffold(scaffold::Scaffold),
+    /// Shows it at work: an office, a legacy system and the agent, all made up and on this machine alone
+    Demo(demo::Demo),
     /// Delivers until it is stopped, or once
     Run(run::Run),
     /// Captures changes of tables
@@ -108,7 +111,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { Code::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
-    output::start_logging(cli.global.verbose, cli.global.quiet);
+    // The demo's agent writes its log into the demo's folder.
+    if !matches!(cli.verb, Some(Verb::Demo(_))) {
+        output::start_logging(cli.global.verbose, cli.global.quiet);
+    }
     let json = cli.global.json;
     let place = Place::new(cli.global);
     let result = match cli.verb {
@@ -119,6 +125,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
         Some(Verb::Tail(tail)) => tail::tail(&place, tail),
         Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),
+        Some(Verb::Demo(demo)) => demo::demo(&place, demo),
         Some(Verb::Run(run)) => run::run(&place, run),
         Some(Verb::Watch(watch)) => watch::watch(&place, watch),
         Some(Verb::Unwatch(unwatch)) => watch::unwatch(&place, unwatch),

@@ -17,12 +17,22 @@ pub fn start_logging(verbose: u8, quiet: bool) {
         (false, 2) => "info,hms_sync=debug",
         (false, _) => "trace",
     };
+    start(filter, env_logger::Target::Stderr);
+}
+
+/// Logs go to a file instead.
+pub fn start_logging_to(file: std::fs::File) {
+    start("warn,hms_sync=info", env_logger::Target::Pipe(Box::new(file)));
+}
+
+fn start(filter: &str, target: env_logger::Target) {
     let env = env_logger::Env::new().filter_or("HMS_SYNC_LOG", filter);
     let mut builder = env_logger::Builder::from_env(env);
     // At finer levels these would log the bytes of requests and answers: never, whatever is asked for.
     for wire in ["ureq", "ureq_proto", "rustls", "hyper", "tungstenite"] {
         builder.filter_module(wire, log::LevelFilter::Warn);
     }
+    builder.target(target);
     builder.format(|out, record| {
         // One line an event, whatever it holds: control characters cannot forge a line or drive a terminal.
         let text: String = record
