@@ -89,6 +89,12 @@ CREATE INDEX parked_lane ON parked(connector, lane, log, seq);
 CREATE INDEX parked_lane2 ON parked(connector, lane2, log, seq) WHERE lane2 IS NOT NULL;
 CREATE INDEX parked_state ON parked(connector, state, log, seq);
 
+-- Parked deliveries that ended (delivered, discarded) while the cursor still stood below their event: reading on from the
+-- cursor after a restart must not bring them back. Removed when the cursor passes.
+CREATE TABLE ahead (
+  connector INTEGER NOT NULL, log INTEGER NOT NULL, seq INTEGER NOT NULL, event_id TEXT NOT NULL,
+  PRIMARY KEY (connector, log, seq, event_id)) WITHOUT ROWID;
+
 -- The attempt log, by group: an `intent` row is committed before the first byte of its events leaves, an
 -- `outcome` row after. `entries` packs one fixed record an event (layout: store/state/attempt.rs). Append only.
 CREATE TABLE attempt (

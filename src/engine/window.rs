@@ -1,6 +1,6 @@
 //! The window: the bounded set of events above the cursor that are being worked on, never two of one record at once.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use crate::adapter::Parcel;
 use crate::clock::Timestamp;
@@ -95,12 +95,15 @@ pub struct Window {
 struct Passage {
     read: i64,
     unsettled: BTreeSet<i64>,
+    /// Events that were delivered above the cursor, with the lower bound of their attempt's number: a restart must
+    /// find these attempts as long as it would read the events again.
+    ahead: BTreeMap<i64, i64>,
 }
 
 impl Window {
     /// Begins a log at its cursor.
     pub fn begin(&mut self, log: LogId, cursor: i64) {
-        self.logs.insert(log, Passage { read: cursor, unsettled: BTreeSet::new() });
+        self.logs.insert(log, Passage { read: cursor, ..Passage::default() });
     }
 
     /// Up to where a log has been read.
@@ -322,9 +325,23 @@ impl Window {
         self.lanes.len()
     }
 
-    /// The lowest bound of the attempt numbers of open intents.
-    pub fn oldest_intent(&self) -> Option<i64> {
-        self.slots.values().filter_map(|slot| slot.intent_after).min()
+    /// An event that was read from a log was delivered by an attempt whose number is above `after`.
+    pub fn was_delivered(&mut self, log: LogId, seq: i64, after: i64) {
+        if let Some(passage) = self.logs.get_mut(&log) {
+            passage.ahead.insert(seq, after);
+        }
+    }
+
+    /// The lowest bound of the attempt numbers that a restart needs: of open intents, and of events that were
+    /// delivered above the cursor.
+    pub fn oldest_needed(&mut self) -> Option<i64> {
+        let mut oldest = self.slots.values().filter_map(|slot| slot.intent_after).min();
+        for passage in self.logs.values_mut() {
+            let cursor = passage.unsettled.first().map_or(passage.read, |first| first - 1);
+            passage.ahead = passage.ahead.split_off(&(cursor + 1));
+            oldest = [oldest, passage.ahead.values().copied().min()].into_iter().flatten().min();
+        }
+        oldest
     }
 
     fn make_ready(&mut self, id: SlotId) {

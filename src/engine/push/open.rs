@@ -189,7 +189,7 @@ impl Worker {
             }
         }
         entries.extend(std::mem::take(&mut self.counts).into_iter().map(|(counter, n)| Entry::Count(counter, n)));
-        let mark = self.window.oldest_intent().unwrap_or(self.last_attempt);
+        let mark = self.window.oldest_needed().unwrap_or(self.last_attempt);
         if mark > self.settled_mark {
             self.settled_mark = mark;
             entries.push(Entry::Settled(mark));

@@ -67,6 +67,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
             let mut parked_ids = HashSet::new();
             for (log, at) in &cursors {
                 parked_ids.extend(parked::ids_above(db, known.id, *log, at.seq)?);
+                parked_ids.extend(cursor::ahead(db, known.id, *log)?);
             }
             let chains = Chains::of(parked::lanes(db, known.id, !continue_on_dead)?);
             let dead: HashSet<u64> = if continue_on_dead {

@@ -28,7 +28,7 @@ impl Worker {
         let Done { slot: id, parts, deliveries } = done;
         let Some(slot) = self.window.get_mut(id) else { return };
         slot.parts = parts;
-        slot.intent_after = None;
+        let attempt_after = slot.intent_after.take();
         let delivered = !deliveries.is_empty()
             && deliveries.len() == slot.parts.len()
             && deliveries.iter().all(|delivery| delivery.outcome.is_delivered());
@@ -47,7 +47,7 @@ impl Worker {
         let closed = self.breaker.is_closed();
         self.note_endpoint(&outcome, lane, now);
         if delivered {
-            self.deliver(id);
+            self.deliver(id, attempt_after);
             self.unhalt();
             return;
         }
@@ -156,8 +156,11 @@ impl Worker {
         self.pending.push(Entry::Breaker(origin, open));
     }
 
-    fn deliver(&mut self, id: SlotId) {
+    fn deliver(&mut self, id: SlotId, attempt_after: Option<i64>) {
         let Some(slot) = self.window.remove(id) else { return };
+        if !slot.from_parked {
+            self.window.was_delivered(slot.log, slot.event.seq(), attempt_after.unwrap_or(self.settled_mark));
+        }
         let event = slot.event;
         let counted = slot.from_parked || !self.is_replay(slot.log, event.seq());
         if counted {

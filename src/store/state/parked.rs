@@ -3,7 +3,7 @@
 use rusqlite::types::Value as Sqlite;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{ConnectorId, LogId, Sql};
+use super::{ConnectorId, LogId, Sql, cursor};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId};
 use crate::rules::outcome::Reason;
@@ -162,14 +162,18 @@ pub fn set_aside(db: &Connection, connector: ConnectorId, log: LogId, event: Eve
 
 /// Ends a parked delivery (delivered or discarded) and promotes what waited behind it. False when it was not parked.
 pub fn end(db: &Connection, connector: ConnectorId, event: &Event, now: Timestamp) -> Sql<bool> {
-    let gone = db
-        .prepare_cached("DELETE FROM parked WHERE connector = ?1 AND event_id = ?2")?
-        .execute((connector.0, event.id.to_string()))?;
+    let log: Option<i64> = db
+        .prepare_cached("DELETE FROM parked WHERE connector = ?1 AND event_id = ?2 RETURNING log")?
+        .query_row((connector.0, event.id.to_string()), |row| row.get(0))
+        .optional()?;
+    if let Some(log) = log {
+        cursor::note_ahead(db, connector, LogId(log), event.id)?;
+    }
     promote(db, connector, event.lane, now)?;
     if let Some(lane) = event.old_lane {
         promote(db, connector, lane, now)?;
     }
-    Ok(gone > 0)
+    Ok(log.is_some())
 }
 
 /// The head of a lane's chain becomes due when it only waited behind others and heads all its lanes.
@@ -424,6 +428,27 @@ mod tests {
                 let due_now = due(db, connector, Timestamp(70), 10)?;
                 assert_eq!(due_now.iter().map(|parked| parked.event.seq()).collect::<Vec<_>>(), [4]);
                 assert_eq!(lanes(db, connector, true)?, [(20, log, 4)]);
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn what_was_discarded_above_the_cursor_is_remembered_until_the_cursor_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        state
+            .commit(|db| {
+                let connector = connector::remember(db, "vista")?.0.id;
+                let log = log::remember(db, "office")?;
+                cursor::begin(db, connector, log, 0)?;
+                park(db, connector, &parked(log, event(3, 10, None), ParkedState::Dead))?;
+                assert!(end(db, connector, &event(3, 10, None), Timestamp(1))?);
+                assert_eq!(cursor::ahead(db, connector, log)?, [event(3, 10, None).id]);
+                cursor::advance(db, connector, log, 2)?;
+                assert_eq!(cursor::ahead(db, connector, log)?.len(), 1);
+                cursor::advance(db, connector, log, 3)?;
+                assert_eq!(cursor::ahead(db, connector, log)?.len(), 0);
                 Ok(())
             })
             .unwrap();
