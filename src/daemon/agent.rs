@@ -57,7 +57,7 @@ pub enum AgentError {
         /// Which.
         connector: String,
         /// Why.
-        error: WorkerError,
+        error: Box<WorkerError>,
     },
     /// The system gives no thread.
     #[error("no thread could be started: {0}")]
@@ -252,7 +252,7 @@ fn assemble(
         let connector = build::connector(spec, &settings, &credentials, secret)?;
         let name = connector.name.clone();
         let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone())
-            .map_err(|error| AgentError::Worker { connector: name.to_string(), error })??;
+            .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
         ids.push(worker.id());
         workers.push((name, worker));
     }

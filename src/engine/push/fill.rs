@@ -160,10 +160,10 @@ impl Worker {
         let mut last = String::new();
         for suffix in suffixes.by_ref() {
             let compiled = compile(&self.connector, event, &suffix);
-            if let Compiled::Send(parts) = &compiled {
-                if hash_of(parts).is_some_and(|hash| answered.contains(&hash)) {
-                    return compiled;
-                }
+            if let Compiled::Send(parts) = &compiled
+                && hash_of(parts).is_some_and(|hash| answered.contains(&hash))
+            {
+                return compiled;
             }
             last = suffix;
             newest = compiled;
@@ -230,7 +230,7 @@ impl Worker {
                 Err(error) => log::warn!("{}: {error}", self.connector.name),
             }
         }
-        if !self.next_due.flatten().is_some_and(|due| due <= now) {
+        if self.next_due.flatten().is_none_or(|due| due > now) {
             return;
         }
         let (id, limit) = (self.id, room + self.window.len() + self.touched.len() + self.batch_touched.len());

@@ -34,6 +34,11 @@ pub fn advance(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) ->
         log.0,
         seq,
     ))?;
+    db.prepare_cached("DELETE FROM ahead WHERE connector = ?1 AND log = ?2 AND seq <= ?3")?.execute((
+        connector.0,
+        log.0,
+        seq,
+    ))?;
     Ok(())
 }
 
