@@ -327,20 +327,20 @@ pub fn register(config: &Config) -> Result<(), AgentError> {
 pub fn watch_specs(settings: &Settings, database: &str) -> Vec<WatchSpec> {
     let only = settings.databases.len() == 1;
     let here = |watch: &&WatchConfig| watch.database.as_deref().map_or(only, |name| name == database);
-    settings
-        .watch
-        .iter()
-        .filter(here)
-        .map(|watch| WatchSpec {
-            table: watch.table.clone(),
-            kind: Some(watch.kind.clone()).filter(|kind| *kind != watch.table),
-            key: watch.key.clone(),
-            columns: watch.columns.clone(),
-            exclude: watch.exclude.clone(),
-            capture: match watch.capture {
-                CaptureMode::Full => Depth::Full,
-                CaptureMode::Key => Depth::Key,
-            },
-        })
-        .collect()
+    settings.watch.iter().filter(here).map(watch_spec).collect()
+}
+
+/// One table of the configuration as capture takes it.
+pub fn watch_spec(watch: &WatchConfig) -> WatchSpec {
+    WatchSpec {
+        table: watch.table.clone(),
+        kind: Some(watch.kind.clone()).filter(|kind| *kind != watch.table),
+        key: watch.key.clone(),
+        columns: watch.columns.clone(),
+        exclude: watch.exclude.clone(),
+        capture: match watch.capture {
+            CaptureMode::Full => Depth::Full,
+            CaptureMode::Key => Depth::Key,
+        },
+    }
 }

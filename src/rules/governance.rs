@@ -180,6 +180,11 @@ impl Gate {
         Cow::Owned(veiled)
     }
 
+    /// The columns (or dotted paths) that it redacts, for `check`.
+    pub fn redactions(&self) -> impl Iterator<Item = &str> {
+        self.redact.keys().map(String::as_str)
+    }
+
     /// What it does with each of a type's columns: column, class (none = not classified), verdict.
     pub fn explain(&self, kind: &str, columns: &[String]) -> Vec<(String, Option<String>, Verdict)> {
         let kind = self.classes.as_ref().map(|allowed| allowed.kind(kind));
