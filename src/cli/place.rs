@@ -31,6 +31,11 @@ impl Place {
         self.global.quiet
     }
 
+    /// Whether a configuration or a database was named on the command line.
+    pub fn is_named(&self) -> bool {
+        self.global.config.is_some() || self.global.database.is_some()
+    }
+
     /// The path of the configuration.
     ///
     /// # Errors
