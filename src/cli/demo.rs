@@ -72,6 +72,11 @@ const FAREWELL: Duration = Duration::from_secs(15);
 
 /// Runs `demo`.
 pub fn demo(place: &Place, demo: Demo) -> Outcome {
+    if place.is_named() {
+        let text =
+            "the demo brings its own database and configuration; for yours there is `hms-sync init --database FILE`";
+        return Err(Failure::new(Code::Usage, text));
+    }
     let mut folder = Folder::new().map_err(|error| cannot("make a temporary folder", &error))?;
     if demo.keep {
         folder.keep();
@@ -248,9 +253,7 @@ impl Stage {
         let desk = self.scheduler.desk();
         self.board.update(truth, &desk);
         self.screen.draw(&View { board: &self.board, figures: &self.figures, hint: "" });
-        if self.screen.is_live() {
-            drop(self.screen);
-        }
+        drop(self.screen);
         let mut wrong = verify::verify(&truth.changes, &desk.journal);
         wrong.extend(self.clerk.disagreements().map_err(broken_office)?);
         if stopped_at_once {

@@ -35,6 +35,11 @@ impl Place {
         self.global.database.as_deref()
     }
 
+    /// Whether a configuration or a database was named on the command line.
+    pub fn is_named(&self) -> bool {
+        self.global.config.is_some() || self.global.database.is_some()
+    }
+
     /// The path of the configuration.
     ///
     /// # Errors

@@ -85,3 +85,13 @@ fn the_live_demo_ends_by_ctrl_c_with_everything_delivered() {
     assert_eq!(child.wait().unwrap().code(), Some(0), "{last}");
     adds_up(&serde_json::from_str(&last).unwrap(), false);
 }
+
+#[test]
+fn a_database_of_ones_own_is_not_taken_for_the_demos() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = program(folder.path(), &["demo", "--once", "-d", "office.db"]).output().unwrap();
+    let (out, err) = said(&output);
+    assert_eq!((output.status.code(), out.as_str()), (Some(2), ""));
+    assert!(err.contains("hms-sync init --database"), "{err}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}

@@ -24,6 +24,11 @@ watch:
 
 credentials:
   scheduler-token: {type: bearer, token: {file: scheduler.token}}
+
+# Whatever a connector's mapping says: the patient stays in the office, because only `public` may leave.
+governance:
+  classify: {appointments: {patient: pii}}
+  default: public
 ";
 
 const CONNECTOR_FILE: &str = "\
@@ -38,7 +43,7 @@ endpoint:
   timeout: 2s
   tls: {ca: ../ca.pem}                      # the scheduler has an authority of its own
 
-# What is not named here, such as the patient, stays in the office.
+# What the scheduler gets. What is not named here is not sent.
 mapping:
   starts: slot.start
   minutes: {to: slot.seconds, convert: minutes -> seconds}

@@ -101,11 +101,6 @@ impl Screen {
         }
     }
 
-    /// Whether it is a picture that changes.
-    pub fn is_live(&self) -> bool {
-        self.live
-    }
-
     /// Whether the reader has gone away.
     pub fn is_unread(&self) -> bool {
         self.unread
