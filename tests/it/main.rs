@@ -6,6 +6,7 @@ mod answers;
 mod capture;
 mod configs;
 mod credentials;
+mod delivering;
 mod docs;
 mod end_to_end;
 mod histories;
