@@ -10,6 +10,7 @@ mod cli_status;
 mod cli_tail;
 mod configs;
 mod credentials;
+mod delivering;
 mod demo;
 mod docs;
 mod end_to_end;

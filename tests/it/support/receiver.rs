@@ -56,7 +56,7 @@ struct Shared {
     stop: AtomicBool,
 }
 
-type Rule = Box<dyn Fn(&Entry) -> bool + Send>;
+type Rule<T> = Box<dyn Fn(&Entry) -> T + Send>;
 
 #[derive(Default)]
 struct Desk {
@@ -65,7 +65,8 @@ struct Desk {
     journal: Vec<Entry>,
     store: HashMap<String, (String, String, Vec<u8>)>,
     closed: usize,
-    admits: Option<Rule>,
+    meets: Option<Rule<Option<Scenario>>>,
+    admits: Option<Rule<bool>>,
     tokens: Vec<Entry>,
     next_token: VecDeque<Scenario>,
     token_life: Option<String>,
@@ -161,6 +162,18 @@ impl Receiver {
     /// What the next request meets; several calls queue up.
     pub fn next(&self, scenario: Scenario) {
         self.desk(|desk| desk.next.push_back(scenario));
+    }
+
+    /// What certain requests meet from now on, by method, path and headers; those that the rule passes over meet what
+    /// they would have met.
+    pub fn meet(&self, rule: impl Fn(&Entry) -> Option<Scenario> + Send + 'static) {
+        self.desk(|desk| desk.meets = Some(Box::new(rule)));
+    }
+
+    /// Everything is committed and answered as it should be from now on.
+    pub fn behave(&self) {
+        self.desk(|desk| (desk.meets, desk.mix, desk.admits) = (None, None, None));
+        self.desk(|desk| desk.next.clear());
     }
 
     /// What requests meet that nothing is queued for; none = "ok".
@@ -353,6 +366,9 @@ impl Shared {
             let body = format!(r#"{{"access_token":"token-{number}","token_type":"Bearer"{life}}}"#);
             let answer = || Scenario::answer("token", true, json(200, "", &body), End::Keep);
             return desk.next_token.pop_front().unwrap_or_else(answer);
+        }
+        if let Some(scenario) = desk.meets.as_ref().and_then(|rule| rule(entry)) {
+            return scenario;
         }
         if let Some(scenario) = desk.next.pop_front() {
             return scenario;
