@@ -113,7 +113,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     // The demo's agent writes its log into the demo's folder.
     if !matches!(cli.verb, Some(Verb::Demo(_))) {
-        output::start_logging(cli.global.verbose, cli.global.quiet);
+        // A daemon's log is where people look first: what it starts, repairs and gives up stands there unasked.
+        let daemon = matches!(&cli.verb, None) || matches!(&cli.verb, Some(Verb::Run(run)) if !run.is_once());
+        output::start_logging(cli.global.verbose + u8::from(daemon), cli.global.quiet);
     }
     let json = cli.global.json;
     let place = Place::new(cli.global);

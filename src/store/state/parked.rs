@@ -1,6 +1,9 @@
 //! Parked deliveries: only the exceptions. A record's parked changes form a chain; only its head can move.
 
-use rusqlite::types::Value as Sqlite;
+mod selection;
+
+pub use selection::{Selection, select};
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{ConnectorId, LogId, Sql, cursor};
@@ -301,67 +304,6 @@ pub fn find(db: &Connection, connector: ConnectorId, id: &str) -> Sql<Option<Par
         .optional()
 }
 
-/// Which parked deliveries are meant. Empty = all.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
-pub struct Selection {
-    /// At this connector.
-    pub connector: Option<String>,
-    /// In this state (word).
-    pub state: Option<String>,
-    /// Of this event type.
-    pub kind: Option<String>,
-    /// With this class of reason.
-    pub class: Option<String>,
-    /// These events: ids, or bare positions.
-    pub ids: Vec<String>,
-    /// At most so many.
-    pub limit: Option<u32>,
-}
-
-/// The parked deliveries of a selection, by connector, log and position.
-pub fn select(db: &Connection, which: &Selection) -> Sql<Vec<(ConnectorId, Parked)>> {
-    let mut sql = format!(
-        "SELECT {}, parked.connector FROM parked JOIN connector ON connector.id = parked.connector WHERE 1",
-        COLUMNS.split(", ").map(|column| format!("parked.{column}")).collect::<Vec<_>>().join(", ")
-    );
-    let mut bound: Vec<Sqlite> = Vec::new();
-    let wanted = [
-        ("connector.name", &which.connector),
-        ("state", &which.state),
-        ("kind", &which.kind),
-        ("parked.class", &which.class),
-    ];
-    for (column, value) in wanted {
-        if let Some(value) = value {
-            bound.push(Sqlite::Text(value.clone()));
-            sql.push_str(&format!(" AND {column} = ?{}", bound.len()));
-        }
-    }
-    if !which.ids.is_empty() {
-        let mut any = Vec::new();
-        for id in &which.ids {
-            match id.parse::<i64>() {
-                Ok(seq) => {
-                    bound.push(Sqlite::Integer(seq));
-                    any.push(format!("seq = ?{}", bound.len()));
-                }
-                Err(_) => {
-                    bound.push(Sqlite::Text(id.clone()));
-                    any.push(format!("event_id = ?{}", bound.len()));
-                }
-            }
-        }
-        sql.push_str(&format!(" AND ({})", any.join(" OR ")));
-    }
-    sql.push_str(" ORDER BY connector.name, log, seq");
-    if let Some(limit) = which.limit {
-        sql.push_str(&format!(" LIMIT {limit}"));
-    }
-    db.prepare(&sql)?
-        .query_map(rusqlite::params_from_iter(bound), |found| Ok((ConnectorId(found.get(13)?), row(found)?)))?
-        .collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -369,7 +311,7 @@ mod tests {
     use super::*;
     use crate::event::{Op, Record, Value};
 
-    fn event(seq: i64, lane: u64, old_lane: Option<u64>) -> Event {
+    pub(super) fn event(seq: i64, lane: u64, old_lane: Option<u64>) -> Event {
         Event {
             id: EventId { epoch: 1, seq, nonce: 2 },
             log: "office".into(),
@@ -389,7 +331,7 @@ mod tests {
         }
     }
 
-    fn parked(log: LogId, event: Event, state: ParkedState) -> Parked {
+    pub(super) fn parked(log: LogId, event: Event, state: ParkedState) -> Parked {
         Parked {
             event,
             log,
@@ -474,31 +416,6 @@ mod tests {
                 let kept: Vec<_> =
                     select(db, &Selection::default())?.into_iter().map(|(_, p)| (p.event.seq(), p.state)).collect();
                 assert_eq!(kept, [(2, ParkedState::Waiting), (4, ParkedState::Waiting), (5, ParkedState::Behind)]);
-                Ok(())
-            })
-            .unwrap();
-    }
-
-    #[test]
-    fn a_selection_finds_by_connector_state_and_position() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut state = State::open(&folder.path().join("state.db")).unwrap();
-        state
-            .commit(|db| {
-                let connector = connector::remember(db, "vista")?.0.id;
-                let log = log::remember(db, "office")?;
-                park(db, connector, &parked(log, event(1, 10, None), ParkedState::Dead))?;
-                park(db, connector, &parked(log, event(2, 11, None), ParkedState::Held))?;
-                let found = |which: &Selection| -> Sql<Vec<i64>> {
-                    Ok(select(db, which)?.iter().map(|(_, parked)| parked.event.seq()).collect())
-                };
-                assert_eq!(found(&Selection::default())?, [1, 2]);
-                assert_eq!(found(&Selection { state: Some("held".into()), ..Selection::default() })?, [2]);
-                assert_eq!(
-                    found(&Selection { ids: vec!["1".into(), "00000001-2-00000002".into()], ..Selection::default() })?,
-                    [1, 2]
-                );
-                assert_eq!(found(&Selection { connector: Some("other".into()), ..Selection::default() })?, [0_i64; 0]);
                 Ok(())
             })
             .unwrap();
