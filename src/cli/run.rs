@@ -11,7 +11,7 @@ use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
 use crate::config::api::Listener;
 use crate::config::{self, Config};
-use crate::daemon::agent::{Agent, Options};
+use crate::daemon::agent::{Agent, Options, rehearse};
 use crate::daemon::api::{Api, Shared};
 use crate::daemon::socket;
 use crate::engine::push::{self, Summary};
@@ -241,7 +241,7 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
     log::info!("running: {}", names(&agent));
     loop {
         match inbox.recv() {
-            Ok(Told::Reload) => match load() {
+            Ok(Told::Reload) => match load().and_then(|config| Ok(rehearse(config)?)).and_then(|()| load()) {
                 Ok(config) => {
                     agent.stop();
                     agent = start(config, false)?;

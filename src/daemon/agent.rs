@@ -211,6 +211,19 @@ impl Agent {
     }
 }
 
+/// Finds out whether an agent could start with a configuration: opens its databases and builds its connectors, starts
+/// nothing and changes nothing. For a reload, so that the running agent is only stopped for one that can follow it.
+pub fn rehearse(config: Config) -> Result<(), AgentError> {
+    for database in &config.settings.databases {
+        CapturedLog::open(&database.name, &database.path, Access::Write)?;
+    }
+    let credentials = build::credentials(&config.settings)?;
+    for spec in config.connectors {
+        build::connector(spec, &config.settings, &credentials, [0; 32])?;
+    }
+    Ok(())
+}
+
 type Assembled = (Vec<(Keeper, Reconciler)>, Vec<(Arc<str>, Worker)>);
 
 fn assemble(

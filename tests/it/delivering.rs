@@ -115,7 +115,7 @@ fn rejected_credentials_halt_the_connector_and_no_other() {
     let (target, other) = (Receiver::start(), Receiver::start());
     target.admit(|entry| entry.header("authorization") == Some("Bearer right"));
     let office = office(&target, "", THREE);
-    std::fs::write(office.config().join("token"), "wrong\n").unwrap();
+    token(&office, "wrong");
     let more = "credentials: {lotus: {type: bearer, token: {file: token}}}\n";
     office.settings(&format!("visits: {{}}}}\n{more}#{{"));
     let (url, ca) = (target.url("/visits/{id}"), target.ca.file());
@@ -131,9 +131,16 @@ fn rejected_credentials_halt_the_connector_and_no_other() {
     assert_eq!((mode, reason.unwrap().class.as_ref()), (Mode::Halted, "http-401"));
     assert_eq!(office.parked_words("legacy"), Vec::<String>::new());
     assert!(!agent_text(&office).contains("wrong"));
-    std::fs::write(office.config().join("token"), "right\n").unwrap();
+    token(&office, "right");
     assert_eq!(office.once().0, Some(0));
     assert_eq!((committed(&target.journal()), office.mode("legacy").0), (3, Mode::Running));
+}
+
+fn token(office: &Office, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = office.config().join("token");
+    std::fs::write(&path, format!("{text}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// What the state file holds, as text.

@@ -6,7 +6,7 @@ use crate::adapter::{Delivery, hash_of};
 use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;
 use crate::engine::frozen::freeze;
-use crate::engine::lanes::Done;
+use crate::engine::lanes::{Done, Job};
 use crate::engine::window::SlotId;
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::retry::{Tally, Verdict, judge};
@@ -19,9 +19,11 @@ use crate::store::state::parked::{Parked, ParkedState};
 impl Worker {
     /// Takes what the lanes have brought back.
     pub(super) fn take_results(&mut self) {
-        for done in self.lanes.take() {
+        let (done, unsent) = self.lanes.take();
+        for done in done {
             self.settle(done);
         }
+        self.put_back(unsent);
     }
 
     fn settle(&mut self, done: Done) {
@@ -135,7 +137,12 @@ impl Worker {
 
     /// Takes back what no lane has begun to send: the target is not to be asked now.
     pub(super) fn call_back(&mut self) {
-        for job in self.lanes.recall() {
+        let unsent = self.lanes.recall();
+        self.put_back(unsent);
+    }
+
+    fn put_back(&mut self, jobs: Vec<Job>) {
+        for job in jobs {
             let Some(slot) = self.window.get_mut(job.slot) else { continue };
             slot.parts = job.parts;
             slot.intent_after = None;
