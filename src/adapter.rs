@@ -114,6 +114,16 @@ impl Request {
     }
 }
 
+/// SHA-256 of a delivery: of its request, or of several parts over their hashes; none when one is not rendered.
+pub fn hash_of(parts: &[Parcel]) -> Option<[u8; 32]> {
+    let hash = |part: &Parcel| part.request(|_| Ok(None)).ok().flatten().map(|request| request.hash());
+    let hashes: Vec<[u8; 32]> = parts.iter().map(hash).collect::<Option<_>>()?;
+    match hashes.as_slice() {
+        [only] => Some(*only),
+        several => Some(sha256(several.as_flattened())),
+    }
+}
+
 /// SHA-256 of an answer's body.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);

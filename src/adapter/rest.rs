@@ -206,6 +206,10 @@ impl Shared {
             }
         };
         let mut headers = Vec::with_capacity(self.headers.len() + 4);
+        if parcel.op() == Op::Delete && with_body && record.record().is_empty() {
+            let text = "only the deleted record's key is known and the mapping sends none of it, so the target could not tell what to delete: map the key, or set `delete:` to {method, url}, skip or hold";
+            return Err(Reason::new("delete-rule", text));
+        }
         let body = if with_body { json::encode(record.record())? } else { Vec::new() };
         if with_body && !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
             headers.push(("Content-Type".to_owned(), "application/json".to_owned()));

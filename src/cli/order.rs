@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cli::failure::{Code, Failure};
 use crate::config::{Config, Settings};
 use crate::daemon::agent::{Agent, Options};
-use crate::daemon::api::Order;
+use crate::daemon::api::{Manner, Order};
 use crate::daemon::client::{self, ClientError};
 use crate::engine::operate::{Actor, Operation, Report, operate};
 use crate::engine::push::{Run, Summary};
@@ -46,7 +46,7 @@ pub fn order(settings: &Settings, operation: Operation, reason: Option<String>) 
 }
 
 /// The socket of the agent that runs with this state file; none = no agent runs.
-fn running(state: &Path) -> Result<Option<std::path::PathBuf>, Failure> {
+pub fn running(state: &Path) -> Result<Option<std::path::PathBuf>, Failure> {
     match holder(state) {
         None => Ok(None),
         Some(holder) => holder.socket.map(Some).ok_or_else(|| {
@@ -58,6 +58,15 @@ fn running(state: &Path) -> Result<Option<std::path::PathBuf>, Failure> {
             Failure::new(Code::Temporary, text)
         }),
     }
+}
+
+/// Lets the running agent reconcile a table.
+pub fn reconcile(state: &Path, log: &str, table: &str, force: bool) -> Result<(), Failure> {
+    if let Some(socket) = running(state)? {
+        let path = format!("/logs/{}/tables/{}/reconcile", client::segment(log), client::segment(table));
+        let _: serde_json::Value = client::post(&socket, &path, serde_json::to_vec(&Manner { force })?)?;
+    }
+    Ok(())
 }
 
 /// Runs one connector now. Through the running agent, where it only starts (none is returned); else to its end.

@@ -11,7 +11,7 @@ use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
 use crate::config::api::Listener;
 use crate::config::{self, Config};
-use crate::daemon::agent::{Agent, Options};
+use crate::daemon::agent::{Agent, Options, rehearse};
 use crate::daemon::api::{Api, Shared};
 use crate::daemon::socket;
 use crate::engine::push::{self, Summary};
@@ -28,6 +28,13 @@ pub struct Run {
     /// Takes the database over from another agent's state file, with a new epoch
     #[arg(long)]
     take_over: bool,
+}
+
+impl Run {
+    /// Whether it ends by itself.
+    pub fn is_once(&self) -> bool {
+        self.once
+    }
 }
 
 /// The short form: delivers with one connector, and follows an event source.
@@ -172,6 +179,10 @@ fn announce(socket: &Path, agent: &Agent) {
     }
 }
 
+fn names(agent: &Agent) -> String {
+    agent.handle().connectors().collect::<Vec<_>>().join(", ")
+}
+
 /// What the running agent is told from outside.
 enum Told {
     Stop,
@@ -227,16 +238,16 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
     let mut agent = start(config, take_over)?;
     let shared = Arc::new(RwLock::new(agent.handle()));
     let api = listen(&socket, &agent, &shared);
-    log::info!("running with {} connectors", agent.handle().connectors().count());
+    log::info!("running: {}", names(&agent));
     loop {
         match inbox.recv() {
-            Ok(Told::Reload) => match load() {
+            Ok(Told::Reload) => match load().and_then(|config| Ok(rehearse(config)?)).and_then(|()| load()) {
                 Ok(config) => {
                     agent.stop();
                     agent = start(config, false)?;
                     *shared.write().unwrap_or_else(PoisonError::into_inner) = agent.handle();
                     announce(&socket, &agent);
-                    log::info!("reloaded; running with {} connectors", agent.handle().connectors().count());
+                    log::info!("reloaded; running: {}", names(&agent));
                 }
                 Err(failure) => log::error!("not reloaded, the old configuration stays: {}", failure.message),
             },

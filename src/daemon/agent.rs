@@ -57,7 +57,7 @@ pub enum AgentError {
         /// Which.
         connector: String,
         /// Why.
-        error: WorkerError,
+        error: Box<WorkerError>,
     },
     /// The system gives no thread.
     #[error("no thread could be started: {0}")]
@@ -75,7 +75,7 @@ pub struct Agent {
     ledger: Ledger,
     writer: JoinHandle<State>,
     keepers: Vec<(Sender<Wake>, JoinHandle<Keeper>)>,
-    healers: Vec<Sender<Task>>,
+    healers: Vec<(String, Sender<Task>)>,
     workers: Vec<RunningWorker>,
     databases: Vec<Database>,
     state: PathBuf,
@@ -143,7 +143,7 @@ impl Agent {
             let watch = Watch::on(keeper.log().path());
             let log = keeper.log().name().to_owned();
             let (healer, tasks) = channel();
-            self.healers.push(healer.clone());
+            self.healers.push((log.clone(), healer.clone()));
             std::thread::Builder::new().name(format!("heal/{log}")).spawn(move || heal(&log, reconciler, &tasks))?;
             let (bell, mailboxes) = (watch.bell(), mailboxes.clone());
             let thread = std::thread::Builder::new()
@@ -160,6 +160,7 @@ impl Agent {
             ledger: self.ledger.clone(),
             workers: self.workers.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
             keepers: self.keepers.iter().map(|(bell, _)| bell.clone()).collect(),
+            healers: self.healers.clone(),
             databases: self.databases.clone(),
             state: self.state.clone(),
         }
@@ -193,7 +194,7 @@ impl Agent {
                 (worker.name, summary)
             })
             .collect();
-        for healer in &self.healers {
+        for (_, healer) in &self.healers {
             let _ = healer.send(Task::Stop);
         }
         for (bell, thread) in self.keepers {
@@ -208,6 +209,19 @@ impl Agent {
         let _ = self.writer.join();
         summaries
     }
+}
+
+/// Finds out whether an agent could start with a configuration: opens its databases and builds its connectors, starts
+/// nothing and changes nothing. For a reload, so that the running agent is only stopped for one that can follow it.
+pub fn rehearse(config: Config) -> Result<(), AgentError> {
+    for database in &config.settings.databases {
+        CapturedLog::open(&database.name, &database.path, Access::Write)?;
+    }
+    let credentials = build::credentials(&config.settings)?;
+    for spec in config.connectors {
+        build::connector(spec, &config.settings, &credentials, [0; 32])?;
+    }
+    Ok(())
 }
 
 type Assembled = (Vec<(Keeper, Reconciler)>, Vec<(Arc<str>, Worker)>);
@@ -251,7 +265,7 @@ fn assemble(
         let connector = build::connector(spec, &settings, &credentials, secret)?;
         let name = connector.name.clone();
         let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone())
-            .map_err(|error| AgentError::Worker { connector: name.to_string(), error })??;
+            .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
         ids.push(worker.id());
         workers.push((name, worker));
     }
@@ -326,20 +340,20 @@ pub fn register(config: &Config) -> Result<(), AgentError> {
 pub fn watch_specs(settings: &Settings, database: &str) -> Vec<WatchSpec> {
     let only = settings.databases.len() == 1;
     let here = |watch: &&WatchConfig| watch.database.as_deref().map_or(only, |name| name == database);
-    settings
-        .watch
-        .iter()
-        .filter(here)
-        .map(|watch| WatchSpec {
-            table: watch.table.clone(),
-            kind: Some(watch.kind.clone()).filter(|kind| *kind != watch.table),
-            key: watch.key.clone(),
-            columns: watch.columns.clone(),
-            exclude: watch.exclude.clone(),
-            capture: match watch.capture {
-                CaptureMode::Full => Depth::Full,
-                CaptureMode::Key => Depth::Key,
-            },
-        })
-        .collect()
+    settings.watch.iter().filter(here).map(watch_spec).collect()
+}
+
+/// One table of the configuration as capture takes it.
+pub fn watch_spec(watch: &WatchConfig) -> WatchSpec {
+    WatchSpec {
+        table: watch.table.clone(),
+        kind: Some(watch.kind.clone()).filter(|kind| *kind != watch.table),
+        key: watch.key.clone(),
+        columns: watch.columns.clone(),
+        exclude: watch.exclude.clone(),
+        capture: match watch.capture {
+            CaptureMode::Full => Depth::Full,
+            CaptureMode::Key => Depth::Key,
+        },
+    }
 }

@@ -97,6 +97,7 @@ fn router(shared: Shared) -> Router {
         .route("/connectors/{name}/resume", post(resume))
         .route("/sync/{system}/{kind}/{id}", post(sync_record))
         .route("/operations", post(operate))
+        .route("/logs/{log}/tables/{table}/reconcile", post(reconcile))
         .layer(DefaultBodyLimit::max(BODY))
         .with_state(shared)
 }
@@ -144,6 +145,25 @@ async fn operate(State(shared): State<Shared>, Json(order): Json<Order>) -> Resp
         Ok(Ok(report)) => Json(report).into_response(),
         Ok(Err(error)) => problem(StatusCode::INSUFFICIENT_STORAGE, &error.to_string()),
         Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the operation broke down"),
+    }
+}
+
+/// How a table is reconciled.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Manner {
+    /// Also when very many of its records are gone.
+    pub force: bool,
+}
+
+async fn reconcile(
+    State(shared): State<Shared>,
+    Segments((log, table)): Segments<(String, String)>,
+    Json(manner): Json<Manner>,
+) -> Response {
+    if handle(&shared).reconcile(&log, &table, manner.force) {
+        Json(json!({ "status": "reconcile started", "table": table })).into_response()
+    } else {
+        problem(StatusCode::NOT_FOUND, &format!("no log `{log}`"))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::watch::Database;
+use crate::daemon::heal::Task;
 use crate::daemon::wake::Wake;
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::operate::{Actor, Operation, Report, operate};
@@ -26,6 +27,7 @@ pub struct Handle {
     pub(super) ledger: Ledger,
     pub(super) workers: Vec<(Arc<str>, Mailbox)>,
     pub(super) keepers: Vec<Sender<Wake>>,
+    pub(super) healers: Vec<(String, Sender<Task>)>,
     pub(super) databases: Vec<Database>,
     pub(super) state: PathBuf,
 }
@@ -58,6 +60,13 @@ impl Handle {
             let _ = bell.send(Wake::Asked);
         }
         self.workers.iter().for_each(|(_, mailbox)| mailbox.tell(Message::Wake));
+    }
+
+    /// Reconciles a table in the background; false when no such log is kept. `force` = also when very many of its records
+    /// are gone.
+    pub fn reconcile(&self, log: &str, table: &str, force: bool) -> bool {
+        let healer = self.healers.iter().find(|(name, _)| name == log);
+        healer.is_some_and(|(_, healer)| healer.send(Task::Reconcile { table: table.to_owned(), force }).is_ok())
     }
 
     /// Runs a connector now, whatever its schedule says; false when no such connector runs.

@@ -11,6 +11,13 @@ use crate::engine::reconcile::{ReconcileError, Reconciler};
 pub enum Task {
     /// Tables may have changed unseen, or the file is another.
     Heal(Heal),
+    /// A person wants a table reconciled.
+    Reconcile {
+        /// Which.
+        table: String,
+        /// Also when very many of its records are gone.
+        force: bool,
+    },
     /// The log has grown and is quiet now.
     CatchUp,
     /// The agent stops.
@@ -26,6 +33,7 @@ pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>) {
     loop {
         match tasks.recv_timeout(WEEKLY) {
             Ok(Task::Heal(heal)) => do_heal(name, &mut reconciler, &heal),
+            Ok(Task::Reconcile { table, force }) => reconcile(name, &mut reconciler, &table, force),
             Ok(Task::CatchUp) => said(name, reconciler.fill().and_then(|()| reconciler.catch_up())),
             Err(RecvTimeoutError::Timeout) => {
                 let tables = reconciler.tables().unwrap_or_default();
@@ -42,15 +50,19 @@ pub fn do_heal(name: &str, reconciler: &mut Reconciler, heal: &Heal) {
         said(name, reconciler.begin_anew());
     }
     for table in &heal.tables {
-        match reconciler.reconcile(table, false) {
-            Ok(report) => log::warn!(
-                "{name}: {table} is reconciled: {} records compared, {} sent again, {} deletes sent",
-                report.compared,
-                report.images,
-                report.deletes
-            ),
-            Err(error) => log::error!("{name}: {table} is not reconciled: {error}"),
-        }
+        reconcile(name, reconciler, table, false);
+    }
+}
+
+fn reconcile(name: &str, reconciler: &mut Reconciler, table: &str, force: bool) {
+    match reconciler.reconcile(table, force) {
+        Ok(report) => log::warn!(
+            "{name}: {table} is reconciled: {} records compared, {} sent again, {} deletes sent",
+            report.compared,
+            report.images,
+            report.deletes
+        ),
+        Err(error) => log::error!("{name}: {table} is not reconciled: {error}"),
     }
 }
 

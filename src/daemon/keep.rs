@@ -9,10 +9,10 @@ use crate::daemon::wake::{Wake, Watch};
 use crate::engine::keeper::Keeper;
 use crate::engine::push::{Mailbox, Message};
 
-/// How often a log is looked at when nothing wakes the keeper.
-const SLOW: Duration = Duration::from_secs(2);
+/// How often a log is looked at when nothing wakes its reader.
+pub const SLOW: Duration = Duration::from_secs(2);
 /// A write is announced before its commit can be read: look again after these pauses, until it can.
-const AGAIN: [Duration; 7] = [
+pub const AGAIN: [Duration; 7] = [
     Duration::from_micros(200),
     Duration::from_millis(1),
     Duration::from_millis(2),
@@ -55,15 +55,19 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sen
             let _ = healer.send(Task::Heal(heal));
         }
         let due = match keeper.tidy_due() {
-            Ok(Some(due)) if due <= clock::steady() => {
-                if let Err(error) = keeper.tidy() {
-                    complain(&name, error.to_string(), &mut complaint);
-                    None
-                } else {
+            Ok(Some(due)) if due <= clock::steady() => match keeper.tidy() {
+                Ok(look) => {
+                    if look.rewound {
+                        tell(workers, || Message::Rewind);
+                    }
                     let _ = healer.send(Task::CatchUp);
                     keeper.tidy_due().ok().flatten()
                 }
-            }
+                Err(error) => {
+                    complain(&name, error.to_string(), &mut complaint);
+                    None
+                }
+            },
             Ok(due) => due,
             Err(error) => {
                 complain(&name, error.to_string(), &mut complaint);

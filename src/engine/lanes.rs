@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 
 use crate::adapter::{Adapter, Delivery, Lane, Parcel};
 use crate::engine::window::SlotId;
+use crate::rules::outcome::Outcome;
 
 /// Work for a lane: the parts of one event, in order.
 #[derive(Debug)]
@@ -37,6 +38,19 @@ struct Desk {
     jobs: VecDeque<Job>,
     done: Vec<Done>,
     idle: usize,
+    /// An answer concerns every delivery: no lane begins another until the worker has seen it.
+    held: bool,
+    /// How often unbegun work was taken back: a lane that had taken a group before gives the rest of it back.
+    recalls: u64,
+    unsent: Vec<Job>,
+}
+
+impl Desk {
+    fn recall(&mut self) -> Vec<Job> {
+        self.recalls += 1;
+        self.held = false;
+        self.unsent.drain(..).chain(self.jobs.drain(..)).collect()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -96,14 +110,17 @@ impl Lanes {
         Ok(())
     }
 
-    /// Takes the results that wait.
-    pub fn take(&self) -> Vec<Done> {
-        std::mem::take(&mut lock(&self.shared.desk).done)
+    /// Takes the results that wait; and what was given back, or not begun when a result concerns every delivery.
+    pub fn take(&self) -> (Vec<Done>, Vec<Job>) {
+        let mut desk = lock(&self.shared.desk);
+        let done = std::mem::take(&mut desk.done);
+        let unsent = if desk.held { desk.recall() } else { std::mem::take(&mut desk.unsent) };
+        (done, unsent)
     }
 
     /// Takes back what no lane has begun.
     pub fn recall(&self) -> Vec<Job> {
-        lock(&self.shared.desk).jobs.drain(..).collect()
+        lock(&self.shared.desk).recall()
     }
 
     /// Lets the lanes end after what they are at; does not wait for them.
@@ -138,6 +155,13 @@ fn deliver(lane: &mut dyn Lane, parts: &[Parcel]) -> Vec<Delivery> {
     deliveries
 }
 
+/// Whether an answer says that no other delivery is to be tried now: the credentials are not accepted, the target
+/// halts the connector or asks it to wait.
+fn concerns_all(deliveries: &[Delivery]) -> bool {
+    let outcome = deliveries.last().map(|delivery| &delivery.outcome);
+    matches!(outcome, Some(Outcome::Halt(_) | Outcome::Reauth(_) | Outcome::Retry { after: Some(_), .. }))
+}
+
 /// Largest group that a lane takes at once.
 const GROUP: usize = 16;
 
@@ -145,7 +169,7 @@ fn drive(shared: &Shared, mut lane: Box<dyn Lane>, notify: &Arc<dyn Fn() + Send 
     let mut group = Vec::with_capacity(GROUP);
     loop {
         let mut desk = lock(&shared.desk);
-        while desk.jobs.is_empty() {
+        while desk.jobs.is_empty() || desk.held {
             if shared.stopping.load(Ordering::Acquire) {
                 return;
             }
@@ -153,23 +177,31 @@ fn drive(shared: &Shared, mut lane: Box<dyn Lane>, notify: &Arc<dyn Fn() + Send 
             desk = shared.work.wait(desk).unwrap_or_else(PoisonError::into_inner);
             desk.idle -= 1;
         }
+        if shared.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let recalls = desk.recalls;
         let share = (desk.jobs.len() / 8).clamp(1, GROUP);
         let available = desk.jobs.len().min(share);
         group.extend(desk.jobs.drain(..available));
         drop(desk);
         let mut jobs = group.drain(..);
         while let Some(Job { slot, parts }) = jobs.next() {
-            if shared.stopping.load(Ordering::Acquire) {
-                let mut desk = lock(&shared.desk);
-                desk.jobs.push_front(Job { slot, parts });
-                desk.jobs.extend(jobs);
-                return;
+            let mut desk = lock(&shared.desk);
+            if desk.held || desk.recalls != recalls || shared.stopping.load(Ordering::Acquire) {
+                desk.unsent.push(Job { slot, parts });
+                desk.unsent.extend(jobs);
+                drop(desk);
+                notify();
+                break;
             }
+            drop(desk);
             // A lane that breaks down takes one event's answer with it, never the agent.
             let deliveries =
                 catch_unwind(AssertUnwindSafe(|| deliver(lane.as_mut(), &parts))).unwrap_or_else(|_| Vec::new());
             let first = {
                 let mut desk = lock(&shared.desk);
+                desk.held |= concerns_all(&deliveries);
                 desk.done.push(Done { slot, parts, deliveries });
                 desk.done.len() == 1
             };

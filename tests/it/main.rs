@@ -3,10 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod answers;
+mod bad_input;
 mod capture;
+mod cli_init;
+mod cli_simulate;
+mod cli_status;
+mod cli_tail;
 mod configs;
 mod credentials;
+mod delivering;
+mod demo;
 mod docs;
+mod end_to_end;
 mod histories;
 mod layers;
 mod requests;

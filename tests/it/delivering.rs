@@ -1,0 +1,517 @@
+//! The rules of delivery, one promise a test, shown of the shipped binary.
+
+use std::collections::HashSet;
+
+use hms_sync::store::state::connector::Mode;
+use rustix::process::Signal;
+
+use crate::support::journal::Entry;
+use crate::support::office::{Office, RETRY, wait};
+use crate::support::receiver::Receiver;
+use crate::support::scenario::Scenario;
+
+/// An office and a target; the agent will find what the SQL leaves there.
+fn office(target: &Receiver, more: &str, sql: &str) -> Office {
+    let office = Office::visits();
+    office.rest("legacy", target, more);
+    assert_eq!(office.run(&["watch", "visits"]).code, Some(0));
+    office.sql(sql);
+    office
+}
+
+fn at<'j>(journal: &'j [Entry], path: &str) -> Vec<&'j Entry> {
+    journal.iter().filter(|entry| entry.path == path).collect()
+}
+
+fn committed(journal: &[Entry]) -> usize {
+    journal.iter().filter(|entry| entry.committed).map(|entry| &entry.key).collect::<HashSet<_>>().len()
+}
+
+/// The same request under the same key, however often it came.
+fn all_the_same(entries: &[&Entry]) -> bool {
+    let same = |one: &Entry, other: &Entry| {
+        (&one.key, &one.method, &one.path, &one.body) == (&other.key, &other.method, &other.path, &other.body)
+    };
+    entries.windows(2).all(|pair| same(pair[0], pair[1]))
+}
+
+fn body(entry: &Entry) -> serde_json::Value {
+    serde_json::from_slice(&entry.body).unwrap()
+}
+
+const THREE: &str = "INSERT INTO visits VALUES (1, 'Ada', 10), (2, 'Bea', 20), (3, 'Cy', 30);";
+
+#[test]
+fn a_commit_wakes_the_agent_by_itself() {
+    let target = Receiver::start();
+    let office = office(&target, "", "");
+    let agent = office.agent();
+    for id in 1..=5_i64 {
+        office.sql(&format!("INSERT INTO visits VALUES ({id}, 'Ada', 10)"));
+        let journal = target.wait("the commit arrives", |journal| committed(journal) as i64 == id);
+        assert_eq!(body(journal.last().unwrap())["id"], id);
+    }
+    agent.stop();
+}
+
+#[test]
+fn a_refused_record_is_parked_its_later_changes_wait_and_others_flow() {
+    let target = Receiver::start();
+    target.meet(|entry| (entry.path == "/visits/2").then(|| Scenario::named("refused")));
+    let office = office(&target, "", &format!("{THREE} UPDATE visits SET minutes = 5;"));
+    let agent = office.agent();
+    let journal = target.wait("the others arrive", |journal| committed(journal) == 4);
+    wait("the cursor passes over what is parked", || office.cursor("legacy") == 6);
+    assert_eq!(office.parked_words("legacy"), ["dead http-422", "behind behind"]);
+    office.sql("UPDATE visits SET minutes = 6");
+    target.wait("others still flow", |journal| committed(journal) == 6);
+    agent.stop();
+    assert_eq!(at(&target.journal(), "/visits/2").len(), 1, "a refusal is not tried again by itself");
+    assert_eq!(office.parked_words("legacy"), ["dead http-422", "behind behind", "behind behind"]);
+    assert_eq!(body(at(&journal, "/visits/1")[1])["minutes"], 5);
+}
+
+#[test]
+fn a_busy_target_gets_the_same_key_and_bytes_again() {
+    let target = Receiver::start();
+    target.next(Scenario::named("status_503"));
+    target.next(Scenario::named("status_500"));
+    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let agent = office.agent();
+    let journal = target.wait("it arrives", |journal| committed(journal) == 1);
+    office.wait_settled("legacy");
+    agent.stop();
+    assert_eq!(journal.len(), 3);
+    assert!(all_the_same(&journal.iter().collect::<Vec<_>>()));
+}
+
+#[test]
+fn retry_after_holds_the_whole_connector_and_no_other() {
+    let (target, other) = (Receiver::start(), Receiver::start());
+    target.next(Scenario::status(503, "Retry-After: 3600\r\n"));
+    let office = office(&target, "concurrency: 1", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    office.rest("other", &other, "");
+    let agent = office.agent();
+    agent.says("legacy: ");
+    office.sql("INSERT INTO visits VALUES (2, 'Bea', 20)");
+    other.wait("the other connector goes on", |journal| committed(journal) == 2);
+    agent.stop();
+    assert_eq!(target.journal().len(), 1);
+    assert_eq!((office.parked_words("legacy"), office.cursor("legacy")), (vec!["waiting http-503".to_owned()], 1));
+}
+
+#[test]
+fn one_run_says_that_the_target_asked_to_wait() {
+    let target = Receiver::start();
+    target.next(Scenario::status(429, "Retry-After: 3600\r\n"));
+    let office = office(&target, "concurrency: 1", THREE);
+    let (code, summary) = office.once();
+    assert_eq!((code, summary["delivered"].as_i64(), target.journal().len()), (Some(75), Some(0), 1));
+    assert!(summary["leftOff"][0].as_str().unwrap().contains("asked to wait"), "{summary}");
+}
+
+#[test]
+fn rejected_credentials_halt_the_connector_and_no_other() {
+    let (target, other) = (Receiver::start(), Receiver::start());
+    target.admit(|entry| entry.header("authorization") == Some("Bearer right"));
+    let office = office(&target, "", THREE);
+    token(&office, "wrong");
+    let more = "credentials: {lotus: {type: bearer, token: {file: token}}}\n";
+    office.settings(&format!("visits: {{}}}}\n{more}#{{"));
+    let (url, ca) = (target.url("/visits/{id}"), target.ca.file());
+    let endpoint = format!("url: \"{url}\", method: PUT, credentialsId: lotus, tls: {{ca: \"{}\"}}", ca.display());
+    office.connector("legacy", &format!("target: {{{endpoint}}}\nstart: beginning\nconcurrency: 1\n{RETRY}\n"));
+    office.rest("other", &other, "");
+    let agent = office.agent();
+    agent.says("legacy: halted: http-401");
+    other.wait("the other connector goes on", |journal| committed(journal) == 3);
+    agent.stop();
+    assert_eq!(target.journal().len(), 1, "nothing more is sent with credentials that were rejected");
+    let (mode, reason) = office.mode("legacy");
+    assert_eq!((mode, reason.unwrap().class.as_ref()), (Mode::Halted, "http-401"));
+    assert_eq!(office.parked_words("legacy"), Vec::<String>::new());
+    assert!(!agent_text(&office).contains("wrong"));
+    token(&office, "right");
+    assert_eq!(office.once().0, Some(0));
+    assert_eq!((committed(&target.journal()), office.mode("legacy").0), (3, Mode::Running));
+}
+
+fn token(office: &Office, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = office.config().join("token");
+    std::fs::write(&path, format!("{text}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// What the state file holds, as text.
+fn agent_text(office: &Office) -> String {
+    String::from_utf8_lossy(&std::fs::read(office.state()).unwrap()).into_owned()
+}
+
+#[test]
+fn a_redirect_halts_and_nothing_goes_to_the_other_host() {
+    for status in [301, 302, 307, 308] {
+        let (target, thief) = (Receiver::start(), Receiver::start());
+        let to = format!("Location: {}\r\n", thief.url("/visits/1"));
+        target.meet(move |_| Some(Scenario::status(status, &to)));
+        let office = office(&target, "concurrency: 1", THREE);
+        let (code, summary) = office.once();
+        assert_eq!((code, summary["delivered"].as_i64()), (Some(75), Some(0)), "{status}: {summary}");
+        assert!(summary["leftOff"][0].as_str().unwrap().contains("redirect"), "{summary}");
+        assert_eq!((office.mode("legacy").0, thief.connections(), target.journal().len()), (Mode::Halted, 0, 1));
+        target.behave();
+        assert_eq!(office.once().0, Some(0), "nothing is lost");
+    }
+}
+
+#[test]
+fn a_web_page_is_no_success_and_three_in_a_row_halt_the_connector() {
+    let target = Receiver::start();
+    target.meet(|_| Some(Scenario::named("html")));
+    let office = office(&target, "", THREE);
+    let agent = office.agent();
+    agent.says("captive portal");
+    agent.says("legacy: halted: meaningless");
+    agent.stop();
+    target.behave();
+    let agent = office.agent();
+    office.wait_settled("legacy");
+    agent.stop();
+    let journal = target.journal();
+    for id in 1..=3 {
+        let entries = at(&journal, &format!("/visits/{id}"));
+        assert!(all_the_same(&entries) && !entries.is_empty(), "{entries:#?}");
+        // What was said of a page may have been done: it is asked for again.
+        assert_eq!(entries.last().unwrap().scenario, "ok");
+    }
+}
+
+#[test]
+fn an_outage_uses_up_no_attempts() {
+    let target = Receiver::start();
+    let office = Office::visits();
+    let retry = "retryPolicy: {backoff: 20ms, maxBackoff: 200ms, maxAttempts: 1}";
+    let (url, ca) = (target.url("/visits/{id}"), target.ca.file());
+    let endpoint = format!("url: \"{url}\", method: PUT, tls: {{ca: \"{}\"}}", ca.display());
+    office.connector("legacy", &format!("target: {{{endpoint}}}\nstart: beginning\n{retry}\n"));
+    assert_eq!(office.run(&["watch", "visits"]).code, Some(0));
+    office.sql(THREE);
+    target.close();
+    let agent = office.agent();
+    agent.says("the endpoint is down");
+    target.reopen();
+    target.wait("they arrive", |journal| committed(journal) == 3);
+    agent.says("the endpoint is back");
+    office.wait_settled("legacy");
+    agent.stop();
+}
+
+#[test]
+fn a_record_that_always_fails_ends_as_a_dead_letter_after_its_attempts_and_others_flow() {
+    let target = Receiver::start();
+    target.meet(|entry| (entry.path == "/visits/2").then(|| Scenario::named("status_500")));
+    let office = Office::visits();
+    let retry = "retryPolicy: {backoff: 20ms, maxBackoff: 200ms, maxAttempts: 3}";
+    let (url, ca) = (target.url("/visits/{id}"), target.ca.file());
+    let endpoint = format!("url: \"{url}\", method: PUT, tls: {{ca: \"{}\"}}", ca.display());
+    office.connector("legacy", &format!("target: {{{endpoint}}}\nstart: beginning\n{retry}\n"));
+    assert_eq!(office.run(&["watch", "visits"]).code, Some(0));
+    office.sql(THREE);
+    let agent = office.agent();
+    agent.says("is a dead letter");
+    office.sql("INSERT INTO visits VALUES (4, 'Di', 40)");
+    target.wait("others flow", |journal| committed(journal) == 3);
+    agent.stop();
+    let parked = office.parked("legacy");
+    assert_eq!(office.parked_words("legacy"), ["dead http-500"]);
+    assert!(parked[0].reason.text.contains("given up after 3 attempts"), "{:?}", parked[0].reason);
+    let journal = target.journal();
+    let entries = at(&journal, "/visits/2");
+    assert!(entries.len() == 3 && all_the_same(&entries), "{entries:#?}");
+}
+
+#[test]
+fn a_record_that_cannot_be_mapped_is_held_and_goes_by_itself_when_the_mapping_is_mended() {
+    let target = Receiver::start();
+    let map = |convert: &str| format!("map: {{id: id, minutes: {{to: seconds{convert}}}}}");
+    let bad = map(", convert: minutes -> seconds");
+    let office = office(&target, &bad, "INSERT INTO visits VALUES (1, 'Ada', 'ten'), (2, 'Bea', 20);");
+    let agent = office.agent();
+    agent.says("is held: mapping");
+    office.sql("UPDATE visits SET minutes = 11");
+    target.wait("the other record flows", |journal| committed(journal) == 2);
+    wait("the cursor passes over what is held", || office.cursor("legacy") == 4);
+    assert_eq!(office.parked_words("legacy"), ["held mapping", "behind behind"]);
+    let reason = office.parked("legacy")[0].reason.text.clone();
+    assert!(reason.contains("minutes") && !reason.contains("ten"), "it names the field and no value: {reason}");
+    office.rest("legacy", &target, &map(""));
+    agent.signal(Signal::HUP);
+    agent.says("reloaded");
+    target.wait("it goes by itself", |journal| committed(journal) == 4);
+    office.wait_settled("legacy");
+    agent.stop();
+    let journal = target.journal();
+    let seconds: Vec<_> = at(&journal, "/visits/1").iter().map(|entry| body(entry)["seconds"].clone()).collect();
+    assert_eq!(seconds, [serde_json::json!("ten"), serde_json::json!(11)]);
+}
+
+#[test]
+fn what_may_have_arrived_before_a_kill_is_sent_as_it_was_even_under_a_new_mapping() {
+    let target = Receiver::start();
+    let office = office(&target, "map: {id: id, name: old}", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    // Two kills: what the second run sends again is still in doubt for the third.
+    for (mapping, attempts) in [("map: {id: id, name: newer}", 1), ("map: {id: id, name: newest}", 2)] {
+        target.next(Scenario::named("commit_hang"));
+        let agent = office.agent();
+        target.wait("it arrives", |journal| journal.len() == attempts);
+        agent.kill();
+        office.rest("legacy", &target, mapping);
+    }
+    office.sql("INSERT INTO visits VALUES (2, 'Bea', 20)");
+    let agent = office.agent();
+    target.wait("both arrive", |journal| committed(journal) == 2);
+    office.wait_settled("legacy");
+    agent.stop();
+    let journal = target.journal();
+    let first = at(&journal, "/visits/1");
+    assert!(first.len() == 3 && all_the_same(&first), "{first:#?}");
+    assert_eq!(body(first[2]), serde_json::json!({"id": 1, "old": "Ada"}));
+    assert_eq!(body(at(&journal, "/visits/2")[0]), serde_json::json!({"id": 2, "newest": "Bea"}));
+}
+
+#[test]
+fn a_lost_answer_stays_in_doubt_through_a_busy_target_and_a_new_mapping() {
+    let target = Receiver::start();
+    target.next(Scenario::named("commit_rst"));
+    target.next(Scenario::named("status_503"));
+    target.next(Scenario::status(503, "Retry-After: 3600\r\n"));
+    let office = office(&target, "map: {id: id, name: old}", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let agent = office.agent();
+    target.wait("it is put off", |journal| journal.len() == 3);
+    agent.stop();
+    office.rest("legacy", &target, "map: {id: id, name: new}");
+    let agent = office.agent();
+    office.wait_settled("legacy");
+    agent.stop();
+    let journal = target.journal();
+    assert!(journal.len() == 4 && all_the_same(&journal.iter().collect::<Vec<_>>()), "{journal:#?}");
+}
+
+#[test]
+fn a_record_that_leaves_the_where_is_deleted_at_the_target() {
+    let target = Receiver::start();
+    let office =
+        office(&target, "where: minutes < 60", &format!("{THREE} UPDATE visits SET minutes = 90 WHERE id = 2;"));
+    office.sql("UPDATE visits SET name = 'Bea B' WHERE id = 2; DELETE FROM visits WHERE id = 3;");
+    assert_eq!(office.once().0, Some(0));
+    let journal = target.journal();
+    let methods = |path| at(&journal, path).iter().map(|entry| entry.method.clone()).collect::<Vec<_>>();
+    assert_eq!(methods("/visits/1"), ["PUT"]);
+    assert_eq!(methods("/visits/2"), ["PUT", "DELETE"], "outside the filter nothing more is said of it");
+    assert_eq!(methods("/visits/3"), ["PUT", "DELETE"]);
+}
+
+#[test]
+fn a_key_change_deletes_the_old_record_and_puts_the_new_one() {
+    let target = Receiver::start();
+    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10); UPDATE visits SET id = 7;");
+    assert_eq!(office.once().0, Some(0));
+    let journal = target.journal();
+    let said: Vec<_> = journal.iter().map(|entry| (entry.method.as_str(), entry.path.as_str())).collect();
+    assert_eq!(said, [("PUT", "/visits/1"), ("DELETE", "/visits/1"), ("PUT", "/visits/7")]);
+    let one = journal[1].key.strip_suffix("-a").unwrap();
+    assert_eq!(journal[2].key.strip_suffix("-b"), Some(one));
+}
+
+#[test]
+fn a_key_change_that_waits_holds_up_both_of_its_records() {
+    let target = Receiver::start();
+    target.meet(|entry| (entry.path == "/visits/1").then(|| Scenario::status(503, "")));
+    // The key change waits behind the first record, and what comes after it upon the second waits behind it.
+    let office = office(
+        &target,
+        "concurrency: 1",
+        "INSERT INTO visits VALUES (1, 'Ada', 10); UPDATE visits SET id = 2; UPDATE visits SET minutes = 11;
+         INSERT INTO visits VALUES (1, 'Bea', 20), (3, 'Cy', 30);",
+    );
+    let agent = office.agent();
+    target.wait("a third record flows", |journal| committed(journal) == 1);
+    assert!(at(&target.journal(), "/visits/2").is_empty());
+    // After a restart what is read again finds the same order.
+    agent.kill();
+    let agent = office.agent();
+    agent.says("waits");
+    target.behave();
+    office.wait_settled("legacy");
+    agent.stop();
+    let journal = target.journal();
+    let firsts = |path: &str| {
+        let mut keys = HashSet::new();
+        let mut said: Vec<_> = at(&journal, path);
+        said.retain(|entry| keys.insert(&entry.key));
+        said.iter().map(|entry| entry.method.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(firsts("/visits/1"), ["PUT", "DELETE", "PUT"]);
+    assert_eq!(firsts("/visits/2"), ["PUT", "PUT"]);
+    assert_eq!(body(at(&journal, "/visits/2").last().unwrap())["minutes"], 11);
+}
+
+#[test]
+fn the_parts_of_a_key_change_keep_their_keys_when_the_first_is_put_off() {
+    let target = Receiver::start();
+    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10); UPDATE visits SET id = 2;");
+    target.meet(|entry| (entry.method == "DELETE").then(|| Scenario::named("status_503")));
+    let agent = office.agent();
+    target.wait("the delete is put off", |journal| journal.len() > 2);
+    target.behave();
+    office.wait_settled("legacy");
+    agent.stop();
+    let keys: HashSet<String> = target.journal().into_iter().map(|entry| entry.key).collect();
+    assert_eq!(keys.len(), 3, "{keys:?}");
+}
+
+#[test]
+fn one_run_ends_with_0_when_all_is_delivered_1_when_something_is_refused_75_when_the_target_is_down() {
+    let target = Receiver::start();
+    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    target.close();
+    let (code, summary) = office.once();
+    assert_eq!((code, summary["delivered"].as_i64()), (Some(75), Some(0)), "{summary}");
+    assert!(summary["leftOff"][0].as_str().unwrap().starts_with("legacy: "), "{summary}");
+    target.reopen();
+    wait("the next run delivers", || office.once().0 == Some(0));
+    assert_eq!(committed(&target.journal()), 1);
+    target.next(Scenario::named("refused"));
+    office.sql("UPDATE visits SET minutes = 11");
+    let (code, summary) = office.once();
+    assert_eq!((code, summary["dead"].as_i64()), (Some(1), Some(1)), "{summary}");
+}
+
+#[test]
+fn one_run_delivers_what_a_schedule_would_deliver_later() {
+    let target = Receiver::start();
+    let office = office(&target, "schedule: \"0 0 1 1 *\"", THREE);
+    assert_eq!(office.once().0, Some(0));
+    assert_eq!(committed(&target.journal()), 3);
+}
+
+#[test]
+fn a_second_agent_is_refused_and_told_who_runs() {
+    let target = Receiver::start();
+    let office = office(&target, "", "");
+    let agent = office.agent();
+    for arguments in [&["run"][..], &["run", "--once"]] {
+        let second = office.run(arguments);
+        assert_eq!(second.code, Some(75), "{second:?}");
+        assert!(second.stderr.contains(&format!("process {}", agent.pid())), "{second:?}");
+    }
+    agent.kill();
+    assert_eq!(office.once().0, Some(0), "a kill leaves nothing locked");
+}
+
+#[test]
+fn a_broken_configuration_is_refused_at_reload_and_the_old_one_kept() {
+    let target = Receiver::start();
+    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let good = std::fs::read_to_string(office.config().join("connectors/legacy.yaml")).unwrap();
+    let agent = office.agent();
+    let broken = [
+        ("connectors/legacy.yaml", "target: {urll: https://legacy.test/}\n".to_owned(), "urll"),
+        ("sync.yaml", "database: [\n".to_owned(), "sync.yaml"),
+        ("sync.yaml", "database: ../app/other.db\nstate: ../state/state.db\n".to_owned(), "other.db"),
+        ("connectors/legacy.yaml", good.replace("ca.pem", "gone.pem"), "gone.pem"),
+    ];
+    for (at, (file, text, names)) in (1..).zip(broken) {
+        let path = office.config().join(file);
+        let before = std::fs::read(&path).unwrap();
+        std::fs::write(&path, text).unwrap();
+        agent.signal(Signal::HUP);
+        wait("it says so", || agent.said().matches("not reloaded").count() == at);
+        let said = agent.said();
+        let line = said.lines().filter(|line| line.contains("not reloaded")).next_back().unwrap();
+        assert!(line.contains(names), "{line}");
+        std::fs::write(&path, before).unwrap();
+        office.sql("UPDATE visits SET minutes = minutes + 1");
+        target.wait("it delivers as before", |journal| committed(journal) == at + 1);
+    }
+    agent.stop();
+}
+
+#[test]
+fn a_stop_waits_for_a_request_in_flight_and_no_longer_than_it_may() {
+    let target = Receiver::start();
+    target.next(Scenario::named("commit_hang"));
+    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let agent = office.agent();
+    target.wait("it arrives", |journal| journal.len() == 1);
+    agent.stop();
+    assert_eq!(office.once().0, Some(0));
+    let journal = target.journal();
+    assert!(journal.len() == 2 && all_the_same(&journal.iter().collect::<Vec<_>>()), "{journal:#?}");
+}
+
+#[test]
+fn a_second_stop_ends_it_at_once_and_nothing_is_lost() {
+    let target = Receiver::start();
+    target.next(Scenario::named("commit_hang"));
+    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let mut agent = office.agent();
+    target.wait("it arrives", |journal| journal.len() == 1);
+    agent.signal(Signal::TERM);
+    agent.signal(Signal::INT);
+    agent.wait();
+    assert_eq!(office.once().0, Some(0));
+    assert!(all_the_same(&target.journal().iter().collect::<Vec<_>>()));
+}
+
+#[test]
+fn answers_that_say_nothing_are_retried_with_a_reason_and_lose_nothing() {
+    let nonsense = [
+        "html",
+        "garbage",
+        "bad_status_line",
+        "empty_json",
+        "bad_json",
+        "deep_json",
+        "error_inside",
+        "huge_json",
+        "commit_close",
+        "commit_partial",
+        "commit_rst",
+        "cl_short",
+        "chunked_trunc",
+        "bad_chunk",
+        "gzip_bomb",
+        "many_headers",
+        "big_header",
+        "two_lengths",
+    ];
+    let target = Receiver::start();
+    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 0)");
+    assert_eq!(office.once().0, Some(0));
+    for (round, name) in (1..).zip(nonsense) {
+        target.meet(move |_| Some(Scenario::named(name)));
+        office.sql(&format!("UPDATE visits SET minutes = {round}"));
+        let before = target.journal().len();
+        let (code, summary) = office.once();
+        assert_eq!((code, summary["delivered"].as_i64()), (Some(75), Some(0)), "{name}: {summary}");
+        let said = office.parked("legacy").first().map(|parked| parked.reason.to_string());
+        let said = said.or_else(|| summary["leftOff"][0].as_str().map(str::to_owned));
+        assert!(said.is_some_and(|said| said.len() > 10), "{name}: {summary}");
+        target.behave();
+        wait(name, || office.once().0 == Some(0));
+        let journal = target.journal();
+        let entries: Vec<_> = journal.iter().skip(before).collect();
+        assert!(entries.len() >= 2 && all_the_same(&entries), "{name}: {entries:#?}");
+        assert_eq!(body(entries[0])["minutes"], round);
+    }
+}
+
+#[test]
+fn an_endless_answer_is_cut_off_and_its_status_counts() {
+    let target = Receiver::start();
+    target.next(Scenario::named("huge_body"));
+    let office = office(&target, "", THREE);
+    assert_eq!(office.once().0, Some(0));
+    assert_eq!((target.journal().len(), committed(&target.journal())), (3, 3));
+}
