@@ -176,6 +176,8 @@ pub struct Worker {
     batch: Option<Arc<Batch>>,
     batch_touched: HashSet<EventId>,
     batch_refused: Option<Timestamp>,
+    /// Results that come in while one batch is committed, about.
+    flow: usize,
     last_attempt: i64,
     settled_mark: i64,
     last_advance: Timestamp,

@@ -18,6 +18,9 @@ use crate::store::state::counter::Counter;
 const OPEN_PER_LANE: usize = 8;
 /// Events that are open at least, so that a commit is shared by many even with one lane.
 const OPEN_AT_LEAST: usize = 32;
+/// Open events for each result that comes in while one batch is committed: some are being sent, some wait in the lanes,
+/// some are in the batch. Where answers are slow this asks for nothing; where the disk is, it hides the disk.
+const AHEAD: usize = 4;
 /// A cursor that has moved so far is stored without waiting for anything else.
 const FAR: i64 = 4096;
 
@@ -58,6 +61,7 @@ impl Worker {
 
     fn room(&self) -> usize {
         let most = (self.connector.concurrency * OPEN_PER_LANE).max(OPEN_AT_LEAST);
+        let most = most.max(self.flow.saturating_mul(AHEAD)).min(super::WINDOW);
         let most = if self.connector.serial { 1 } else { most };
         most.saturating_sub(self.window.opened())
     }
@@ -169,6 +173,8 @@ impl Worker {
         if !self.has_news() && !(moved && (far || idle || ending)) {
             return;
         }
+        let results = self.settled.values().map(Vec::len).sum::<usize>();
+        self.flow = results.max(self.flow - self.flow / 8);
         // Order inside the batch: outcomes, then what they change, then the cursors, then the next intents.
         let mut entries = Vec::with_capacity(self.pending.len() + 8);
         entries.extend(std::mem::take(&mut self.settled).into_iter().map(|(log, group)| Entry::Settle(log, group)));
