@@ -13,10 +13,10 @@
 CREATE TABLE hms_sync_meta (k PRIMARY KEY, v);
 
 -- One row. `origin`: the connector whose pull writes now, set and reset inside that one transaction. The valve:
--- capture stops at `cap` rows beyond `acked` and counts in hms_sync_lost what it did not capture, so that
--- the application goes on when the agent is away for months.
-CREATE TABLE hms_sync_ctl (id INTEGER PRIMARY KEY, origin, acked, cap);
-INSERT INTO hms_sync_ctl VALUES (1, NULL, 0, 1000000);
+-- with `cap` rows beyond `acked` a trigger sets `closed`; from then on changes are only counted in hms_sync_lost,
+-- so that the application goes on when the agent is away for months. The agent opens it again.
+CREATE TABLE hms_sync_ctl (id INTEGER PRIMARY KEY, origin, acked, cap, closed);
+INSERT INTO hms_sync_ctl VALUES (1, NULL, 0, 1000000, NULL);
 
 -- One row for each watched table: how many changes were not captured.
 CREATE TABLE hms_sync_lost (tid INTEGER PRIMARY KEY, n);
@@ -29,9 +29,9 @@ CREATE TABLE hms_sync_cand (n INTEGER PRIMARY KEY, tid, op);
 --   op  I insert | U update | M update that moved the key | D delete | K delete, key only |
 --       R current image again (synthetic) | G gone (synthetic delete, key only)
 --   ver version of the catalogue that names the columns; dest: the one connector a synthetic row is for
---   m0, m1...  60 changed-bits each, U and M only
+--   m0, m1...  U and M only: 60 bits each, one for a column whose old value was NULL
 --   c0, c1...  the image, in the version's column order; of K and G only the key columns are set
---   p0, p1...  the old values of the columns whose bit is set
+--   p0, p1...  U and M only: the old values of the columns that changed, else NULL
 -- c, p, m and the c of hms_sync_cand are added as the widest watched table needs them.
 CREATE TABLE hms_sync_outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, tid, op, ver, origin, dest,
   nonce DEFAULT (randomblob(8)), at DEFAULT (julianday('now')));
@@ -46,8 +46,7 @@ CREATE TABLE meta (k TEXT PRIMARY KEY, v) WITHOUT ROWID;
 -- the last poll found there (epoch, witness, schema), as JSON: the next poll is held against it. `witness_n`: up to
 -- which attempt number the intents have been looked through for the witness.
 CREATE TABLE log (
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seen TEXT, witness_n INTEGER NOT NULL DEFAULT 0,
-  shadow_seq INTEGER NOT NULL DEFAULT 0);
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, seen TEXT, witness_n INTEGER NOT NULL DEFAULT 0);
 
 -- Events that come from outside any database (posted, subscribed). Same shape as the captured outbox: (log, seq).
 -- `source` and `message` name a message at its origin, so that the same message is stored once.
@@ -90,6 +89,12 @@ CREATE INDEX parked_lane ON parked(connector, lane, log, seq);
 CREATE INDEX parked_lane2 ON parked(connector, lane2, log, seq) WHERE lane2 IS NOT NULL;
 CREATE INDEX parked_state ON parked(connector, state, log, seq);
 
+-- Parked deliveries that ended (delivered, discarded) while the cursor still stood below their event: reading on from the
+-- cursor after a restart must not bring them back. Removed when the cursor passes.
+CREATE TABLE ahead (
+  connector INTEGER NOT NULL, log INTEGER NOT NULL, seq INTEGER NOT NULL, event_id TEXT NOT NULL,
+  PRIMARY KEY (connector, log, seq, event_id)) WITHOUT ROWID;
+
 -- The attempt log, by group: an `intent` row is committed before the first byte of its events leaves, an
 -- `outcome` row after. `entries` packs one fixed record an event (layout: store/state/attempt.rs). Append only.
 CREATE TABLE attempt (
@@ -113,3 +118,12 @@ CREATE TABLE breaker (
 -- Sums, kept in the commit that makes them true: delivered, skipped, retried, refused, discarded.
 CREATE TABLE counter (
   connector INTEGER NOT NULL, name TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (connector, name)) WITHOUT ROWID;
+
+-- shadow
+-- The baseline of reconcile: a hash of each record's image as the log last told it; key and hash are encoded by
+-- the agent. shadow_at: kind '' holds the position up to which the log is in the shadow, a type's own row says
+-- that its table was filled.
+CREATE TABLE shadow (log TEXT NOT NULL, kind TEXT NOT NULL, key BLOB NOT NULL, hash BLOB NOT NULL,
+  PRIMARY KEY (log, kind, key)) WITHOUT ROWID;
+CREATE TABLE shadow_at (log TEXT NOT NULL, kind TEXT NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY (log, kind)) WITHOUT ROWID;

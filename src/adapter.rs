@@ -114,6 +114,16 @@ impl Request {
     }
 }
 
+/// SHA-256 of a delivery: of its request, or of several parts over their hashes; none when one is not rendered.
+pub fn hash_of(parts: &[Parcel]) -> Option<[u8; 32]> {
+    let hash = |part: &Parcel| part.request(|_| Ok(None)).ok().flatten().map(|request| request.hash());
+    let hashes: Vec<[u8; 32]> = parts.iter().map(hash).collect::<Option<_>>()?;
+    match hashes.as_slice() {
+        [only] => Some(*only),
+        several => Some(sha256(several.as_flattened())),
+    }
+}
+
 /// SHA-256 of an answer's body.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
@@ -164,7 +174,8 @@ pub trait Adapter: Send + Sync + std::fmt::Debug {
     /// A connection of its own for one worker.
     fn lane(&self) -> Box<dyn Lane>;
 
-    /// Reaches the target without changing anything (`check --online`): resolves, connects, TLS.
+    /// Reaches the target without changing anything (`check --online`): resolves, connects, TLS, and has the
+    /// credential ready (an OAuth2 token is fetched, which proves client and secret).
     fn probe(&self) -> Result<String, Reason>;
 
     /// The authentication headers, masked, as `simulate` shows them.

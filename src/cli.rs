@@ -1,11 +1,27 @@
 //! One file per verb group. People get a table, `--json` gets JSON; logs and progress go to stderr.
 
+pub mod amend;
+pub mod backfill;
+pub mod capture;
 pub mod check;
+pub mod completions;
+pub mod deliveries;
 pub mod demo;
 pub mod failure;
+pub mod init;
+pub mod order;
 pub mod output;
+pub mod past;
 pub mod place;
+pub mod record;
+pub mod replay;
 pub mod run;
+pub mod scaffold;
+pub mod simulate;
+pub mod since;
+pub mod status;
+pub mod sync;
+pub mod tail;
 pub mod watch;
 
 use std::ffi::OsString;
@@ -57,6 +73,8 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Init(init::Init),
+    Scaffold(scaffold::Scaffold),
     /// Shows it at work: an office, a legacy system and the agent, all made up and on this machine alone
     Demo(demo::Demo),
     /// Delivers until it is stopped, or once
@@ -65,8 +83,23 @@ enum Verb {
     Watch(watch::Watch),
     /// Captures a table's changes no more
     Unwatch(watch::Unwatch),
+    /// Pauses, resumes or repairs the capture of tables
+    Capture(capture::Capture),
+    /// Compares a table with what was captured of it, and sends again what differs
+    Reconcile(capture::Reconcile),
     /// Finds everything that is wrong with a configuration
     Check(check::Check),
+    /// Runs a connector now, or delivers one record now
+    Sync(sync::Sync),
+    /// Sends again what was delivered since a time or a position
+    Replay(replay::Replay),
+    /// Sends rows that are there already to one connector
+    Backfill(backfill::Backfill),
+    Status(status::Status),
+    Deliveries(deliveries::Deliveries),
+    Simulate(simulate::Simulate),
+    Tail(tail::Tail),
+    Completions(completions::Completions),
 }
 
 /// Runs the command line and gives its exit code.
@@ -85,11 +118,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let json = cli.global.json;
     let place = Place::new(cli.global);
     let result = match cli.verb {
+        Some(Verb::Init(init)) => init::init(&place, init),
+        Some(Verb::Scaffold(scaffold)) => scaffold::scaffold(&place, scaffold),
+        Some(Verb::Status(status)) => status::status(&place, status),
+        Some(Verb::Deliveries(verb)) => deliveries::deliveries(&place, verb),
+        Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
+        Some(Verb::Tail(tail)) => tail::tail(&place, tail),
+        Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),
         Some(Verb::Demo(demo)) => demo::demo(&place, demo),
         Some(Verb::Run(run)) => run::run(&place, run),
         Some(Verb::Watch(watch)) => watch::watch(&place, watch),
         Some(Verb::Unwatch(unwatch)) => watch::unwatch(&place, unwatch),
+        Some(Verb::Capture(capture)) => capture::capture(&place, capture),
+        Some(Verb::Reconcile(reconcile)) => capture::reconcile(&place, reconcile),
         Some(Verb::Check(check)) => check::check(&place, check),
+        Some(Verb::Sync(sync)) => sync::sync(&place, sync),
+        Some(Verb::Replay(replay)) => replay::replay(&place, replay),
+        Some(Verb::Backfill(backfill)) => backfill::backfill(&place, backfill),
         None => run::follow(&place, cli.follow),
     };
     match result {

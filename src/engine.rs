@@ -1,5 +1,6 @@
 //! MOVE: the only place where rules, formats, store and adapters meet.
 
+pub mod chains;
 pub mod compile;
 pub mod connector;
 pub mod frozen;
@@ -7,7 +8,11 @@ pub mod keeper;
 pub mod lanes;
 pub mod ledger;
 pub mod operate;
+pub mod overview;
 pub mod push;
+pub mod reconcile;
 pub mod report;
+pub mod simulate;
+pub mod single;
 pub mod source;
 pub mod window;

@@ -261,6 +261,12 @@ pub struct Event {
 }
 
 impl Event {
+    /// The lanes of the records that it changes: two when it changes a key.
+    pub fn lanes(&self) -> impl Iterator<Item = u64> + use<> {
+        let second = self.old_lane.filter(|lane| *lane != self.lane);
+        [Some(self.lane), second].into_iter().flatten()
+    }
+
     /// Position in its log; commit order.
     pub fn seq(&self) -> i64 {
         self.id.seq

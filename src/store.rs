@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod image;
+pub mod shadow;
 pub mod state;
 
 /// Both files' tables, as they stand in `schema.sql`.

@@ -37,7 +37,7 @@ pub enum Scheme {
         key: SecretSource,
     },
     /// OAuth2 client credentials; one token for all who share the credential.
-    OAuth2(OAuth2),
+    OAuth2(Box<OAuth2>),
 }
 
 /// One entry of `credentials:`, shared by every connector and lane that names it.

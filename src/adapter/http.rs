@@ -4,6 +4,7 @@
 //! answer, asks for no compression, and checks the address that it connects to. ureq keeps HTTP itself; connecting,
 //! TLS and buffers are ours, because its own would cost half of the speed (see `wire`).
 
+mod buffers;
 mod open;
 mod resolver;
 mod trouble;
@@ -178,20 +179,20 @@ impl Client {
         let uri: ureq::http::Uri = url.parse().map_err(|_| Reason::new("url", "not a URL"))?;
         let tls = uri.scheme_str() == Some("https");
         if !tls && !self.settings.plain {
-            return Err(plain_http());
+            return Err(plain_http().reason);
         }
         let host = uri.host().unwrap_or_default();
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let wire = Arc::new(Wire::new());
-        wire.begin(self.settings.timeout);
+        wire.begin(self.settings.timeout, 0);
         let opener = Opener { settings: Arc::clone(&self.settings), wire };
         let connection = opener.open(host, port, tls).map_err(|trouble| trouble.reason)?;
         Ok(format!("{host}:{port} is reached{}", describe(&connection)))
     }
 }
 
-fn plain_http() -> Reason {
-    Reason::new("plain-http", "plain http is not allowed here; use https, or say plainHttp: true")
+fn plain_http() -> Trouble {
+    Trouble::halt("plain-http", "plain http is not allowed here; use https, or say plainHttp: true")
 }
 
 fn describe(connection: &Connection) -> String {
@@ -287,10 +288,7 @@ pub struct Exchange {
 impl Exchange {
     /// One call. At most [`Options::timeout`] passes, whatever the target does.
     pub fn call(&mut self, request: &Request, envelope: &Envelope) -> Result<Reply, Failure> {
-        self.wire.begin(self.settings.timeout);
-        if request.url.starts_with("http://") && !self.settings.plain {
-            return Err(self.failure(Trouble { reason: plain_http(), halt: true, answered: false }));
-        }
+        self.wire.begin(self.settings.timeout, longest_line(request, envelope));
         let message = message(request, envelope)?;
         let answer = if request.body.is_empty() && bodiless(&request.method) {
             self.agent.run(message.map(|_| ()))
@@ -324,8 +322,8 @@ impl Exchange {
             ureq::Error::LargeResponseHeader(..) => {
                 Trouble::garbage(format!("the head of the answer is longer than {HEAD_LIMIT} bytes"))
             }
-            ureq::Error::RequireHttpsOnly(_) => Trouble { reason: plain_http(), halt: true, answered: false },
-            ureq::Error::Io(error) => wire::trouble(&error),
+            ureq::Error::RequireHttpsOnly(_) => plain_http(),
+            ureq::Error::Io(error) => wire::trouble(&error, false),
             other => Trouble::passing("http", format!("the call failed: {other}")),
         });
         self.failure(trouble)
@@ -343,9 +341,7 @@ impl Exchange {
         if encoded(&reply.headers) {
             if success && status != 204 {
                 let text = "the answer is compressed although identity was asked for";
-                return Err(
-                    self.failure(Trouble { reason: Reason::new("content-encoding", text), ..Trouble::garbage("") })
-                );
+                return Err(self.failure(Trouble::answered("content-encoding", text)));
             }
             // Its status says enough; what was compressed is not unpacked.
             reply.whole = false;
@@ -392,6 +388,14 @@ pub fn percent(text: &str) -> Zeroizing<String> {
 
 fn bodiless(method: &str) -> bool {
     matches!(method, "DELETE" | "GET" | "HEAD" | "OPTIONS")
+}
+
+/// An upper bound of the longest line of the head, line end included.
+fn longest_line(request: &Request, envelope: &Envelope) -> usize {
+    let query = envelope.query.as_ref().map_or(0, |query| query.len());
+    let secret = envelope.header.as_ref().map_or(0, |(name, value)| name.as_str().len() + value.len());
+    let fields = request.headers.iter().map(|(name, value)| name.len() + value.len()).max().unwrap_or(0);
+    (request.url.len() + query).max(secret).max(fields) + 64
 }
 
 fn message<'r>(request: &'r Request, envelope: &Envelope) -> Result<ureq::http::Request<&'r [u8]>, Failure> {

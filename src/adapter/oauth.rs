@@ -300,3 +300,126 @@ fn error_code(body: &[u8]) -> Option<&'static str> {
     let Some(Value::Text(code)) = fields.get("error") else { return None };
     CODES.into_iter().find(|known| known == code)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use super::*;
+    use crate::adapter::http::Options;
+    use crate::adapter::secret::SecretRef;
+    use crate::adapter::tls::{TlsFiles, client_config};
+
+    /// A token endpoint without TLS: `token-1`, `token-2`..., or 503 after so many.
+    fn endpoint(good: usize) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/token", listener.local_addr().unwrap());
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        std::thread::spawn(move || {
+            for mut socket in listener.incoming().flatten() {
+                let mut seen = Vec::new();
+                let mut part = [0; 4096];
+                while !seen.ends_with(b"grant_type=client_credentials") {
+                    let count = socket.read(&mut part).unwrap();
+                    seen.extend_from_slice(&part[..count]);
+                }
+                let number = counted.fetch_add(1, SeqCst) + 1;
+                let (status, body) = match number <= good {
+                    true => (200, format!(r#"{{"access_token":"token-{number}","expires_in":100}}"#)),
+                    false => (503, String::new()),
+                };
+                let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n");
+                write!(socket, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+            }
+        });
+        (url, calls)
+    }
+
+    fn oauth(token_url: String) -> (tempfile::TempDir, OAuth2) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+        file.write_all(b"s3cret").unwrap();
+        let spec = OAuth2Spec {
+            token_url,
+            client_id: "hms".into(),
+            client_secret: SecretSource::new(SecretRef::File(path)),
+            scope: None,
+            audience: None,
+            client_auth: None,
+        };
+        let tls = client_config(&TlsFiles::default()).unwrap();
+        (folder, OAuth2::new(spec, Client::new(Options { plain: true, ..Options::new(tls) })))
+    }
+
+    /// Makes the token at hand so many seconds old.
+    fn age(oauth: &OAuth2, seconds: u64) {
+        oauth.state().token.as_mut().unwrap().issued = Instant::now() - Duration::from_secs(seconds);
+    }
+
+    #[test]
+    fn a_token_is_renewed_at_four_fifths_of_its_life() {
+        let (url, calls) = endpoint(9);
+        let (_folder, oauth) = oauth(url);
+        let first = oauth.token().unwrap();
+        age(&oauth, 79);
+        assert_eq!(oauth.token().unwrap(), first);
+        age(&oauth, 81);
+        assert_eq!(oauth.token().unwrap().0, "Bearer token-2");
+        assert_eq!(calls.load(SeqCst), 2);
+    }
+
+    #[test]
+    fn while_one_renews_early_the_others_go_on_with_the_old_token() {
+        let (url, calls) = endpoint(9);
+        let (_folder, oauth) = oauth(url);
+        let first = oauth.token().unwrap();
+        age(&oauth, 81);
+        let _renewing = oauth.flight.lock().unwrap();
+        assert_eq!(oauth.token().unwrap(), first);
+        assert_eq!(calls.load(SeqCst), 1);
+    }
+
+    #[test]
+    fn an_early_renewal_that_fails_keeps_the_old_token_and_rests() {
+        let (url, calls) = endpoint(1);
+        let (_folder, oauth) = oauth(url);
+        let first = oauth.token().unwrap();
+        age(&oauth, 81);
+        for _ in 0..5 {
+            assert_eq!(oauth.token().unwrap(), first);
+        }
+        assert_eq!(calls.load(SeqCst), 2);
+        age(&oauth, 101);
+        assert!(matches!(oauth.token(), Err(Outcome::Retry { transport: true, .. })));
+    }
+
+    #[test]
+    fn whoever_waited_for_a_failed_call_takes_its_failure() {
+        let (url, calls) = endpoint(0);
+        let (_folder, oauth) = oauth(url);
+        let seen = oauth.state().flights;
+        assert!(oauth.token().is_err());
+        assert!(oauth.renewed(seen).is_err());
+        assert_eq!(calls.load(SeqCst), 1);
+        assert!(oauth.token().is_err());
+        assert_eq!(calls.load(SeqCst), 2);
+    }
+
+    #[test]
+    fn a_refused_token_of_an_older_generation_is_not_renewed_again() {
+        let (url, calls) = endpoint(9);
+        let (_folder, oauth) = oauth(url);
+        let (_, old) = oauth.token().unwrap();
+        assert_eq!(oauth.refused(old), Ok(true));
+        assert_eq!(oauth.refused(old), Ok(true));
+        assert_eq!(oauth.token().unwrap().0, "Bearer token-2");
+        assert_eq!(calls.load(SeqCst), 2);
+    }
+}

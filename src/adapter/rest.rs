@@ -206,6 +206,10 @@ impl Shared {
             }
         };
         let mut headers = Vec::with_capacity(self.headers.len() + 4);
+        if parcel.op() == Op::Delete && with_body && record.record().is_empty() {
+            let text = "only the deleted record's key is known and the mapping sends none of it, so the target could not tell what to delete: map the key, or set `delete:` to {method, url}, skip or hold";
+            return Err(Reason::new("delete-rule", text));
+        }
         let body = if with_body { json::encode(record.record())? } else { Vec::new() };
         if with_body && !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
             headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
@@ -251,7 +255,14 @@ impl Adapter for RestAdapter {
     }
 
     fn probe(&self) -> Result<String, Reason> {
-        self.shared.client.probe(&self.shared.origin)
+        let reached = self.shared.client.probe(&self.shared.origin)?;
+        let Some(credential) = &self.shared.credential else { return Ok(reached) };
+        match credential.seal() {
+            Ok(_) => Ok(format!("{reached}, credential {} is ready", credential.name())),
+            Err(outcome) => {
+                Err(outcome.reason().cloned().unwrap_or_else(|| Reason::new("credential", "cannot be had")))
+            }
+        }
     }
 
     fn masked_headers(&self) -> Vec<(String, String)> {

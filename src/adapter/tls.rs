@@ -1,7 +1,8 @@
 //! TLS: the one constructor of every client's [`rustls::ClientConfig`], and what its failures mean.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -33,6 +34,7 @@ pub struct ClientFiles {
 ///
 /// The cryptography is passed explicitly, so no process-wide default is needed. There is no switch that turns
 /// verification off. Errors name the file and what to do.
+#[allow(clippy::disallowed_methods)]
 pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
@@ -59,13 +61,18 @@ pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
-fn roots(extra: &[PathBuf]) -> Result<RootCertStore, String> {
-    let mut store = RootCertStore::empty();
-    // What the system's store cannot read of itself is not ours to report: the rest of it still counts.
-    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if store.is_empty() {
-        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+/// How long the system's authorities are kept in memory: many connectors start at once and share them, a reload
+/// later reads them anew.
+const SYSTEM_MEMORY: Duration = Duration::from_secs(10);
+
+static SYSTEM: Mutex<Option<(Instant, Arc<RootCertStore>)>> = Mutex::new(None);
+
+fn roots(extra: &[PathBuf]) -> Result<Arc<RootCertStore>, String> {
+    let system = system();
+    if extra.is_empty() {
+        return Ok(system);
     }
+    let mut store = RootCertStore::clone(&system);
     for file in extra {
         for certificate in certificates(file)? {
             store
@@ -73,7 +80,25 @@ fn roots(extra: &[PathBuf]) -> Result<RootCertStore, String> {
                 .map_err(|error| format!("{}: not a certificate of an authority: {error}", show(file)))?;
         }
     }
-    Ok(store)
+    Ok(Arc::new(store))
+}
+
+fn system() -> Arc<RootCertStore> {
+    let mut held = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((at, store)) = held.as_ref()
+        && at.elapsed() < SYSTEM_MEMORY
+    {
+        return Arc::clone(store);
+    }
+    let mut store = RootCertStore::empty();
+    // What the system's store cannot read of itself is not ours to report: the rest of it still counts.
+    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if store.is_empty() {
+        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    let store = Arc::new(store);
+    *held = Some((Instant::now(), Arc::clone(&store)));
+    store
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -113,13 +138,24 @@ fn show(file: &Path) -> std::path::Display<'_> {
     file.display()
 }
 
-/// What a failed handshake or a TLS alert means. True = only a person can help (certificates, versions): halt.
-pub fn explain(error: &rustls::Error) -> (bool, Reason) {
+/// When a TLS failure is one that only a person can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// Certificates: always.
+    Always,
+    /// Versions and the like: when the handshake fails. Later it is a broken connection.
+    InHandshake,
+    /// It passes.
+    Never,
+}
+
+/// What a TLS failure means: how lasting it is, and why.
+pub fn explain(error: &rustls::Error) -> (Lasting, Reason) {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage, PeerIncompatible, PeerMisbehaved};
-    let text = match error {
-        InvalidCertificate(problem) => return (true, Reason::new("tls", certificate_text(problem))),
+    let (lasting, text) = match error {
+        InvalidCertificate(problem) => (Lasting::Always, certificate_text(problem)),
         AlertReceived(AlertDescription::CertificateRequired) => {
-            "the target wants a client certificate; configure tls: {cert, key}".to_owned()
+            (Lasting::Always, "the target wants a client certificate; configure tls: {cert, key}".to_owned())
         }
         AlertReceived(
             alert @ (AlertDescription::BadCertificate
@@ -129,20 +165,22 @@ pub fn explain(error: &rustls::Error) -> (bool, Reason) {
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied),
-        ) => format!("the target refuses our client certificate ({alert:?})"),
+        ) => (Lasting::Always, format!("the target refuses our client certificate ({alert:?})")),
         AlertReceived(AlertDescription::ProtocolVersion) => {
-            "the target speaks only TLS older than 1.2, which is not safe".to_owned()
+            (Lasting::InHandshake, "the target speaks only TLS older than 1.2, which is not safe".to_owned())
         }
         AlertReceived(alert @ (AlertDescription::InternalError | AlertDescription::UserCanceled)) => {
-            return (false, Reason::new("tls", format!("the target broke off the TLS handshake ({alert:?})")));
+            (Lasting::Never, format!("the target broke off TLS ({alert:?})"))
         }
-        AlertReceived(alert) => format!("the target refuses the TLS handshake ({alert:?})"),
-        PeerIncompatible(why) => format!("no TLS in common with the target ({why:?})"),
-        InvalidMessage(_) => "the target does not speak TLS on this port; is it plain http?".to_owned(),
-        PeerMisbehaved(why) => format!("the target breaks the rules of TLS ({why:?})"),
-        other => return (false, Reason::new("tls", format!("TLS failed: {other}"))),
+        AlertReceived(alert) => (Lasting::InHandshake, format!("the target refuses TLS as we offer it ({alert:?})")),
+        PeerIncompatible(why) => (Lasting::InHandshake, format!("no TLS in common with the target ({why:?})")),
+        InvalidMessage(_) => {
+            (Lasting::InHandshake, "the target does not speak TLS on this port; is it plain http?".to_owned())
+        }
+        PeerMisbehaved(why) => (Lasting::InHandshake, format!("the target breaks the rules of TLS ({why:?})")),
+        other => (Lasting::Never, format!("TLS failed: {other}")),
     };
-    (true, Reason::new("tls", text))
+    (lasting, Reason::new("tls", text))
 }
 
 fn certificate_text(problem: &CertificateError) -> String {

@@ -167,7 +167,7 @@ impl Stage {
         let screen = Screen::new(form, title);
         let heard = vec![(Instant::now(), Who::Agent, "watches the table `appointments` of the office".to_owned())];
         Ok(Stage {
-            state: StateReader::open(agent.state())?,
+            state: StateReader::open(agent.handle().state())?,
             log: CapturedLog::open("office", &folder.database(), Access::Read)?,
             folder,
             scheduler,
@@ -343,7 +343,7 @@ impl Stage {
     fn retry(&self) -> Result<(), Failure> {
         let dead = Selection { state: Some(ParkedState::Dead.as_str().to_owned()), ..Selection::default() };
         let operator = Actor { name: "demo".to_owned(), reason: Some("the scheduler knows the room now".to_owned()) };
-        self.agent.operate(Operation::Retry { which: dead, stale: false }, operator)?;
+        self.agent.handle().operate(Operation::Retry { which: dead, stale: false }, operator)?;
         Ok(())
     }
 }

@@ -6,7 +6,9 @@ use crate::config::Problems;
 use crate::daemon::agent::AgentError;
 use crate::engine::keeper::KeeperError;
 use crate::engine::ledger::LedgerError;
+use crate::engine::reconcile::ReconcileError;
 use crate::store::capture::CaptureError;
+use crate::store::shadow::ShadowError;
 use crate::store::state::StateError;
 
 /// The exit codes (those of sysexits.h where it has one).
@@ -112,7 +114,18 @@ impl From<AgentError> for Failure {
             AgentError::Ledger(error) => error.into(),
             AgentError::Capture(error) => error.into(),
             AgentError::Keeper(error) => error.into(),
+            AgentError::Reconcile(error) => error.into(),
             AgentError::Worker { .. } | AgentError::Thread(_) => Failure::new(Code::Failed, error.to_string()),
+        }
+    }
+}
+
+impl From<ReconcileError> for Failure {
+    fn from(error: ReconcileError) -> Failure {
+        match error {
+            ReconcileError::Capture(error) | ReconcileError::Shadow(ShadowError::Capture(error)) => error.into(),
+            ReconcileError::State(error) => error.into(),
+            ReconcileError::Shadow(error) => Failure::new(Code::Failed, error.to_string()),
         }
     }
 }
@@ -123,6 +136,7 @@ impl From<CaptureError> for Failure {
             CaptureError::Missing { .. } => Code::Unavailable,
             CaptureError::Busy { .. } => Code::Temporary,
             CaptureError::OtherOwner { .. } => Code::Refused,
+            CaptureError::TooManyDeletes { .. } | CaptureError::Filter(_) => Code::Data,
             _ => Code::Config,
         };
         Failure::new(code, error.to_string())

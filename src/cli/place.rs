@@ -1,10 +1,9 @@
 //! Where a verb works: configuration, databases, state file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::Global;
 use crate::cli::failure::{Code, Failure};
-use crate::config::watch::Database;
 use crate::config::{self, Config, Settings};
 use crate::store::capture::{Access, CapturedLog};
 use crate::store::state::StateReader;
@@ -36,6 +35,11 @@ impl Place {
         self.global.config.is_some() || self.global.database.is_some()
     }
 
+    /// The database that the command line names.
+    pub fn database(&self) -> Option<&Path> {
+        self.global.database.as_deref()
+    }
+
     /// The path of the configuration.
     ///
     /// # Errors
@@ -63,14 +67,14 @@ impl Place {
         Ok(config)
     }
 
-    /// Puts the command line's database in place of the configured one.
+    /// Puts the command line's database in place of the configured ones.
     pub fn apply_database(&self, settings: &mut Settings) {
         if let Some(path) = &self.global.database {
-            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
             // A file that is configured keeps its name, and with it its cursors.
-            let name =
-                settings.databases.iter().find(|known| known.path == *path).map_or(stem, |known| known.name.clone());
-            settings.databases = vec![Database { name, path: path.clone() }];
+            match settings.databases.iter().find(|known| known.path == *path).cloned() {
+                Some(known) => settings.databases = vec![known],
+                None => settings.use_database(path.clone()),
+            }
         }
     }
 

@@ -1,15 +1,19 @@
 //! `run`, and the short form `hms-sync --mapping FILE --token TOKEN`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
+use crate::config::api::Listener;
 use crate::config::{self, Config};
 use crate::daemon::agent::{Agent, Options};
+use crate::daemon::api::{Api, Shared};
+use crate::daemon::socket;
 use crate::engine::push::{self, Summary};
 
 /// Delivers until it is stopped, or once
@@ -26,12 +30,21 @@ pub struct Run {
     take_over: bool,
 }
 
-/// The short form: one connector that follows an event source.
+/// The short form: delivers with one connector, and follows an event source.
 #[derive(Debug, clap::Args)]
 pub struct Follow {
-    /// A connector's file: delivers with this connector alone
+    /// A connector's file: delivers with it, beside the configured ones
     #[arg(long, value_name = "FILE", env = "MAPPING")]
     mapping: Option<PathBuf>,
+    /// Token for the event source; --token-file keeps it out of the process table
+    #[arg(long, value_name = "TOKEN", requires = "mapping", conflicts_with = "token_file")]
+    token: Option<String>,
+    /// File that holds the token
+    #[arg(long, value_name = "FILE", requires = "mapping")]
+    token_file: Option<PathBuf>,
+    /// The event source
+    #[arg(long, value_name = "URL", env = "HMS_EVENTS_URL")]
+    events: Option<String>,
 }
 
 /// Runs `run`.
@@ -62,6 +75,12 @@ pub fn follow(place: &Place, follow: Follow) -> Outcome {
     let Some(mapping) = follow.mapping else {
         return Err(Failure::new(Code::Usage, "which verb? `hms-sync --help` lists them"));
     };
+    if follow.token.is_some() {
+        log::warn!("--token shows the token in the process table: --token-file keeps it out");
+    }
+    if follow.token.is_some() || follow.token_file.is_some() || follow.events.is_some() {
+        log::warn!("events by WebSocket come with a later version: this one delivers what the watched tables tell");
+    }
     run(place, Run { once: false, connector: vec![mapping], take_over: false })
 }
 
@@ -123,6 +142,36 @@ fn verdict(summaries: &[(std::sync::Arc<str>, Summary)], stuck: bool, waiting: b
     }
 }
 
+fn socket_of(settings: &config::Settings) -> PathBuf {
+    let configured = settings.api.listen.iter().find_map(|listener| match listener {
+        Listener::Unix(path) => Some(path.clone()),
+        Listener::Tcp(..) => None,
+    });
+    configured.unwrap_or_else(|| socket::default_path(&settings.state))
+}
+
+/// Starts the API. Delivery goes on without it.
+fn listen(path: &Path, agent: &Agent, shared: &Shared) -> Option<Api> {
+    match Api::listen(path, shared.clone()) {
+        Ok(api) => {
+            announce(path, agent);
+            Some(api)
+        }
+        Err(error) => {
+            log::error!("{}: the command line cannot reach this agent: {error}", path.display());
+            None
+        }
+    }
+}
+
+fn announce(socket: &Path, agent: &Agent) {
+    let path = socket.to_owned();
+    let announced = agent.handle().ledger().call(move |state| Ok(state.announce(&path)));
+    if let Ok(Err(error)) = announced {
+        log::error!("{}: the command line cannot find this agent: {error}", socket.display());
+    }
+}
+
 /// What the running agent is told from outside.
 enum Told {
     Stop,
@@ -174,15 +223,20 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
         let told = told.clone();
         Agent::start(config, Options { run: push::Run::Forever, take_over }, move || drop(told.send(Told::Ended)))
     };
+    let socket = socket_of(&config.settings);
     let mut agent = start(config, take_over)?;
-    log::info!("running with {} connectors", agent.connectors().len());
+    let shared = Arc::new(RwLock::new(agent.handle()));
+    let api = listen(&socket, &agent, &shared);
+    log::info!("running with {} connectors", agent.handle().connectors().count());
     loop {
         match inbox.recv() {
             Ok(Told::Reload) => match load() {
                 Ok(config) => {
                     agent.stop();
                     agent = start(config, false)?;
-                    log::info!("reloaded; running with {} connectors", agent.connectors().len());
+                    *shared.write().unwrap_or_else(PoisonError::into_inner) = agent.handle();
+                    announce(&socket, &agent);
+                    log::info!("reloaded; running with {} connectors", agent.handle().connectors().count());
                 }
                 Err(failure) => log::error!("not reloaded, the old configuration stays: {}", failure.message),
             },
@@ -200,6 +254,9 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
         }
     });
     let summaries = agent.stop();
+    if let Some(api) = api {
+        api.stop();
+    }
     drop(impatient);
     Ok(verdict(&summaries, false, false))
 }

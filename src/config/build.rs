@@ -118,7 +118,7 @@ fn scheme(credential: &Credential) -> Result<Scheme, String> {
                 audience: oauth.audience.clone(),
                 client_auth: oauth.client_auth,
             };
-            Scheme::OAuth2(OAuth2::new(spec, Client::new(Options { plain, ..options })))
+            Scheme::OAuth2(Box::new(OAuth2::new(spec, Client::new(Options { plain, ..options }))))
         }
     })
 }

@@ -2,22 +2,24 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use crate::config::build;
-use crate::config::watch::{CaptureMode, Watch as WatchConfig};
+use crate::config::watch::{CaptureMode, Database, Watch as WatchConfig};
 use crate::config::{Config, Problems, Settings, from_canonical};
+use crate::daemon::handle::Handle;
+use crate::daemon::heal::{Task, do_heal, heal};
 use crate::daemon::keep::keep;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::connector::Connector;
 use crate::engine::keeper::{Keep, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
-use crate::engine::operate::{Actor, Operation, Report, operate};
 use crate::engine::push::{Mailbox, Message, Parts, Rebuild, Run, Summary, Worker, WorkerError};
+use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::engine::source::{Intake, Source};
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
-use crate::store::state::{LogId, State, StateError, StateReader, fact, log as logs};
+use crate::store::state::{LogId, State, StateError, StateReader, connector, cursor, fact, log as logs};
 
 /// How to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +48,16 @@ pub enum AgentError {
     /// Keeping an application's file.
     #[error(transparent)]
     Keeper(#[from] KeeperError),
+    /// The shadow of an application's file.
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
     /// A connector.
     #[error("{connector}: {error}")]
     Worker {
         /// Which.
         connector: String,
         /// Why.
-        error: WorkerError,
+        error: Box<WorkerError>,
     },
     /// The system gives no thread.
     #[error("no thread could be started: {0}")]
@@ -70,7 +75,9 @@ pub struct Agent {
     ledger: Ledger,
     writer: JoinHandle<State>,
     keepers: Vec<(Sender<Wake>, JoinHandle<Keeper>)>,
+    healers: Vec<(String, Sender<Task>)>,
     workers: Vec<RunningWorker>,
+    databases: Vec<Database>,
     state: PathBuf,
 }
 
@@ -90,11 +97,20 @@ impl Agent {
     ) -> Result<Agent, AgentError> {
         let state_path = config.settings.state.clone();
         let state = State::open(&state_path)?;
+        let databases = config.settings.databases.clone();
         let secret = state.read(|db| fact(db, "mac_key"))?;
         let (ledger, writer) = Ledger::start(state)?;
         match assemble(config, options, &ledger, &state_path, secret) {
             Ok((keepers, workers)) => {
-                let mut agent = Agent { ledger, writer, keepers: Vec::new(), workers: Vec::new(), state: state_path };
+                let mut agent = Agent {
+                    ledger,
+                    writer,
+                    keepers: Vec::new(),
+                    healers: Vec::new(),
+                    workers: Vec::new(),
+                    databases,
+                    state: state_path,
+                };
                 agent.set_going(keepers, workers, options.run, Arc::new(ended))?;
                 Ok(agent)
             }
@@ -108,7 +124,7 @@ impl Agent {
 
     fn set_going(
         &mut self,
-        keepers: Vec<Keeper>,
+        keepers: Vec<(Keeper, Reconciler)>,
         workers: Vec<(Arc<str>, Worker)>,
         run: Run,
         ended: Arc<dyn Fn() + Send + Sync>,
@@ -123,57 +139,31 @@ impl Agent {
             self.workers.push(RunningWorker { name, mailbox, thread });
         }
         let mailboxes: Vec<Mailbox> = self.workers.iter().map(|worker| worker.mailbox.clone()).collect();
-        for mut keeper in keepers {
+        for (mut keeper, reconciler) in keepers {
             let watch = Watch::on(keeper.log().path());
+            let log = keeper.log().name().to_owned();
+            let (healer, tasks) = channel();
+            self.healers.push((log.clone(), healer.clone()));
+            std::thread::Builder::new().name(format!("heal/{log}")).spawn(move || heal(&log, reconciler, &tasks))?;
             let (bell, mailboxes) = (watch.bell(), mailboxes.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("keep/{}", keeper.log().name()))
-                .spawn(move || keep(keeper, &watch, &mailboxes))?;
+                .spawn(move || keep(keeper, &watch, &mailboxes, &healer))?;
             self.keepers.push((bell, thread));
         }
         Ok(())
     }
 
-    /// The state file.
-    pub fn state(&self) -> &Path {
-        &self.state
-    }
-
-    /// The names of the connectors that run.
-    pub fn connectors(&self) -> Vec<Arc<str>> {
-        self.workers.iter().map(|worker| worker.name.clone()).collect()
-    }
-
-    /// Tells one connector something; false when no such connector runs.
-    pub fn tell(&self, connector: &str, message: Message) -> bool {
-        let worker = self.workers.iter().find(|worker| &*worker.name == connector);
-        worker.inspect(|worker| worker.mailbox.tell(message)).is_some()
-    }
-
-    /// Tells every connector and keeper to look again.
-    pub fn look(&self) {
-        for (bell, _) in &self.keepers {
-            let _ = bell.send(Wake::Asked);
+    /// A handle to it.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            ledger: self.ledger.clone(),
+            workers: self.workers.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
+            keepers: self.keepers.iter().map(|(bell, _)| bell.clone()).collect(),
+            healers: self.healers.clone(),
+            databases: self.databases.clone(),
+            state: self.state.clone(),
         }
-        self.workers.iter().for_each(|worker| worker.mailbox.tell(Message::Wake));
-    }
-
-    /// Does what a person asks, and tells the workers.
-    pub fn operate(&self, operation: Operation, actor: Actor) -> Result<Report, LedgerError> {
-        let asked = operation.clone();
-        let report = self.ledger.call(move |state| operate(state, &asked, &actor))?;
-        match &operation {
-            Operation::Pause { connector } => drop(self.tell(connector, Message::Pause(true))),
-            Operation::Resume { connector } => drop(self.tell(connector, Message::Pause(false))),
-            Operation::Replay { connector, .. } => drop(self.tell(connector, Message::Rewind)),
-            _ => self.workers.iter().for_each(|worker| worker.mailbox.tell(Message::Reload)),
-        }
-        Ok(report)
-    }
-
-    /// The writer of the state file.
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
     }
 
     /// Whether a worker found the state file broken; it has ended then.
@@ -204,6 +194,9 @@ impl Agent {
                 (worker.name, summary)
             })
             .collect();
+        for (_, healer) in &self.healers {
+            let _ = healer.send(Task::Stop);
+        }
         for (bell, thread) in self.keepers {
             let _ = bell.send(Wake::Stop);
             if let Ok(mut keeper) = thread.join()
@@ -218,7 +211,7 @@ impl Agent {
     }
 }
 
-type Assembled = (Vec<Keeper>, Vec<(Arc<str>, Worker)>);
+type Assembled = (Vec<(Keeper, Reconciler)>, Vec<(Arc<str>, Worker)>);
 
 fn assemble(
     config: Config,
@@ -235,7 +228,7 @@ fn assemble(
         max_bytes: retention.max_bytes,
         cap_bytes: settings.capture.cap,
     };
-    let mut keepers = Vec::new();
+    let mut keepers: Vec<Keeper> = Vec::new();
     for database in &settings.databases {
         let log = CapturedLog::open(&database.name, &database.path, Access::Write)?;
         let reader = StateReader::open(state)?;
@@ -259,12 +252,23 @@ fn assemble(
         let connector = build::connector(spec, &settings, &credentials, secret)?;
         let name = connector.name.clone();
         let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone())
-            .map_err(|error| AgentError::Worker { connector: name.to_string(), error })??;
+            .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
         ids.push(worker.id());
         workers.push((name, worker));
     }
-    keepers.iter_mut().for_each(|keeper| keeper.set_connectors(ids.clone()));
-    Ok((keepers, workers))
+    let mut kept = Vec::new();
+    for (database, mut keeper) in settings.databases.iter().zip(keepers) {
+        keeper.set_connectors(ids.clone());
+        let mut reconciler = Reconciler::open(&database.name, &database.path, state)?;
+        if options.run == Run::Once {
+            // What the one run is to deliver must be in the log before it begins.
+            reconciler.fill()?;
+            do_heal(&database.name, &mut reconciler, &keeper.take_heal());
+            reconciler.catch_up()?;
+        }
+        kept.push((keeper, reconciler));
+    }
+    Ok((kept, workers))
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -287,6 +291,36 @@ fn worker(
     sources.push((intake, Box::new(Intake::new(StateReader::open(state)?))));
     let reader = StateReader::open(state)?;
     Worker::new(Parts { connector: Arc::new(connector), sources, ledger: ledger.clone(), reader, rebuild }).map(Ok)
+}
+
+/// Makes connectors that have never run known, with their cursors where the logs stand now: what is captured from now
+/// on is theirs. While an agent runs, it has done so itself.
+///
+/// # Errors
+/// The state file or a database cannot be used.
+pub fn register(config: &Config) -> Result<(), AgentError> {
+    let mut state = match State::open(&config.settings.state) {
+        Err(StateError::Held { .. }) => return Ok(()),
+        other => other?,
+    };
+    let mut places = vec![(logs::INTAKE.to_owned(), 0, 0)];
+    for database in &config.settings.databases {
+        let log = CapturedLog::open(&database.name, &database.path, Access::Read)?;
+        let (lowest, highest) = if log.installed()? { (log.lowest_seq()?, log.highest_seq()?) } else { (1, 0) };
+        places.push((database.name.clone(), lowest, highest));
+    }
+    state.commit(|db| {
+        for (name, lowest, highest) in &places {
+            let log = logs::remember(db, name)?;
+            for spec in &config.connectors {
+                let (known, _) = connector::remember(db, &spec.name)?;
+                let begin = if spec.from_beginning { (lowest - 1).max(0) } else { *highest };
+                cursor::begin(db, known.id, log, begin)?;
+            }
+        }
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// What the configuration wants watched in one database.

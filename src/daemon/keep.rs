@@ -1,16 +1,18 @@
 //! The thread that keeps one captured log: wakes the workers when it grows, and tidies in the gaps.
 
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use crate::clock;
+use crate::daemon::heal::Task;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::keeper::Keeper;
 use crate::engine::push::{Mailbox, Message};
 
-/// How often a log is looked at when nothing wakes the keeper.
-const SLOW: Duration = Duration::from_secs(2);
+/// How often a log is looked at when nothing wakes its reader.
+pub const SLOW: Duration = Duration::from_secs(2);
 /// A write is announced before its commit can be read: look again after these pauses, until it can.
-const AGAIN: [Duration; 7] = [
+pub const AGAIN: [Duration; 7] = [
     Duration::from_micros(200),
     Duration::from_millis(1),
     Duration::from_millis(2),
@@ -21,7 +23,7 @@ const AGAIN: [Duration; 7] = [
 ];
 
 /// Keeps a log until it is told to stop.
-pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox]) -> Keeper {
+pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sender<Task>) -> Keeper {
     let name = keeper.log().name().to_owned();
     let mut again = AGAIN.iter();
     let mut complaint = String::new();
@@ -48,15 +50,24 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox]) -> Keeper {
             }
             Err(error) => complain(&name, error.to_string(), &mut complaint),
         }
+        let heal = keeper.take_heal();
+        if !heal.is_empty() {
+            let _ = healer.send(Task::Heal(heal));
+        }
         let due = match keeper.tidy_due() {
-            Ok(Some(due)) if due <= clock::steady() => {
-                if let Err(error) = keeper.tidy().and_then(|()| keeper.reconcile_next()) {
-                    complain(&name, error.to_string(), &mut complaint);
-                    None
-                } else {
+            Ok(Some(due)) if due <= clock::steady() => match keeper.tidy() {
+                Ok(look) => {
+                    if look.rewound {
+                        tell(workers, || Message::Rewind);
+                    }
+                    let _ = healer.send(Task::CatchUp);
                     keeper.tidy_due().ok().flatten()
                 }
-            }
+                Err(error) => {
+                    complain(&name, error.to_string(), &mut complaint);
+                    None
+                }
+            },
             Ok(due) => due,
             Err(error) => {
                 complain(&name, error.to_string(), &mut complaint);

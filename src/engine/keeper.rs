@@ -1,7 +1,9 @@
 //! The keeper of one captured log: notices what happened to the file, repairs capture, and tidies.
 //!
 //! Looking is reading, and done at every wake-up. Writing to the application's file is done seldom, in gaps: when
-//! nobody else has written for [`GAP`], or else at most once in [`SELDOM`].
+//! nobody else has written for [`tidy::GAP`], or else at most once in [`tidy::SELDOM`].
+
+mod tidy;
 
 use std::time::Duration;
 
@@ -9,21 +11,8 @@ use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::store::capture::{CaptureError, CapturedLog, Finding, Repair, Seen, WatchSpec, Witness};
 use crate::store::state::act::Act;
-use crate::store::state::connector::{self, Mode};
+use crate::store::state::connector;
 use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, attempt, cursor, log as logs};
-
-/// Writes to the application's file wait until nobody has written for so long.
-pub const GAP: Duration = Duration::from_millis(250);
-/// Beside an application that never pauses, one short write so often.
-pub const SELDOM: Duration = Duration::from_secs(25);
-/// An idle log is tidied so often, because events also grow old while nobody writes.
-const HOUR: Duration = Duration::from_secs(3600);
-/// Rows pruned in one transaction.
-const BLOCK: i64 = 500;
-/// Capture never stops before so many events are waiting, however large they are.
-const LEAST_CAP: i64 = 10_000;
-/// A connector that lags by more than this part of the cap is left behind, so that capture goes on for the others.
-const OVERFLOW_PART: f64 = 0.8;
 
 /// How long events are kept, and how many.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +69,23 @@ pub struct Keeper {
     acked: i64,
     cap: i64,
     trouble: Vec<String>,
-    reconcile: Vec<String>,
+    heal: Heal,
+}
+
+/// What the reconciler is to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heal {
+    /// Tables whose changes may have been missed.
+    pub tables: Vec<String>,
+    /// The file is another than before: the shadow stays as it is and the log counts from its end.
+    pub anew: bool,
+}
+
+impl Heal {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty() && !self.anew
+    }
 }
 
 impl Keeper {
@@ -137,11 +142,11 @@ impl Keeper {
             connectors: Vec::new(),
             version: None,
             quiet_since: now,
-            last_write: now.minus(SELDOM),
+            last_write: now.minus(tidy::SELDOM),
             acked: 0,
             cap: 0,
             trouble: Vec::new(),
-            reconcile: Vec::new(),
+            heal: Heal::default(),
         };
         for repair in repairs {
             keeper.note(&repair)?;
@@ -214,11 +219,12 @@ impl Keeper {
             })?;
         }
         for table in &repair.reconcile {
-            if !self.reconcile.contains(table) {
-                self.reconcile.push(table.clone());
+            if !self.heal.tables.contains(table) {
+                self.heal.tables.push(table.clone());
             }
         }
         if repair.epoch.is_some() {
+            self.heal.anew = true;
             self.set_cursors_anew()?;
         }
         Ok(repair.epoch.is_some())
@@ -258,151 +264,9 @@ impl Keeper {
         Ok(())
     }
 
-    /// When [`Keeper::tidy`] wants to be called next; none = nothing is to be done.
-    pub fn tidy_due(&mut self) -> Result<Option<Timestamp>, KeeperError> {
-        if !self.wants_tidying()? {
-            return Ok(None);
-        }
-        let in_gap = self.quiet_since.plus(GAP);
-        let at_last = self.last_write.plus(SELDOM);
-        Ok(Some(in_gap.min(at_last.max(clock::steady()))))
-    }
-
-    fn wants_tidying(&mut self) -> Result<bool, KeeperError> {
-        if !self.reconcile.is_empty() {
-            return Ok(true);
-        }
-        let (id, connectors) = (self.id, self.connectors.clone());
-        let lowest = self.reader.read(|db| cursor::lowest(db, id, &connectors))?;
-        let hourly = clock::steady() >= self.last_write.plus(HOUR);
-        Ok(lowest.is_some_and(|seq| seq > self.acked) || self.quiet_since > self.last_write || hourly)
-    }
-
-    /// Writes what is due in the application's file: left-over candidates, the acknowledged position, the cap, one
-    /// block of pruning. Each in a transaction of its own of well under 10 ms.
-    pub fn tidy(&mut self) -> Result<(), KeeperError> {
-        self.last_write = clock::steady();
-        self.log.sweep()?;
-        self.set_cap()?;
-        let all = self.lowest(|_| true)?;
-        let acked = self.lowest(|mode| mode != Mode::Overflowed)?;
-        self.mark_overflow()?;
-        if let Some(acked) = acked.filter(|seq| *seq > self.acked) {
-            self.log.set_acked(acked)?;
-            self.acked = acked;
-        }
-        if let Some(below) = self.prunable(all)? {
-            self.log.prune(below, BLOCK as usize, None)?;
-        }
-        self.remember_seen()
-    }
-
-    /// The lowest cursor over the connectors in certain modes.
-    fn lowest(&mut self, wanted: impl Fn(Mode) -> bool) -> Result<Option<i64>, KeeperError> {
-        let (id, connectors) = (self.id, self.connectors.clone());
-        Ok(self.reader.read(|db| {
-            let all = connector::all(db)?;
-            let chosen: Vec<ConnectorId> = all
-                .iter()
-                .filter(|known| connectors.contains(&known.id) && wanted(known.mode))
-                .map(|known| known.id)
-                .collect();
-            cursor::lowest(db, id, &chosen)
-        })?)
-    }
-
-    /// The cap in events that the configured bytes come to, by the average size of an event here.
-    fn set_cap(&mut self) -> Result<(), KeeperError> {
-        let size = self.log.size()?;
-        if size.rows == 0 {
-            return Ok(());
-        }
-        let average = (size.bytes / size.rows).max(1);
-        let cap = (i64::try_from(self.keep.cap_bytes).unwrap_or(i64::MAX) / average).max(LEAST_CAP);
-        // Not for every wobble of the average: this is a write in the application's file.
-        if (cap - self.cap).abs() > self.cap / 5 {
-            self.log.set_cap(cap)?;
-            self.cap = cap;
-        }
-        Ok(())
-    }
-
-    /// A connector that lags beyond most of the cap is left behind: capture goes on for the others.
-    fn mark_overflow(&mut self) -> Result<(), KeeperError> {
-        if self.cap == 0 {
-            return Ok(());
-        }
-        let (id, highest, limit) = (self.id, self.log.highest_seq()?, (self.cap as f64 * OVERFLOW_PART) as i64);
-        let connectors = self.connectors.clone();
-        let lagging: Vec<connector::Remembered> = self.reader.read(|db| {
-            let mut lagging = Vec::new();
-            for known in connector::all(db)? {
-                let at = cursor::get(db, known.id, id)?;
-                let behind = at.is_some_and(|at| highest - at.seq > limit);
-                if connectors.contains(&known.id) && behind != (known.mode == Mode::Overflowed) {
-                    lagging.push(known);
-                }
-            }
-            Ok(lagging)
-        })?;
-        for known in lagging {
-            let caught_up = known.mode == Mode::Overflowed;
-            if !caught_up && known.mode != Mode::Running {
-                continue;
-            }
-            let name = known.name.clone();
-            let (mode, reason) = if caught_up {
-                log::info!("{name}: has caught up");
-                (Mode::Running, None)
-            } else {
-                log::error!("{name}: is so far behind that capture no longer waits for it");
-                let text = "more than 80 % of the cap is waiting for it; capture no longer waits for it";
-                (Mode::Overflowed, Some(crate::rules::outcome::Reason::new("overflow", text)))
-            };
-            self.ledger.call(move |state| {
-                state.commit(|db| {
-                    connector::set_mode(db, known.id, mode, reason.as_ref(), clock::now())?;
-                    let act = Act {
-                        actor: "system",
-                        verb: if caught_up { "caught-up" } else { "overflow" },
-                        connector: Some(known.id),
-                        subject: Some(&name),
-                        reason: None,
-                    };
-                    act::record(db, &act, clock::now())
-                })
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Up to where one block may be pruned now: below every cursor, out of its retention or beyond the ceiling.
-    fn prunable(&mut self, lowest_cursor: Option<i64>) -> Result<Option<i64>, KeeperError> {
-        let Some(cursor) = lowest_cursor else { return Ok(None) };
-        let id = self.id;
-        let shadow = self.reader.read(|db| logs::shadow_seq(db, id))?;
-        let witness = self.seen.witness.map_or(i64::MAX, |witness| witness.seq);
-        let ceiling = (cursor + 1).min(shadow + 1).min(witness);
-        let lowest = self.log.lowest_seq()?;
-        let block = lowest.saturating_add(BLOCK).min(ceiling);
-        if block <= lowest {
-            return Ok(None);
-        }
-        let size = self.log.size()?;
-        let over =
-            |value: i64, limit: Option<u64>| limit.is_some_and(|limit| u64::try_from(value).unwrap_or(0) > limit);
-        let too_many = over(size.rows, self.keep.max_rows) || over(size.bytes, self.keep.max_bytes);
-        let cutoff = clock::now().minus(self.keep.events);
-        let old = self.log.event_at(block - 1)?.is_none_or(|event| event.at < cutoff);
-        Ok((too_many || old).then_some(block))
-    }
-
-    /// Reconciles the next table that needs it.
-    pub fn reconcile_next(&mut self) -> Result<(), KeeperError> {
-        let Some(table) = self.reconcile.first().cloned() else { return Ok(()) };
-        log::info!("{}: reconciling {table}", self.log.name());
-        self.reconcile.retain(|other| *other != table);
-        Ok(())
+    /// What the reconciler is to do since this was last asked.
+    pub fn take_heal(&mut self) -> Heal {
+        std::mem::take(&mut self.heal)
     }
 }
 

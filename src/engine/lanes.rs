@@ -163,6 +163,8 @@ fn drive(shared: &Shared, mut lane: Box<dyn Lane>, notify: &Arc<dyn Fn() + Send 
                 let mut desk = lock(&shared.desk);
                 desk.jobs.push_front(Job { slot, parts });
                 desk.jobs.extend(jobs);
+                drop(desk);
+                notify();
                 return;
             }
             // A lane that breaks down takes one event's answer with it, never the agent.

@@ -1,15 +1,17 @@
 //! What a person does with parked deliveries and cursors. The same code serves the running agent and the command line.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{self, Timestamp};
-use crate::event::Event;
 use crate::rules::outcome::Reason;
+use crate::store::image;
 use crate::store::state::act::{self, Act};
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::parked::{self, Parked, ParkedState, Selection};
-use crate::store::state::{ConnectorId, LogId, Sql, State, StateError, cursor, log};
+use crate::store::state::{ConnectorId, Db, Sql, State, StateError, attempt, cursor, log};
 
 /// What to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +34,15 @@ pub enum Operation {
     Hold {
         /// Which.
         which: Selection,
+    },
+    /// Holds an event that is still queued at a connector.
+    HoldQueued {
+        /// At which.
+        connector: String,
+        /// Its log.
+        log: String,
+        /// The event as `store::image` encodes it, in base64.
+        event: String,
     },
     /// Releases held deliveries.
     Release {
@@ -142,6 +153,9 @@ pub fn operate(state: &mut State, operation: &Operation, actor: &Actor) -> Resul
                 note(db, actor, "hold", at, &parked.event.id.to_string())?;
                 Ok(Ok(()))
             })?,
+            Operation::HoldQueued { connector, log, event } => {
+                hold_queued(db, connector, log, event, actor, &mut report)?;
+            }
             Operation::Discard { which } => each(db, which, &mut report, |at, parked| {
                 parked::end(db, at, &parked.event, clock::steady())?;
                 counter::add(db, at, Counter::Discarded, 1)?;
@@ -153,38 +167,6 @@ pub fn operate(state: &mut State, operation: &Operation, actor: &Actor) -> Resul
     })
 }
 
-/// Parks an event that has not been read yet, or is not being sent, as held by a person.
-pub fn hold_queued(
-    state: &mut State,
-    connector: ConnectorId,
-    log: LogId,
-    event: Event,
-    actor: &Actor,
-) -> Result<(), StateError> {
-    state.commit(|db| {
-        let id = event.id.to_string();
-        hold(
-            db,
-            connector,
-            Parked {
-                event,
-                log,
-                state: ParkedState::Held,
-                due: None,
-                attempts: 0,
-                first_attempt: None,
-                since: clock::now(),
-                reason: Reason::new("operator", "held by a person"),
-                status: None,
-                config_hash: None,
-                passed: None,
-                frozen: None,
-            },
-        )?;
-        note(db, actor, "hold", connector, &id)
-    })
-}
-
 type Checked = Sql<Result<(), String>>;
 
 fn refuse(why: impl Into<String>) -> Checked {
@@ -192,7 +174,7 @@ fn refuse(why: impl Into<String>) -> Checked {
 }
 
 fn each(
-    db: &rusqlite::Connection,
+    db: &Db,
     which: &Selection,
     report: &mut Report,
     mut work: impl FnMut(ConnectorId, &Parked) -> Checked,
@@ -210,7 +192,49 @@ fn each(
     Ok(())
 }
 
-fn release(db: &rusqlite::Connection, at: ConnectorId, parked: &Parked) -> Sql<()> {
+/// Parks an event that no attempt was begun for yet. The worker leaves it alone once it is told.
+fn hold_queued(db: &Db, name: &str, log_name: &str, copy: &str, actor: &Actor, report: &mut Report) -> Sql<()> {
+    let event = BASE64_STANDARD.decode(copy).ok().and_then(|bytes| image::decode_event(&bytes).ok());
+    let subject = format!("{name} {}", event.as_ref().map_or(String::new(), |event| event.id.to_string()));
+    let mut refuse = |why: &str| report.refused.push(Refused { subject: subject.clone(), why: why.to_owned() });
+    let Some((known, log)) = connector::find(db, name)?.zip(log::find(db, log_name)?) else {
+        refuse("no such connector has read this log");
+        return Ok(());
+    };
+    let Some(event) = event else {
+        refuse("the event cannot be read");
+        return Ok(());
+    };
+    let passed = cursor::get(db, known.id, log)?.is_some_and(|at| at.seq >= event.seq());
+    if passed || !attempt::of_event(db, known.id, log, event.id)?.is_empty() {
+        refuse("is not queued any more");
+        return Ok(());
+    }
+    let id = event.id.to_string();
+    hold(
+        db,
+        known.id,
+        Parked {
+            event,
+            log,
+            state: ParkedState::Held,
+            due: None,
+            attempts: 0,
+            first_attempt: None,
+            since: clock::now(),
+            reason: Reason::new("operator", "held by a person"),
+            status: None,
+            config_hash: None,
+            passed: None,
+            frozen: None,
+        },
+    )?;
+    note(db, actor, "hold", known.id, &id)?;
+    report.done.push(subject);
+    Ok(())
+}
+
+fn release(db: &Db, at: ConnectorId, parked: &Parked) -> Sql<()> {
     let now = clock::steady();
     parked::park(
         db,
@@ -226,19 +250,12 @@ fn release(db: &rusqlite::Connection, at: ConnectorId, parked: &Parked) -> Sql<(
     )
 }
 
-fn hold(db: &rusqlite::Connection, at: ConnectorId, parked: Parked) -> Sql<()> {
+fn hold(db: &Db, at: ConnectorId, parked: Parked) -> Sql<()> {
     let reason = Reason::new("operator", "held by a person");
     parked::park(db, at, &Parked { state: ParkedState::Held, due: None, since: clock::now(), reason, ..parked })
 }
 
-fn set_mode(
-    db: &rusqlite::Connection,
-    name: &str,
-    mode: Mode,
-    verb: &str,
-    actor: &Actor,
-    report: &mut Report,
-) -> Sql<()> {
+fn set_mode(db: &Db, name: &str, mode: Mode, verb: &str, actor: &Actor, report: &mut Report) -> Sql<()> {
     match connector::find(db, name)? {
         Some(known) => {
             connector::set_mode(db, known.id, mode, None, clock::now())?;
@@ -250,7 +267,7 @@ fn set_mode(
     Ok(())
 }
 
-fn note(db: &rusqlite::Connection, actor: &Actor, verb: &str, at: ConnectorId, subject: &str) -> Sql<()> {
+fn note(db: &Db, actor: &Actor, verb: &str, at: ConnectorId, subject: &str) -> Sql<()> {
     let now: Timestamp = clock::now();
     let act =
         Act { actor: &actor.name, verb, connector: Some(at), subject: Some(subject), reason: actor.reason.as_deref() };

@@ -11,16 +11,17 @@ mod settle;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use crate::clock::{self, Timestamp};
+use crate::engine::chains::Chains;
 use crate::engine::connector::{Connector, Pace};
 use crate::engine::lanes::Lanes;
 use crate::engine::ledger::{Committed, Ledger, LedgerError};
 use crate::engine::source::Source;
 use crate::engine::window::{SlotId, Window};
-use crate::event::{Event, EventId};
+use crate::event::EventId;
 use crate::rules::breaker::Breaker;
 use crate::rules::outcome::Reason;
 use crate::rules::retry::Streak;
@@ -152,8 +153,8 @@ pub struct Worker {
     mode: Mode,
     mode_reason: Option<Reason>,
     halt_probe: Timestamp,
-    /// Lanes of records that have a parked delivery, with how many.
-    parked_lanes: HashMap<u64, u32>,
+    /// What is parked and holds later changes of its records back.
+    chains: Chains,
     /// Lanes of records with a dead letter that holds nobody back (`onDead: continue`).
     dead_lanes: HashSet<u64>,
     /// Parked events above the cursor, from before the start or set by a person.
@@ -167,7 +168,7 @@ pub struct Worker {
     /// What goes into the next batch.
     pending: Vec<Entry>,
     settled: BTreeMap<LogId, Vec<Settled>>,
-    intents: BTreeMap<LogId, Vec<Intent>>,
+    intents: BTreeMap<(LogId, [u8; 32]), Vec<Intent>>,
     counts: BTreeMap<Counter, u64>,
     /// Slots whose intents are in the next batch, and in the one being committed.
     opening: Vec<SlotId>,
@@ -224,7 +225,9 @@ impl Worker {
                 break;
             }
             self.take_results();
-            if self.stop_at.is_none() {
+            if self.stop_at.is_some() {
+                self.call_back();
+            } else {
                 self.keep_schedule(run);
                 self.fill();
                 self.load_due();
@@ -242,10 +245,7 @@ impl Worker {
     /// Waits for the next message, or until something is due, and takes all that have come.
     fn listen(&mut self) {
         let first = match self.next_turn() {
-            Some(wait) => match self.inbox.recv_timeout(wait) {
-                Ok(message) => Some(message),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-            },
+            Some(wait) => self.inbox.recv_timeout(wait).ok(),
             None => self.inbox.recv().ok(),
         };
         let mut next = first;
@@ -271,9 +271,6 @@ impl Worker {
             Message::Stop => {
                 if self.stop_at.is_none() {
                     self.stop_at = Some(clock::steady().plus(GRACE));
-                    for job in self.lanes.recall() {
-                        self.window.put_back(job.slot, None);
-                    }
                     self.lanes.stop();
                 }
             }
@@ -313,7 +310,7 @@ impl Worker {
 
     /// Whether the connector delivers at all at this time.
     fn may_run(&self) -> bool {
-        self.running && matches!(self.mode, Mode::Running | Mode::Halted)
+        self.running && self.mode != Mode::Paused
     }
 
     fn has_ended(&mut self, run: Run) -> bool {
@@ -329,7 +326,7 @@ impl Worker {
             self.summary.left_off = Some(Reason::new("state", "the state file cannot be written"));
             return true;
         }
-        if !matches!(self.mode, Mode::Running | Mode::Halted) || (self.mode == Mode::Halted && now < self.halt_probe) {
+        if self.mode == Mode::Paused || (self.mode == Mode::Halted && now < self.halt_probe) {
             self.summary.left_off = self.mode_reason.clone().or_else(|| Some(Reason::new("paused", "it is paused")));
             return !self.cursor_moved();
         }
@@ -398,6 +395,7 @@ impl Worker {
     /// The connector stops until a probe gets through, the configuration changes, or a person resumes it.
     fn halt(&mut self, reason: Reason) {
         self.halt_probe = clock::steady().plus(HALT_PROBE);
+        self.call_back();
         if self.mode != Mode::Halted || self.mode_reason.as_ref() != Some(&reason) {
             log::error!("{}: halted: {reason}", self.connector.name);
             self.mode = Mode::Halted;
@@ -419,11 +417,6 @@ impl Worker {
 
     fn count(&mut self, counter: Counter) {
         *self.counts.entry(counter).or_default() += 1;
-    }
-
-    fn lanes_of(event: &Event) -> Vec<u64> {
-        let second = event.old_lane.filter(|lane| *lane != event.lane);
-        [Some(event.lane), second].into_iter().flatten().collect()
     }
 
     fn is_replay(&self, log: LogId, seq: i64) -> bool {

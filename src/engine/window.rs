@@ -1,6 +1,6 @@
 //! The window: the bounded set of events above the cursor that are being worked on, never two of one record at once.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use crate::adapter::Parcel;
 use crate::clock::Timestamp;
@@ -28,6 +28,10 @@ pub struct Slot {
     pub first_attempt: Option<Timestamp>,
     /// It came from the parked deliveries, not from reading on.
     pub from_parked: bool,
+    /// The target may have it: no attempt's outcome since has said that it has not.
+    pub in_doubt: bool,
+    /// The configuration that encoded it, when that is not the connector's own of today.
+    pub config: Option<[u8; 32]>,
     /// Lower bound of the attempt number of the intent that is open.
     pub intent_after: Option<i64>,
     weight: usize,
@@ -58,6 +62,8 @@ impl Slot {
             tries: 0,
             first_attempt: None,
             from_parked: false,
+            in_doubt: false,
+            config: None,
             intent_after: None,
             weight,
             phase: Phase::Queued,
@@ -65,8 +71,7 @@ impl Slot {
     }
 
     fn lanes(&self) -> impl Iterator<Item = u64> + use<> {
-        let second = self.event.old_lane.filter(|lane| *lane != self.event.lane);
-        [Some(self.event.lane), second].into_iter().flatten()
+        self.event.lanes()
     }
 }
 
@@ -90,12 +95,15 @@ pub struct Window {
 struct Passage {
     read: i64,
     unsettled: BTreeSet<i64>,
+    /// Events that were delivered above the cursor, with the lower bound of their attempt's number: a restart must
+    /// find these attempts as long as it would read the events again.
+    ahead: BTreeMap<i64, i64>,
 }
 
 impl Window {
     /// Begins a log at its cursor.
     pub fn begin(&mut self, log: LogId, cursor: i64) {
-        self.logs.insert(log, Passage { read: cursor, unsettled: BTreeSet::new() });
+        self.logs.insert(log, Passage { read: cursor, ..Passage::default() });
     }
 
     /// Up to where a log has been read.
@@ -255,18 +263,10 @@ impl Window {
         Some(slot)
     }
 
-    /// The events that wait in the window behind a record's lanes, in order, none of them open.
-    pub fn waiting_in(&self, lanes: &[u64]) -> Vec<SlotId> {
-        let mut found: Vec<SlotId> = lanes
-            .iter()
-            .filter_map(|lane| self.lanes.get(lane))
-            .flatten()
-            .copied()
-            .filter(|id| self.slots.get(id).is_some_and(|slot| slot.phase != Phase::Open))
-            .collect();
-        found.sort_unstable();
-        found.dedup();
-        found
+    /// The events of a lane that are not open, in the order of coming in.
+    pub fn waiting_in(&self, lane: u64) -> Vec<SlotId> {
+        let idle = |id: &SlotId| self.slots.get(id).is_some_and(|slot| slot.phase != Phase::Open);
+        self.lanes.get(&lane).into_iter().flatten().copied().filter(idle).collect()
     }
 
     /// The slot of an event that is not open.
@@ -275,6 +275,14 @@ impl Window {
             return None;
         }
         self.slots.iter().find(|(_, slot)| slot.event.id == *id && slot.phase != Phase::Open).map(|(id, _)| *id)
+    }
+
+    /// Everything that is not open, in the order of coming in.
+    pub fn idle(&self) -> Vec<SlotId> {
+        let idle = self.slots.iter().filter(|(_, slot)| slot.phase != Phase::Open);
+        let mut found: Vec<SlotId> = idle.map(|(id, _)| *id).collect();
+        found.sort_unstable();
+        found
     }
 
     /// How many events are in the window.
@@ -317,9 +325,23 @@ impl Window {
         self.lanes.len()
     }
 
-    /// The lowest bound of the attempt numbers of open intents.
-    pub fn oldest_intent(&self) -> Option<i64> {
-        self.slots.values().filter_map(|slot| slot.intent_after).min()
+    /// An event that was read from a log was delivered by an attempt whose number is above `after`.
+    pub fn was_delivered(&mut self, log: LogId, seq: i64, after: i64) {
+        if let Some(passage) = self.logs.get_mut(&log) {
+            passage.ahead.insert(seq, after);
+        }
+    }
+
+    /// The lowest bound of the attempt numbers that a restart needs: of open intents, and of events that were
+    /// delivered above the cursor.
+    pub fn oldest_needed(&mut self) -> Option<i64> {
+        let mut oldest = self.slots.values().filter_map(|slot| slot.intent_after).min();
+        for passage in self.logs.values_mut() {
+            let cursor = passage.unsettled.first().map_or(passage.read, |first| first - 1);
+            passage.ahead = passage.ahead.split_off(&(cursor + 1));
+            oldest = [oldest, passage.ahead.values().copied().min()].into_iter().flatten().min();
+        }
+        oldest
     }
 
     fn make_ready(&mut self, id: SlotId) {

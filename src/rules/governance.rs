@@ -68,6 +68,13 @@ struct Allowed {
     default: Class,
 }
 
+/// The classes of one type's columns.
+#[derive(Clone, Copy)]
+struct Kind<'g> {
+    columns: Option<&'g Columns>,
+    default: &'g Class,
+}
+
 #[derive(Debug, Default)]
 struct Columns {
     classes: BTreeMap<String, Class>,
@@ -136,7 +143,7 @@ impl Gate {
     /// or `fields` reads may not leave. What is known of the event itself (`$event.`) is always free.
     pub fn clear(&self, event: &Event, mapping: &Mapping, fields: &[String]) -> Result<Cleared, Reason> {
         if let Some(allowed) = &self.classes {
-            self.check(allowed, event, mapping, fields)?;
+            self.check(allowed.kind(&event.kind), event, mapping, fields)?;
         }
         let (record, event) = match self.redact.is_empty() {
             true => (mapping.apply(event)?, Cow::Borrowed(event)),
@@ -154,12 +161,31 @@ impl Gate {
         Ok(Cleared { record, fields: named })
     }
 
+    /// The event as it may be shown to someone who is no target: every column that holds something which may not leave
+    /// is masked, in all images and in the key.
+    pub fn veil<'e>(&self, event: &'e Event) -> Cow<'e, Event> {
+        let Some(kind) = self.classes.as_ref().map(|allowed| allowed.kind(&event.kind)) else {
+            return Cow::Borrowed(event);
+        };
+        let mut veiled = event.clone();
+        let key = std::iter::once(&mut veiled.key);
+        let images = [veiled.old_key.as_mut(), veiled.before.as_mut(), veiled.after.as_mut()];
+        for record in key.chain(images.into_iter().flatten()) {
+            let refused = |column: &&Arc<str>| self.refusal(kind, column, column).is_some();
+            let columns: Vec<Arc<str>> = record.iter().map(|(column, _)| column).filter(refused).cloned().collect();
+            for column in columns {
+                redact::record(record, &column, Redact::Mask, None);
+            }
+        }
+        Cow::Owned(veiled)
+    }
+
     /// What it does with each of a type's columns: column, class (none = not classified), verdict.
     pub fn explain(&self, kind: &str, columns: &[String]) -> Vec<(String, Option<String>, Verdict)> {
+        let kind = self.classes.as_ref().map(|allowed| allowed.kind(kind));
         let explained = |column: &String| {
-            let class = self.classes.as_ref().and_then(|allowed| allowed.class(kind, column, column).name.clone());
-            let refused =
-                || self.classes.as_ref().is_some_and(|allowed| self.refusal(allowed, kind, column, column).is_some());
+            let class = kind.and_then(|kind| kind.class(column, column).name.clone());
+            let refused = || kind.is_some_and(|kind| self.refusal(kind, column, column).is_some());
             let verdict = match self.redaction(column, column) {
                 Some(redact) => Verdict::Redacted(redact),
                 None if refused() => Verdict::Refused,
@@ -178,7 +204,7 @@ impl Gate {
         mapping: &Mapping,
         fields: &[String],
     ) -> Vec<(String, String)> {
-        let Some(allowed) = &self.classes else { return Vec::new() };
+        let Some(kind) = self.classes.as_ref().map(|allowed| allowed.kind(kind)) else { return Vec::new() };
         let sample: Record = columns.iter().map(|column| (column.as_str(), Value::Null)).collect();
         let named = fields
             .iter()
@@ -190,7 +216,7 @@ impl Gate {
             let names: Vec<&str> = if all { columns.iter().map(String::as_str).collect() } else { vec![&path.rest] };
             for name in names.into_iter().filter(|name| !name.is_empty()) {
                 let column = if all { name } else { path.column_in(Some(&sample)) };
-                let refusal = self.refusal(allowed, kind, column, name);
+                let refusal = self.refusal(kind, column, name);
                 refused.extend(refusal.map(|(field, rule)| (field.to_owned(), rule.to_owned())));
             }
         };
@@ -202,13 +228,13 @@ impl Gate {
         refused.into_iter().collect()
     }
 
-    fn check(&self, allowed: &Allowed, event: &Event, mapping: &Mapping, fields: &[String]) -> Result<(), Reason> {
+    fn check(&self, kind: Kind<'_>, event: &Event, mapping: &Mapping, fields: &[String]) -> Result<(), Reason> {
         let look = |path: &Path<'_>| match (path.root, path.rest.is_empty()) {
             (Root::Event(_), _) => Ok(()),
             (_, true) => path.record(event).map_or(Ok(()), |record| {
-                record.iter().try_for_each(|(column, _)| self.pass(allowed, event, column, column))
+                record.iter().try_for_each(|(column, _)| self.pass(kind, event, column, column))
             }),
-            (_, false) => self.pass(allowed, event, path.column(event), &path.rest),
+            (_, false) => self.pass(kind, event, path.column(event), &path.rest),
         };
         mapping.reads().iter().try_for_each(look)?;
         if mapping.is_whole() {
@@ -227,8 +253,8 @@ impl Gate {
         Ok(())
     }
 
-    fn pass(&self, allowed: &Allowed, event: &Event, column: &str, path: &str) -> Result<(), Reason> {
-        match self.refusal(allowed, &event.kind, column, path) {
+    fn pass(&self, kind: Kind<'_>, event: &Event, column: &str, path: &str) -> Result<(), Reason> {
+        match self.refusal(kind, column, path) {
             None => Ok(()),
             Some((field, rule)) => Err(Reason::new(
                 "gate",
@@ -238,15 +264,15 @@ impl Gate {
     }
 
     /// The field and the rule that keep a path of a column from leaving.
-    fn refusal<'g>(&self, allowed: &'g Allowed, kind: &str, column: &str, path: &'g str) -> Option<(&'g str, &'g str)> {
+    fn refusal<'g>(&self, kind: Kind<'g>, column: &str, path: &'g str) -> Option<(&'g str, &'g str)> {
         if !self.redact.is_empty() && self.redaction(column, path).is_some() {
             return None;
         }
-        let class = allowed.class(kind, column, path);
+        let class = kind.class(column, path);
         if !class.leaves {
             return Some((path, class.rule()));
         }
-        let columns = allowed.kinds.get(kind).filter(|columns| columns.nested)?;
+        let columns = kind.columns.filter(|columns| columns.nested)?;
         // A whole takes with it what lies inside.
         let plain = without_indexes(column, path);
         columns.classes.iter().find_map(|(name, class)| {
@@ -289,13 +315,19 @@ impl Gate {
 }
 
 impl Allowed {
+    fn kind(&self, kind: &str) -> Kind<'_> {
+        Kind { columns: self.kinds.get(kind), default: &self.default }
+    }
+}
+
+impl<'g> Kind<'g> {
     /// The class of a path of a column: the longest listed name counts.
-    fn class(&self, kind: &str, column: &str, path: &str) -> &Class {
-        let listed = self.kinds.get(kind).and_then(|columns| match columns.nested {
+    fn class(&self, column: &str, path: &str) -> &'g Class {
+        let listed = self.columns.and_then(|columns| match columns.nested {
             true => most_specific(column, path, |name| columns.classes.get(name)),
             false => columns.classes.get(column),
         });
-        listed.unwrap_or(&self.default)
+        listed.unwrap_or(self.default)
     }
 }
 

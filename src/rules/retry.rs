@@ -32,6 +32,9 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// How long an answer that only `retryOn` retries is retried: what a person declared passing must pass some day.
+    pub const LONGEST_RETRY_ON: Duration = Duration::from_secs(24 * 3600);
+
     /// The delay before the next attempt, with full jitter: evenly between nothing and `backoff` doubled with each
     /// attempt, at most `max_backoff`. `attempts` have failed, `jitter` is in 0..1.
     pub fn delay(&self, attempts: u32, jitter: f64) -> Duration {
@@ -67,6 +70,8 @@ pub struct Tally {
     pub attempts: u32,
     /// Time since the first attempt that counted.
     pub age: Duration,
+    /// The answer is one that only `retryOn` retries: not for ever, see [`RetryPolicy::LONGEST_RETRY_ON`].
+    pub by_request: bool,
 }
 
 /// Decides. `closed` = the breaker is closed: only then do answers count against the event.
@@ -85,7 +90,12 @@ pub fn judge(outcome: &Outcome, tally: Tally, policy: &RetryPolicy, closed: bool
                 let text = format!("{} (given up after {attempts} attempts)", reason.text);
                 return Verdict::Dead(Reason::new(reason.class.clone(), text));
             }
-            if policy.give_up_after.is_some_and(|most| tally.age >= most) {
+            let most = if tally.by_request {
+                Some(policy.give_up_after.unwrap_or(RetryPolicy::LONGEST_RETRY_ON))
+            } else {
+                policy.give_up_after
+            };
+            if most.is_some_and(|most| tally.age >= most) {
                 let text = format!("{} (given up after {} s)", reason.text, tally.age.as_secs());
                 return Verdict::Dead(Reason::new(reason.class.clone(), text));
             }
@@ -159,7 +169,7 @@ mod tests {
     }
 
     fn judged(outcome: &Outcome, attempts: u32, policy: &RetryPolicy, closed: bool) -> Verdict {
-        judge(outcome, Tally { attempts, age: Duration::from_secs(100) }, policy, closed, 1.0)
+        judge(outcome, Tally { attempts, age: Duration::from_secs(100), by_request: false }, policy, closed, 1.0)
     }
 
     #[test]
@@ -183,6 +193,14 @@ mod tests {
         assert!(matches!(judged(&retry(false), 2, &policy, true), Verdict::Dead(_)));
         let policy = RetryPolicy { give_up_after: Some(Duration::from_secs(60)), ..RetryPolicy::default() };
         assert!(matches!(judged(&retry(false), 0, &policy, true), Verdict::Dead(_)));
+    }
+
+    #[test]
+    fn what_only_retry_on_retries_is_given_up_after_a_day() {
+        let tally = |hours: u64| Tally { attempts: 1, age: Duration::from_secs(hours * 3600), by_request: true };
+        let policy = RetryPolicy { retry_on: vec![409], ..RetryPolicy::default() };
+        assert!(matches!(judge(&retry(false), tally(23), &policy, true, 1.0), Verdict::Wait { .. }));
+        assert!(matches!(judge(&retry(false), tally(24), &policy, true, 1.0), Verdict::Dead(_)));
     }
 
     #[test]

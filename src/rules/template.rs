@@ -1,6 +1,7 @@
 //! `{field}` templates for URLs and the `Idem-Key` header.
 
 use crate::event::Value;
+use crate::rules::mapping::path::Path;
 use crate::rules::outcome::Reason;
 
 /// A text with `{path}` placeholders (`{{` and `}}` stand for braces).
@@ -38,7 +39,7 @@ impl Template {
                             Some((_, char)) => path.push(char),
                         }
                     }
-                    let path = checked(path.trim()).map_err(|what| format!("the placeholder {place} {what}"))?;
+                    let path = checked(path.trim()).map_err(|what| format!("the placeholder {place}: {what}"))?;
                     if !literal.is_empty() {
                         parts.push(Part::Literal(std::mem::take(&mut literal)));
                     }
@@ -75,6 +76,18 @@ impl Template {
                 Err(format!("`{{{path}}}` stands in the host or port: a host never comes from data"))
             }
             _ => Ok(template),
+        }
+    }
+
+    /// Parses the template of a header's value: as [`Template::parse`], and the literal part is visible ASCII or
+    /// space, without a space at an end.
+    pub fn parse_header(text: &str) -> Result<Template, String> {
+        match text.chars().position(|char| !char.is_ascii_graphic() && char != ' ') {
+            Some(at) => Err(format!("character {} is not visible ASCII, which a header needs", at + 1)),
+            None if text.trim() != text || text.is_empty() => {
+                Err("a header's value is not empty and has no space at its ends".to_owned())
+            }
+            None => Template::parse(text),
         }
     }
 
@@ -153,16 +166,11 @@ impl Part {
 }
 
 /// A placeholder's path, or what is wrong with it.
-fn checked(path: &str) -> Result<&str, &'static str> {
-    if path.is_empty() {
-        Err("is empty")
-    } else if path.contains('|') {
-        Err("has a `|`: only a field's path may stand there, conversions belong in `mapping`")
-    } else if path.split('.').any(str::is_empty) {
-        Err("has an empty part in its path")
-    } else {
-        Ok(path)
+fn checked(path: &str) -> Result<&str, String> {
+    if path.contains('|') {
+        return Err("no `|`: only a field's path may stand there, conversions belong in `mapping`".to_owned());
     }
+    Path::parse(path).map(|_| path)
 }
 
 fn refused(path: &str, what: &str) -> Reason {
@@ -213,9 +221,10 @@ mod tests {
             ("ab{id", "character 3 is not closed"),
             ("ab}", "`}` without `{` at character 3"),
             ("{a{b}", "character 1 is not closed"),
-            ("x{}", "character 2 is empty"),
+            ("x{}", "character 2: the path is empty"),
             ("{a | upper}", "conversions belong in `mapping`"),
             ("{a..b}", "empty part"),
+            ("{$event.idd}", "did you mean `id`?"),
         ] {
             let error = Template::parse(bad).unwrap_err();
             assert!(error.contains(part), "{bad}: {error}");
@@ -247,6 +256,10 @@ mod tests {
     fn a_header_takes_visible_ascii_only() {
         let header = |value: Value| Template::parse("{id}-x").unwrap().header(|_| Some(&value));
         assert_eq!(header(Value::Integer(42)).unwrap(), "42-x");
+        for bad in ["", " a", "a\n", "ä{id}", "{id"] {
+            assert!(Template::parse_header(bad).is_err(), "{bad}");
+        }
+        assert!(Template::parse_header("of042 {id}").is_ok());
         for bad in ["a\r\nX: y", "a b", "é", "", "\u{7f}", "a\0"] {
             assert_eq!(header(bad.into()).unwrap_err().class, "template");
         }

@@ -6,15 +6,19 @@
 //! descriptor of them would drop SQLite's locks).
 
 mod catalogue;
+mod count;
 mod fault;
 mod filter;
 mod folder;
 mod foreign;
+mod history;
 mod install;
 mod poll;
+mod propose;
 mod read;
 mod refresh;
 mod repair;
+mod scan;
 mod table;
 mod tend;
 mod trigger;
@@ -29,10 +33,13 @@ use catalogue::Catalogue;
 
 pub use catalogue::{Depth, Epoch, WatchSpec};
 pub use fault::{BUSY_TIMEOUT, CaptureError, Result};
+pub use history::Kind;
 pub use install::{Installed, State, Watched};
 pub use poll::{Finding, Seen, Witness};
-pub use refresh::{ChangesToSend, Key, Refreshed};
+pub use propose::Candidate;
+pub use refresh::{Refreshed, Sent};
 pub use repair::Repair;
+pub use scan::Scan;
 pub use table::{Column, KeyColumn, Table};
 pub use tend::Size;
 
@@ -63,6 +70,8 @@ pub enum Access {
 pub struct CapturedLog {
     name: Arc<str>,
     path: PathBuf,
+    /// Where the path leads: SQLite puts the `-wal` beside this.
+    real: PathBuf,
     access: Access,
     conn: Connection,
     catalogue: Catalogue,
@@ -80,11 +89,12 @@ impl CapturedLog {
     /// Missing, not SQLite, read-only (for [`Access::Write`]), a folder in which files that we leave behind when
     /// killed would lock the application out, or locked for [`BUSY_TIMEOUT`].
     pub fn open(name: &str, path: &Path, access: Access) -> Result<CapturedLog> {
-        let file = folder::check(path, access)?;
+        let (real, file) = folder::check(path, access)?;
         let conn = connect(path, access)?;
         let mut log = CapturedLog {
             name: name.into(),
             path: path.to_path_buf(),
+            real,
             access,
             conn,
             catalogue: Catalogue::default(),

@@ -94,6 +94,9 @@ pub enum StateError {
     },
 }
 
+/// What the functions of this module work on: the state file inside a transaction or snapshot.
+pub type Db = Connection;
+
 /// Result of a state file operation inside a transaction; the path is added at the edge.
 pub type Sql<T> = rusqlite::Result<T>;
 
@@ -105,7 +108,7 @@ const MIGRATIONS: [fn() -> &'static str; 1] = [super::state_schema];
 pub struct State {
     db: Connection,
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// The state file, open for reading only; never blocks the agent.
@@ -136,7 +139,7 @@ impl State {
         db.pragma_update(None, "secure_delete", "ON").map_err(at)?;
         migrate(&mut db, path)?;
         first_facts(&db).map_err(at)?;
-        Ok(State { db, path: path.to_owned(), _lock: lock })
+        Ok(State { db, path: path.to_owned(), lock })
     }
 
     /// Runs `work` in one transaction and commits it durably; on an error nothing of it stays.
@@ -151,6 +154,11 @@ impl State {
     /// Reads on the writer's connection.
     pub fn read<T>(&self, work: impl FnOnce(&Connection) -> Sql<T>) -> Result<T, StateError> {
         work(&self.db).map_err(|error| StateError::of(&self.path, error))
+    }
+
+    /// Writes down beside the lock where the agent listens, so that the command line finds it.
+    pub fn announce(&mut self, socket: &Path) -> std::io::Result<()> {
+        writeln!(self.lock, "{}", socket.display())
     }
 
     /// Where the file is.
@@ -189,6 +197,31 @@ impl StateReader {
     }
 }
 
+/// A second connection for bulk work of the agent's own beside the writer: short transactions, not synced by
+/// themselves (the writer's next commit takes them along). For what can be computed again, never for what was sent.
+#[derive(Debug)]
+pub struct SideState {
+    db: Connection,
+}
+
+impl SideState {
+    /// Opens it; the state file is there already and locked by this process.
+    pub fn open(path: &Path) -> Result<SideState, StateError> {
+        let at = |error| StateError::of(path, error);
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(at)?;
+        configure(&db).map_err(at)?;
+        db.pragma_update(None, "synchronous", "NORMAL").map_err(at)?;
+        db.pragma_update(None, "secure_delete", "ON").map_err(at)?;
+        Ok(SideState { db })
+    }
+
+    /// What the store's functions work on.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+}
+
 impl StateError {
     /// Whether the file must not be used any more by this process.
     pub fn is_broken(&self) -> bool {
@@ -222,17 +255,15 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
 
 /// The lock is the kernel's and goes with the process, so a kill -9 leaves nothing stuck.
 fn take_lock(path: &Path, folder: &Path) -> Result<File, StateError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".lock");
     let failed = |error| StateError::Folder { path: folder.to_owned(), error };
     let mut lock =
-        File::options().read(true).write(true).create(true).truncate(false).open(folder.join(name)).map_err(failed)?;
+        File::options().read(true).write(true).create(true).truncate(false).open(lock_path(path)).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             lock.read_to_string(&mut holder).map_err(failed)?;
-            let holder = if holder.trim().is_empty() { "unknown" } else { holder.trim() }.to_owned();
+            let holder = holder.lines().next().unwrap_or("unknown").to_owned();
             return Err(StateError::Held { path: path.to_owned(), holder });
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
@@ -240,6 +271,36 @@ fn take_lock(path: &Path, folder: &Path) -> Result<File, StateError> {
     lock.set_len(0).and_then(|()| lock.rewind()).map_err(failed)?;
     writeln!(lock, "{}", std::process::id()).map_err(failed)?;
     Ok(lock)
+}
+
+/// The lock file of a state file.
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+/// Who holds a state file now; none = nobody, or it cannot be told.
+pub fn holder(path: &Path) -> Option<Holder> {
+    let mut lock = File::open(lock_path(path)).ok()?;
+    // A shared lock is refused while an agent holds the exclusive one, and is gone again when `lock` is.
+    match lock.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {}
+        _ => return None,
+    }
+    let mut text = String::new();
+    lock.read_to_string(&mut text).ok()?;
+    let mut lines = text.lines();
+    Some(Holder { process: lines.next()?.trim().to_owned(), socket: lines.next().map(PathBuf::from) })
+}
+
+/// The agent that holds a state file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process number.
+    pub process: String,
+    /// Its socket, once it listens.
+    pub socket: Option<PathBuf>,
 }
 
 fn configure(db: &Connection) -> Sql<()> {

@@ -4,10 +4,18 @@
 
 mod answers;
 mod capture;
+mod cli_init;
+mod cli_simulate;
+mod cli_status;
+mod cli_tail;
 mod configs;
+mod credentials;
 mod demo;
 mod docs;
+mod end_to_end;
+mod histories;
 mod layers;
+mod requests;
 mod support;
 mod systemd;
 mod transport;

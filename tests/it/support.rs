@@ -12,8 +12,11 @@
 #![allow(dead_code)]
 
 pub mod ca;
+pub mod desk;
 pub mod journal;
+pub mod office;
 pub mod proxy;
 pub mod receiver;
+pub mod rest;
 pub mod scenario;
 pub mod stream;

@@ -4,53 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hms_sync::adapter::http::{Options, Proxy};
-use hms_sync::adapter::rest::{Delete, RestAdapter, RestSpec};
 use hms_sync::adapter::tls::{TlsFiles, client_config};
-use hms_sync::adapter::{Adapter, Delivery, Parcel, Request};
-use hms_sync::event::Op;
+use hms_sync::adapter::{Adapter, Delivery};
 use hms_sync::rules::outcome::Outcome;
-use hms_sync::rules::template::Template;
 
 use crate::support::ca::{Ca, Leaf};
 use crate::support::proxy::ConnectProxy;
 use crate::support::receiver::{Blackhole, Door, Receiver, refusing};
+use crate::support::rest::{adapter, options, parcel, secret};
 use crate::support::scenario::Scenario;
 
 /// Long enough for a busy machine, short enough for a test that waits it out.
-pub const LIMIT: Duration = Duration::from_millis(400);
-
-/// Client settings that trust the authority.
-pub fn options(ca: &Ca) -> Options {
-    let files = TlsFiles { ca: vec![ca.file()], client: None };
-    Options { plain: true, ..Options::new(client_config(&files).unwrap()) }
-}
-
-/// An adapter for a URL.
-pub fn adapter(url: &str, http: Options) -> RestAdapter {
-    let url = Template::parse(url).unwrap();
-    RestAdapter::new(RestSpec {
-        delete: Delete::default_for(&url),
-        url,
-        method: "POST".into(),
-        headers: Vec::new(),
-        idem_key: None,
-        retry_on: Vec::new(),
-        http,
-        credential: None,
-    })
-    .unwrap()
-}
-
-/// A parcel as it stands on the wire.
-pub fn parcel(url: &str, key: &str, body: &[u8]) -> Parcel {
-    let request = Request {
-        method: "POST".into(),
-        url: url.into(),
-        headers: vec![("Content-Type".into(), "application/json".into()), ("Idempotency-Key".into(), key.into())],
-        body: body.to_vec(),
-    };
-    Parcel::frozen(key.into(), Op::Update, "slots", request)
-}
+pub const LIMIT: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_first_call_over_tls_is_delivered() {
@@ -153,7 +118,9 @@ fn a_reset_in_or_after_the_request_is_unknown() {
 #[test]
 fn a_commit_without_a_whole_answer_is_unknown() {
     let target = Receiver::start();
-    for scenario in ["commit_close", "commit_cut", "commit_partial", "cl_short", "cl_short_cut", "chunked_trunc", "no_length_cut"] {
+    for scenario in
+        ["commit_close", "commit_cut", "commit_partial", "cl_short", "cl_short_cut", "chunked_trunc", "no_length_cut"]
+    {
         target.next(Scenario::named(scenario));
         unknown(&once(&target.url("/"), options(&target.ca)), "closed");
     }
@@ -162,21 +129,31 @@ fn a_commit_without_a_whole_answer_is_unknown() {
 
 #[test]
 fn silence_and_dripping_end_with_the_whole_call_budget() {
-    let target = Receiver::start();
-    for scenario in ["commit_hang", "hang", "slow_headers", "slow_body"] {
-        target.next(Scenario::named(scenario));
-        let http = Options { timeout: LIMIT, ..options(&target.ca) };
-        unknown(&once(&target.url("/"), http), "timeout");
-    }
+    std::thread::scope(|scope| {
+        for scenario in ["commit_hang", "hang", "slow_headers", "slow_body"] {
+            scope.spawn(move || {
+                let target = Receiver::start();
+                target.next(Scenario::named(scenario));
+                let http = Options { timeout: LIMIT, ..options(&target.ca) };
+                unknown(&once(&target.url("/"), http), "timeout");
+            });
+        }
+    });
 }
 
 #[test]
-fn a_stalled_handshake_is_retried_after_the_connect_limit() {
+fn a_stalled_handshake_is_retried_after_the_connect_limit_or_the_whole_budget() {
     let target = Receiver::start();
     let url = target.url("/");
     target.door(Door::Stall);
-    unsent(&once(&url, Options { connect: LIMIT, ..options(&target.ca) }), "timeout");
-    unsent(&once(&url, Options { timeout: LIMIT, ..options(&target.ca) }), "timeout");
+    let connect = Options { connect: LIMIT, ..options(&target.ca) };
+    let whole = Options { timeout: LIMIT, ..options(&target.ca) };
+    std::thread::scope(|scope| {
+        for http in [connect, whole] {
+            let url = &url;
+            scope.spawn(move || unsent(&once(url, http), "timeout"));
+        }
+    });
 }
 
 #[test]
@@ -211,7 +188,7 @@ fn a_target_that_speaks_no_safe_tls_halts() {
     let target = Receiver::start();
     let url = target.url("/");
     for (door, text) in [
-        (Door::Abort, "refuses the TLS handshake (HandshakeFailure)"),
+        (Door::Abort, "refuses TLS as we offer it (HandshakeFailure)"),
         (Door::Tls11, "older than 1.2"),
         (Door::PlainInstead, "does not speak TLS"),
     ] {
@@ -320,11 +297,24 @@ fn a_proxy_is_asked_to_connect_and_sees_no_request() {
 }
 
 #[test]
+fn a_proxy_gets_its_credentials_and_the_target_does_not() {
+    let target = Receiver::start();
+    let proxy = ConnectProxy::start();
+    let with = Proxy::parse(&proxy.url(), Some(secret(target.ca.folder(), "Aladdin:open sesame"))).unwrap();
+    let http = Options { proxy: Some(with), ..options(&target.ca) };
+    assert_eq!(once(&target.url("/"), http).outcome, Outcome::Success);
+    assert!(proxy.heads()[0].contains("Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"));
+    assert!(target.journal()[0].header("proxy-authorization").is_none());
+}
+
+#[test]
 fn a_proxy_that_refuses_halts_and_one_that_cannot_connect_is_retried() {
     let target = Receiver::start();
     let proxy = ConnectProxy::start();
     let with = || Options { proxy: Some(Proxy::parse(&proxy.url(), None).unwrap()), ..options(&target.ca) };
-    for (answer, text) in [("HTTP/1.1 407 X\r\n\r\n", "407"), ("HTTP/1.1 403 X\r\n\r\n", "403"), ("SSH-2.0\r\n\r\n", "HTTP")] {
+    for (answer, text) in
+        [("HTTP/1.1 407 X\r\n\r\n", "407"), ("HTTP/1.1 403 X\r\n\r\n", "403"), ("SSH-2.0\r\n\r\n", "HTTP")]
+    {
         proxy.answer(answer.as_bytes());
         halted(&once(&target.url("/"), with()), "proxy", text);
     }

@@ -71,7 +71,7 @@ impl Opener {
             settings.resolver.forget(via_host, via_port);
             connect_trouble(&error, via_host, via_port, settings.proxy.is_some())
         })?;
-        let mut socket = Socket::new(stream, Arc::clone(&self.wire)).map_err(|error| trouble(&error))?;
+        let mut socket = Socket::new(stream, Arc::clone(&self.wire)).map_err(|error| trouble(&error, true))?;
         socket.limit(Some(connect_by));
         if let Some(proxy) = &settings.proxy {
             let authorization = proxy.authorization()?;
@@ -90,7 +90,7 @@ impl Opener {
 }
 
 fn connect_trouble(error: &io::Error, host: &str, port: u16, proxy: bool) -> Trouble {
-    let mut trouble = trouble(error);
+    let mut trouble = trouble(error, true);
     let who = if proxy { "the proxy " } else { "" };
     let what = match error.kind() {
         io::ErrorKind::TimedOut => "does not answer",
@@ -122,7 +122,7 @@ fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream>
 /// CONNECT (RFC 9110 §9.3.6).
 fn tunnel(socket: &mut Socket, host: &str, port: u16, authorization: Option<&str>) -> Result<(), Trouble> {
     let failed = |error: &io::Error| {
-        let mut trouble = trouble(error);
+        let mut trouble = trouble(error, true);
         trouble.reason.class = "proxy".into();
         trouble.reason.text = format!("through the proxy: {}", trouble.reason.text).into();
         trouble
@@ -177,7 +177,7 @@ fn handshake(config: Arc<rustls::ClientConfig>, host: &str, socket: &mut Socket)
         .map_err(|error| Trouble::halt("tls", format!("TLS cannot be set up: {error}")))?;
     while session.is_handshaking() {
         session.complete_io(socket).map_err(|error| {
-            let mut trouble = trouble(&error);
+            let mut trouble = trouble(&error, true);
             if trouble.reason.class != "tls" {
                 trouble.reason.text = format!("in the TLS handshake: {}", trouble.reason.text).into();
             }

@@ -29,7 +29,12 @@ impl Trouble {
 
     /// What came back is no HTTP answer, or one that must not be trusted.
     pub fn garbage(text: impl Into<Cow<'static, str>>) -> Trouble {
-        Trouble { answered: true, ..Trouble::passing("bad-answer", text) }
+        Trouble::answered("bad-answer", text)
+    }
+
+    /// An answer that says nothing.
+    pub fn answered(class: &'static str, text: impl Into<Cow<'static, str>>) -> Trouble {
+        Trouble { answered: true, ..Trouble::passing(class, text) }
     }
 
     /// The outcome: `sent` = bytes of the request may have reached the target.

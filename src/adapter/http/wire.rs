@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,9 @@ use rustix::net::{RecvFlags, recv};
 use rustls::ClientConnection;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
+use super::buffers::Corked;
 use super::trouble::Trouble;
-use crate::adapter::tls;
+use crate::adapter::tls::{self, Lasting};
 
 /// Longest time that a read or write sleeps in the operating system before it looks at the deadline again. Set once
 /// per connection, so that a call costs no time-out system calls.
@@ -30,18 +31,13 @@ const YOUNG: u32 = 16;
 /// Bytes of a request that are held back for one write.
 const CORK: usize = 64 * 1024;
 
-/// Room for the longest header line that is sent.
-const LINE: usize = 16 * 1024;
-
-/// Room for an answer's head, which is refused beyond [`super::HEAD_LIMIT`].
-const ROOM: usize = super::HEAD_LIMIT + 16 * 1024;
-
 /// What an exchange and its connection tell each other. One thread uses both; the atomics only make that safe to say.
 #[derive(Debug)]
 pub struct Wire {
     base: Instant,
     /// Nanoseconds after `base`.
     deadline: AtomicU64,
+    line: AtomicUsize,
     sent: AtomicU64,
     write_failed: AtomicBool,
     trouble: Mutex<Option<Trouble>>,
@@ -53,14 +49,16 @@ impl Wire {
         Wire {
             base: Instant::now(),
             deadline: AtomicU64::new(0),
+            line: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
             write_failed: AtomicBool::new(false),
             trouble: Mutex::new(None),
         }
     }
 
-    /// Starts a call that may take so long in all.
-    pub fn begin(&self, limit: Duration) {
+    /// Starts a call that may take so long in all, and whose longest header line has so many bytes.
+    pub fn begin(&self, limit: Duration, line: usize) {
+        self.line.store(line, Relaxed);
         let end = self.base.elapsed().saturating_add(limit);
         self.deadline.store(u64::try_from(end.as_nanos()).unwrap_or(u64::MAX), Relaxed);
         self.sent.store(0, Relaxed);
@@ -103,14 +101,15 @@ impl Wire {
     }
 }
 
-/// What an input/output error on a connection means.
-pub fn trouble(error: &io::Error) -> Trouble {
+/// What an input/output error means, on an open connection or while it is opened.
+pub fn trouble(error: &io::Error, opening: bool) -> Trouble {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, InvalidData,
         NetworkUnreachable, NotConnected, TimedOut, UnexpectedEof,
     };
     if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        let (halt, reason) = tls::explain(error);
+        let (lasting, reason) = tls::explain(error);
+        let halt = lasting == Lasting::Always || (opening && lasting == Lasting::InHandshake);
         return Trouble { reason, halt, answered: false };
     }
     match error.kind() {
@@ -134,13 +133,15 @@ pub struct Socket {
     tick: Duration,
     /// An earlier end than the call's, while connecting.
     limit: Option<Instant>,
+    /// Whether the last read took all that it had room for: more may wait in the socket.
+    more: bool,
 }
 
 impl Socket {
     /// Takes over a connected stream.
     pub fn new(stream: TcpStream, wire: Arc<Wire>) -> io::Result<Socket> {
         stream.set_nodelay(true)?;
-        let mut socket = Socket { stream, wire, tick: Duration::ZERO, limit: None };
+        let mut socket = Socket { stream, wire, tick: Duration::ZERO, limit: None, more: false };
         socket.set_tick(TICK)?;
         Ok(socket)
     }
@@ -190,7 +191,9 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.patiently(|stream| stream.read(into))
+        let count = self.patiently(|stream| stream.read(into))?;
+        self.more = count == into.len();
+        Ok(count)
     }
 }
 
@@ -279,6 +282,13 @@ impl Channel {
         }
     }
 
+    /// Whether something may wait in the socket that the last read had no room for.
+    fn may_have_more(&self) -> bool {
+        match self {
+            Channel::Plain(socket) | Channel::Tls(_, socket) => socket.more,
+        }
+    }
+
     /// Whether nothing waits in memory that nobody asked for.
     fn is_quiet(&mut self) -> bool {
         match self {
@@ -310,70 +320,6 @@ impl Channel {
                 }
             },
         }
-    }
-}
-
-/// The buffers between ureq and a connection.
-#[derive(Default)]
-struct Corked {
-    out: Vec<u8>,
-    filled: usize,
-    input: Vec<u8>,
-    start: usize,
-    end: usize,
-    progress: bool,
-}
-
-impl Corked {
-    fn make_room(&mut self) {
-        if self.out.len() < self.filled + LINE {
-            self.out.resize(self.filled + LINE, 0);
-        }
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        }
-        if self.end == self.input.len() {
-            self.input.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-            if self.end == self.input.len() {
-                let size = (self.input.len() * 2).clamp(4 * 1024, ROOM);
-                self.input.resize(size, 0);
-            }
-        }
-    }
-}
-
-impl Buffers for Corked {
-    fn output(&mut self) -> &mut [u8] {
-        self.make_room();
-        self.out.get_mut(self.filled..).unwrap_or_default()
-    }
-
-    fn input(&self) -> &[u8] {
-        self.input.get(self.start..self.end).unwrap_or_default()
-    }
-
-    fn input_append_buf(&mut self) -> &mut [u8] {
-        self.make_room();
-        self.input.get_mut(self.end..).unwrap_or_default()
-    }
-
-    fn input_appended(&mut self, amount: usize) {
-        self.end = (self.end + amount).min(self.input.len());
-    }
-
-    fn input_consume(&mut self, amount: usize) {
-        self.progress = amount > 0;
-        self.start = (self.start + amount).min(self.end);
-    }
-
-    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        self.make_room();
-        (self.input.get_mut(self.end..).unwrap_or_default(), self.out.get_mut(self.filled..).unwrap_or_default())
-    }
-
-    fn can_use_input(&self) -> bool {
-        self.start < self.end && self.progress
     }
 }
 
@@ -415,15 +361,14 @@ impl Connection {
     /// Writes what was held back. A failure is noted and not returned: a target that refuses a request (413) may
     /// answer and close while we still write, and that answer says more than the broken pipe.
     fn uncork(&mut self) {
-        let waiting = self.buffers.out.get(..self.buffers.filled).unwrap_or_default();
         if !self.wire.write_failed()
-            && let Err(error) = self.channel.write_all(waiting)
+            && let Err(error) = self.channel.write_all(self.buffers.held())
         {
             self.open = false;
             self.wire.write_failed.store(true, Relaxed);
-            self.wire.put_trouble(Some(trouble(&error)));
+            self.wire.put_trouble(Some(trouble(&error, false)));
         }
-        self.buffers.filled = 0;
+        self.buffers.let_go();
         self.requests = self.requests.saturating_add(1);
     }
 }
@@ -436,19 +381,20 @@ impl fmt::Debug for Connection {
 
 impl Transport for Connection {
     fn buffers(&mut self) -> &mut dyn Buffers {
+        self.buffers.expect(self.wire.line.load(Relaxed));
         &mut self.buffers
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
-        self.buffers.filled = (self.buffers.filled + amount).min(self.buffers.out.len());
-        if self.buffers.filled >= CORK {
+        self.buffers.hold(amount);
+        if self.buffers.held().len() >= CORK {
             self.uncork();
         }
         Ok(())
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        if self.buffers.filled > 0 {
+        if !self.buffers.held().is_empty() {
             self.uncork();
         }
         let result = self.channel.read(self.buffers.input_append_buf());
@@ -463,7 +409,7 @@ impl Transport for Connection {
             Err(error) => {
                 self.open = false;
                 // The first failure is the cause; what reading says after a failed write is its echo.
-                let cause = self.wire.take_trouble().unwrap_or_else(|| trouble(&error));
+                let cause = self.wire.take_trouble().unwrap_or_else(|| trouble(&error, false));
                 Err(self.wire.fail(cause))
             }
         }
@@ -472,7 +418,8 @@ impl Transport for Connection {
     fn is_open(&mut self) -> bool {
         // Asked after an answer and again before the next request. What came together with the answer is in memory
         // already; the look at the socket is the second one's, and is spared at full speed.
-        let look = self.aside && (self.requests < YOUNG || self.used.elapsed() > IDLE);
+        let wary = self.requests < YOUNG || self.channel.may_have_more();
+        let look = self.aside && (wary || self.used.elapsed() > IDLE);
         self.aside = true;
         self.open &= self.channel.is_quiet() && (!look || self.channel.is_alive());
         self.open
@@ -489,33 +436,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buffers_keep_what_is_not_consumed_and_grow_to_their_limit() {
-        let mut buffers = Corked::default();
-        let mut all = Vec::new();
-        for round in 0..200_u8 {
-            let free = buffers.input_append_buf();
-            let count = free.len().min(700);
-            assert!(count > 0 || buffers.input().len() == ROOM);
-            buffers.input_append_buf()[..count].fill(round);
-            buffers.input_appended(count);
-            all.extend(std::iter::repeat_n(round, count));
-            if round % 3 == 0 {
-                buffers.input_consume(500);
-                all.drain(..500);
-            }
-            assert_eq!(buffers.input(), all);
-        }
-        buffers.input_consume(0);
-        assert!(!buffers.can_use_input());
-    }
-
-    #[test]
     fn a_deadline_counts_from_the_begin_of_a_call() {
         let wire = Wire::new();
         assert!(wire.left().is_zero());
-        wire.begin(Duration::from_secs(60));
+        wire.begin(Duration::from_secs(60), 0);
         assert!(!wire.left().is_zero());
-        wire.begin(Duration::ZERO);
+        wire.begin(Duration::ZERO, 0);
         assert!(wire.left().is_zero());
     }
 }

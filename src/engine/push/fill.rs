@@ -1,6 +1,7 @@
 //! Filling the window: reading on in the logs, and loading parked deliveries that are due.
 
 use super::{CHUNK, CHUNK_BYTES, DUE_WINDOW, PAUSE, WINDOW, WINDOW_BYTES, Worker};
+use crate::adapter::hash_of;
 use crate::clock;
 use crate::engine::compile::{Compiled, compile};
 use crate::engine::frozen::thaw;
@@ -85,39 +86,50 @@ impl Worker {
             // Delivered and recorded before the restart; only the cursor had not moved over it yet.
             return;
         }
-        let parts = match self.encode(log, &event, &trace, replay) {
+        let (compiled, config) = self.encode(log, &event, &trace, replay);
+        let parts = match compiled {
             Compiled::Skip => {
                 self.skip(log, event.seq());
                 return;
             }
             Compiled::Hold(reason) => {
-                let behind = self.is_blocked(&event);
+                let behind = self.is_blocked(log, &event);
                 let state = if behind { ParkedState::Behind } else { ParkedState::Held };
                 self.park_fresh(log, event, state, reason);
                 return;
             }
             Compiled::Send(parts) => parts,
         };
-        if self.is_blocked(&event) {
+        if self.is_blocked(log, &event) {
             self.park_fresh(log, event, ParkedState::Behind, behind());
             return;
         }
         let mut slot = Slot::new(event, log, parts);
         slot.tries = trace.attempts;
+        slot.in_doubt = trace.unknown;
+        slot.config = config;
         self.window.add(slot);
     }
 
     /// The parcels of an event: under the configuration of an attempt whose outcome is unknown, if there was one;
-    /// for a replay under a key of its own when the bytes have changed since they were delivered.
-    fn encode(&mut self, log: LogId, event: &Event, trace: &attempt::Trace, replay: bool) -> Compiled {
+    /// for a replay under a key of its own when the bytes have changed since they were delivered. With it the older
+    /// configuration, if it was one.
+    fn encode(
+        &mut self,
+        log: LogId,
+        event: &Event,
+        trace: &attempt::Trace,
+        replay: bool,
+    ) -> (Compiled, Option<[u8; 32]>) {
         if trace.unknown
             && let Some(hash) = trace.config.filter(|hash| *hash != *self.config_hash)
             && let Some(old) = self.old_configuration(&hash)
             && let Compiled::Send(parts) = compile(&old, event, "")
         {
-            return Compiled::Send(parts);
+            return (Compiled::Send(parts), Some(hash));
         }
-        if replay { self.encode_again(log, event) } else { compile(&self.connector, event, "") }
+        let compiled = if replay { self.encode_again(log, event) } else { compile(&self.connector, event, "") };
+        (compiled, None)
     }
 
     fn old_configuration(&mut self, hash: &[u8; 32]) -> Option<crate::engine::connector::Connector> {
@@ -148,13 +160,10 @@ impl Worker {
         let mut last = String::new();
         for suffix in suffixes.by_ref() {
             let compiled = compile(&self.connector, event, &suffix);
-            if let Compiled::Send(parts) = &compiled {
-                let hash = parts
-                    .last()
-                    .and_then(|part| part.request(|_| Ok(None)).ok().flatten().map(|request| request.hash()));
-                if hash.is_some_and(|hash| answered.contains(&hash)) {
-                    return compiled;
-                }
+            if let Compiled::Send(parts) = &compiled
+                && hash_of(parts).is_some_and(|hash| answered.contains(&hash))
+            {
+                return compiled;
             }
             last = suffix;
             newest = compiled;
@@ -164,8 +173,8 @@ impl Worker {
     }
 
     /// Whether an earlier delivery of the record is parked.
-    fn is_blocked(&self, event: &Event) -> bool {
-        Self::lanes_of(event).iter().any(|lane| self.parked_lanes.contains_key(lane))
+    pub(super) fn is_blocked(&self, log: LogId, event: &Event) -> bool {
+        self.chains.is_behind(log, event)
     }
 
     fn skip(&mut self, log: LogId, seq: i64) {
@@ -183,7 +192,7 @@ impl Worker {
             log::warn!("{}: {} {} is held: {reason}", self.connector.name, event.kind, event.id);
             self.count(Counter::Held);
         }
-        self.block(&event);
+        self.chains.add(log, &event);
         let parked = Parked {
             event,
             log,
@@ -207,23 +216,6 @@ impl Worker {
         self.pending.push(Entry::Park(Box::new(parked)));
     }
 
-    pub(super) fn block(&mut self, event: &Event) {
-        for lane in Self::lanes_of(event) {
-            *self.parked_lanes.entry(lane).or_default() += 1;
-        }
-    }
-
-    pub(super) fn unblock(&mut self, event: &Event) {
-        for lane in Self::lanes_of(event) {
-            if let Some(count) = self.parked_lanes.get_mut(&lane) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    self.parked_lanes.remove(&lane);
-                }
-            }
-        }
-    }
-
     /// Loads parked deliveries that are due. Rows that an uncommitted batch changes are left for the next turn.
     pub(super) fn load_due(&mut self) {
         let now = clock::steady();
@@ -238,7 +230,7 @@ impl Worker {
                 Err(error) => log::warn!("{}: {error}", self.connector.name),
             }
         }
-        if !self.next_due.flatten().is_some_and(|due| due <= now) {
+        if self.next_due.flatten().is_none_or(|due| due > now) {
             return;
         }
         let (id, limit) = (self.id, room + self.window.len() + self.touched.len() + self.batch_touched.len());
@@ -249,10 +241,18 @@ impl Worker {
                 return;
             }
         };
-        let mut loaded = 0;
+        let (mut loaded, mut early) = (0, false);
         for parked in due {
             let known = &parked.event.id;
             if self.window.holds(known) || self.touched.contains(known) || self.batch_touched.contains(known) {
+                continue;
+            }
+            // An earlier change of its record may be parked, or not be read yet (after a restart, or in a replay).
+            if self.is_blocked(parked.log, &parked.event) {
+                continue;
+            }
+            if self.is_unread(parked.log, parked.event.seq()) {
+                early = true;
                 continue;
             }
             if loaded == room {
@@ -261,8 +261,15 @@ impl Worker {
             loaded += 1;
             self.take_due(parked);
         }
-        // What is in the window now is no reason to wake up again; the commit of what comes of it asks anew.
-        self.next_due = Some(self.next_due.flatten().filter(|due| *due > now));
+        // What is in the window now is no reason to wake up again; the commit of what comes of it asks anew. What is
+        // early is looked for again at the next turn: reading on makes one.
+        self.next_due = if early { None } else { Some(self.next_due.flatten().filter(|due| *due > now)) };
+    }
+
+    /// Whether reading has not come to this position yet.
+    fn is_unread(&self, log: LogId, seq: i64) -> bool {
+        let behind = |log: &&super::Log| !log.exhausted && self.window.read_to(log.id) < seq;
+        self.logs.iter().filter(|known| known.id == log).any(|log| behind(&log))
     }
 
     fn take_due(&mut self, parked: Parked) {
@@ -278,6 +285,8 @@ impl Worker {
                 slot.tries = parked.attempts;
                 slot.first_attempt = parked.first_attempt;
                 slot.from_parked = true;
+                slot.in_doubt = parked.frozen.is_some();
+                slot.config = parked.config_hash.filter(|_| slot.in_doubt);
                 self.window.add(slot);
             }
             Compiled::Hold(reason) => {
@@ -293,10 +302,10 @@ impl Worker {
             }
             Compiled::Skip => {
                 self.touched.insert(parked.event.id);
-                self.unblock(&parked.event);
+                self.chains.remove(parked.log, &parked.event);
                 self.count(Counter::Skipped);
                 self.next_due = None;
-                self.pending.push(Entry::End(Box::new(parked.event)));
+                self.pending.push(Entry::End(parked.log, Box::new(parked.event)));
             }
         }
     }

@@ -124,7 +124,8 @@ impl Worker {
             let mut mac = [0; 8];
             mac.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
             let intent = Intent { id: slot.event.id, attempt: slot.tries, mac };
-            self.intents.entry(slot.log).or_default().push(intent);
+            let config = slot.config.unwrap_or(*self.config_hash);
+            self.intents.entry((slot.log, config)).or_default().push(intent);
             self.opening.push(id);
         }
     }
@@ -188,14 +189,13 @@ impl Worker {
             }
         }
         entries.extend(std::mem::take(&mut self.counts).into_iter().map(|(counter, n)| Entry::Count(counter, n)));
-        let mark = self.window.oldest_intent().unwrap_or(self.last_attempt);
+        let mark = self.window.oldest_needed().unwrap_or(self.last_attempt);
         if mark > self.settled_mark {
             self.settled_mark = mark;
             entries.push(Entry::Settled(mark));
         }
-        let hash = self.config_hash.clone();
         let intents = std::mem::take(&mut self.intents);
-        entries.extend(intents.into_iter().map(|(log, group)| Entry::Intend(log, hash.clone(), group)));
+        entries.extend(intents.into_iter().map(|((log, config), group)| Entry::Intend(log, config, group)));
         self.committing = std::mem::take(&mut self.opening);
         self.batch_touched = std::mem::take(&mut self.touched);
         let batch = Arc::new(Batch { connector: self.id, entries });

@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 
 use super::{Log, Mailbox, Message, Parts, Summary, Worker, WorkerError};
 use crate::clock::{self, Timestamp};
+use crate::engine::chains::Chains;
 use crate::engine::connector::Pace;
 use crate::engine::lanes::Lanes;
 use crate::engine::window::Window;
@@ -66,13 +67,14 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
             let mut parked_ids = HashSet::new();
             for (log, at) in &cursors {
                 parked_ids.extend(parked::ids_above(db, known.id, *log, at.seq)?);
+                parked_ids.extend(cursor::ahead(db, known.id, *log)?);
             }
-            let lanes: HashMap<u64, u32> = parked::lanes(db, known.id, !continue_on_dead)?.into_iter().collect();
+            let chains = Chains::of(parked::lanes(db, known.id, !continue_on_dead)?);
             let dead: HashSet<u64> = if continue_on_dead {
                 parked::lanes(db, known.id, true)?
                     .into_iter()
-                    .map(|(lane, _)| lane)
-                    .filter(|lane| !lanes.contains_key(lane))
+                    .map(|(lane, ..)| lane)
+                    .filter(|lane| !chains.holds(*lane))
                     .collect()
             } else {
                 HashSet::new()
@@ -86,7 +88,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
                 cursors,
                 traces,
                 parked_ids,
-                lanes,
+                chains,
                 dead,
             })
         })
@@ -138,7 +140,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         mode_reason,
         // A restart is a reason to look again.
         halt_probe: now,
-        parked_lanes: kept.lanes,
+        chains: kept.chains,
         dead_lanes: kept.dead,
         parked_ids: kept.parked_ids,
         traces: kept.traces,
@@ -179,7 +181,7 @@ struct Kept {
     cursors: Vec<(crate::store::state::LogId, cursor::Cursor)>,
     traces: HashMap<crate::event::EventId, attempt::Trace>,
     parked_ids: HashSet<crate::event::EventId>,
-    lanes: HashMap<u64, u32>,
+    chains: Chains,
     dead: HashSet<u64>,
 }
 

@@ -2,8 +2,9 @@
 
 use super::fill::behind;
 use super::{PAUSE, Worker};
-use crate::adapter::Delivery;
+use crate::adapter::{Delivery, hash_of};
 use crate::clock::{self, Timestamp};
+use crate::engine::chains::Chains;
 use crate::engine::frozen::freeze;
 use crate::engine::lanes::Done;
 use crate::engine::window::SlotId;
@@ -27,26 +28,39 @@ impl Worker {
         let Done { slot: id, parts, deliveries } = done;
         let Some(slot) = self.window.get_mut(id) else { return };
         slot.parts = parts;
-        slot.intent_after = None;
+        let attempt_after = slot.intent_after.take();
         let delivered = !deliveries.is_empty()
             && deliveries.len() == slot.parts.len()
             && deliveries.iter().all(|delivery| delivery.outcome.is_delivered());
         let last = deliveries.last();
         let outcome = last.map_or_else(broken_lane, |delivery| delivery.outcome.clone());
+        // Of several parts all count, sent or not: the next attempt asks whether the delivery is still the same.
+        let hash = match slot.parts.as_slice() {
+            [_] => last.map(|delivery| delivery.request_hash),
+            several => hash_of(several),
+        };
+        let hash = hash.unwrap_or([0; 32]);
         let (lane, log, event_id) = (slot.event.lane, slot.log, slot.event.id);
         let status = last.and_then(|delivery| delivery.status);
-        self.settled.entry(log).or_default().push(record(event_id, &outcome, &deliveries));
+        self.settled.entry(log).or_default().push(record(event_id, &outcome, &deliveries, hash));
         let now = clock::steady();
         let closed = self.breaker.is_closed();
         self.note_endpoint(&outcome, lane, now);
         if delivered {
-            self.deliver(id);
+            self.deliver(id, attempt_after);
             self.unhalt();
             return;
         }
-        let Some(slot) = self.window.get(id) else { return };
+        let Some(slot) = self.window.get_mut(id) else { return };
+        slot.in_doubt = match &outcome {
+            Outcome::Unknown { .. } => true,
+            Outcome::Conflict(_) | Outcome::Reject(_) => false,
+            // Whatever this says of this attempt, an earlier one may have arrived.
+            _ => slot.in_doubt,
+        };
         let age = slot.first_attempt.map_or(std::time::Duration::ZERO, |first| now.since(first));
-        let tally = Tally { attempts: slot.attempts, age };
+        let by_request = status.is_some_and(|status| self.connector.retry.retry_on.contains(&status));
+        let tally = Tally { attempts: slot.attempts, age, by_request };
         let verdict = judge(&outcome, tally, &self.connector.retry, closed, self.dice.f64());
         let streak = self.streak.note(&outcome, lane);
         match verdict {
@@ -63,12 +77,12 @@ impl Worker {
                 self.count(Counter::Retried);
                 self.summary.retried += 1;
                 log::info!("{}: {event_id} waits {} ms: {reason}", self.connector.name, delay.as_millis());
-                self.stand_aside(id, ParkedState::Waiting, reason, status, Some(now.plus(delay)), &outcome);
+                self.stand_aside(id, ParkedState::Waiting, reason, status, Some(now.plus(delay)));
             }
             Verdict::Dead(reason) => {
                 self.count(Counter::Dead);
                 log::error!("{}: {event_id} is a dead letter: {reason}", self.connector.name);
-                self.stand_aside(id, ParkedState::Dead, reason, status, None, &outcome);
+                self.stand_aside(id, ParkedState::Dead, reason, status, None);
             }
             Verdict::Halt(reason) => {
                 self.window.put_back(id, None);
@@ -87,6 +101,7 @@ impl Worker {
                 if let Some(after) = after {
                     let until = now.plus(*after);
                     self.hold_until = Some(self.hold_until.map_or(until, |held| held.max(until)));
+                    self.call_back();
                 }
                 self.endpoint_failed(reason, lane, now);
             }
@@ -112,8 +127,21 @@ impl Worker {
         if self.breaker.failure(lane, alone, reason, now, self.dice.f64()) {
             if was_closed {
                 log::warn!("{}: the endpoint is down: {reason}", self.connector.name);
+                self.call_back();
             }
             self.store_breaker();
+        }
+    }
+
+    /// Takes back what no lane has begun to send: the target is not to be asked now.
+    pub(super) fn call_back(&mut self) {
+        for job in self.lanes.recall() {
+            let Some(slot) = self.window.get_mut(job.slot) else { continue };
+            slot.parts = job.parts;
+            slot.intent_after = None;
+            let (id, log) = (slot.event.id, slot.log);
+            self.settled.entry(log).or_default().push(unsent(id));
+            self.window.put_back(job.slot, None);
         }
     }
 
@@ -128,8 +156,11 @@ impl Worker {
         self.pending.push(Entry::Breaker(origin, open));
     }
 
-    fn deliver(&mut self, id: SlotId) {
+    fn deliver(&mut self, id: SlotId, attempt_after: Option<i64>) {
         let Some(slot) = self.window.remove(id) else { return };
+        if !slot.from_parked {
+            self.window.was_delivered(slot.log, slot.event.seq(), attempt_after.unwrap_or(self.settled_mark));
+        }
         let event = slot.event;
         let counted = slot.from_parked || !self.is_replay(slot.log, event.seq());
         if counted {
@@ -139,9 +170,9 @@ impl Worker {
         if slot.from_parked {
             self.touched.insert(event.id);
             self.next_due = None;
-            self.unblock(&event);
+            self.chains.remove(slot.log, &event);
             self.dead_lanes.remove(&event.lane);
-            self.pending.push(Entry::End(Box::new(event)));
+            self.pending.push(Entry::End(slot.log, Box::new(event)));
         } else if self.dead_lanes.contains(&event.lane) {
             self.pending.push(Entry::Pass(Box::new(event)));
         }
@@ -155,20 +186,19 @@ impl Worker {
         reason: Reason,
         status: Option<u16>,
         due: Option<Timestamp>,
-        outcome: &Outcome,
     ) {
         let Some(slot) = self.window.remove(id) else { return };
-        let lanes = Worker::lanes_of(&slot.event);
+        let lanes = slot.event.lanes().collect::<Vec<_>>();
         let free = state == ParkedState::Dead && self.connector.continue_on_dead;
         if free {
             self.dead_lanes.insert(slot.event.lane);
             if slot.from_parked {
-                self.unblock(&slot.event);
+                self.chains.remove(slot.log, &slot.event);
             }
         } else if !slot.from_parked {
-            self.block(&slot.event);
+            self.chains.add(slot.log, &slot.event);
         }
-        let frozen = matches!(outcome, Outcome::Unknown { .. }).then(|| freeze(&slot.parts)).flatten();
+        let frozen = slot.in_doubt.then(|| freeze(&slot.parts)).flatten();
         self.park(Parked {
             event: slot.event,
             log: slot.log,
@@ -179,19 +209,50 @@ impl Worker {
             since: clock::now(),
             reason,
             status,
-            config_hash: Some(*self.config_hash),
+            config_hash: Some(slot.config.unwrap_or(*self.config_hash)),
             passed: None,
             frozen,
         });
         if free {
             return;
         }
-        for other in self.window.waiting_in(&lanes) {
-            if self.window.get(other).is_some_and(|slot| slot.from_parked) {
-                continue;
+        self.step_back_in(lanes);
+    }
+
+    /// Takes out of the window what has to wait now that something was parked in these lanes. A key change that steps
+    /// back holds up its other record too.
+    fn step_back_in(&mut self, mut lanes: Vec<u64>) {
+        while let Some(lane) = lanes.pop() {
+            for id in self.window.waiting_in(lane) {
+                let Some(slot) = self.window.get(id) else { continue };
+                if self.is_blocked(slot.log, &slot.event) {
+                    lanes.extend(slot.event.lanes());
+                    self.step_back(id);
+                }
             }
-            if let Some(slot) = self.window.remove(other) {
-                self.park_fresh(slot.log, slot.event, ParkedState::Behind, behind());
+        }
+    }
+
+    /// Takes an event out of the window that has to wait behind a parked one. One that is parked itself is loaded again
+    /// when nothing is before it any more.
+    fn step_back(&mut self, id: SlotId) {
+        let Some(slot) = self.window.remove(id) else { return };
+        if !slot.from_parked {
+            self.park_fresh(slot.log, slot.event, ParkedState::Behind, behind());
+        }
+    }
+
+    /// Carries what is not committed yet over into chains that were read from the state file.
+    fn add_uncommitted(&mut self) {
+        let under_way = self.batch.iter().flat_map(|batch| &batch.entries);
+        for entry in under_way.chain(&self.pending) {
+            match entry {
+                Entry::Park(parked) if parked.state == ParkedState::Dead && self.connector.continue_on_dead => {
+                    self.chains.remove(parked.log, &parked.event);
+                }
+                Entry::Park(parked) => self.chains.add(parked.log, &parked.event),
+                Entry::End(log, event) => self.chains.remove(*log, event),
+                _ => {}
             }
         }
     }
@@ -209,15 +270,19 @@ impl Worker {
         });
         match read {
             Ok((lanes, ids)) => {
-                self.parked_lanes = lanes.into_iter().collect();
+                self.chains = Chains::of(lanes);
+                self.add_uncommitted();
                 for event in ids {
                     match self.window.idle_slot(&event) {
-                        Some(slot) if self.window.get(slot).is_some_and(|slot| !slot.from_parked) => {
-                            self.window.remove(slot);
-                        }
-                        _ => {
-                            self.parked_ids.insert(event);
-                        }
+                        Some(slot) => drop(self.window.remove(slot)),
+                        None => drop(self.parked_ids.insert(event)),
+                    }
+                }
+                // What was loaded may be held or discarded now, and what was read may have to wait.
+                for id in self.window.idle() {
+                    let Some(slot) = self.window.get(id) else { continue };
+                    if slot.from_parked || self.is_blocked(slot.log, &slot.event) {
+                        self.step_back(id);
                     }
                 }
                 self.next_due = None;
@@ -230,12 +295,26 @@ impl Worker {
     }
 }
 
+/// The outcome line of an attempt that was intended and then not made.
+fn unsent(id: crate::event::EventId) -> Settled {
+    Settled {
+        id,
+        word: Word::Retry,
+        status: 0,
+        took_us: 0,
+        bytes: (0, 0),
+        request_hash: [0; 32],
+        answer_hash: [0; 32],
+        class: "unsent".to_owned(),
+    }
+}
+
 /// What a lane that broke down says of its event: it may have arrived.
 fn broken_lane() -> Outcome {
     Outcome::Unknown { reason: Reason::new("internal", "the sender broke down while sending"), transport: true }
 }
 
-fn record(id: crate::event::EventId, outcome: &Outcome, deliveries: &[Delivery]) -> Settled {
+fn record(id: crate::event::EventId, outcome: &Outcome, deliveries: &[Delivery], request_hash: [u8; 32]) -> Settled {
     let sum = |part: fn(&Delivery) -> u64| deliveries.iter().map(part).fold(0, u64::saturating_add);
     let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let last = deliveries.last();
@@ -247,7 +326,7 @@ fn record(id: crate::event::EventId, outcome: &Outcome, deliveries: &[Delivery])
         status: last.and_then(|delivery| delivery.status).unwrap_or(0),
         took_us: small(took),
         bytes: (small(sum(|d| d.bytes.0)), small(sum(|d| d.bytes.1))),
-        request_hash: last.map_or([0; 32], |delivery| delivery.request_hash),
+        request_hash,
         answer_hash: last.and_then(|delivery| delivery.answer_hash).unwrap_or([0; 32]),
         class: outcome.reason().map_or_else(String::new, |reason| reason.class.clone().into_owned()),
     }

@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::event::{EventId, Op};
 use crate::rules::convert::Convert;
 use crate::rules::mapping::Entry;
+use proptest::prelude::*;
 
 const SECRET: [u8; 32] = [7; 32];
 
@@ -217,4 +218,83 @@ fn check_and_explain_say_what_would_be_refused() {
 fn a_redaction_is_read_and_a_slip_is_explained() {
     assert_eq!(Redact::parse("mask"), Ok(Redact::Mask));
     assert_eq!(Redact::parse("hsah").unwrap_err(), "`hsah` is none of hash, mask, drop: did you mean `hash`?");
+}
+
+/// Marks every value of a column that may not leave.
+const CANARY: &str = "CANARY";
+
+proptest! {
+    #[test]
+    fn no_mapping_lets_out_what_may_not_leave(
+        classes in prop::collection::vec(prop::option::of(0..3_usize), 6),
+        default in prop::option::of(0..3_usize),
+        allow in prop::collection::vec(0..3_usize, 0..3),
+        redact in prop::collection::vec((0..6_usize, 0..3_usize), 0..3),
+        reads in prop::option::of(prop::collection::vec((0..8_usize, 0..6_usize), 1..5)),
+        named in prop::collection::vec((0..8_usize, 0..6_usize), 0..3),
+    ) {
+        const WORDS: [&str; 3] = ["public", "internal", "phi"];
+        const COLUMNS: [&str; 6] = ["a", "b", "a.b", "m", "m.a", "l.a"];
+        let how = [Redact::Hash, Redact::Mask, Redact::Drop];
+        let listed: Vec<_> = COLUMNS.iter().zip(&classes).filter_map(|(c, class)| Some((*c, WORDS[(*class)?]))).collect();
+        let default = default.map(|class| WORDS[class]);
+        let allowed: Vec<&str> = allow.iter().map(|class| WORDS[*class]).collect();
+        let redact: Vec<_> = redact.into_iter().map(|(column, by)| (COLUMNS[column], how[by])).collect();
+        let gate = gate(&listed, default, Some(&allowed), &redact);
+
+        // The class of a path is that of its longest listed name, else the default.
+        let leaves = |names: &[&str]| {
+            let class = names.iter().find_map(|name| listed.iter().find(|(column, _)| column == name));
+            let class = class.map(|(_, class)| *class).or(default);
+            class.is_some_and(|class| allowed.contains(&class))
+                || names.iter().any(|name| redact.iter().any(|(column, _)| column == name))
+        };
+        let value = |names: &[&str]| Value::from(if leaves(names) { "fine" } else { CANARY });
+        let inner = |of: &str| Value::Map(record([("a", value(&[&format!("{of}.a"), of])), ("z", value(&[of]))]));
+        let image = record([
+            ("a", value(&["a"])),
+            ("b", value(&["b"])),
+            ("a.b", value(&["a.b"])),
+            ("m", inner("m")),
+            ("l", Value::List(vec![inner("l"), inner("l")])),
+        ]);
+        let mut event = patient();
+        (event.key, event.before, event.after) = (image.clone(), Some(image.clone()), Some(image));
+
+        let path = |(root, at): &(usize, usize)| {
+            let root = ["", "", "", "$key.", "$before.", "$after.", "m.", "l.0."][*root];
+            format!("{root}{}", ["a", "b", "a.b", "m", "l", "z"][*at])
+        };
+        let mapping = match &reads {
+            Some(reads) => {
+                let entry = |(at, read): (usize, &(usize, usize))| Entry {
+                    source: path(read),
+                    to: Some(format!("t{at}")),
+                    default: Some(Value::Null),
+                    ..Entry::default()
+                };
+                Mapping::compile(reads.iter().enumerate().map(entry).collect()).unwrap()
+            }
+            None => Mapping::whole(),
+        };
+        let named: Vec<String> = named.iter().map(path).collect();
+        if let Ok(cleared) = gate.clear(&event, &mapping, &named) {
+            prop_assert!(!format!("{cleared:?}").contains(CANARY), "{:?}", cleared);
+        }
+    }
+}
+
+#[test]
+fn a_veil_hides_what_may_not_leave_in_every_image_and_in_the_key() {
+    let gate =
+        gate(&[("city", "public"), ("mrn", "pii"), ("visits.code", "phi"), ("visits", "public")], None, None, &[]);
+    let patient = patient();
+    let veiled = gate.veil(&patient);
+    for image in [veiled.before.as_ref(), veiled.after.as_ref(), Some(&veiled.key)].into_iter().flatten() {
+        for (column, value) in image.iter() {
+            assert_eq!(**column == *"city", *value != Value::from("***"), "{column}: {value:?}");
+        }
+    }
+    assert_eq!(veiled.changed, patient.changed);
+    assert!(matches!(Gate::open().veil(&patient), Cow::Borrowed(_)));
 }

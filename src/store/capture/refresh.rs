@@ -21,7 +21,7 @@ pub struct Refreshed {
 
 /// What became of one key in [`CapturedLog::refresh_key`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangesToSend {
+pub enum Sent {
     /// The row stands; its image is written at this position.
     Image(i64),
     /// No such row; a delete is written at this position.
@@ -29,7 +29,7 @@ pub enum ChangesToSend {
 }
 
 /// A value of a key as SQLite takes it.
-pub struct Key<'v>(pub &'v Value);
+pub(super) struct Key<'v>(pub(super) &'v Value);
 
 impl ToSql for Key<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -83,8 +83,32 @@ impl CapturedLog {
     }
 
     /// Writes one record's current state: its image, or a delete when no such row stands. Values of the key may
-    /// come from a command line: text is taken as the column takes it.
-    pub fn refresh_key(&mut self, table: &str, key: &[Value], dest: Option<&str>) -> Result<ChangesToSend> {
+    /// come from a command line: text is taken as the column takes it, and any spelling that the key's collation
+    /// finds equal is found.
+    pub fn refresh_key(&mut self, table: &str, key: &[Value], dest: Option<&str>) -> Result<Sent> {
+        self.refresh_one(table, key, dest, |plan, at, place| {
+            let column = plan.table.key.iter().find(|key| key.at == at).filter(|key| key.known());
+            let collation = column.map_or("BINARY".to_owned(), |key| quote(&key.collation));
+            format!("r.{} COLLATE {collation} = {place}", column_name(plan, at))
+        })
+    }
+
+    /// The same for a key to the byte, as reconcile has it: a row under another spelling is another record.
+    pub fn refresh_exact(&mut self, table: &str, key: &[Value], dest: Option<&str>) -> Result<Sent> {
+        self.refresh_one(table, key, dest, |plan, at, place| {
+            let only =
+                |other: usize| if other == at { place.clone() } else { format!("r.{}", column_name(plan, other)) };
+            plan.key("r", only)
+        })
+    }
+
+    fn refresh_one(
+        &mut self,
+        table: &str,
+        key: &[Value],
+        dest: Option<&str>,
+        condition: impl Fn(&Plan<'_>, usize, String) -> String,
+    ) -> Result<Sent> {
         self.writing("write a synthetic event", |log| {
             let (tid, _) = log.entry(table)?;
             let done = log.with_plan(tid, |plan| {
@@ -95,14 +119,9 @@ impl CapturedLog {
                         reason: format!("has a key of {wanted} columns, {} values were given", key.len()),
                     });
                 }
-                // The column's affinity makes 42 of '42' here, and its collation finds any spelling.
-                let place = |at: usize| plan.table.key.iter().position(|key| key.at == at).unwrap_or(0) + 2;
-                let mut here = Vec::new();
-                for key in &plan.table.key {
-                    let name = plan.table.columns.get(key.at).map(|column| quote(&column.name)).unwrap_or_default();
-                    let collation = if key.known() { quote(&key.collation) } else { "BINARY".to_owned() };
-                    here.push(format!("r.{name} COLLATE {collation} = ?{}", place(key.at)));
-                }
+                let places = plan.table.key.iter().enumerate();
+                let here: Vec<String> =
+                    places.map(|(place, key)| condition(plan, key.at, format!("?{}", place + 2))).collect();
                 let mut values: Vec<Box<dyn ToSql + '_>> = vec![Box::new(dest)];
                 values.extend(key.iter().map(|value| Box::new(Key(value)) as Box<dyn ToSql>));
                 let written = log
@@ -110,16 +129,16 @@ impl CapturedLog {
                     .prepare_cached(&plan.refresh("1", &here.join(" AND "), 1))?
                     .execute(params_from_iter(values.iter()))?;
                 if written > 0 {
-                    return Ok(ChangesToSend::Image(log.conn.last_insert_rowid()));
+                    return Ok(Sent::Image(log.conn.last_insert_rowid()));
                 }
-                log.write_gone(plan, key, dest).map(ChangesToSend::Gone)
+                log.write_gone(plan, key, dest).map(Sent::Gone)
             })?;
             done.ok_or_else(|| changed(table))
         })
     }
 
     /// Writes a synthetic delete inside the caller's transaction; the caller knows that no such row stands.
-    pub(super) fn write_gone(&self, plan: &Plan<'_>, key: &[Value], dest: Option<&str>) -> Result<i64> {
+    fn write_gone(&self, plan: &Plan<'_>, key: &[Value], dest: Option<&str>) -> Result<i64> {
         let slots: Vec<String> = plan.table.key.iter().map(|key| format!("c{}", plan.slot(key.at))).collect();
         let places: Vec<String> = (2..key.len() + 2).map(|at| format!("?{at}")).collect();
         let native: Vec<Value> = key
@@ -151,7 +170,7 @@ impl CapturedLog {
         let sql = format!("SELECT {} FROM main.hms_sync_outbox WHERE seq = ?1", slots.join(","));
         let mut statement = self.conn.prepare_cached(&sql)?;
         let key = statement.query_row([seq], |row| {
-            let name = |at: usize| plan.table.columns.get(at).map(|column| column.name.clone()).unwrap_or_default();
+            let name = |at: usize| plan.table.name_of(at).to_owned();
             let fields = plan.table.key.iter().enumerate();
             fields.map(|(at, key)| Ok((name(key.at), value(row.get_ref(at)?)))).collect::<rusqlite::Result<Record>>()
         })?;
@@ -159,12 +178,24 @@ impl CapturedLog {
     }
 }
 
-/// A condition on `r`: its key comes after the given one in the key's order; parameters from `first` on.
+/// A condition on `r`: it has a key, which comes after the given one in the key's order; parameters from `first`.
 pub(super) fn beyond<'k>(plan: &Plan<'_>, after: Option<&'k Record>, first: usize) -> (String, Vec<&'k Value>) {
-    let Some(after) = after else { return ("1".to_owned(), Vec::new()) };
-    let values: Vec<&Value> = after.iter().map(|(_, value)| value).collect();
-    let places: Vec<String> = (first..first + values.len()).map(|at| format!("?{at}")).collect();
-    (format!("({}) > ({})", plan.order("r"), places.join(",")), values)
+    let nullable =
+        |at: &usize| !plan.table.rowid_key && plan.table.columns.get(*at).is_some_and(|column| !column.not_null);
+    let mut conditions: Vec<String> = (plan.table.key.iter().map(|key| key.at))
+        .filter(nullable)
+        .map(|at| format!("r.{} IS NOT NULL", column_name(plan, at)))
+        .collect();
+    let values: Vec<&Value> = after.iter().flat_map(|after| after.iter()).map(|(_, value)| value).collect();
+    if !values.is_empty() {
+        let places: Vec<String> = (first..first + values.len()).map(|at| format!("?{at}")).collect();
+        conditions.push(format!("({}) > ({})", plan.order("r"), places.join(",")));
+    }
+    (if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") }, values)
+}
+
+fn column_name(plan: &Plan<'_>, at: usize) -> String {
+    quote(plan.table.name_of(at))
 }
 
 fn parenthesised(filter: Option<&str>) -> String {

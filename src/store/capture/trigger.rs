@@ -12,7 +12,7 @@
 
 use super::table::{KeyColumn, Table};
 
-/// How many changed-bits one `m` column holds: SQLite's integers are signed, and 60 leaves room.
+/// How many bits one `m` column holds: SQLite's integers are signed, and 60 leaves room.
 pub const BITS: usize = 60;
 
 /// More than this many candidates of earlier statements are not kept through a statement that collides.
@@ -52,7 +52,7 @@ impl Plan<'_> {
         if self.has_candidates() {
             add("bi", &format!("BEFORE INSERT ON {on}"), self.before(""));
             let unique = self.changed_unique();
-            let other = format!(" AND NOT ({})", self.key("r", |at| self.old(at)));
+            let other = format!(" AND NOT ({})", self.key("r", |at| self.before_value(at)));
             add("bu", &format!("BEFORE UPDATE ON {on} WHEN {unique}"), self.before(&other));
         }
         add("ai", &format!("AFTER INSERT ON {on}"), self.after_insert());
@@ -81,12 +81,7 @@ impl Plan<'_> {
             self.tid,
             quote(&self.table.name),
             self.key("r", |at| format!("y.c{}", self.slot(at))),
-            self.table
-                .key
-                .iter()
-                .map(|key| format!("z.c{0} IS y.c{0}", self.slot(key.at)))
-                .collect::<Vec<_>>()
-                .join(" AND "),
+            self.candidate("z", |slot, _| format!("y.c{slot}")),
         )
     }
 
@@ -141,9 +136,9 @@ impl Plan<'_> {
         self.columns.iter().position(|column| *column == at).unwrap_or(usize::MAX)
     }
 
-    /// REPLACE can remove a row under another exact key than the one written.
+    /// REPLACE can remove a row that no event about the written key would tell of.
     fn has_candidates(&self) -> bool {
-        !self.table.unique.is_empty() || !self.table.exact_key()
+        self.collisions().next().is_some()
     }
 
     fn before(&self, other: &str) -> String {
@@ -168,7 +163,7 @@ impl Plan<'_> {
 
     /// The unique keys through which REPLACE may remove a row that keeps no event otherwise.
     fn collisions(&self) -> impl Iterator<Item = &[KeyColumn]> {
-        let own = (!self.table.exact_key()).then_some(self.table.key.as_slice());
+        let own = (!self.table.exact_key() || self.table.cyclic).then_some(self.table.key.as_slice());
         own.into_iter().chain(self.table.unique.iter().map(Vec::as_slice))
     }
 
@@ -197,7 +192,11 @@ impl Plan<'_> {
         let mut columns: Vec<usize> = self.collisions().flatten().map(|key| key.at).collect();
         columns.sort_unstable();
         columns.dedup();
-        columns.iter().map(|at| self.differs(*at, &self.old(*at), &self.new(*at))).collect::<Vec<_>>().join(" OR ")
+        columns
+            .iter()
+            .map(|at| self.differs(*at, &self.before_value(*at), &self.after_value(*at)))
+            .collect::<Vec<_>>()
+            .join(" OR ")
     }
 
     fn settle(&self, update: bool) -> String {
@@ -222,13 +221,24 @@ impl Plan<'_> {
         body
     }
 
-    fn candidate_is_old(&self, alias: &str) -> String {
+    /// Candidate `alias` has exactly the key that `value` gives by slot and column. Its columns have no collation,
+    /// so IS compares byte for byte, but still finds 5 and 5.0 equal.
+    fn candidate(&self, alias: &str, value: impl Fn(usize, usize) -> String) -> String {
         let one = |key: &KeyColumn| {
             let slot = self.slot(key.at);
-            format!("{alias}.c{slot} IS {}", self.old(key.at))
+            let value = value(slot, key.at);
+            let class = if self.untyped(key.at) {
+                format!(" AND typeof({alias}.c{slot}) = typeof({value})")
+            } else {
+                String::new()
+            };
+            format!("{alias}.c{slot} IS {value}{class}")
         };
-        // Candidate columns have no collation: IS compares them byte for byte.
         self.table.key.iter().map(one).collect::<Vec<_>>().join(" AND ")
+    }
+
+    fn candidate_is_old(&self, alias: &str) -> String {
+        self.candidate(alias, |_, at| self.before_value(at))
     }
 
     /// The row that an UPDATE moved is not gone: its own event says where it went.
@@ -253,7 +263,7 @@ impl Plan<'_> {
             })
             .collect();
         format!(
-            "INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {},y.op,{},x.origin,{}\n FROM hms_sync_cand AS y, hms_sync_ctl AS x WHERE {OPEN} AND {}",
+            "INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {},y.op,{},x.origin,{}\n FROM hms_sync_cand AS y, hms_sync_ctl AS x WHERE x.closed IS NULL AND {}",
             self.slots("c"),
             self.tid,
             self.ver,
@@ -265,47 +275,54 @@ impl Plan<'_> {
     fn after_insert(&self) -> String {
         let (tid, ver) = (self.tid, self.ver);
         format!(
-            "INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {tid},'I',{ver},x.origin,{}\n FROM hms_sync_ctl AS x, {} AS r WHERE {} AND {OPEN};\n{}",
+            "{}INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {tid},'I',{ver},x.origin,{}\n FROM hms_sync_ctl AS x, {} AS r WHERE {} AND x.closed IS NULL;\n{CLOSE}",
+            self.count(),
             self.slots("c"),
             self.row("r"),
             quote(&self.table.name),
-            self.key("r", |at| self.new(at)),
-            self.count()
+            self.key("r", |at| self.after_value(at)),
         )
     }
 
     fn after_update(&self) -> String {
         let (tid, ver, on) = (self.tid, self.ver, quote(&self.table.name));
-        let differs: Vec<String> =
-            self.columns.iter().map(|at| self.differs(*at, &self.old(*at), &format!("r.{}", self.name(*at)))).collect();
-        let bits: Vec<String> = differs
+        let differs: Vec<String> = self
+            .columns
+            .iter()
+            .map(|at| self.differs(*at, &self.before_value(*at), &format!("r.{}", self.name(*at))))
+            .collect();
+        // A changed column shows by its old value; the masks tell an old NULL from no old value.
+        let bits: Vec<String> = self
+            .columns
             .chunks(BITS)
             .map(|chunk| {
-                let bit = |(at, differs): (usize, &String)| format!("({differs})*{}", 1_i64 << at);
-                chunk.iter().enumerate().map(bit).collect::<Vec<_>>().join("+")
+                let nullable = chunk.iter().enumerate().filter(|(_, at)| self.nullable(**at));
+                let bits = nullable.map(|(bit, at)| format!("({} IS NULL)*{}", self.before_value(*at), 1_i64 << bit));
+                std::iter::once("0".to_owned()).chain(bits).collect::<Vec<_>>().join("+")
             })
             .collect();
         let old: Vec<String> = differs
             .iter()
             .zip(self.columns)
-            .map(|(differs, at)| format!("CASE WHEN {differs} THEN {} END", self.old(*at)))
+            .map(|(differs, at)| format!("CASE WHEN {differs} THEN {} END", self.before_value(*at)))
             .collect();
         let same = self.same_key();
-        let old_stands = format!("EXISTS (SELECT 1 FROM {on} AS q WHERE {})", self.key("q", |at| self.old(at)));
-        let new_stands = format!("EXISTS (SELECT 1 FROM {on} AS q WHERE {})", self.key("q", |at| self.new(at)));
+        let old_stands =
+            format!("EXISTS (SELECT 1 FROM {on} AS q WHERE {})", self.key("q", |at| self.before_value(at)));
+        let new_stands = format!("EXISTS (SELECT 1 FROM {on} AS q WHERE {})", self.key("q", |at| self.after_value(at)));
         let masks: Vec<String> = (0..bits.len()).map(|at| format!("m{at}")).collect();
         format!(
-            "INSERT INTO hms_sync_outbox(tid,op,ver,origin,{masks},{},{}) SELECT {tid},CASE WHEN {same} OR {old_stands} THEN 'U' ELSE 'M' END,{ver},x.origin,\n {bits},\n {},\n {}\n \
-             FROM hms_sync_ctl AS x, {on} AS r WHERE {} AND {OPEN};\n{count}\
+            "{count}INSERT INTO hms_sync_outbox(tid,op,ver,origin,{masks},{},{}) SELECT {tid},CASE WHEN {same} OR {old_stands} THEN 'U' ELSE 'M' END,{ver},x.origin,\n {bits},\n {},\n {}\n \
+             FROM hms_sync_ctl AS x, {on} AS r WHERE {} AND x.closed IS NULL;\n{CLOSE}\
              INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {tid},'D',{ver},x.origin,{}\n FROM hms_sync_ctl AS x\n \
-             WHERE NOT ({same}) AND NOT {new_stands} AND NOT {old_stands} AND {OPEN};\n",
+             WHERE x.closed IS NULL AND NOT ({same}) AND NOT {new_stands} AND NOT {old_stands};\n",
             self.slots("c"),
             self.slots("p"),
             self.row("r"),
             old.join(",\n "),
-            self.key("r", |at| self.new(at)),
+            self.key("r", |at| self.after_value(at)),
             self.slots("c"),
-            self.columns.iter().map(|at| self.old(*at)).collect::<Vec<_>>().join(","),
+            self.columns.iter().map(|at| self.before_value(*at)).collect::<Vec<_>>().join(","),
             masks = masks.join(","),
             bits = bits.join(",\n "),
             count = self.count(),
@@ -323,22 +340,24 @@ impl Plan<'_> {
             );
         }
         body += &format!(
-            "INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {tid},'D',{ver},x.origin,{}\n FROM hms_sync_ctl AS x WHERE {OPEN}\n  AND NOT EXISTS (SELECT 1 FROM {on} AS r WHERE {});\n{}",
+            "{}INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {tid},'D',{ver},x.origin,{}\n FROM hms_sync_ctl AS x WHERE x.closed IS NULL\n  AND NOT EXISTS (SELECT 1 FROM {on} AS r WHERE {});\n{CLOSE}",
+            self.count(),
             self.slots("c"),
-            self.columns.iter().map(|at| self.old(*at)).collect::<Vec<_>>().join(","),
-            self.key("r", |at| self.old(at)),
-            self.count()
+            self.columns.iter().map(|at| self.before_value(*at)).collect::<Vec<_>>().join(","),
+            self.key("r", |at| self.before_value(at)),
         );
         body
     }
 
-    /// The valve is closed and nothing was written: count it.
+    /// When the valve is closed, counts the change instead of writing it.
     fn count(&self) -> String {
-        format!("UPDATE hms_sync_lost SET n = n + 1 WHERE tid = {} AND changes() = 0 AND {CLOSED};\n", self.tid)
+        format!("UPDATE hms_sync_lost SET n = n + 1 WHERE tid = {} AND {CLOSED};\n", self.tid)
     }
 
     fn same_key(&self) -> String {
-        let one = |key: &KeyColumn| format!("NOT ({})", self.differs(key.at, &self.old(key.at), &self.new(key.at)));
+        let one = |key: &KeyColumn| {
+            format!("NOT ({})", self.differs(key.at, &self.before_value(key.at), &self.after_value(key.at)))
+        };
         self.table.key.iter().map(one).collect::<Vec<_>>().join(" AND ")
     }
 
@@ -356,16 +375,21 @@ impl Plan<'_> {
         self.columns.iter().map(|at| format!("{alias}.{}", self.name(*at))).collect::<Vec<_>>().join(",")
     }
 
-    fn old(&self, at: usize) -> String {
+    fn before_value(&self, at: usize) -> String {
         format!("OLD.{}", self.name(at))
     }
 
-    fn new(&self, at: usize) -> String {
+    fn after_value(&self, at: usize) -> String {
         format!("NEW.{}", self.name(at))
     }
 
     fn name(&self, at: usize) -> String {
-        self.table.columns.get(at).map(|column| quote(&column.name)).unwrap_or_default()
+        quote(self.table.name_of(at))
+    }
+
+    fn nullable(&self, at: usize) -> bool {
+        let rowid = self.table.rowid_key && self.table.key.iter().any(|key| key.at == at);
+        !rowid && self.table.columns.get(at).is_some_and(|column| !column.not_null)
     }
 
     fn untyped(&self, at: usize) -> bool {
@@ -386,7 +410,10 @@ fn default_value(text: &str) -> String {
     }
 }
 
-/// The valve: capture goes on while fewer than `cap` rows wait beyond the acknowledged ones. `max(seq)` and not
-/// `sqlite_sequence`, which is written only at the end of the statement.
-const OPEN: &str = "x.acked + x.cap > ifnull((SELECT max(seq) FROM hms_sync_outbox), 0)";
-const CLOSED: &str = "EXISTS (SELECT 1 FROM hms_sync_ctl AS x WHERE x.acked + x.cap <= ifnull((SELECT max(seq) FROM hms_sync_outbox), 0))";
+/// The valve is closed: capture counts and writes nothing until the agent opens it.
+const CLOSED: &str = "(SELECT x.closed FROM hms_sync_ctl AS x)";
+
+/// Closes the valve with the row just written, when `cap` rows wait beyond the acknowledged ones. The log is not
+/// read for that: an INSERT in a program that reads its own table makes SQLite collect rows in a temporary table
+/// first, which doubles the cost of a change. (And `sqlite_sequence` is written only when the statement ends.)
+const CLOSE: &str = "UPDATE hms_sync_ctl SET closed = 1 WHERE changes() > 0 AND acked + cap <= last_insert_rowid();\n";

@@ -43,7 +43,7 @@ pub struct Settled {
     pub took_us: u32,
     /// Body bytes out and in.
     pub bytes: (u32, u32),
-    /// SHA-256 of the request.
+    /// SHA-256 of the request; of several, over theirs.
     pub request_hash: [u8; 32],
     /// SHA-256 of the answer's body; zeros = none.
     pub answer_hash: [u8; 32],
@@ -254,6 +254,45 @@ pub fn of_event(db: &Connection, connector: ConnectorId, log: LogId, id: EventId
     Ok(lines)
 }
 
+/// Rows of the attempt log that are looked through for the last delivery of a connector.
+const RECENT: i64 = 2000;
+
+/// When a connector last delivered something: among the newest rows of the attempt log, else among those of the highest
+/// positions it has tried.
+pub fn last_delivered(db: &Connection, connector: ConnectorId) -> Sql<Option<Timestamp>> {
+    let look = |sql: &str, second: i64| -> Sql<Option<Timestamp>> {
+        let mut latest = None;
+        let mut statement = db.prepare_cached(sql)?;
+        let mut rows = statement.query((connector.0, second))?;
+        while let Some(row) = rows.next()? {
+            each(row, |line| match line {
+                Line::Outcome { at, settled } if settled.word.is_delivered() => latest = latest.max(Some(at)),
+                _ => {}
+            })?;
+        }
+        Ok(latest)
+    };
+    let recent = look(
+        "SELECT at, phase, config_hash, entries FROM attempt
+         WHERE n > ?2 AND connector = ?1 AND phase = 'outcome'",
+        last(db)?.saturating_sub(RECENT),
+    )?;
+    if recent.is_some() {
+        return Ok(recent);
+    }
+    let mut latest = None;
+    let logs: Vec<i64> =
+        db.prepare_cached("SELECT id FROM log")?.query_map([], |row| row.get(0))?.collect::<Sql<_>>()?;
+    for log in logs {
+        latest = latest.max(look(
+            "SELECT at, phase, config_hash, entries FROM attempt
+             WHERE connector = ?1 AND log = ?2 AND phase = 'outcome' ORDER BY last_seq DESC LIMIT 100",
+            log,
+        )?);
+    }
+    Ok(latest)
+}
+
 /// What is known of an event above the cursor after a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
@@ -261,11 +300,12 @@ pub struct Trace {
     pub attempts: u32,
     /// The target has it.
     pub delivered: bool,
-    /// An attempt was begun whose outcome is not known.
+    /// The target may have it: the outcome of an attempt is not known, and no later answer has settled that. A refusal
+    /// for the time being (503) does not.
     pub unknown: bool,
     /// An attempt was begun and nothing at all was noted of it: the agent was stopped in between.
     pub open: bool,
-    /// The configuration of that attempt.
+    /// The configuration of the last attempt.
     pub config: Option<[u8; 32]>,
 }
 
@@ -282,18 +322,22 @@ pub fn traces(db: &Connection, connector: ConnectorId, log: LogId, settled: i64)
             match line {
                 Line::Intent { intent, config, .. } => {
                     trace.attempts = trace.attempts.max(intent.attempt);
-                    trace.unknown = true;
                     trace.open = true;
                     trace.config = config;
                 }
                 Line::Outcome { settled, .. } => {
-                    trace.unknown = settled.word == Word::Unknown;
+                    trace.unknown = match settled.word {
+                        Word::Unknown => true,
+                        Word::Retry | Word::Reauth | Word::Halt => trace.unknown,
+                        _ => false,
+                    };
                     trace.open = false;
                     trace.delivered |= settled.word.is_delivered();
                 }
             }
         })?;
     }
+    traces.values_mut().for_each(|trace| trace.unknown |= trace.open);
     Ok(traces)
 }
 

@@ -1,14 +1,12 @@
 //! What one worker wants remembered in one commit.
 
-use std::sync::Arc;
-
 use rusqlite::Connection;
 
 use super::act::{self, Act};
 use super::attempt::{self, Intent, Settled};
 use super::connector::{self, Mode, OpenBreaker};
 use super::counter::{self, Counter};
-use super::parked::{self, Parked};
+use super::parked::{self, Parked, ParkedState};
 use super::{ConnectorId, LogId, Sql, cursor};
 use crate::clock::Timestamp;
 use crate::event::Event;
@@ -17,8 +15,8 @@ use crate::rules::outcome::Reason;
 /// One thing to remember.
 #[derive(Debug)]
 pub enum Entry {
-    /// These events are about to be sent.
-    Intend(LogId, Arc<[u8; 32]>, Vec<Intent>),
+    /// These events are about to be sent, encoded under this configuration.
+    Intend(LogId, [u8; 32], Vec<Intent>),
     /// This came of them.
     Settle(LogId, Vec<Settled>),
     /// Everything up to here is settled.
@@ -26,7 +24,7 @@ pub enum Entry {
     /// A delivery stands aside, or stands aside otherwise than before.
     Park(Box<Parked>),
     /// A parked delivery is done; the next of its record moves up.
-    End(Box<Event>),
+    End(LogId, Box<Event>),
     /// A later change of a record with a dead letter was delivered.
     Pass(Box<Event>),
     /// Sums.
@@ -63,8 +61,11 @@ impl Batch {
                 Entry::Intend(log, config, group) => attempt::intend(db, of, *log, config, now, group)?,
                 Entry::Settle(log, group) => attempt::settle(db, of, *log, now, group)?,
                 Entry::Advance(log, seq) => cursor::advance(db, of, *log, *seq)?,
+                Entry::Park(parked) if parked.state == ParkedState::Behind => {
+                    parked::park_behind(db, of, parked, crate::clock::steady())?;
+                }
                 Entry::Park(parked) => parked::park(db, of, parked)?,
-                Entry::End(event) => {
+                Entry::End(_, event) => {
                     parked::end(db, of, event, crate::clock::steady())?;
                 }
                 Entry::Pass(event) => parked::pass(db, of, event)?,

@@ -36,14 +36,3 @@ pub fn set_seen(db: &Connection, log: LogId, seen: &str, witness_n: i64) -> Sql<
     db.execute("UPDATE log SET seen = ?2, witness_n = ?3 WHERE id = ?1", (log.0, seen, witness_n))?;
     Ok(())
 }
-
-/// Up to which seq the shadow holds this log's events.
-pub fn shadow_seq(db: &Connection, log: LogId) -> Sql<i64> {
-    db.query_row("SELECT shadow_seq FROM log WHERE id = ?1", [log.0], |row| row.get(0))
-}
-
-/// Notes up to which seq the shadow holds this log's events.
-pub fn set_shadow_seq(db: &Connection, log: LogId, seq: i64) -> Sql<()> {
-    db.execute("UPDATE log SET shadow_seq = ?2 WHERE id = ?1", (log.0, seq))?;
-    Ok(())
-}

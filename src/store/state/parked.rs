@@ -3,7 +3,7 @@
 use rusqlite::types::Value as Sqlite;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{ConnectorId, LogId, Sql};
+use super::{ConnectorId, LogId, Sql, cursor};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId};
 use crate::rules::outcome::Reason;
@@ -126,16 +126,54 @@ pub fn park(db: &Connection, connector: ConnectorId, parked: &Parked) -> Sql<()>
     Ok(())
 }
 
+/// Parks a delivery that waits behind others. Those may have ended in the meantime, by a person's hand: then it is due.
+pub fn park_behind(db: &Connection, connector: ConnectorId, parked: &Parked, now: Timestamp) -> Sql<()> {
+    park(db, connector, parked)?;
+    promote(db, connector, parked.event.lane, now)
+}
+
+/// Class of deliveries whose event left the log before its connector came that far.
+const OVERFLOW: &str = "overflow";
+
+/// Parks an event for a connector that was left behind. An earlier change of the same record that was parked for the
+/// same reason is replaced: of each record the last one counts. A change of its key stays, because it ends a record.
+pub fn set_aside(db: &Connection, connector: ConnectorId, log: LogId, event: Event, now: Timestamp) -> Sql<()> {
+    db.prepare_cached(
+        "DELETE FROM parked WHERE connector = ?1 AND lane = ?2 AND class = ?3 AND lane2 IS NULL AND log = ?4 AND seq < ?5",
+    )?
+    .execute((connector.0, event.lane as i64, OVERFLOW, log.0, event.seq()))?;
+    let alone = is_head(db, connector, &event)?;
+    let parked = Parked {
+        state: if alone { ParkedState::Waiting } else { ParkedState::Behind },
+        due: alone.then_some(now),
+        event,
+        log,
+        attempts: 0,
+        first_attempt: None,
+        since: now,
+        reason: Reason::new(OVERFLOW, "its event left the log while the connector was far behind"),
+        status: None,
+        config_hash: None,
+        passed: None,
+        frozen: None,
+    };
+    park(db, connector, &parked)
+}
+
 /// Ends a parked delivery (delivered or discarded) and promotes what waited behind it. False when it was not parked.
 pub fn end(db: &Connection, connector: ConnectorId, event: &Event, now: Timestamp) -> Sql<bool> {
-    let gone = db
-        .prepare_cached("DELETE FROM parked WHERE connector = ?1 AND event_id = ?2")?
-        .execute((connector.0, event.id.to_string()))?;
+    let log: Option<i64> = db
+        .prepare_cached("DELETE FROM parked WHERE connector = ?1 AND event_id = ?2 RETURNING log")?
+        .query_row((connector.0, event.id.to_string()), |row| row.get(0))
+        .optional()?;
+    if let Some(log) = log {
+        cursor::note_ahead(db, connector, LogId(log), event.id)?;
+    }
     promote(db, connector, event.lane, now)?;
     if let Some(lane) = event.old_lane {
         promote(db, connector, lane, now)?;
     }
-    Ok(gone > 0)
+    Ok(log.is_some())
 }
 
 /// The head of a lane's chain becomes due when it only waited behind others and heads all its lanes.
@@ -196,17 +234,15 @@ pub fn next_due(db: &Connection, connector: ConnectorId) -> Sql<Option<Timestamp
         .map(|due| due.map(Timestamp))
 }
 
-/// How many parked deliveries each lane holds. With `onDead: continue` dead letters hold nobody back: they are left
-/// out when `dead_too` is false.
-pub fn lanes(db: &Connection, connector: ConnectorId, dead_too: bool) -> Sql<Vec<(u64, u32)>> {
+/// The lanes that hold parked deliveries, and where in the logs those lie. With `onDead: continue` dead letters hold
+/// nobody back: they are left out when `dead_too` is false.
+pub fn lanes(db: &Connection, connector: ConnectorId, dead_too: bool) -> Sql<Vec<(u64, LogId, i64)>> {
     db.prepare_cached(
-        "SELECT lane, count(*) FROM (
-           SELECT lane FROM parked WHERE connector = ?1 AND (?2 OR state <> 'dead')
-           UNION ALL
-           SELECT lane2 FROM parked WHERE connector = ?1 AND lane2 IS NOT NULL AND (?2 OR state <> 'dead'))
-         GROUP BY lane",
+        "SELECT lane, log, seq FROM parked WHERE connector = ?1 AND (?2 OR state <> 'dead')
+         UNION ALL
+         SELECT lane2, log, seq FROM parked WHERE connector = ?1 AND lane2 IS NOT NULL AND (?2 OR state <> 'dead')",
     )?
-    .query_map((connector.0, dead_too), |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))?
+    .query_map((connector.0, dead_too), |row| Ok((row.get::<_, i64>(0)? as u64, LogId(row.get(1)?), row.get(2)?)))?
     .collect()
 }
 
@@ -391,7 +427,53 @@ mod tests {
                 assert!(end(db, connector, &event(3, 10, Some(20)), Timestamp(70))?);
                 let due_now = due(db, connector, Timestamp(70), 10)?;
                 assert_eq!(due_now.iter().map(|parked| parked.event.seq()).collect::<Vec<_>>(), [4]);
-                assert_eq!(lanes(db, connector, true)?, [(20, 1)]);
+                assert_eq!(lanes(db, connector, true)?, [(20, log, 4)]);
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn what_was_discarded_above_the_cursor_is_remembered_until_the_cursor_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        state
+            .commit(|db| {
+                let connector = connector::remember(db, "vista")?.0.id;
+                let log = log::remember(db, "office")?;
+                cursor::begin(db, connector, log, 0)?;
+                park(db, connector, &parked(log, event(3, 10, None), ParkedState::Dead))?;
+                assert!(end(db, connector, &event(3, 10, None), Timestamp(1))?);
+                assert_eq!(cursor::ahead(db, connector, log)?, [event(3, 10, None).id]);
+                cursor::advance(db, connector, log, 2)?;
+                assert_eq!(cursor::ahead(db, connector, log)?.len(), 1);
+                cursor::advance(db, connector, log, 3)?;
+                assert_eq!(cursor::ahead(db, connector, log)?.len(), 0);
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn of_a_record_left_behind_only_the_last_change_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        state
+            .commit(|db| {
+                let connector = connector::remember(db, "vista")?.0.id;
+                let log = log::remember(db, "office")?;
+                for one in [
+                    event(1, 10, None),
+                    event(2, 20, None),
+                    event(3, 10, None),
+                    event(4, 10, Some(30)),
+                    event(5, 10, None),
+                ] {
+                    set_aside(db, connector, log, one, Timestamp(9))?;
+                }
+                let kept: Vec<_> =
+                    select(db, &Selection::default())?.into_iter().map(|(_, p)| (p.event.seq(), p.state)).collect();
+                assert_eq!(kept, [(2, ParkedState::Waiting), (4, ParkedState::Waiting), (5, ParkedState::Behind)]);
                 Ok(())
             })
             .unwrap();

@@ -62,7 +62,8 @@ impl Ca {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["client.test".to_owned()]).unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap();
-        let files = ClientFiles { cert: self.folder.path().join("client.pem"), key: self.folder.path().join("client.key") };
+        let files =
+            ClientFiles { cert: self.folder.path().join("client.pem"), key: self.folder.path().join("client.key") };
         std::fs::write(&files.cert, cert.pem()).unwrap();
         std::fs::write(&files.key, key.serialize_pem()).unwrap();
         files
@@ -93,7 +94,8 @@ impl Ca {
         };
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
         let builder = if leaf == Leaf::WantsClient {
             let mut roots = RootCertStore::empty();
             roots.add(self.root.clone()).unwrap();

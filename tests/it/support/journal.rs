@@ -84,9 +84,12 @@ pub fn judge(expected: &[Expected], journal: &[Entry]) -> Vec<String> {
     ] {
         let mut seen = HashSet::new();
         let mut latest: HashMap<&str, usize> = HashMap::new();
-        let place: HashMap<&str, usize> = expected.iter().enumerate().map(|(at, item)| (item.key.as_str(), at)).collect();
+        let place: HashMap<&str, usize> =
+            expected.iter().enumerate().map(|(at, item)| (item.key.as_str(), at)).collect();
         for entry in arrivals {
-            let (Some(item), Some(at)) = (known.get(entry.key.as_str()), place.get(entry.key.as_str())) else { continue };
+            let (Some(item), Some(at)) = (known.get(entry.key.as_str()), place.get(entry.key.as_str())) else {
+                continue;
+            };
             if !seen.insert(&entry.key) {
                 continue;
             }

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustls::ServerConfig;
@@ -42,6 +43,7 @@ pub struct Receiver {
     shared: Arc<Shared>,
     pub ca: Arc<Ca>,
     address: SocketAddr,
+    accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -50,6 +52,7 @@ struct Shared {
     desk: Mutex<Desk>,
     changed: Condvar,
     connections: AtomicUsize,
+    live: Mutex<HashMap<usize, TcpStream>>,
     stop: AtomicBool,
 }
 
@@ -98,22 +101,45 @@ impl Receiver {
             desk: Mutex::default(),
             changed: Condvar::new(),
             connections: AtomicUsize::new(0),
+            live: Mutex::default(),
             stop: AtomicBool::new(false),
         });
-        let accepting = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            for socket in listener.incoming() {
-                if accepting.stop.load(SeqCst) {
-                    return;
-                }
-                let Ok(socket) = socket else { continue };
-                let shared = Arc::clone(&accepting);
-                let number = shared.connections.fetch_add(1, SeqCst);
-                // Peers that go away are what this is for.
-                std::thread::spawn(move || shared.connection(socket, number));
-            }
-        });
-        Receiver { shared, ca, address }
+        let accepting = Mutex::new(Some(shared.accept(listener)));
+        Receiver { shared, ca, address, accepting }
+    }
+
+    /// An outage: its port refuses connections, and those that were there are cut.
+    pub fn close(&self) {
+        let Some(accepting) = self.accepting.lock().unwrap().take() else { return };
+        self.shared.stop.store(true, SeqCst);
+        // Wakes the accepting thread; its listener is closed when it has ended.
+        let _ = TcpStream::connect(self.address);
+        accepting.join().unwrap();
+        for (_, socket) in self.shared.live.lock().unwrap().drain() {
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    /// Ends the outage.
+    pub fn reopen(&self) {
+        self.shared.stop.store(false, SeqCst);
+        let listener = TcpListener::bind(self.address).unwrap();
+        *self.accepting.lock().unwrap() = Some(self.shared.accept(listener));
+    }
+
+    /// Waits until the journal is as wanted, and gives it.
+    pub fn wait(&self, what: &str, done: impl Fn(&[Entry]) -> bool) -> Vec<Entry> {
+        let desk = self.shared.desk.lock().unwrap();
+        let (desk, waited) =
+            self.shared.changed.wait_timeout_while(desk, Duration::from_secs(60), |desk| !done(&desk.journal)).unwrap();
+        let tail = || desk.journal.iter().rev().take(20).map(|entry| (&entry.key, &entry.path, &entry.scenario));
+        assert!(
+            !waited.timed_out(),
+            "in vain: {what}; the last of {} requests: {:#?}",
+            desk.journal.len(),
+            tail().collect::<Vec<_>>()
+        );
+        desk.journal.clone()
     }
 
     /// `host:port`.
@@ -186,13 +212,32 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.shared.stop.store(true, SeqCst);
-        // Wakes the accepting thread.
-        let _ = TcpStream::connect(self.address);
+        self.close();
     }
 }
 
 impl Shared {
+    fn accept(self: &Arc<Shared>, listener: TcpListener) -> JoinHandle<()> {
+        let accepting = Arc::clone(self);
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                if accepting.stop.load(SeqCst) {
+                    return;
+                }
+                let Ok(socket) = socket else { continue };
+                let shared = Arc::clone(&accepting);
+                let number = shared.connections.fetch_add(1, SeqCst);
+                let Ok(handle) = socket.try_clone() else { continue };
+                shared.live.lock().unwrap().insert(number, handle);
+                // Peers that go away are what this is for.
+                std::thread::spawn(move || {
+                    let _ = shared.connection(socket, number);
+                    shared.live.lock().unwrap().remove(&number);
+                });
+            }
+        })
+    }
+
     fn connection(&self, mut socket: TcpStream, number: usize) -> io::Result<()> {
         socket.set_nodelay(true)?;
         let door = self.door.lock().unwrap().clone();
@@ -264,7 +309,11 @@ impl Shared {
                         End::Reset => stream.reset(),
                         End::Hang => stream.hang(),
                         End::Close | End::Cut => {
-                            if end == End::Close { stream.close() } else { stream.cut() }
+                            if end == End::Close {
+                                stream.close()
+                            } else {
+                                stream.cut()
+                            }
                             self.desk.lock().unwrap().closed += 1;
                             self.changed.notify_all();
                             stream.hang();
@@ -335,6 +384,7 @@ impl Shared {
             }
         }
         desk.journal.push(entry);
+        self.changed.notify_all();
         act
     }
 }

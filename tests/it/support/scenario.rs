@@ -42,7 +42,8 @@ pub struct Scenario {
 /// An answer with a JSON body.
 pub fn json(status: u16, more: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{more}Content-Length: {length}\r\n\r\n{body}").into_bytes()
+    format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{more}Content-Length: {length}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 impl Scenario {
@@ -105,28 +106,35 @@ impl Scenario {
                 unit: b"8\r\n        \r\n".repeat(1000),
                 times: 1_000_000,
             },
-            "many_headers" => {
-                close(head(&(0..5000).map(|n| format!("X-{n}: y\r\n")).collect::<String>()).as_bytes())
-            }
+            "many_headers" => close(head(&(0..5000).map(|n| format!("X-{n}: y\r\n")).collect::<String>()).as_bytes()),
             "big_header" => close(head(&format!("X-Big: {}\r\n", "y".repeat(1 << 20))).as_bytes()),
             "early_hints" => keep(
-                ["HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(1000).into_bytes(), json(200, "", "{}")].concat(),
+                ["HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(1000).into_bytes(), json(200, "", "{}")]
+                    .concat(),
             ),
             "two_lengths" => close((head("Content-Length: 2\r\nContent-Length: 3\r\n") + "{}").as_bytes()),
             "same_length_twice" => close((head("Content-Length: 2\r\nContent-Length: 2\r\n") + "{}").as_bytes()),
-            "te_cl" => close((head("Transfer-Encoding: chunked\r\nContent-Length: 2\r\n") + "2\r\n{}\r\n0\r\n\r\n").as_bytes()),
+            "te_cl" => {
+                close((head("Transfer-Encoding: chunked\r\nContent-Length: 2\r\n") + "2\r\n{}\r\n0\r\n\r\n").as_bytes())
+            }
             "bad_status_line" => close(b"HTTP/1.1 OK 200\r\n\r\n"),
             "garbage" => close(b"SSH-2.0-OpenSSH_9.2\r\n"),
             "http10" => close(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{}"),
             "no_length" => close((head("") + "{}").as_bytes()),
             "no_length_cut" => end((head("") + "{}").as_bytes(), End::Cut),
-            "html" => keep(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 17\r\n\r\n<html>Hello</html".to_vec()),
+            "html" => keep(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 17\r\n\r\n<html>Hello</html".to_vec(),
+            ),
             "deep_json" => keep(json(200, "", &("[".repeat(30_000) + &"]".repeat(30_000)))),
             "empty_json" => keep(json(200, "", "")),
             "bad_json" => keep(json(200, "", "{\"id\":")),
             "error_inside" => keep(json(200, "", r#"{"error":{"code":498}}"#)),
-            "early_413" => Act::Early { bytes: b"HTTP/1.1 413 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec() },
-            "early_200" => Act::Early { bytes: b"HTTP/1.1 200 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec() },
+            "early_413" => {
+                Act::Early { bytes: b"HTTP/1.1 413 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec() }
+            }
+            "early_200" => {
+                Act::Early { bytes: b"HTTP/1.1 200 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec() }
+            }
             other => panic!("no scenario is named {other:?}"),
         };
         Scenario { name: name.to_owned(), act }

@@ -1,0 +1,201 @@
+//! `deliveries retry/discard/hold/release`: what a person does with parked deliveries.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::cli::failure::{Code, Failure};
+use crate::cli::order;
+use crate::cli::place::Place;
+use crate::cli::{Outcome, output};
+use crate::config::Config;
+use crate::engine::operate::{Operation, Refused, Report};
+use crate::engine::single::Status;
+use crate::event::Value;
+use crate::format::json;
+use crate::store::capture::Access;
+use crate::store::image;
+use crate::store::state::parked::{self, Selection};
+use crate::store::state::{connector, log as logs};
+
+/// Which deliveries are meant.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Which {
+    /// Event ids, or positions in the log
+    ids: Vec<String>,
+    /// Only at this connector
+    #[arg(long)]
+    connector: Option<String>,
+    /// Only in this state
+    #[arg(long, value_parser = ["waiting", "behind", "held", "dead"])]
+    state: Option<String>,
+    /// Only of this event type
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Only with this class of reason (http-422, mapping, gate...)
+    #[arg(long)]
+    class: Option<String>,
+    /// All of them: needed when nothing narrows the choice
+    #[arg(long)]
+    all: bool,
+    /// Why; kept in the audit
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// Sends dead letters and held deliveries again
+#[derive(Debug, clap::Args)]
+pub struct Retry {
+    #[command(flatten)]
+    which: Which,
+    /// Sends the record as it is now, in place of deliveries that later changes have overtaken
+    #[arg(long, conflicts_with = "stale")]
+    latest: bool,
+    /// Sends it although later changes of the record were delivered meanwhile
+    #[arg(long)]
+    stale: bool,
+}
+
+/// A choice of deliveries, and why
+#[derive(Debug, clap::Args)]
+pub struct Choice {
+    #[command(flatten)]
+    which: Which,
+}
+
+impl Which {
+    fn selection(&self) -> Result<Selection, Failure> {
+        let narrowed = !self.ids.is_empty()
+            || [&self.connector, &self.state, &self.kind, &self.class].into_iter().any(Option::is_some);
+        if !narrowed && !self.all {
+            let text = "which deliveries? Name ids, narrow it by --connector, --state, --type or --class, or say --all";
+            return Err(Failure::new(Code::Usage, text));
+        }
+        Ok(Selection {
+            connector: self.connector.clone(),
+            state: self.state.clone(),
+            kind: self.kind.clone(),
+            class: self.class.clone(),
+            ids: self.ids.clone(),
+            limit: None,
+        })
+    }
+}
+
+/// Runs `deliveries retry`. 65 when something was refused.
+pub fn retry(place: &Place, retry: Retry) -> Outcome {
+    let config = place.config()?;
+    let which = only_retryable(retry.which.selection()?);
+    if retry.latest {
+        return latest(place, config, which, retry.which.reason);
+    }
+    done(place, order::order(&config.settings, Operation::Retry { which, stale: retry.stale }, retry.which.reason)?)
+}
+
+/// A choice without ids means what can be retried: it is no error that other deliveries are parked too.
+fn only_retryable(which: Selection) -> Selection {
+    let state = which.state.clone().or_else(|| which.ids.is_empty().then(|| "dead".to_owned()));
+    Selection { state, ..which }
+}
+
+/// Runs `deliveries discard`.
+pub fn discard(place: &Place, choice: Choice) -> Outcome {
+    let which = choice.which.selection()?;
+    done(place, order::order(&place.config()?.settings, Operation::Discard { which }, choice.which.reason)?)
+}
+
+/// Runs `deliveries hold`.
+pub fn hold(place: &Place, choice: Choice) -> Outcome {
+    let config = place.config()?;
+    let which = choice.which.selection()?;
+    let report = order::order(&config.settings, Operation::Hold { which: which.clone() }, choice.which.reason.clone())?;
+    if report.done.is_empty() && report.refused.is_empty() && !which.ids.is_empty() {
+        return hold_queued(place, &config, &which, choice.which.reason);
+    }
+    done(place, report)
+}
+
+/// Runs `deliveries release`.
+pub fn release(place: &Place, choice: Choice) -> Outcome {
+    let which = choice.which.selection()?;
+    done(place, order::order(&place.config()?.settings, Operation::Release { which }, choice.which.reason)?)
+}
+
+/// Holds events that are still queued: they are parked before they are sent.
+fn hold_queued(place: &Place, config: &Config, which: &Selection, reason: Option<String>) -> Outcome {
+    let Some(connector) = &which.connector else {
+        let text = "no such delivery is parked; to hold one that is still queued, name its connector with --connector";
+        return Err(Failure::new(Code::Data, text));
+    };
+    let mut report = Report::default();
+    for id in &which.ids {
+        let subject = format!("{connector} {id}");
+        let seq = id.parse::<i64>().ok().or_else(|| id.parse::<crate::event::EventId>().ok().map(|id| id.seq));
+        let mut found = None;
+        for mut log in place.logs(&config.settings, Access::Read)? {
+            let event = seq.map(|seq| log.event_at(seq)).transpose()?.flatten();
+            if let Some(event) = event.filter(|event| id.parse::<i64>().is_ok() || event.id.to_string() == *id) {
+                found = Some((log.name().to_owned(), event));
+            }
+        }
+        let Some((log, event)) = found else {
+            report.refused.push(Refused { subject, why: "is no event in the log".to_owned() });
+            continue;
+        };
+        let event = BASE64_STANDARD.encode(image::encode_event(&event));
+        let operation = Operation::HoldQueued { connector: connector.clone(), log, event };
+        let answer = order::order(&config.settings, operation, reason.clone())?;
+        report.done.extend(answer.done);
+        report.refused.extend(answer.refused);
+    }
+    done(place, report)
+}
+
+/// In place of each delivery that was overtaken: the record as it is now.
+fn latest(place: &Place, config: Config, which: Selection, reason: Option<String>) -> Outcome {
+    let mut state = place.state(&config.settings)?;
+    let chosen = state.read(|db| {
+        let names = connector::all(db)?;
+        let name = |id| names.iter().find(|known| known.id == id).map(|known| known.name.clone()).unwrap_or_default();
+        let mut chosen = Vec::new();
+        for (at, parked) in parked::select(db, &which)? {
+            chosen.push((name(at), logs::name(db, parked.log)?, parked.event));
+        }
+        Ok(chosen)
+    })?;
+    let mut report = Report::default();
+    for (connector, log, event) in chosen {
+        let subject = format!("{connector} {}", event.id);
+        if log == logs::INTAKE {
+            let why = "is no row of a table: there is nothing newer to send; use --stale".to_owned();
+            report.refused.push(Refused { subject, why });
+            continue;
+        }
+        let only =
+            Selection { connector: Some(connector.clone()), ids: vec![event.id.to_string()], ..Selection::default() };
+        let why = reason.clone().or_else(|| Some("the record is sent as it is now".to_owned()));
+        let given_up = order::order(&config.settings, Operation::Discard { which: only }, why)?;
+        report.refused.extend(given_up.refused);
+        let key = Value::List(event.key.iter().map(|(_, value)| value.clone()).collect());
+        let key = String::from_utf8(json::value(&key)).unwrap_or_default();
+        match order::sync_record(place.config()?, &connector, &event.kind, &key)? {
+            Status::Success => report.done.push(subject),
+            Status::Failed { reason } => report.refused.push(Refused { subject, why: reason }),
+        }
+    }
+    done(place, report)
+}
+
+fn done(place: &Place, report: Report) -> Outcome {
+    if place.json() {
+        output::json(&report)?;
+    } else {
+        report.done.iter().try_for_each(|subject| output::line(subject))?;
+        for Refused { subject, why } in &report.refused {
+            eprintln!("{subject}: {why}");
+        }
+        if report.done.is_empty() && report.refused.is_empty() {
+            output::line("nothing parked fits")?;
+        }
+    }
+    Ok(if report.refused.is_empty() { Code::Ok } else { Code::Data })
+}

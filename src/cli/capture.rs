@@ -1,0 +1,130 @@
+//! `capture pause/resume/repair` and `reconcile`: the capture of a table, by hand.
+
+use std::time::Duration;
+
+use jiff::{Span, SpanRelativeTo};
+
+use crate::cli::failure::{Code, Failure};
+use crate::cli::place::Place;
+use crate::cli::{Outcome, order, output, watch};
+use crate::clock;
+use crate::daemon::agent::{Agent, Options};
+use crate::engine::push::Run;
+use crate::engine::reconcile::Reconciler;
+use crate::store::capture::Access;
+
+/// Pauses, resumes or repairs the capture of tables
+#[derive(Debug, clap::Args)]
+pub struct Capture {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Drops a table's triggers for a while, so that the application can alter the table; what happens meanwhile is
+    /// found by the reconcile that ends the pause
+    Pause {
+        /// The table; LOG.TABLE when there is more than one database
+        table: String,
+        /// For how long
+        #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = span)]
+        time: Duration,
+    },
+    /// Ends a pause before its time
+    Resume {
+        /// The table; LOG.TABLE when there is more than one database
+        table: String,
+    },
+    /// Puts back what is missing of our tables and triggers, and reconciles what may have been missed
+    Repair,
+}
+
+/// Compares a table with what was captured of it, and sends again what differs
+#[derive(Debug, clap::Args)]
+pub struct Reconcile {
+    /// The table; LOG.TABLE when there is more than one database
+    table: String,
+    /// Also when more than 100 records, and more than 5 %, are gone from the table
+    #[arg(long)]
+    force: bool,
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let span: Span = text.parse().map_err(|_| format!("`{text}` is no time span: write for example 10m, 1h30m"))?;
+    let time = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
+    Duration::try_from(time).map_err(|_| format!("`{text}` is negative"))
+}
+
+/// Runs `capture`.
+pub fn capture(place: &Place, capture: Capture) -> Outcome {
+    let config = place.config()?;
+    match capture.verb {
+        Verb::Pause { table, time } => {
+            let mut logs = place.logs(&config.settings, Access::Write)?;
+            let (log, table) = watch::find(&mut logs, &table)?;
+            let until = clock::now().plus(time);
+            log.pause(&table, Some(until))?;
+            say(place, &format!("{table} is not captured until {until}"))
+        }
+        Verb::Resume { table } => {
+            let mut logs = place.logs(&config.settings, Access::Write)?;
+            let (log, table) = watch::find(&mut logs, &table)?;
+            log.pause(&table, Some(clock::now()))?;
+            say(
+                place,
+                &format!("the pause of {table} is over; the agent's next look captures it again and reconciles it"),
+            )
+        }
+        Verb::Repair => {
+            if order::running(&config.settings.state)?.is_some() {
+                return say(
+                    place,
+                    "the running agent repairs capture at every look; `hms-sync watch --list` shows how it stands",
+                );
+            }
+            let mut config = config;
+            config.connectors.clear();
+            Agent::start(config, Options { run: Run::Once, take_over: false }, || {})?.finish();
+            say(place, "capture is repaired; `hms-sync watch --list` shows how it stands")
+        }
+    }
+}
+
+/// Runs `reconcile`. 65 when too many records are gone and it was not forced.
+pub fn reconcile(place: &Place, reconcile: Reconcile) -> Outcome {
+    let config = place.config()?;
+    let mut logs = place.logs(&config.settings, Access::Write)?;
+    let (log, table) = watch::find(&mut logs, &reconcile.table)?;
+    let state = &config.settings.state;
+    if order::running(state)?.is_some() {
+        order::reconcile(state, log.name(), &table, reconcile.force)?;
+        return say(place, &format!("{table} is being reconciled by the running agent; its log tells what came of it"));
+    }
+    let _held = crate::store::state::State::open(state)?;
+    let mut reconciler = Reconciler::open(log.name(), log.path(), state)?;
+    reconciler.fill()?;
+    let report = reconciler.reconcile(&table, reconcile.force)?;
+    if place.json() {
+        output::json(&serde_json::json!({
+            "table": table, "compared": report.compared, "images": report.images, "deletes": report.deletes,
+        }))?;
+        return Ok(Code::Ok);
+    }
+    say(
+        place,
+        &format!(
+            "{table}: {} records compared, {} to be sent again, {} deletes to be sent",
+            report.compared, report.images, report.deletes
+        ),
+    )
+}
+
+fn say(place: &Place, text: &str) -> Result<Code, Failure> {
+    if place.json() {
+        output::json(&serde_json::json!({ "done": text }))?;
+    } else if !place.quiet() {
+        output::line(text)?;
+    }
+    Ok(Code::Ok)
+}

@@ -1,0 +1,118 @@
+//! Changing verbs: through the running agent's socket, or, when none runs, under the lock of the state file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::cli::failure::{Code, Failure};
+use crate::config::{Config, Settings};
+use crate::daemon::agent::{Agent, Options};
+use crate::daemon::api::{Manner, Order};
+use crate::daemon::client::{self, ClientError};
+use crate::engine::operate::{Actor, Operation, Report, operate};
+use crate::engine::push::{Run, Summary};
+use crate::engine::single::Status;
+use crate::store::state::{State, holder};
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        let code = match &error {
+            ClientError::Unreachable { .. } => Code::Unavailable,
+            ClientError::Refused(_) => Code::Failed,
+        };
+        Failure::new(code, error.to_string())
+    }
+}
+
+/// The user on whose behalf this process runs.
+pub fn user() -> String {
+    let named = ["SUDO_USER", "LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok());
+    named.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+/// Does what a person asks with parked deliveries, cursors and modes.
+pub fn order(settings: &Settings, operation: Operation, reason: Option<String>) -> Result<Report, Failure> {
+    let actor = Actor { name: user(), reason };
+    match running(&settings.state)? {
+        Some(socket) => {
+            let order = Order { operation, actor };
+            let body = serde_json::to_vec(&order).map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+            Ok(client::post(&socket, "/operations", body)?)
+        }
+        None => {
+            let mut state = State::open(&settings.state)?;
+            Ok(operate(&mut state, &operation, &actor)?)
+        }
+    }
+}
+
+/// The socket of the agent that runs with this state file; none = no agent runs.
+pub fn running(state: &Path) -> Result<Option<std::path::PathBuf>, Failure> {
+    match holder(state) {
+        None => Ok(None),
+        Some(holder) => holder.socket.map(Some).ok_or_else(|| {
+            let text = format!(
+                "{}: process {} holds the state file and does not listen (yet): try again",
+                state.display(),
+                holder.process
+            );
+            Failure::new(Code::Temporary, text)
+        }),
+    }
+}
+
+/// Lets the running agent reconcile a table.
+pub fn reconcile(state: &Path, log: &str, table: &str, force: bool) -> Result<(), Failure> {
+    if let Some(socket) = running(state)? {
+        let path = format!("/logs/{}/tables/{}/reconcile", client::segment(log), client::segment(table));
+        let _: serde_json::Value = client::post(&socket, &path, serde_json::to_vec(&Manner { force })?)?;
+    }
+    Ok(())
+}
+
+/// Runs one connector now. Through the running agent, where it only starts (none is returned); else to its end.
+pub fn sync(config: Config, connector: &str) -> Result<Option<Summary>, Failure> {
+    match running(&config.settings.state)? {
+        Some(socket) => {
+            let path = format!("/connectors/{}/sync", client::segment(connector));
+            let _: serde_json::Value = client::post(&socket, &path, Vec::new())?;
+            Ok(None)
+        }
+        None => {
+            let agent = alone(config, connector, Run::Once)?;
+            let summary = agent.finish().into_iter().next().map(|(_, summary)| summary);
+            Ok(Some(summary.unwrap_or_default()))
+        }
+    }
+}
+
+/// Delivers one record now.
+pub fn sync_record(config: Config, system: &str, kind: &str, id: &str) -> Result<Status, Failure> {
+    match running(&config.settings.state)? {
+        Some(socket) => {
+            let path = format!("/sync/{}/{}/{}", client::segment(system), client::segment(kind), client::segment(id));
+            Ok(client::post(&socket, &path, Vec::new())?)
+        }
+        None => {
+            let agent = alone(config, system, Run::Forever)?;
+            let status = agent.handle().sync_record(system, kind, id);
+            agent.stop();
+            Ok(status)
+        }
+    }
+}
+
+/// An agent with one connector only.
+fn alone(mut config: Config, connector: &str, run: Run) -> Result<Agent, Failure> {
+    let names: Vec<Arc<str>> = config.connectors.iter().map(|spec| spec.name.clone()).collect();
+    config.connectors.retain(|spec| &*spec.name == connector);
+    if config.connectors.is_empty() {
+        return Err(unknown(connector, &names));
+    }
+    Ok(Agent::start(config, Options { run, take_over: false }, || {})?)
+}
+
+/// The error for a connector that is not configured.
+pub fn unknown(connector: &str, names: &[Arc<str>]) -> Failure {
+    let hint = crate::rules::nearest::hint(connector, names.iter().map(|name| &**name));
+    Failure::new(Code::Usage, format!("no connector `{connector}` is configured{hint}"))
+}

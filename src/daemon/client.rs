@@ -1,0 +1,71 @@
+//! The command line's side of the agent's socket.
+
+use std::path::Path;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request, header};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+/// Why the agent could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers on the socket.
+    #[error("{socket}: the agent cannot be reached there ({error}): is it running, and may this user use its socket?")]
+    Unreachable {
+        /// The socket.
+        socket: String,
+        /// Why.
+        error: String,
+    },
+    /// The agent refused.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// POSTs to the agent and reads its answer.
+pub fn post<T: DeserializeOwned>(socket: &Path, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
+    let unreachable = |error: String| ClientError::Unreachable { socket: socket.display().to_string(), error };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| unreachable(error.to_string()))?;
+    let (status, answer) =
+        runtime.block_on(exchange(socket, path, body)).map_err(|error| unreachable(error.to_string()))?;
+    if !(200..300).contains(&status) {
+        let problem: serde_json::Value = serde_json::from_slice(&answer).unwrap_or_default();
+        let detail = problem.get("detail").and_then(|detail| detail.as_str()).unwrap_or("no reason given");
+        return Err(ClientError::Refused(format!("{detail} (HTTP {status})")));
+    }
+    serde_json::from_slice(&answer).map_err(|error| ClientError::Refused(format!("its answer cannot be read: {error}")))
+}
+
+async fn exchange(socket: &Path, path: &str, body: Vec<u8>) -> anyhow::Result<(u16, Bytes)> {
+    let stream = UnixStream::connect(socket).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .header(header::HOST, "localhost")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)))?;
+    let response = sender.send_request(request).await?;
+    let status = response.status().as_u16();
+    let answer = response.into_body().collect().await?.to_bytes();
+    drop(sender);
+    let _ = driver.await;
+    Ok((status, answer))
+}
+
+/// One path segment, percent-encoded.
+pub fn segment(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}

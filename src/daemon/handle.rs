@@ -1,0 +1,139 @@
+//! A handle to the running agent: what the API, and verbs without an agent of their own, may ask of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use crate::clock;
+use crate::config::watch::Database;
+use crate::daemon::heal::Task;
+use crate::daemon::wake::Wake;
+use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::operate::{Actor, Operation, Report, operate};
+use crate::engine::push::{Mailbox, Message};
+use crate::engine::single::{Status, answer, ask, parse_key};
+use crate::store::capture::{Access, CapturedLog};
+use crate::store::state::{StateReader, log as logs};
+
+/// How long one record may take before the answer is that it did not get through yet.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often is looked whether it has.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// A handle to the running agent; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(super) ledger: Ledger,
+    pub(super) workers: Vec<(Arc<str>, Mailbox)>,
+    pub(super) keepers: Vec<Sender<Wake>>,
+    pub(super) healers: Vec<(String, Sender<Task>)>,
+    pub(super) databases: Vec<Database>,
+    pub(super) state: PathBuf,
+}
+
+impl Handle {
+    /// The state file.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The writer of the state file.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The names of the connectors that run.
+    pub fn connectors(&self) -> impl Iterator<Item = &str> {
+        self.workers.iter().map(|(name, _)| &**name)
+    }
+
+    /// Tells one connector something; false when no such connector runs.
+    pub fn tell(&self, connector: &str, message: Message) -> bool {
+        let worker = self.workers.iter().find(|(name, _)| &**name == connector);
+        worker.inspect(|(_, mailbox)| mailbox.tell(message)).is_some()
+    }
+
+    /// Tells every connector and keeper to look again.
+    pub fn look(&self) {
+        for bell in &self.keepers {
+            let _ = bell.send(Wake::Asked);
+        }
+        self.workers.iter().for_each(|(_, mailbox)| mailbox.tell(Message::Wake));
+    }
+
+    /// Reconciles a table in the background; false when no such log is kept. `force` = also when very many of its records
+    /// are gone.
+    pub fn reconcile(&self, log: &str, table: &str, force: bool) -> bool {
+        let healer = self.healers.iter().find(|(name, _)| name == log);
+        healer.is_some_and(|(_, healer)| healer.send(Task::Reconcile { table: table.to_owned(), force }).is_ok())
+    }
+
+    /// Runs a connector now, whatever its schedule says; false when no such connector runs.
+    pub fn sync(&self, connector: &str) -> bool {
+        self.look();
+        self.tell(connector, Message::RunNow)
+    }
+
+    /// Does what a person asks, and tells the workers.
+    pub fn operate(&self, operation: Operation, actor: Actor) -> Result<Report, LedgerError> {
+        let asked = operation.clone();
+        let report = self.ledger.call(move |state| operate(state, &asked, &actor))?;
+        match &operation {
+            Operation::Pause { connector } => drop(self.tell(connector, Message::Pause(true))),
+            Operation::Resume { connector } => drop(self.tell(connector, Message::Pause(false))),
+            Operation::Replay { connector, .. } => drop(self.tell(connector, Message::Rewind)),
+            _ => self.workers.iter().for_each(|(_, mailbox)| mailbox.tell(Message::Reload)),
+        }
+        Ok(report)
+    }
+
+    /// Delivers one record now and waits for what comes of it.
+    pub fn sync_record(&self, system: &str, kind: &str, id: &str) -> Status {
+        self.try_sync_record(system, kind, id).unwrap_or_else(Status::failed)
+    }
+
+    fn try_sync_record(&self, system: &str, kind: &str, id: &str) -> Result<Status, String> {
+        if !self.connectors().any(|name| name == system) {
+            let known = self.connectors().collect::<Vec<_>>().join(", ");
+            return Err(format!("no connector `{system}`; there are {known}"));
+        }
+        let mut types = Vec::new();
+        for database in &self.databases {
+            let mut log =
+                CapturedLog::open(&database.name, &database.path, Access::Write).map_err(|error| error.to_string())?;
+            for watched in log.watched().map_err(|error| error.to_string())? {
+                if &*watched.kind != kind && !watched.table.eq_ignore_ascii_case(kind) {
+                    types.push(watched.kind.to_string());
+                    continue;
+                }
+                let key = parse_key(id, &watched.key)?;
+                let event = ask(&mut log, &watched.table, &key, system)
+                    .map_err(|error| error.to_string())?
+                    .ok_or("the record's event could not be read back")?;
+                return self.wait_for(system, &database.name, &event);
+            }
+        }
+        Err(format!("no watched table has the type `{kind}`; there are {}", types.join(", ")))
+    }
+
+    fn wait_for(&self, system: &str, log: &str, event: &crate::event::Event) -> Result<Status, String> {
+        let mut state = StateReader::open(&self.state).map_err(|error| error.to_string())?;
+        let log = state
+            .read(|db| logs::find(db, log))
+            .map_err(|error| error.to_string())?
+            .ok_or_else(|| format!("the log {log} has not been read yet"))?;
+        self.sync(system);
+        let until = clock::steady().plus(PATIENCE);
+        loop {
+            if let Some(status) = answer(&mut state, system, log, event).map_err(|error| error.to_string())? {
+                return Ok(status);
+            }
+            if clock::steady() >= until {
+                let text = format!("no answer within {} s; it is sent as soon as it can be", PATIENCE.as_secs());
+                return Ok(Status::failed(text));
+            }
+            std::thread::sleep(GLANCE);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The net under capture: keeps the shadow in step with the log, and sends again what the log never told.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::store::capture::{Access, CaptureError, CapturedLog, State};
+use crate::store::shadow::{self, Reconcile, Report, ShadowError};
+use crate::store::state::{SideState, StateError};
+
+/// Records compared, or rows taken into the shadow, in one step.
+const STEP: usize = 500;
+/// Pause after a step that wrote into the application's file.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The shadow, or the application's file.
+    #[error(transparent)]
+    Shadow(#[from] ShadowError),
+    /// The application's file.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The state file.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// Reconciles the tables of one log. Holds connections of its own: it may take its time.
+#[derive(Debug)]
+pub struct Reconciler {
+    log: CapturedLog,
+    side: SideState,
+}
+
+impl Reconciler {
+    /// Opens its connections.
+    pub fn open(name: &str, database: &Path, state: &Path) -> Result<Reconciler, ReconcileError> {
+        Ok(Reconciler { log: CapturedLog::open(name, database, Access::Write)?, side: SideState::open(state)? })
+    }
+
+    /// Takes tables that are newly watched into the shadow. Nothing is sent for them.
+    pub fn fill(&mut self) -> Result<(), ReconcileError> {
+        let (db, name) = (self.side.db(), self.log.name().to_owned());
+        for watched in self.log.watched()? {
+            if matches!(watched.state, State::Dropped | State::Refused(_))
+                || shadow::is_filled(db, &name, &watched.kind)?
+            {
+                continue;
+            }
+            let rows = shadow::fill(db, &mut self.log, &watched.table, STEP)?;
+            log::info!("{name}: {rows} rows of {} are known", watched.table);
+        }
+        Ok(())
+    }
+
+    /// The tables that are watched.
+    pub fn tables(&mut self) -> Result<Vec<String>, ReconcileError> {
+        Ok(self.log.watched()?.into_iter().map(|watched| watched.table).collect())
+    }
+
+    /// Brings the shadow up to the end of the log.
+    pub fn catch_up(&mut self) -> Result<(), ReconcileError> {
+        shadow::catch_up(self.side.db(), &mut self.log)?;
+        Ok(())
+    }
+
+    /// The file is not the one that was read last: what its log holds up to now is no news to the shadow, which
+    /// stays as the picture of what was told.
+    pub fn begin_anew(&mut self) -> Result<(), ReconcileError> {
+        let highest = self.log.highest_seq()?;
+        shadow::set_position(self.side.db(), self.log.name(), highest)?;
+        Ok(())
+    }
+
+    /// Compares a table with the shadow and sends again what differs. `force` = also when very many records are gone.
+    ///
+    /// # Errors
+    /// [`CaptureError::TooManyDeletes`] before anything was written, unless forced.
+    pub fn reconcile(&mut self, table: &str, force: bool) -> Result<Report, ReconcileError> {
+        let mut run = Reconcile::new(&mut self.log, table, force)?;
+        loop {
+            let written = run.report().images + run.report().deletes;
+            if run.step(self.side.db(), &mut self.log, STEP)? {
+                return Ok(run.report());
+            }
+            if run.report().images + run.report().deletes > written {
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Credentials: shared, renewed once, never shown.
+
+use std::sync::Arc;
+
+use hms_sync::adapter::Adapter;
+use hms_sync::adapter::auth::{Credential, Scheme};
+use hms_sync::adapter::http::Client;
+use hms_sync::adapter::oauth::{OAuth2, OAuth2Spec};
+use hms_sync::adapter::rest::RestAdapter;
+use hms_sync::event::Op;
+use hms_sync::rules::outcome::Outcome;
+
+use crate::support::receiver::Receiver;
+use crate::support::rest::{cleared, options, secret, spec};
+use crate::support::scenario::{End, Scenario, json};
+
+fn oauth(target: &Receiver) -> Arc<Credential> {
+    let spec = OAuth2Spec {
+        token_url: target.url("/token"),
+        client_id: "hms".into(),
+        client_secret: secret(target.ca.folder(), "c4nary&secret"),
+        scope: Some("write all".into()),
+        audience: None,
+        client_auth: None,
+    };
+    let oauth = OAuth2::new(spec, Client::new(options(&target.ca)));
+    Arc::new(Credential::new("cdc", Scheme::OAuth2(Box::new(oauth))).unwrap())
+}
+
+fn with(target: &Receiver, credential: &Arc<Credential>) -> RestAdapter {
+    let mut spec = spec(&target.url("/slots"), options(&target.ca));
+    spec.credential = Some(Arc::clone(credential));
+    RestAdapter::new(spec).unwrap()
+}
+
+#[test]
+fn one_token_serves_all_lanes_of_all_connectors() {
+    let target = Receiver::start();
+    let credential = oauth(&target);
+    let adapters = [with(&target, &credential), with(&target, &credential)];
+    std::thread::scope(|scope| {
+        for lane in 0..8 {
+            let adapter = &adapters[lane % 2];
+            scope.spawn(move || {
+                let parcel = cleared(adapter, Op::Insert, lane as i64);
+                assert_eq!(adapter.lane().deliver(&parcel).outcome, Outcome::Success);
+            });
+        }
+    });
+    assert_eq!(target.tokens().len(), 1);
+    assert!(target.journal().iter().all(|entry| entry.header("authorization") == Some("Bearer token-1")));
+    let asked = &target.tokens()[0];
+    assert_eq!(asked.body, b"grant_type=client_credentials&scope=write%20all");
+    // hms:c4nary%26secret
+    assert_eq!(asked.header("authorization"), Some("Basic aG1zOmM0bmFyeSUyNnNlY3JldA=="));
+}
+
+#[test]
+fn a_401_renews_the_token_once_and_tries_once_more() {
+    let target = Receiver::start();
+    let rest = with(&target, &oauth(&target));
+    target.admit(|entry| entry.header("authorization") == Some("Bearer token-2"));
+    let delivery = rest.lane().deliver(&cleared(&rest, Op::Insert, 1));
+    assert_eq!(delivery.outcome, Outcome::Success, "{delivery:?}");
+    assert_eq!((target.tokens().len(), target.journal().len()), (2, 2));
+}
+
+#[test]
+fn credentials_that_stay_refused_are_reauth_without_a_storm_of_tokens() {
+    let target = Receiver::start();
+    let credential = oauth(&target);
+    let rest = with(&target, &credential);
+    target.admit(|_| false);
+    std::thread::scope(|scope| {
+        for lane in 0..8 {
+            let rest = &rest;
+            scope.spawn(move || {
+                let mut line = rest.lane();
+                for round in 0..3 {
+                    let delivery = line.deliver(&cleared(rest, Op::Insert, lane * 10 + round));
+                    assert!(matches!(delivery.outcome, Outcome::Reauth(_)), "{delivery:?}");
+                    assert_eq!(delivery.status, Some(401));
+                }
+            });
+        }
+    });
+    assert_eq!((target.tokens().len(), target.journal().len()), (2, 48));
+}
+
+#[test]
+fn a_token_endpoint_that_fails_costs_no_attempt_and_one_that_refuses_halts() {
+    let target = Receiver::start();
+    for (scenario, word) in [
+        (Scenario::named("status_503"), "retry"),
+        (Scenario::named("status_429"), "retry"),
+        (Scenario::named("commit_close"), "retry"),
+        (Scenario::named("html"), "retry"),
+        (Scenario::named("garbage"), "retry"),
+        (Scenario::answer("empty", true, json(200, "", "{}"), End::Keep), "retry"),
+        (Scenario::answer("scope", true, json(400, "", r#"{"error":"invalid_scope"}"#), End::Keep), "halt"),
+        (Scenario::named("status_403"), "halt"),
+        (Scenario::named("status_404"), "halt"),
+        (Scenario::status(302, "Location: https://evil.test/\r\n"), "halt"),
+        (Scenario::answer("mac", true, json(200, "", r#"{"access_token":"x","token_type":"mac"}"#), End::Keep), "halt"),
+    ] {
+        let name = scenario.name.clone();
+        target.next_token(scenario);
+        let rest = with(&target, &oauth(&target));
+        let delivery = rest.lane().deliver(&cleared(&rest, Op::Insert, 1));
+        assert_eq!(delivery.outcome.word(), word, "{name}: {delivery:?}");
+        if let Outcome::Retry { transport, .. } = delivery.outcome {
+            assert!(transport, "{name}");
+        }
+        assert_eq!(delivery.bytes, (0, 0));
+    }
+    assert!(target.journal().is_empty());
+}
+
+#[test]
+fn a_client_that_is_refused_one_way_shows_its_secret_the_other_way() {
+    let target = Receiver::start();
+    let refused = || Scenario::answer("invalid", true, json(401, "", r#"{"error":"invalid_client"}"#), End::Keep);
+    target.next_token(refused());
+    let rest = with(&target, &oauth(&target));
+    assert_eq!(rest.lane().deliver(&cleared(&rest, Op::Insert, 1)).outcome, Outcome::Success);
+    let asked = target.tokens();
+    assert!(asked[1].header("authorization").is_none());
+    assert!(String::from_utf8_lossy(&asked[1].body).ends_with("&client_id=hms&client_secret=c4nary%26secret"));
+    target.next_token(refused());
+    target.next_token(refused());
+    let rest = with(&target, &oauth(&target));
+    let delivery = rest.lane().deliver(&cleared(&rest, Op::Insert, 2));
+    let Outcome::Halt(reason) = &delivery.outcome else { panic!("{delivery:?}") };
+    assert!(reason.text.contains("credential cdc") && reason.text.contains("invalid_client"), "{reason}");
+    assert!(!reason.text.contains("c4nary"));
+}
+
+#[test]
+fn a_missing_or_odd_lifetime_still_gives_a_token_that_is_kept() {
+    for life in [None, Some("3600"), Some("\"3600\""), Some("0"), Some("-5"), Some("1e12"), Some("null")] {
+        let target = Receiver::start();
+        target.token_life(life);
+        let rest = with(&target, &oauth(&target));
+        let mut lane = rest.lane();
+        for id in 0..3 {
+            assert_eq!(lane.deliver(&cleared(&rest, Op::Insert, id)).outcome, Outcome::Success, "{life:?}");
+        }
+        assert_eq!(target.tokens().len(), 1, "{life:?}");
+    }
+}
+
+#[test]
+fn a_secret_shows_in_no_delivery_request_or_debug_output() {
+    let target = Receiver::start();
+    let credential = Arc::new(Credential::new("cdc", Scheme::Bearer(secret(target.ca.folder(), "c4nary"))).unwrap());
+    let rest = with(&target, &credential);
+    let parcel = cleared(&rest, Op::Insert, 1);
+    let mut shown = format!("{:?} {rest:?} {parcel:?} {:?}", rest.render(&parcel), rest.masked_headers());
+    for name in ["ok", "status_401", "status_403", "commit_rst", "html"] {
+        target.next(Scenario::named(name));
+        shown.push_str(&format!("{:?}", rest.lane().deliver(&parcel)));
+    }
+    assert!(!shown.contains("c4nary"));
+    assert_eq!(rest.masked_headers(), [("Authorization".to_owned(), "Bearer ***".to_owned())]);
+    assert_eq!(target.journal()[0].header("authorization"), Some("Bearer c4nary"));
+}
+
+#[test]
+fn a_key_in_the_query_is_added_when_sending_and_nowhere_else() {
+    let target = Receiver::start();
+    let key = secret(target.ca.folder(), "c4nary");
+    let credential = Arc::new(Credential::new("cdc", Scheme::QueryKey { name: "api_key".into(), key }).unwrap());
+    let rest = with(&target, &credential);
+    let parcel = cleared(&rest, Op::Insert, 1);
+    let delivery = rest.lane().deliver(&parcel);
+    assert_eq!(delivery.outcome, Outcome::Success);
+    assert_eq!(target.journal()[0].path, "/slots?api_key=c4nary");
+    assert_eq!(delivery.request_hash, rest.render(&parcel).unwrap().unwrap().hash());
+}
