@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::cli::amend::{self, Choice, Retry};
+use crate::cli::amend::{self, Choice, Filter, Retry};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::record::{key_text, show_stand};
@@ -59,32 +59,10 @@ struct Show {
     values: bool,
 }
 
-/// Which parked deliveries
-#[derive(Debug, clap::Args)]
-struct Filter {
-    /// Event ids, or positions in the log
-    ids: Vec<String>,
-    /// Only at this connector
-    #[arg(long)]
-    connector: Option<String>,
-    /// Only in this state
-    #[arg(long, value_parser = ["waiting", "behind", "held", "dead"])]
-    state: Option<String>,
-    /// Only of this event type
-    #[arg(long = "type", value_name = "TYPE")]
-    kind: Option<String>,
-    /// Only with this class of reason (http-422, mapping, gate...)
-    #[arg(long)]
-    class: Option<String>,
-}
-
 /// Runs `deliveries`.
 pub fn deliveries(place: &Place, deliveries: Deliveries) -> Outcome {
     match deliveries.verb {
-        Verb::List(List { which, limit }) => {
-            let Filter { ids, connector, state, kind, class } = which;
-            list(place, Selection { ids, connector, state, kind, class, limit: Some(limit) })
-        }
+        Verb::List(List { which, limit }) => list(place, Selection { limit: Some(limit), ..which.selection() }),
         Verb::Show(Show { ids, connector, values }) => {
             show(place, Selection { ids, connector, ..Selection::default() }, values)
         }

@@ -97,9 +97,9 @@ pub fn demo(place: &Place, demo: Demo) -> Outcome {
         summary.lines().iter().try_for_each(|line| output::line(line))?;
         let at = folder.path().display();
         if folder.is_kept() {
-            output::line(&format!("Look around in {at}: the configuration, both databases, agent.log."))?;
+            output::line(&format!("Kept: configuration, databases and log. Look around:  hms-sync -c {at} status"))?;
         } else if !place.quiet() {
-            output::line("To look at the files afterwards: hms-sync demo --keep")?;
+            output::line("To look around afterwards:  hms-sync demo --keep")?;
         }
         if !place.quiet() {
             output::line("With your own database:  hms-sync -c . init --database /path/to/office.db")?;
@@ -162,7 +162,7 @@ impl Stage {
         let hint = if once {
             format!("Everything lies in {} until it ends.", folder.path().display())
         } else {
-            format!("Ctrl-C ends it. Everything lies in {}", folder.path().display())
+            format!("Ctrl-C ends it. Look closer: hms-sync -c {} status", folder.path().display())
         };
         let screen = Screen::new(form, title);
         let heard = vec![(Instant::now(), Who::Agent, "watches the table `appointments` of the office".to_owned())];

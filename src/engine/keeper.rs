@@ -1,7 +1,7 @@
 //! The keeper of one captured log: notices what happened to the file, repairs capture, and tidies.
 //!
 //! Looking is reading, and done at every wake-up. Writing to the application's file is done seldom, in gaps: when
-//! nobody else has written for [`tidy::GAP`], or else at most once in [`tidy::SELDOM`].
+//! nobody else has written for a moment, or else at most once in a long while (`tidy.rs` has the figures).
 
 mod tidy;
 
@@ -186,10 +186,14 @@ impl Keeper {
             self.trouble.clear();
             return Ok(look);
         }
+        // What stays as it is (a table that was dropped) is found at every look, and told and stored once.
+        let news = repairs.iter().any(|repair| {
+            repair.epoch.is_some() || !repair.reconcile.is_empty() || !self.trouble.contains(&repair.note)
+        });
         for repair in &repairs {
             look.rewound |= self.note(repair)?;
         }
-        if !look.blind {
+        if !look.blind && news {
             let witness = self.seen.witness.filter(|_| !look.rewound).map(|witness| witness.seq);
             self.seen = self.log.seen(witness)?;
             self.remember_seen()?;

@@ -379,3 +379,28 @@ fn syncing_works_in_every_journal_mode_and_after_the_log_file_changed() {
     log.sync_wal().unwrap();
     assert_eq!(all(&mut log).len(), 2);
 }
+
+#[test]
+fn rows_that_replace_removed_through_a_partial_index_a_default_or_a_spelling_are_deletes() {
+    let gone = |schema: &str, sql: &str| {
+        let (office, mut log) = Office::watching(schema, &[WatchSpec::table("t")]);
+        office.run(sql);
+        let deletes = all(&mut log).into_iter().filter(|event| event.op == Op::Delete);
+        deletes.map(|event| (event.key.iter().next().unwrap().1.clone(), event.before.is_some())).collect::<Vec<_>>()
+    };
+    let partial = "CREATE TABLE t(id INTEGER PRIMARY KEY, u, live); CREATE UNIQUE INDEX i ON t(u) WHERE live = 1";
+    let enters = "INSERT INTO t VALUES(1, 'a', 1), (2, 'a', 0); UPDATE OR REPLACE t SET live = 1 WHERE id = 2";
+    assert_eq!(gone(partial, enters), [(int(1), true)]);
+    for default in ["'it''s'", "\"it's\"", "('it' || '''s')"] {
+        let schema = format!("CREATE TABLE t(id INTEGER PRIMARY KEY, u TEXT NOT NULL DEFAULT {default} UNIQUE)");
+        let null = "INSERT INTO t VALUES(1, 'it''s'); INSERT OR REPLACE INTO t VALUES(2, NULL)";
+        assert_eq!(gone(&schema, null), [(int(1), true)], "{default}");
+    }
+    let folded = "CREATE TABLE t(k TEXT COLLATE NOCASE NOT NULL PRIMARY KEY)";
+    assert_eq!(gone(folded, "INSERT INTO t VALUES('abc'); REPLACE INTO t VALUES('ABC')"), [("abc".into(), true)]);
+    let cyclic = "PRAGMA foreign_keys = ON; CREATE TABLE t(id INTEGER PRIMARY KEY, up REFERENCES t ON DELETE CASCADE)";
+    let both = "INSERT INTO t VALUES(1, NULL), (2, 1); UPDATE OR REPLACE t SET id = 1 WHERE id = 2; INSERT INTO t VALUES(3, NULL)";
+    let mut removed = gone(cyclic, both);
+    removed.sort_by_key(|key| format!("{key:?}"));
+    assert_eq!(removed, [(int(1), true), (int(2), true)]);
+}

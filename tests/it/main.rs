@@ -15,6 +15,7 @@ mod delivering;
 mod demo;
 mod docs;
 mod end_to_end;
+mod examples;
 mod histories;
 mod layers;
 mod requests;

@@ -193,20 +193,8 @@ impl Worker {
             self.count(Counter::Held);
         }
         self.chains.add(log, &event);
-        let parked = Parked {
-            event,
-            log,
-            state,
-            due: None,
-            attempts: 0,
-            first_attempt: None,
-            since: clock::now(),
-            reason,
-            status: None,
-            config_hash: Some(*self.config_hash),
-            passed: None,
-            frozen: None,
-        };
+        let parked = Parked::new(event, log, state, reason, clock::now());
+        let parked = Parked { config_hash: Some(*self.config_hash), ..parked };
         self.park(parked);
     }
 

@@ -74,6 +74,26 @@ pub struct Parked {
     pub frozen: Option<Vec<u8>>,
 }
 
+impl Parked {
+    /// An event that was never sent, standing aside; not due.
+    pub fn new(event: Event, log: LogId, state: ParkedState, reason: Reason, since: Timestamp) -> Parked {
+        Parked {
+            event,
+            log,
+            state,
+            due: None,
+            attempts: 0,
+            first_attempt: None,
+            since,
+            reason,
+            status: None,
+            config_hash: None,
+            passed: None,
+            frozen: None,
+        }
+    }
+}
+
 const COLUMNS: &str =
     "event, log, state, due, attempts, first_attempt, since, class, reason, status, config_hash, passed, frozen";
 
@@ -146,20 +166,9 @@ pub fn set_aside(db: &Connection, connector: ConnectorId, log: LogId, event: Eve
     )?
     .execute((connector.0, event.lane as i64, OVERFLOW, log.0, event.seq()))?;
     let alone = is_head(db, connector, &event)?;
-    let parked = Parked {
-        state: if alone { ParkedState::Waiting } else { ParkedState::Behind },
-        due: alone.then_some(now),
-        event,
-        log,
-        attempts: 0,
-        first_attempt: None,
-        since: now,
-        reason: Reason::new(OVERFLOW, "its event left the log while the connector was far behind"),
-        status: None,
-        config_hash: None,
-        passed: None,
-        frozen: None,
-    };
+    let state = if alone { ParkedState::Waiting } else { ParkedState::Behind };
+    let reason = Reason::new(OVERFLOW, "its event left the log while the connector was far behind");
+    let parked = Parked { due: alone.then_some(now), ..Parked::new(event, log, state, reason, now) };
     park(db, connector, &parked)
 }
 
@@ -332,20 +341,7 @@ mod tests {
     }
 
     pub(super) fn parked(log: LogId, event: Event, state: ParkedState) -> Parked {
-        Parked {
-            event,
-            log,
-            state,
-            due: None,
-            attempts: 0,
-            first_attempt: None,
-            since: Timestamp(1),
-            reason: Reason::new("x", "y"),
-            status: None,
-            config_hash: None,
-            passed: None,
-            frozen: None,
-        }
+        Parked::new(event, log, state, Reason::new("x", "y"), Timestamp(1))
     }
 
     #[test]

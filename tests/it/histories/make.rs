@@ -376,7 +376,7 @@ impl Maker {
             }
             2 => format!("AFTER INSERT ON {on} BEGIN {bump} WHERE {}; END", is("NEW")),
             3 => format!("AFTER DELETE ON {on} BEGIN INSERT INTO {log}(t) VALUES(OLD.{key}); END"),
-            4 => format!("AFTER UPDATE ON {on} WHEN NEW.{v} = 3 BEGIN DELETE FROM {on} WHERE {}; END", is("NEW")),
+            4 => format!("AFTER UPDATE ON {on} WHEN NEW.{touch} > 4 BEGIN DELETE FROM {on} WHERE {}; END", is("NEW")),
             5 => format!(
                 "AFTER DELETE ON {on} WHEN OLD.{v} = 4 BEGIN INSERT OR IGNORE INTO {on}({}) VALUES({}); END",
                 key_columns.join(","),
@@ -395,7 +395,7 @@ impl Maker {
                 self.one(&["IGNORE", "ABORT, 'no'", "FAIL, 'no'", "ROLLBACK, 'no'"])
             ),
             9 => format!(
-                "AFTER UPDATE ON {on} WHEN NEW.{v} = 2 AND NOT (NEW.{key} IS OLD.{key}) BEGIN UPDATE OR IGNORE {on} SET {key} = {} WHERE {}; END",
+                "AFTER UPDATE ON {on} WHEN NEW.{touch} > 3 AND NOT (NEW.{key} IS OLD.{key}) BEGIN UPDATE OR IGNORE {on} SET {key} = {} WHERE {}; END",
                 self.key_value(table.columns[table.key[0]].kind),
                 is("NEW")
             ),
