@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Message, PAUSE, Run, Worker};
 use crate::clock::{self, Timestamp};
@@ -21,6 +22,8 @@ const OPEN_AT_LEAST: usize = 32;
 /// Open events for each result that comes in while one batch is committed: some are being sent, some wait in the lanes,
 /// some are in the batch. Where answers are slow this asks for nothing; where the disk is, it hides the disk.
 const AHEAD: usize = 4;
+/// While every lane has work, results gather so long for one commit.
+const GATHER: Duration = Duration::from_millis(5);
 /// A cursor that has moved so far is stored without waiting for anything else.
 const FAR: i64 = 4096;
 
@@ -60,10 +63,27 @@ impl Worker {
     }
 
     fn room(&self) -> usize {
+        self.most_open().saturating_sub(self.window.opened())
+    }
+
+    fn most_open(&self) -> usize {
+        if self.connector.serial {
+            return 1;
+        }
         let most = (self.connector.concurrency * OPEN_PER_LANE).max(OPEN_AT_LEAST);
-        let most = most.max(self.flow.saturating_mul(AHEAD)).min(super::WINDOW);
-        let most = if self.connector.serial { 1 } else { most };
-        most.saturating_sub(self.window.opened())
+        most.max(self.flow.saturating_mul(AHEAD)).min(super::WINDOW)
+    }
+
+    /// Whether the next batch may gather a little more: every lane has work for longer than a commit takes, and
+    /// nothing but results and intents waits.
+    fn may_gather(&mut self) -> bool {
+        let with_lanes = self.window.opened().saturating_sub(self.opening.len());
+        let busy = with_lanes >= (self.most_open() / 2).max(2 * self.connector.concurrency);
+        if !busy || !self.pending.is_empty() || self.stop_at.is_some() {
+            return false;
+        }
+        let now = clock::steady();
+        now < *self.gather_until.get_or_insert(now.plus(GATHER))
     }
 
     /// How many events may be opened now.
@@ -166,6 +186,10 @@ impl Worker {
             }
             return;
         }
+        if self.has_news() && self.may_gather() {
+            return;
+        }
+        self.gather_until = None;
         let moved = self.cursor_moved();
         let far = self.logs.iter().any(|log| self.window.cursor(log.id) > log.stored + FAR);
         let idle = clock::steady() >= self.last_advance.plus(super::IDLE_ADVANCE);
