@@ -32,6 +32,7 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sen
     let mut complaint = String::new();
     let mut patience = Duration::ZERO;
     let mut caught_up = clock::steady();
+    let mut next_look = caught_up;
     loop {
         let wake = watch.wait(patience);
         if wake == Some(Wake::Stop) {
@@ -39,6 +40,11 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sen
         }
         if wake.is_some() {
             again = AGAIN.iter();
+        }
+        let left = next_look.since(clock::steady());
+        if wake.is_none() && !left.is_zero() && !keeper.is_newer() {
+            patience = again.next().map_or(left, |soon| left.min(*soon));
+            continue;
         }
         match keeper.look() {
             Ok(look) => {
@@ -82,6 +88,7 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sen
             }
         };
         patience = due.map_or(SLOW, |due| due.since(clock::steady()).max(Duration::from_millis(50)).min(SLOW));
+        next_look = clock::steady().plus(patience);
         if let Some(soon) = again.next() {
             patience = patience.min(*soon);
         }

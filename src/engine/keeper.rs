@@ -170,6 +170,11 @@ impl Keeper {
         &mut self.log
     }
 
+    /// Whether somebody has committed to the application's file since the last look. About a microsecond.
+    pub fn is_newer(&self) -> bool {
+        self.log.data_version().map_or(true, |version| self.version != Some(version))
+    }
+
     /// Looks whether the log has grown and whether capture is still right; repairs what is not.
     pub fn look(&mut self) -> Result<Look, KeeperError> {
         let version = self.log.data_version()?;

@@ -64,9 +64,11 @@ impl CapturedLog {
     /// Decodes rows; the caller holds a transaction and has refreshed the catalogue.
     pub(super) fn rows(&self, condition: &str, seq: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>> {
         let catalogue = &self.catalogue;
+        // The limit stands in the text: SQLite plans by a bound limit, and so prepares anew whenever one is bound.
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut statement =
-            self.conn.prepare_cached(&format!("{} WHERE {condition} ORDER BY seq LIMIT ?2", select(catalogue)))?;
-        let mut rows = statement.query((seq, i64::try_from(limit).unwrap_or(i64::MAX)))?;
+            self.conn.prepare_cached(&format!("{} WHERE {condition} ORDER BY seq LIMIT {limit}", select(catalogue)))?;
+        let mut rows = statement.query([seq])?;
         let (mut events, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
             if bytes >= max_bytes && !events.is_empty() {
