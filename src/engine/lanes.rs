@@ -232,8 +232,8 @@ struct Results {
 
 impl Results {
     fn add(&mut self, done: Done) {
-        let plain = !done.deliveries.is_empty()
-            && done.deliveries.iter().all(|delivery| delivery.outcome.is_delivered());
+        let plain =
+            !done.deliveries.is_empty() && done.deliveries.iter().all(|delivery| delivery.outcome.is_delivered());
         self.took += done.deliveries.iter().map(|delivery| delivery.took).sum::<Duration>();
         self.urgent |= !plain || self.took >= KEEP;
         self.done.push(done);

@@ -29,7 +29,7 @@ impl Worker {
         self.window.fresh() < WINDOW && self.window.weight() < WINDOW_BYTES
     }
 
-    /// Reads on while there is room.
+    /// Reads on in each log, once: what was found is sent on its way before the next look, which often finds nothing.
     pub(super) fn fill(&mut self) {
         if let Some(until) = self.source_pause {
             if clock::steady() < until {
@@ -41,32 +41,30 @@ impl Worker {
             return;
         }
         for at in 0..self.logs.len() {
-            while self.has_room() {
-                let Some(log) = self.logs.get_mut(at) else { break };
-                let after = self.window.read_to(log.id);
-                if log.exhausted || log.upto.is_some_and(|upto| after >= upto) {
+            if !self.has_room() {
+                return;
+            }
+            let Some(log) = self.logs.get_mut(at) else { return };
+            let after = self.window.read_to(log.id);
+            if log.exhausted || log.upto.is_some_and(|upto| after >= upto) {
+                continue;
+            }
+            let events = match log.source.read(after, CHUNK, CHUNK_BYTES) {
+                Ok(events) => events,
+                Err(error) => {
+                    log::warn!("{}: {error}", self.connector.name);
+                    self.source_pause = Some(clock::steady().plus(PAUSE));
+                    return;
+                }
+            };
+            let (id, upto) = (log.id, log.upto);
+            log.exhausted = events.is_empty();
+            for event in events {
+                if upto.is_some_and(|upto| event.seq() > upto) {
                     break;
                 }
-                let events = match log.source.read(after, CHUNK, CHUNK_BYTES) {
-                    Ok(events) => events,
-                    Err(error) => {
-                        log::warn!("{}: {error}", self.connector.name);
-                        self.source_pause = Some(clock::steady().plus(PAUSE));
-                        return;
-                    }
-                };
-                let (id, upto) = (log.id, log.upto);
-                if events.is_empty() {
-                    log.exhausted = true;
-                    break;
-                }
-                for event in events {
-                    if upto.is_some_and(|upto| event.seq() > upto) {
-                        break;
-                    }
-                    self.window.has_read(id, event.seq());
-                    self.take_in(id, event);
-                }
+                self.window.has_read(id, event.seq());
+                self.take_in(id, event);
             }
         }
     }
