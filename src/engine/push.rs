@@ -11,7 +11,7 @@ mod settle;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use crate::clock::{self, Timestamp};
@@ -245,10 +245,7 @@ impl Worker {
     /// Waits for the next message, or until something is due, and takes all that have come.
     fn listen(&mut self) {
         let first = match self.next_turn() {
-            Some(wait) => match self.inbox.recv_timeout(wait) {
-                Ok(message) => Some(message),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-            },
+            Some(wait) => self.inbox.recv_timeout(wait).ok(),
             None => self.inbox.recv().ok(),
         };
         let mut next = first;

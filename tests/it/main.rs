@@ -13,6 +13,7 @@ mod end_to_end;
 mod histories;
 mod layers;
 mod requests;
+mod running;
 mod support;
 mod systemd;
 mod transport;

@@ -54,6 +54,16 @@ impl Office {
         office
     }
 
+    /// One with a target, `legacy`: the agent will find what the SQL leaves there. `more` are further lines of the
+    /// connector.
+    pub fn with(target: &Receiver, more: &str, sql: &str) -> Office {
+        let office = Office::visits();
+        office.rest("legacy", target, more);
+        assert_eq!(office.run(&["watch", "visits"]).code, Some(0));
+        office.sql(sql);
+        office
+    }
+
     /// Its folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -192,6 +202,9 @@ impl Office {
             .unwrap()
     }
 }
+
+/// Three visits.
+pub const THREE: &str = "INSERT INTO visits VALUES (1, 'Ada', 10), (2, 'Bea', 20), (3, 'Cy', 30);";
 
 /// Short delays, for tests.
 pub const RETRY: &str = "retryPolicy: {backoff: 20ms, maxBackoff: 200ms}";
