@@ -13,10 +13,10 @@
 CREATE TABLE hms_sync_meta (k PRIMARY KEY, v);
 
 -- One row. `origin`: the connector whose pull writes now, set and reset inside that one transaction. The valve:
--- capture stops at `cap` rows beyond `acked` and counts in hms_sync_lost what it did not capture, so that
--- the application goes on when the agent is away for months.
-CREATE TABLE hms_sync_ctl (id INTEGER PRIMARY KEY, origin, acked, cap);
-INSERT INTO hms_sync_ctl VALUES (1, NULL, 0, 1000000);
+-- with `cap` rows beyond `acked` a trigger sets `closed`; from then on changes are only counted in hms_sync_lost,
+-- so that the application goes on when the agent is away for months. The agent opens it again.
+CREATE TABLE hms_sync_ctl (id INTEGER PRIMARY KEY, origin, acked, cap, closed);
+INSERT INTO hms_sync_ctl VALUES (1, NULL, 0, 1000000, NULL);
 
 -- One row for each watched table: how many changes were not captured.
 CREATE TABLE hms_sync_lost (tid INTEGER PRIMARY KEY, n);
@@ -29,9 +29,9 @@ CREATE TABLE hms_sync_cand (n INTEGER PRIMARY KEY, tid, op);
 --   op  I insert | U update | M update that moved the key | D delete | K delete, key only |
 --       R current image again (synthetic) | G gone (synthetic delete, key only)
 --   ver version of the catalogue that names the columns; dest: the one connector a synthetic row is for
---   m0, m1...  60 changed-bits each, U and M only
+--   m0, m1...  U and M only: 60 bits each, one for a column whose old value was NULL
 --   c0, c1...  the image, in the version's column order; of K and G only the key columns are set
---   p0, p1...  the old values of the columns whose bit is set
+--   p0, p1...  U and M only: the old values of the columns that changed, else NULL
 -- c, p, m and the c of hms_sync_cand are added as the widest watched table needs them.
 CREATE TABLE hms_sync_outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, tid, op, ver, origin, dest,
   nonce DEFAULT (randomblob(8)), at DEFAULT (julianday('now')));
@@ -88,6 +88,12 @@ CREATE INDEX parked_due ON parked(connector, due) WHERE state = 'waiting';
 CREATE INDEX parked_lane ON parked(connector, lane, log, seq);
 CREATE INDEX parked_lane2 ON parked(connector, lane2, log, seq) WHERE lane2 IS NOT NULL;
 CREATE INDEX parked_state ON parked(connector, state, log, seq);
+
+-- Parked deliveries that ended (delivered, discarded) while the cursor still stood below their event: reading on from the
+-- cursor after a restart must not bring them back. Removed when the cursor passes.
+CREATE TABLE ahead (
+  connector INTEGER NOT NULL, log INTEGER NOT NULL, seq INTEGER NOT NULL, event_id TEXT NOT NULL,
+  PRIMARY KEY (connector, log, seq, event_id)) WITHOUT ROWID;
 
 -- The attempt log, by group: an `intent` row is committed before the first byte of its events leaves, an
 -- `outcome` row after. `entries` packs one fixed record an event (layout: store/state/attempt.rs). Append only.

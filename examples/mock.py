@@ -32,7 +32,7 @@ class Target(BaseHTTPRequestHandler):
             if failing:
                 note = "FAILED on purpose"
             else:
-                key = self.headers.get("Idempotency-Key")
+                key = (self.path, self.headers.get("Idempotency-Key"))  # each path is a system of its own
                 note = "again" if key in server.keys else "new"
                 server.keys.add(key)
         if failing:

@@ -4,14 +4,24 @@ pub mod amend;
 pub mod backfill;
 pub mod capture;
 pub mod check;
+pub mod completions;
+pub mod deliveries;
+pub mod demo;
 pub mod failure;
+pub mod init;
 pub mod order;
 pub mod output;
+pub mod past;
 pub mod place;
+pub mod record;
 pub mod replay;
 pub mod run;
+pub mod scaffold;
+pub mod simulate;
 pub mod since;
+pub mod status;
 pub mod sync;
+pub mod tail;
 pub mod watch;
 
 use std::ffi::OsString;
@@ -63,6 +73,10 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Init(init::Init),
+    Scaffold(scaffold::Scaffold),
+    /// Shows it at work: an office, a legacy system and the agent, all made up and on this machine alone
+    Demo(demo::Demo),
     /// Delivers until it is stopped, or once
     Run(run::Run),
     /// Captures changes of tables
@@ -81,6 +95,11 @@ enum Verb {
     Replay(replay::Replay),
     /// Sends rows that are there already to one connector
     Backfill(backfill::Backfill),
+    Status(status::Status),
+    Deliveries(deliveries::Deliveries),
+    Simulate(simulate::Simulate),
+    Tail(tail::Tail),
+    Completions(completions::Completions),
 }
 
 /// Runs the command line and gives its exit code.
@@ -92,10 +111,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { Code::Usage.into() } else { ExitCode::SUCCESS };
         }
     };
-    output::start_logging(cli.global.verbose, cli.global.quiet);
+    // The demo's agent writes its log into the demo's folder.
+    if !matches!(cli.verb, Some(Verb::Demo(_))) {
+        // A daemon's log is where people look first: what it starts, repairs and gives up stands there unasked.
+        let daemon = matches!(&cli.verb, None) || matches!(&cli.verb, Some(Verb::Run(run)) if !run.is_once());
+        output::start_logging(cli.global.verbose + u8::from(daemon), cli.global.quiet);
+    }
     let json = cli.global.json;
     let place = Place::new(cli.global);
     let result = match cli.verb {
+        Some(Verb::Init(init)) => init::init(&place, init),
+        Some(Verb::Scaffold(scaffold)) => scaffold::scaffold(&place, scaffold),
+        Some(Verb::Status(status)) => status::status(&place, status),
+        Some(Verb::Deliveries(verb)) => deliveries::deliveries(&place, verb),
+        Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
+        Some(Verb::Tail(tail)) => tail::tail(&place, tail),
+        Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),
+        Some(Verb::Demo(demo)) => demo::demo(&place, demo),
         Some(Verb::Run(run)) => run::run(&place, run),
         Some(Verb::Watch(watch)) => watch::watch(&place, watch),
         Some(Verb::Unwatch(unwatch)) => watch::unwatch(&place, unwatch),

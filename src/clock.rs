@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_julian_day_from_sqlite_becomes_the_same_millisecond() {
         // select julianday('2026-03-05 18:05:00.123')
-        let time = Timestamp::from_julian_day(2_461_105.253_473_645_8);
+        let time = Timestamp::from_julian_day(2_461_105.253_473_646);
         assert_eq!(time.to_string(), "2026-03-05T18:05:00.123Z");
         assert_eq!(Timestamp::from_julian_day(time.to_julian_day()), time);
     }

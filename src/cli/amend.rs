@@ -17,9 +17,9 @@ use crate::store::image;
 use crate::store::state::parked::{self, Selection};
 use crate::store::state::{connector, log as logs};
 
-/// Which deliveries are meant.
+/// Which parked deliveries
 #[derive(Clone, Debug, clap::Args)]
-pub struct Which {
+pub struct Filter {
     /// Event ids, or positions in the log
     ids: Vec<String>,
     /// Only at this connector
@@ -34,6 +34,21 @@ pub struct Which {
     /// Only with this class of reason (http-422, mapping, gate...)
     #[arg(long)]
     class: Option<String>,
+}
+
+impl Filter {
+    /// As the store takes it.
+    pub fn selection(&self) -> Selection {
+        let Filter { ids, connector, state, kind, class } = self.clone();
+        Selection { ids, connector, state, kind, class, limit: None }
+    }
+}
+
+/// Which deliveries are meant, and why.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Which {
+    #[command(flatten)]
+    filter: Filter,
     /// All of them: needed when nothing narrows the choice
     #[arg(long)]
     all: bool,
@@ -64,20 +79,13 @@ pub struct Choice {
 
 impl Which {
     fn selection(&self) -> Result<Selection, Failure> {
-        let narrowed = !self.ids.is_empty()
-            || [&self.connector, &self.state, &self.kind, &self.class].into_iter().any(Option::is_some);
+        let Filter { ids, connector, state, kind, class } = &self.filter;
+        let narrowed = !ids.is_empty() || [connector, state, kind, class].into_iter().any(Option::is_some);
         if !narrowed && !self.all {
             let text = "which deliveries? Name ids, narrow it by --connector, --state, --type or --class, or say --all";
             return Err(Failure::new(Code::Usage, text));
         }
-        Ok(Selection {
-            connector: self.connector.clone(),
-            state: self.state.clone(),
-            kind: self.kind.clone(),
-            class: self.class.clone(),
-            ids: self.ids.clone(),
-            limit: None,
-        })
+        Ok(self.filter.selection())
     }
 }
 

@@ -1,5 +1,7 @@
 //! `check`: everything that is wrong with a configuration, at once.
 
+mod tables;
+
 use std::path::PathBuf;
 
 use crate::cli::failure::{Code, Failure};
@@ -44,13 +46,16 @@ pub fn check(place: &Place, check: Check) -> Outcome {
                         ));
                     }
                 }
+                let columns = tables::look(&loaded.settings, &mut problems);
                 for spec in loaded.connectors {
-                    let name = spec.name.to_string();
+                    let (name, at) = (spec.name.to_string(), spec.mapping_place);
                     match build::connector(spec, &loaded.settings, &credentials, [0; 32]) {
-                        Ok(connector) if check.online => {
-                            reached.push((name, connector.adapter.probe().map_err(|reason| reason.to_string())));
+                        Ok(connector) => {
+                            tables::compare(&connector, at, &columns, &mut problems);
+                            if check.online {
+                                reached.push((name, connector.adapter.probe().map_err(|reason| reason.to_string())));
+                            }
                         }
-                        Ok(_) => {}
                         Err(wrong) => problems.extend(wrong.list().iter().cloned()),
                     }
                 }
@@ -69,6 +74,7 @@ pub fn check(place: &Place, check: Check) -> Outcome {
             }
         }
     }
+    problems.sort_by(|a, b| (&a.file, a.line, a.column, &a.message).cmp(&(&b.file, b.line, b.column, &b.message)));
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     let unreached = reached.iter().filter(|(_, result)| result.is_err()).count();
     if place.json() {

@@ -1,8 +1,9 @@
 //! What goes to stdout and stderr, and in which form.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::cli::failure::{Code, Failure};
@@ -16,12 +17,22 @@ pub fn start_logging(verbose: u8, quiet: bool) {
         (false, 2) => "info,hms_sync=debug",
         (false, _) => "trace",
     };
+    start(filter, env_logger::Target::Stderr);
+}
+
+/// Logs go to a file instead.
+pub fn start_logging_to(file: std::fs::File) {
+    start("warn,hms_sync=info", env_logger::Target::Pipe(Box::new(file)));
+}
+
+fn start(filter: &str, target: env_logger::Target) {
     let env = env_logger::Env::new().filter_or("HMS_SYNC_LOG", filter);
     let mut builder = env_logger::Builder::from_env(env);
     // At finer levels these would log the bytes of requests and answers: never, whatever is asked for.
     for wire in ["ureq", "ureq_proto", "rustls", "hyper", "tungstenite"] {
         builder.filter_module(wire, log::LevelFilter::Warn);
     }
+    builder.target(target);
     builder.format(|out, record| {
         // One line an event, whatever it holds: control characters cannot forge a line or drive a terminal.
         let text: String = record
@@ -38,12 +49,16 @@ pub fn start_logging(verbose: u8, quiet: bool) {
 
 /// Prints a line to stdout; a reader that has gone away is no error.
 pub fn line(text: &str) -> Result<(), Failure> {
+    stream(text).map(drop)
+}
+
+/// Prints a line of many to stdout. False when the reader has gone away: nobody wants the rest.
+pub fn stream(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Code::CannotWrite, format!("the output cannot be written: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(Code::CannotWrite, format!("the output cannot be written: {error}"))),
     }
 }
 
@@ -59,12 +74,31 @@ pub fn json_line(value: &impl Serialize) -> Result<(), Failure> {
     line(&serde_json::to_string(value)?)
 }
 
-/// Prints a table. On no terminal nothing is folded, so that a script sees whole cells.
+/// A length of time as people say it, in its largest unit.
+pub fn age(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ ..60 => format!("{seconds}s"),
+        seconds @ ..3600 => format!("{}m", seconds / 60),
+        seconds @ ..172_800 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// Prints a table, numbers to the right. On no terminal nothing is folded, so that a script sees whole cells.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.to_vec());
-    if io::stdout().is_terminal() {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
+    if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
+        && size.ws_col > 0
+    {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(size.ws_col);
+    }
+    let is_number = |cell: &String| cell == "-" || cell.trim_end_matches(['s', 'm', 'h', 'd']).parse::<u64>().is_ok();
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if rows.iter().all(|row| row.get(at).is_some_and(is_number)) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     for row in rows {
         table.add_row(row.into_iter().map(|cell| cell.replace(|c: char| c.is_control(), " ")));

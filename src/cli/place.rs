@@ -1,6 +1,6 @@
 //! Where a verb works: configuration, databases, state file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::Global;
 use crate::cli::failure::{Code, Failure};
@@ -28,6 +28,16 @@ impl Place {
     /// Whether only errors are to be said.
     pub fn quiet(&self) -> bool {
         self.global.quiet
+    }
+
+    /// The database that the command line names.
+    pub fn database(&self) -> Option<&Path> {
+        self.global.database.as_deref()
+    }
+
+    /// Whether a configuration or a database was named on the command line.
+    pub fn is_named(&self) -> bool {
+        self.global.config.is_some() || self.global.database.is_some()
     }
 
     /// The path of the configuration.

@@ -30,6 +30,13 @@ pub struct Run {
     take_over: bool,
 }
 
+impl Run {
+    /// Whether it ends by itself.
+    pub fn is_once(&self) -> bool {
+        self.once
+    }
+}
+
 /// The short form: delivers with one connector, and follows an event source.
 #[derive(Debug, clap::Args)]
 pub struct Follow {
@@ -172,6 +179,10 @@ fn announce(socket: &Path, agent: &Agent) {
     }
 }
 
+fn names(agent: &Agent) -> String {
+    agent.handle().connectors().collect::<Vec<_>>().join(", ")
+}
+
 /// What the running agent is told from outside.
 enum Told {
     Stop,
@@ -227,7 +238,7 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
     let mut agent = start(config, take_over)?;
     let shared = Arc::new(RwLock::new(agent.handle()));
     let api = listen(&socket, &agent, &shared);
-    log::info!("running with {} connectors", agent.handle().connectors().count());
+    log::info!("running: {}", names(&agent));
     loop {
         match inbox.recv() {
             Ok(Told::Reload) => match load().and_then(|config| Ok(rehearse(config)?)).and_then(|()| load()) {
@@ -236,7 +247,7 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
                     agent = start(config, false)?;
                     *shared.write().unwrap_or_else(PoisonError::into_inner) = agent.handle();
                     announce(&socket, &agent);
-                    log::info!("reloaded; running with {} connectors", agent.handle().connectors().count());
+                    log::info!("reloaded; running: {}", names(&agent));
                 }
                 Err(failure) => log::error!("not reloaded, the old configuration stays: {}", failure.message),
             },

@@ -21,30 +21,18 @@ pub fn parse(text: &str) -> Result<Timestamp, String> {
     Ok(clock::now().minus(back))
 }
 
-/// The position before the first event at or after a moment. Times need not rise with positions (clocks are set);
-/// the search assumes that they roughly do, and never begins too late by more than the clock was set back.
+/// The position before the first event at or after a moment; the end of the log when there is none.
 ///
 /// # Errors
 /// The log cannot be read; 65 when it no longer reaches back that far.
 pub fn position(log: &mut CapturedLog, since: Timestamp) -> Result<i64, Failure> {
-    let (lowest, highest) = (log.lowest_seq()?, log.highest_seq()?);
-    let Some(first) = log.read(lowest.saturating_sub(1), 1, usize::MAX)?.into_iter().next() else { return Ok(highest) };
-    if first.at >= since {
-        if lowest > 1 {
-            return Err(pruned(log.name(), lowest, first.at));
-        }
-        return Ok(lowest - 1);
+    let lowest = log.lowest_seq()?;
+    let Some(first) = log.first_since(since)? else { return Ok(log.highest_seq()?) };
+    if first == lowest && lowest > 1 {
+        let at = log.event_at(lowest)?.map_or(since, |event| event.at);
+        return Err(pruned(log.name(), lowest, at));
     }
-    let (mut low, mut high) = (lowest, highest + 1);
-    while low + 1 < high {
-        let middle = low + (high - low) / 2;
-        // Positions may be missing: the first event at or above the middle stands for it.
-        match log.read(middle - 1, 1, usize::MAX)?.into_iter().next() {
-            Some(event) if event.at < since => low = event.seq().max(middle),
-            _ => high = middle,
-        }
-    }
-    Ok(high - 1)
+    Ok(first - 1)
 }
 
 /// The error for a place that the log no longer reaches back to.

@@ -105,7 +105,7 @@ fn list(place: &Place, settings: &Settings) -> Outcome {
                 columns: watched.columns.iter().map(ToString::to_string).collect(),
                 excluded: watched.excluded,
                 version: watched.version,
-                capture: describe(&watched.state),
+                capture: watched.state.to_string(),
                 lost: watched.lost,
             });
         }
@@ -132,24 +132,8 @@ fn list(place: &Place, settings: &Settings) -> Outcome {
             .collect();
         output::table(&["LOG", "TABLE", "TYPE", "KEY", "COLUMNS", "VERSION", "CAPTURE", "LOST"], rows)?;
     }
-    let broken = lines.iter().any(|line| line.capture != OK && !line.capture.starts_with("paused"));
+    let broken = lines.iter().any(|line| line.capture != State::Ok.to_string() && !line.capture.starts_with("paused"));
     Ok(if broken { Code::Failed } else { Code::Ok })
-}
-
-const OK: &str = "ok";
-
-/// A capture state in words.
-pub fn describe(state: &State) -> String {
-    match state {
-        State::Ok => OK.to_owned(),
-        State::Paused(Some(until)) => format!("paused until {until}"),
-        State::Paused(None) => "paused".to_owned(),
-        State::Missing => "triggers missing".to_owned(),
-        State::Changed => "table or triggers changed".to_owned(),
-        State::Dropped => "table dropped".to_owned(),
-        State::Renamed(now) => format!("renamed to {now}"),
-        State::Refused(why) => why.clone(),
-    }
 }
 
 /// The log that holds a table: `LOG.TABLE`, or the only one there is.

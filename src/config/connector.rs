@@ -10,6 +10,7 @@ use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::governance;
 use crate::config::mapping;
+use crate::config::problem::Place;
 use crate::config::settings::Scope;
 use crate::engine::connector::{Connector, Pace};
 use crate::event::Op;
@@ -36,6 +37,8 @@ pub struct ConnectorSpec {
     pub endpoint: Endpoint,
     /// Source to target.
     pub mapping: Mapping,
+    /// Where the mapping stands in the file; the connector itself when it has none.
+    pub mapping_place: Place,
     /// Value of the `Idem-Key` header.
     pub idempotency_key: Option<Template>,
     /// When it delivers.
@@ -95,9 +98,9 @@ impl ConnectorSpec {
         });
         let endpoint =
             fields.need_any(&["endpoint", "target"]).and_then(|found| Endpoint::read(&found, scope, deletes));
-        let mapping = fields
-            .take_any(&["mapping", "map"])
-            .map_or_else(|| Some(Mapping::whole()), |found| mapping::mapping(&found));
+        let map = fields.take_any(&["mapping", "map"]);
+        let mapping_place = map.as_ref().map_or(found.place, |found| found.place);
+        let mapping = map.map_or_else(|| Some(Mapping::whole()), |found| mapping::mapping(&found));
         let idempotency_key = optional(fields.take("idempotencyKey"), |found| idempotency_key(&found));
         let pace = pace(&fields);
         let retry = retry(&fields);
@@ -132,6 +135,7 @@ impl ConnectorSpec {
             filter: filter?,
             endpoint: endpoint?,
             mapping: mapping?,
+            mapping_place,
             idempotency_key: idempotency_key?,
             pace: pace?,
             retry,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::fields::Fields;
 use crate::config::found::Found;
+use crate::config::problem::Place;
 
 /// An application's SQLite file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Watch {
     pub kind: String,
     /// What is kept of a change.
     pub capture: CaptureMode,
+    /// Where it stands in the file.
+    pub place: Place,
 }
 
 /// The log of events that were posted or subscribed to; no database can have its name.
@@ -162,6 +165,7 @@ fn one(found: &Found<'_>, (database, table): (Option<String>, &str)) -> Option<W
         exclude: exclude.and_then(|found| found.texts()).unwrap_or_default(),
         kind: fields.text("as").unwrap_or_else(|| table.to_owned()),
         capture: fields.take("capture").and_then(|found| found.choice("capture mode", &CAPTURE)).unwrap_or_default(),
+        place: found.place,
     };
     fields.done();
     Some(watch)

@@ -57,7 +57,7 @@ pub enum AgentError {
         /// Which.
         connector: String,
         /// Why.
-        error: WorkerError,
+        error: Box<WorkerError>,
     },
     /// The system gives no thread.
     #[error("no thread could be started: {0}")]
@@ -265,7 +265,7 @@ fn assemble(
         let connector = build::connector(spec, &settings, &credentials, secret)?;
         let name = connector.name.clone();
         let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone())
-            .map_err(|error| AgentError::Worker { connector: name.to_string(), error })??;
+            .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
         ids.push(worker.id());
         workers.push((name, worker));
     }
@@ -340,20 +340,20 @@ pub fn register(config: &Config) -> Result<(), AgentError> {
 pub fn watch_specs(settings: &Settings, database: &str) -> Vec<WatchSpec> {
     let only = settings.databases.len() == 1;
     let here = |watch: &&WatchConfig| watch.database.as_deref().map_or(only, |name| name == database);
-    settings
-        .watch
-        .iter()
-        .filter(here)
-        .map(|watch| WatchSpec {
-            table: watch.table.clone(),
-            kind: Some(watch.kind.clone()).filter(|kind| *kind != watch.table),
-            key: watch.key.clone(),
-            columns: watch.columns.clone(),
-            exclude: watch.exclude.clone(),
-            capture: match watch.capture {
-                CaptureMode::Full => Depth::Full,
-                CaptureMode::Key => Depth::Key,
-            },
-        })
-        .collect()
+    settings.watch.iter().filter(here).map(watch_spec).collect()
+}
+
+/// One table of the configuration as capture takes it.
+pub fn watch_spec(watch: &WatchConfig) -> WatchSpec {
+    WatchSpec {
+        table: watch.table.clone(),
+        kind: Some(watch.kind.clone()).filter(|kind| *kind != watch.table),
+        key: watch.key.clone(),
+        columns: watch.columns.clone(),
+        exclude: watch.exclude.clone(),
+        capture: match watch.capture {
+            CaptureMode::Full => Depth::Full,
+            CaptureMode::Key => Depth::Key,
+        },
+    }
 }

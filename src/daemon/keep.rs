@@ -9,10 +9,10 @@ use crate::daemon::wake::{Wake, Watch};
 use crate::engine::keeper::Keeper;
 use crate::engine::push::{Mailbox, Message};
 
-/// How often a log is looked at when nothing wakes the keeper.
-const SLOW: Duration = Duration::from_secs(2);
+/// How often a log is looked at when nothing wakes its reader.
+pub const SLOW: Duration = Duration::from_secs(2);
 /// A write is announced before its commit can be read: look again after these pauses, until it can.
-const AGAIN: [Duration; 7] = [
+pub const AGAIN: [Duration; 7] = [
     Duration::from_micros(200),
     Duration::from_millis(1),
     Duration::from_millis(2),

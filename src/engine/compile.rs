@@ -23,7 +23,7 @@ pub enum Compiled {
 ///
 /// `suffix` is put behind the idempotency key (`-r1` of a replay whose bytes have changed).
 pub fn compile(connector: &Connector, event: &Event, suffix: &str) -> Compiled {
-    if !is_addressed(connector, event) {
+    if shut_out(connector, event).is_some() {
         return Compiled::Skip;
     }
     let route = match connector.filter.as_ref().map_or(Ok(Route::Send), |filter| filter.route(event)) {
@@ -50,12 +50,30 @@ pub fn compile(connector: &Connector, event: &Event, suffix: &str) -> Compiled {
     if parcels.is_empty() { Compiled::Skip } else { Compiled::Send(parcels) }
 }
 
-/// Whether a connector is to see an event at all, before its content is looked at.
-fn is_addressed(connector: &Connector, event: &Event) -> bool {
-    let its_own = event.origin.as_deref() == Some(&*connector.name);
-    let elsewhere = event.dest.as_deref().is_some_and(|dest| dest != &*connector.name);
-    let unchanged = connector.skip_unchanged && event.op == Op::Update && event.changed.is_empty() && !event.synthetic;
-    !its_own && !elsewhere && !unchanged && connector.listen.hears(&event.kind, event.op)
+/// Why an event that [`compile`] skips is skipped, in plain words.
+pub fn why_skipped(connector: &Connector, event: &Event) -> &'static str {
+    shut_out(connector, event).unwrap_or_else(|| {
+        match connector.filter.as_ref().map_or(Ok(Route::Send), |filter| filter.route(event)) {
+            Ok(Route::Skip) => "the record does not match `where`",
+            Ok(Route::Leave) if connector.ignore_leave => "the record left `where`, and `onLeave` is ignore",
+            _ => "the connector does not send deletes",
+        }
+    })
+}
+
+/// Why a connector is not to see an event at all, before its content is looked at.
+fn shut_out(connector: &Connector, event: &Event) -> Option<&'static str> {
+    if !connector.listen.hears(&event.kind, event.op) {
+        Some("the connector does not listen to it")
+    } else if event.origin.as_deref() == Some(&*connector.name) {
+        Some("the change came from this connector")
+    } else if event.dest.as_deref().is_some_and(|dest| dest != &*connector.name) {
+        Some("it is meant for another connector")
+    } else if connector.skip_unchanged && event.op == Op::Update && event.changed.is_empty() && !event.synthetic {
+        Some("no column changed, and `unchanged` is skip")
+    } else {
+        None
+    }
 }
 
 /// The event as the target sees the record go: a delete under its old key, with its last image.

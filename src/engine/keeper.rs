@@ -1,7 +1,7 @@
 //! The keeper of one captured log: notices what happened to the file, repairs capture, and tidies.
 //!
 //! Looking is reading, and done at every wake-up. Writing to the application's file is done seldom, in gaps: when
-//! nobody else has written for [`tidy::GAP`], or else at most once in [`tidy::SELDOM`].
+//! nobody else has written for a moment, or else at most once in a long while (`tidy.rs` has the figures).
 
 mod tidy;
 

@@ -211,24 +211,8 @@ fn hold_queued(db: &Db, name: &str, log_name: &str, copy: &str, actor: &Actor, r
         return Ok(());
     }
     let id = event.id.to_string();
-    hold(
-        db,
-        known.id,
-        Parked {
-            event,
-            log,
-            state: ParkedState::Held,
-            due: None,
-            attempts: 0,
-            first_attempt: None,
-            since: clock::now(),
-            reason: Reason::new("operator", "held by a person"),
-            status: None,
-            config_hash: None,
-            passed: None,
-            frozen: None,
-        },
-    )?;
+    let reason = Reason::new("operator", "held by a person");
+    hold(db, known.id, Parked::new(event, log, ParkedState::Held, reason, clock::now()))?;
     note(db, actor, "hold", known.id, &id)?;
     report.done.push(subject);
     Ok(())

@@ -262,6 +262,8 @@ impl Worker {
             Message::Committed(result) => self.committed(result),
             Message::Reload => self.reload(),
             Message::RunNow => {
+                // Somebody wants to see it tried: a halted connector looks again at once.
+                self.halt_probe = clock::steady();
                 self.running = true;
                 self.next_run = None;
                 self.begin_run();

@@ -1,46 +1,34 @@
-//! What `status` tells: all connectors at a glance, and one record's whole history.
+//! What `status` tells of connectors and of one record.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
-use crate::event::Event;
-use crate::store::state::attempt::Line;
+use crate::event::{Event, Record, Value};
+use crate::format::json;
+use crate::store::state::attempt::{Line, Word};
 use crate::store::state::connector::{self, Mode, Remembered};
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::parked::{self, ParkedState};
 use crate::store::state::{LogId, StateError, StateReader, act, attempt, cursor};
 
-/// A log, as far as `status` needs it.
-#[derive(Clone, Debug, Serialize)]
-pub struct LogStatus {
-    /// Its name.
-    pub log: String,
-    /// Events captured so far: the highest position.
-    pub captured: i64,
-    /// Events that are kept for replay.
-    pub kept: i64,
-    /// When the oldest of those was captured.
-    pub oldest: Option<String>,
-    /// Changes that were not captured because the log was full.
-    pub lost: i64,
-    /// Watched tables whose capture is not as it should be, with what is wrong.
-    pub trouble: Vec<String>,
-}
-
 /// A connector at a glance.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ConnectorStatus {
     /// Its name.
     pub connector: String,
-    /// `running`, `paused`, `halted`, `overflowed`.
+    /// `running`, `paused`, `halted`, `overflowed`, or `new` when it never ran.
     pub mode: &'static str,
+    /// It stands in the configuration.
+    pub configured: bool,
     /// Why it is not running, or why its endpoint is taken for down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The endpoint does not answer; since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub down_since: Option<String>,
-    /// Events above the cursor, not yet looked at or in flight.
+    /// Events above the cursor, not yet looked at or in flight; those that are parked are not among them.
     pub queued: i64,
     /// When the oldest of them was captured.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,6 +43,9 @@ pub struct ConnectorStatus {
     pub dead: u64,
     /// Delivered so far.
     pub delivered: u64,
+    /// When it last delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
     /// Filtered out so far.
     pub skipped: u64,
     /// Discarded by a person so far.
@@ -77,7 +68,8 @@ pub fn connector_status(
         for (log, highest) in logs {
             let Some(at) = cursor::get(db, known.id, *log)? else { continue };
             if *highest > at.seq {
-                queued += highest - at.seq;
+                let aside = i64::try_from(parked::ids_above(db, known.id, *log, at.seq)?.len()).unwrap_or(0);
+                queued += (highest - at.seq - aside).max(0);
                 let first = captured_at(*log, at.seq);
                 oldest = [oldest, first].into_iter().flatten().min();
             }
@@ -92,6 +84,7 @@ pub fn connector_status(
         Ok(ConnectorStatus {
             connector: known.name.clone(),
             mode: known.mode.as_str(),
+            configured: true,
             reason,
             down_since: breaker.map(|open| open.opened.to_string()),
             queued,
@@ -101,6 +94,7 @@ pub fn connector_status(
             held: parked(ParkedState::Held),
             dead: parked(ParkedState::Dead),
             delivered: counter::get(db, known.id, Counter::Delivered)?,
+            last: attempt::last_delivered(db, known.id)?.map(|at| at.to_string()),
             skipped: counter::get(db, known.id, Counter::Skipped)?,
             discarded: counter::get(db, known.id, Counter::Discarded)?,
             retried: counter::get(db, known.id, Counter::Retried)?,
@@ -120,6 +114,11 @@ pub struct EventHistory {
     pub kind: String,
     /// What happened.
     pub op: String,
+    /// Its key, as in the event's JSON.
+    pub key: Box<RawValue>,
+    /// Its key before, when that changed.
+    #[serde(rename = "oldKey", skip_serializing_if = "Option::is_none")]
+    pub old_key: Option<Box<RawValue>>,
     /// When.
     pub at: String,
     /// Columns that changed.
@@ -128,12 +127,36 @@ pub struct EventHistory {
     pub connectors: Vec<Stand>,
 }
 
+impl EventHistory {
+    /// An event and where it stands; no value of the record but its key.
+    pub fn new(event: &Event, connectors: Vec<Stand>) -> EventHistory {
+        EventHistory {
+            id: event.id.to_string(),
+            log: event.log.to_string(),
+            kind: event.kind.to_string(),
+            op: event.op.to_string(),
+            key: shown(&event.key),
+            old_key: event.old_key.as_ref().map(shown),
+            at: event.at.to_string(),
+            changed: event.changed.iter().map(ToString::to_string).collect(),
+            connectors,
+        }
+    }
+}
+
+/// A key as JSON.
+pub fn shown(key: &Record) -> Box<RawValue> {
+    let text = String::from_utf8(json::value(&Value::Map(key.clone()))).unwrap_or_default();
+    // What the format writes is JSON.
+    RawValue::from_string(text).unwrap_or_default()
+}
+
 /// Where an event stands at one connector.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stand {
     /// Which.
     pub connector: String,
-    /// `queued`, `delivered`, `skipped`, `waiting`, `behind`, `held`, `dead`.
+    /// `queued`, `sending`, `delivered`, `skipped`, `discarded`, `waiting`, `behind`, `held`, `dead`.
     pub state: String,
     /// Why, when it is parked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,8 +191,8 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
         let state = match &parked {
             Some(parked) => parked.state.as_str(),
             None if delivered => "delivered",
-            None if event.seq() > at.seq && lines.is_empty() => "queued",
-            None if event.seq() > at.seq => "sending",
+            None if event.seq() > at.seq && matches!(lines.last(), Some(Line::Intent { .. })) => "sending",
+            None if event.seq() > at.seq => "queued",
             None if discarded => "discarded",
             None => "skipped",
         };
@@ -191,12 +214,23 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
 
 fn describe(line: &Line) -> (Timestamp, String) {
     match line {
-        Line::Intent { at, intent, .. } => (*at, format!("attempt {} begins", intent.attempt)),
+        Line::Intent { at, intent, .. } => (*at, format!("attempt {}", intent.attempt)),
         Line::Outcome { at, settled } => {
+            let what = match settled.word {
+                Word::Success => "delivered",
+                Word::SuccessWithRemarks => "delivered, with remarks",
+                Word::Duplicate => "the target had it already",
+                Word::Conflict => "conflict with a change at the target",
+                Word::Retry => "not delivered, to be tried again",
+                Word::Reauth => "not delivered, the credential was refused",
+                Word::Reject => "refused by the target",
+                Word::Halt => "not delivered, the connector halted",
+                Word::Unknown => "not known whether it was delivered, to be sent again",
+            };
             let status = if settled.status == 0 { String::new() } else { format!(", HTTP {}", settled.status) };
-            let class = if settled.class.is_empty() { String::new() } else { format!(", {}", settled.class) };
+            let class = if settled.class.is_empty() { String::new() } else { format!(" ({})", settled.class) };
             let took = f64::from(settled.took_us) / 1000.0;
-            (*at, format!("{}{status}{class} after {took:.1} ms", settled.word.as_str()))
+            (*at, format!("{what}{class}{status}, after {took:.1} ms"))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Where a worker reads events: the captured log of a database, or the agent's own intake.
 
+use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::store::capture::{CaptureError, CapturedLog};
 use crate::store::state::{StateReader, intake};
@@ -19,6 +20,9 @@ pub trait Source: Send {
 
     /// The position below which nothing is kept any more.
     fn floor(&mut self) -> Result<i64, SourceError>;
+
+    /// The position of the first event captured at or after a time.
+    fn first_since(&mut self, at: Timestamp) -> Result<Option<i64>, SourceError>;
 
     /// Makes sure that what was read cannot vanish in a power cut, before it is sent (R-DUR-2).
     fn make_durable(&mut self) -> Result<(), SourceError>;
@@ -50,6 +54,10 @@ impl Source for Intake {
         Ok(0)
     }
 
+    fn first_since(&mut self, at: Timestamp) -> Result<Option<i64>, SourceError> {
+        self.state.read(|db| intake::first_since(db, at)).map_err(|error| SourceError(error.to_string()))
+    }
+
     fn make_durable(&mut self) -> Result<(), SourceError> {
         Ok(())
     }
@@ -67,6 +75,10 @@ impl Source for CapturedLog {
 
     fn floor(&mut self) -> Result<i64, SourceError> {
         self.lowest_seq().map(|lowest| lowest.saturating_sub(1).max(0)).map_err(told)
+    }
+
+    fn first_since(&mut self, at: Timestamp) -> Result<Option<i64>, SourceError> {
+        CapturedLog::first_since(self, at).map_err(told)
     }
 
     fn make_durable(&mut self) -> Result<(), SourceError> {

@@ -161,6 +161,30 @@ impl Gate {
         Ok(Cleared { record, fields: named })
     }
 
+    /// The event as it may be shown to someone who is no target: every column that holds something which may not leave
+    /// is masked, in all images and in the key.
+    pub fn veil<'e>(&self, event: &'e Event) -> Cow<'e, Event> {
+        let Some(kind) = self.classes.as_ref().map(|allowed| allowed.kind(&event.kind)) else {
+            return Cow::Borrowed(event);
+        };
+        let mut veiled = event.clone();
+        let key = std::iter::once(&mut veiled.key);
+        let images = [veiled.old_key.as_mut(), veiled.before.as_mut(), veiled.after.as_mut()];
+        for record in key.chain(images.into_iter().flatten()) {
+            let refused = |column: &&Arc<str>| self.refusal(kind, column, column).is_some();
+            let columns: Vec<Arc<str>> = record.iter().map(|(column, _)| column).filter(refused).cloned().collect();
+            for column in columns {
+                redact::record(record, &column, Redact::Mask, None);
+            }
+        }
+        Cow::Owned(veiled)
+    }
+
+    /// The columns (or dotted paths) that it redacts, for `check`.
+    pub fn redactions(&self) -> impl Iterator<Item = &str> {
+        self.redact.keys().map(String::as_str)
+    }
+
     /// What it does with each of a type's columns: column, class (none = not classified), verdict.
     pub fn explain(&self, kind: &str, columns: &[String]) -> Vec<(String, Option<String>, Verdict)> {
         let kind = self.classes.as_ref().map(|allowed| allowed.kind(kind));

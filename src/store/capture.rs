@@ -11,8 +11,11 @@ mod fault;
 mod filter;
 mod folder;
 mod foreign;
+mod history;
 mod install;
 mod poll;
+mod preview;
+mod propose;
 mod read;
 mod refresh;
 mod repair;
@@ -31,9 +34,12 @@ use catalogue::Catalogue;
 
 pub use catalogue::{Depth, Epoch, WatchSpec};
 pub use fault::{BUSY_TIMEOUT, CaptureError, Result};
+pub use history::Kind;
 pub use install::{Installed, State, Watched};
 pub use poll::{Finding, Seen, Witness};
-pub use refresh::{Key, Refreshed, Sent};
+pub use preview::Preview;
+pub use propose::Candidate;
+pub use refresh::{Refreshed, Sent};
 pub use repair::Repair;
 pub use scan::Scan;
 pub use table::{Column, KeyColumn, Table};
@@ -66,6 +72,8 @@ pub enum Access {
 pub struct CapturedLog {
     name: Arc<str>,
     path: PathBuf,
+    /// Where the path leads: SQLite puts the `-wal` beside this.
+    real: PathBuf,
     access: Access,
     conn: Connection,
     catalogue: Catalogue,
@@ -83,11 +91,12 @@ impl CapturedLog {
     /// Missing, not SQLite, read-only (for [`Access::Write`]), a folder in which files that we leave behind when
     /// killed would lock the application out, or locked for [`BUSY_TIMEOUT`].
     pub fn open(name: &str, path: &Path, access: Access) -> Result<CapturedLog> {
-        let file = folder::check(path, access)?;
+        let (real, file) = folder::check(path, access)?;
         let conn = connect(path, access)?;
         let mut log = CapturedLog {
             name: name.into(),
             path: path.to_path_buf(),
+            real,
             access,
             conn,
             catalogue: Catalogue::default(),

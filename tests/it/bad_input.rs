@@ -180,7 +180,7 @@ fn a_folder_where_our_leftovers_would_lock_the_application_out_is_refused_and_a_
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o2770)).unwrap();
     std::fs::set_permissions(office.database(), std::fs::Permissions::from_mode(0o660)).unwrap();
     let agent = Agent::start(as_user(&office, NOBODY, &["-v", "run"]).unwrap());
-    agent.says("running with");
+    agent.says("running: ");
     application_writes(&office);
     target.wait("it delivers", |journal| journal.len() == 1);
     agent.kill();

@@ -1,7 +1,9 @@
 //! Capture in the application's file, beside the random histories: refusals, odd names and values, the valve,
 //! restore, schema changes, synthetic events.
 
+mod changes;
 mod reconcile;
+mod synthetic;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -353,275 +355,6 @@ fn pruning_goes_in_small_pieces_and_never_takes_the_highest_row() {
 }
 
 #[test]
-fn a_file_restored_from_a_backup_is_found_by_the_nonce_and_begins_a_new_epoch() {
-    let (office, mut log) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
-    office.run("INSERT INTO patients VALUES(1, 'a', 0); INSERT INTO patients VALUES(2, 'b', 0)");
-    let backup = office.folder.path().join("backup.db");
-    office.app.execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
-    office.run("INSERT INTO patients VALUES(3, 'c', 0)");
-    let events = all(&mut log);
-    let mut seen = log.seen(None).unwrap();
-    seen.witness = events.last().map(|event| event.id.into());
-    let text = serde_json::to_string(&seen).unwrap();
-    let seen: Seen = serde_json::from_str(&text).unwrap();
-    assert_eq!(log.poll(&seen).unwrap(), []);
-    // Restored in place, the application goes on writing: the numbers come again with other rows.
-    drop(log);
-    let from = Connection::open(&backup).unwrap();
-    let mut into = Connection::open(office.path()).unwrap();
-    rusqlite::backup::Backup::new(&from, &mut into)
-        .unwrap()
-        .run_to_completion(100, std::time::Duration::ZERO, None)
-        .unwrap();
-    drop((from, into));
-    let mut log = office.log();
-    assert_eq!(log.poll(&seen).unwrap(), [Finding::WitnessGone { seq: 3 }]);
-    office.run("INSERT INTO patients VALUES(4, 'd', 0)");
-    let found = log.poll(&seen).unwrap();
-    assert_eq!(found, [Finding::WitnessDiffers { seq: 3 }]);
-    let repair = log.repair(&found[0]).unwrap();
-    assert_eq!(repair.reconcile, ["patients"]);
-    assert_eq!(log.poll(&seen).unwrap(), [Finding::EpochDiffers { found: repair.epoch.unwrap() }]);
-    let seen = log.seen(None).unwrap();
-    assert_eq!(log.poll(&seen).unwrap(), []);
-    office.run("INSERT INTO patients VALUES(5, 'e', 0)");
-    let after = all(&mut log);
-    assert_eq!(after[2].id.epoch, events[2].id.epoch, "a row of the old epoch keeps its id");
-    assert_ne!(after[2].id, events[2].id);
-    assert_eq!(after[3].id.epoch, repair.epoch.unwrap().short());
-}
-
-#[test]
-fn a_file_replaced_under_our_handle_is_noticed_and_opened_anew() {
-    let (office, mut log) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
-    let seen = log.seen(None).unwrap();
-    let (other, mut fresh) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
-    other.run("INSERT INTO patients VALUES(1, 'a', 0); PRAGMA wal_checkpoint(TRUNCATE)");
-    let epoch = fresh.seen(None).unwrap().epoch;
-    for suffix in ["-wal", "-shm"] {
-        std::fs::remove_file(format!("{}{suffix}", office.path().display())).unwrap();
-    }
-    std::fs::rename(other.path(), office.path()).unwrap();
-    assert_eq!(log.poll(&seen).unwrap(), [Finding::FileReplaced]);
-    log.repair(&Finding::FileReplaced).unwrap();
-    assert_eq!(log.poll(&seen).unwrap(), [Finding::EpochDiffers { found: epoch }]);
-    assert_eq!(all(&mut log).len(), 1);
-    std::fs::remove_file(office.path()).unwrap();
-    assert_eq!(log.poll(&seen).unwrap(), [Finding::FileGone]);
-}
-
-#[test]
-fn schema_changes_are_found_and_answered_and_older_rows_keep_their_names() {
-    let (office, mut log) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
-    let seen = log.seen(None).unwrap();
-    let table = || "patients".to_owned();
-    let mut answer = |sql: &str, expected: Finding| {
-        office.run(sql);
-        assert_eq!(log.poll(&seen).unwrap(), std::slice::from_ref(&expected), "{sql}");
-        // Not answered, it is found again.
-        assert_eq!(log.poll(&seen).unwrap().len(), 1, "{sql}");
-        let repair = log.repair(&expected).unwrap();
-        assert_eq!(repair.reconcile.len(), 1, "{sql}");
-        assert_eq!(log.poll(&seen).unwrap(), [], "{sql}");
-        log.watched().unwrap().remove(0)
-    };
-    assert_eq!(
-        answer(
-            "INSERT INTO patients VALUES(1, 'a', 'Ann'); ALTER TABLE patients ADD COLUMN born",
-            Finding::TableChanged { table: table() }
-        )
-        .version,
-        2
-    );
-    assert_eq!(
-        answer(
-            "UPDATE patients SET born = 1990; ALTER TABLE patients RENAME COLUMN name TO called",
-            Finding::TableChanged { table: table() }
-        )
-        .version,
-        3
-    );
-    assert_eq!(
-        answer(
-            "UPDATE patients SET called = 'Anna'; DROP TRIGGER hms_sync_au_1",
-            Finding::TriggersMissing { table: table() }
-        )
-        .version,
-        3
-    );
-    let rebuild = "ALTER TABLE patients RENAME TO old; CREATE TABLE patients(id INTEGER PRIMARY KEY, mrn TEXT UNIQUE, called, born);
-         INSERT INTO patients SELECT * FROM old; DROP TABLE old";
-    answer(rebuild, Finding::TriggersMissing { table: table() });
-    let renamed = answer(
-        "UPDATE patients SET born = 1991; ALTER TABLE patients RENAME TO people",
-        Finding::TableRenamed { table: table(), now: "people".into() },
-    );
-    assert_eq!((&*renamed.table, &*renamed.kind), ("people", "patients"));
-    office.run("DELETE FROM people; VACUUM");
-    assert_eq!(log.poll(&seen).unwrap(), [], "VACUUM alone is no alarm");
-    let names = |event: &Event| event.image().iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(",");
-    let events = all(&mut log);
-    assert_eq!(
-        events.iter().map(names).collect::<Vec<_>>(),
-        ["id,mrn,name", "id,mrn,name,born", "id,mrn,called,born", "id,mrn,called,born", "id,mrn,called,born"]
-    );
-    assert!(events.iter().all(|event| &*event.kind == "patients"));
-    office.run("DROP TABLE people");
-    let dropped = Finding::TableDropped { table: "people".into() };
-    assert_eq!(log.poll(&seen).unwrap(), std::slice::from_ref(&dropped));
-    assert_eq!(log.repair(&dropped).unwrap().reconcile, [] as [String; 0]);
-    assert_eq!(all(&mut log).len(), 5, "a dropped table sends no deletes");
-    log.uninstall("people").unwrap();
-    assert_eq!(log.poll(&seen).unwrap(), []);
-}
-
-#[test]
-fn a_pause_lets_a_column_be_dropped_and_its_end_is_a_finding() {
-    let (office, mut log) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
-    let seen = log.seen(None).unwrap();
-    let drop_column = "ALTER TABLE patients DROP COLUMN name";
-    assert!(office.app.execute_batch(drop_column).is_err());
-    log.pause("patients", None).unwrap();
-    office.run(drop_column);
-    assert_eq!(log.poll(&seen).unwrap(), []);
-    assert_eq!(log.watched().unwrap()[0].state, State::Paused(None));
-    log.pause("patients", Some(hms_sync::clock::Timestamp(0))).unwrap();
-    let over = Finding::PauseOver { table: "patients".into() };
-    assert_eq!(log.poll(&seen).unwrap(), std::slice::from_ref(&over));
-    assert_eq!(log.repair(&over).unwrap().reconcile, ["patients"]);
-    assert_eq!(log.watched().unwrap()[0].state, State::Ok);
-    office.run("INSERT INTO patients VALUES(1, 'a')");
-    assert_eq!(all(&mut log).len(), 1);
-}
-
-#[test]
-fn our_tables_dropped_by_the_application_are_made_again() {
-    for victims in [&["hms_sync_outbox"][..], &["hms_sync_meta"], &["hms_sync_ctl", "hms_sync_lost", "hms_sync_cand"]] {
-        let (office, mut log) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
-        office.run("INSERT INTO patients VALUES(1, 'a', 0)");
-        let seen = log.seen(Some(1)).unwrap();
-        for victim in victims {
-            office.run(&format!("DROP TABLE {victim}"));
-        }
-        let found = log.poll(&seen).unwrap();
-        assert_eq!(
-            found,
-            [Finding::OwnTablesGone { missing: victims.iter().map(|name| (*name).to_owned()).collect() }]
-        );
-        assert!(matches!(log.install(&[WatchSpec::table("patients")]), Err(CaptureError::OwnTables { .. })));
-        let repair = log.repair(&found[0]).unwrap();
-        assert_eq!(repair.reconcile, ["patients"], "{victims:?}");
-        let seen = log.seen(None).unwrap();
-        assert_eq!(Some(seen.epoch), repair.epoch);
-        assert_eq!(log.poll(&seen).unwrap(), []);
-        let before = log.highest_seq().unwrap();
-        // An application's open connection sees the new tables with its next statement that it can prepare.
-        office.run("SELECT id FROM patients");
-        office.run("INSERT INTO patients VALUES(2, 'b', 0); UPDATE patients SET name = 1");
-        assert_eq!(log.read(before, 10, usize::MAX).unwrap().len(), 3, "{victims:?}");
-    }
-}
-
-#[test]
-fn watching_again_changes_nothing_unless_the_spec_differs() {
-    let (office, mut log) = Office::watching(PATIENTS, &[WatchSpec::table("PATIENTS")]);
-    let again = log.install(&[WatchSpec::table("patients")]).unwrap();
-    assert_eq!((again[0].changed, again[0].version), (false, 1));
-    let spec = WatchSpec { kind: Some("person".into()), exclude: vec!["name".into()], ..WatchSpec::table("patients") };
-    let differs = log.install(std::slice::from_ref(&spec)).unwrap();
-    assert_eq!((differs[0].changed, differs[0].version), (true, 2));
-    office.run("INSERT INTO patients VALUES(1, 'a', 0)");
-    assert_eq!(&*all(&mut log)[0].kind, "person");
-    // Another process that has the log open decodes by the new version too.
-    let mut reader = CapturedLog::open("office", &office.path(), Access::Read).unwrap();
-    log.install(&[WatchSpec::table("patients")]).unwrap();
-    office.run("DELETE FROM patients");
-    assert_eq!(all(&mut reader).iter().map(|event| event.kind.to_string()).collect::<Vec<_>>(), ["person", "patients"]);
-    assert!(matches!(reader.set_acked(1), Err(CaptureError::ReadOnly { .. })));
-    log.uninstall("patients").unwrap();
-    assert!(matches!(log.uninstall("patients"), Err(CaptureError::Refused { .. })));
-    assert_eq!(log.install(&[spec]).unwrap()[0].version, 4);
-}
-
-#[test]
-fn a_row_removed_without_its_after_trigger_is_swept() {
-    // A cascade onto the very row being updated: SQLite never fires its AFTER UPDATE.
-    let (office, mut log) = Office::watching(
-        "CREATE TABLE t(id INTEGER PRIMARY KEY, u UNIQUE, up REFERENCES t(id) ON DELETE CASCADE)",
-        &[WatchSpec::table("t")],
-    );
-    office.run("PRAGMA foreign_keys = ON; INSERT INTO t VALUES(1, 'a', NULL), (2, 'b', 1)");
-    assert_eq!(log.sweep().unwrap(), 0);
-    office.run("UPDATE OR REPLACE t SET u = 'a' WHERE id = 2");
-    assert_eq!(office.app.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap(), 0);
-    assert_eq!(log.sweep().unwrap(), 1);
-    assert_eq!(log.sweep().unwrap(), 0);
-    let mut gone: Vec<Value> =
-        log.read(2, 10, usize::MAX).unwrap().iter().map(|event| event.key.get("id").unwrap().clone()).collect();
-    gone.sort_by_key(|value| format!("{value:?}"));
-    assert_eq!(gone, [int(1), int(2)]);
-}
-
-#[test]
-fn synthetic_events_carry_the_current_row_in_key_order_and_can_be_resumed() {
-    let (office, mut log) = Office::watching(
-        "CREATE TABLE t(b INT NOT NULL, a TEXT COLLATE NOCASE NOT NULL, v, PRIMARY KEY(a, b))",
-        &[WatchSpec::table("t")],
-    );
-    office.run("INSERT INTO t VALUES(2, 'b', 1), (1, 'B', 1), (1, 'a', 1), (1, 'c', 0), (3, 'C', 1)");
-    let from = log.highest_seq().unwrap();
-    let first = log.refresh("t", Some("v = 1 -- only these"), Some("lotus"), None, 3).unwrap();
-    assert_eq!(first.count, 3);
-    let rest = log.refresh("t", Some("v = 1"), Some("lotus"), first.last.as_ref(), 3).unwrap();
-    assert_eq!(rest.count, 1);
-    let end = log.refresh("t", Some("v = 1"), Some("lotus"), rest.last.as_ref(), 3).unwrap();
-    assert_eq!((end.count, end.last), (0, None));
-    let events = log.read(from, 10, usize::MAX).unwrap();
-    let keys: Vec<Record> = events.iter().map(|event| event.key.clone()).collect();
-    let key = |a: &str, b| record(&[("a", a.into()), ("b", int(b))]);
-    assert_eq!(keys, [key("a", 1), key("B", 1), key("b", 2), key("C", 3)]);
-    for event in &events {
-        assert_eq!((event.op, event.synthetic, event.dest.as_deref()), (Op::Update, true, Some("lotus")));
-        assert_eq!((event.before.as_ref(), event.changed.len()), (None, 0));
-    }
-    for bad in ["v = 1; DROP TABLE t", "1) OR (1", "nope = 1"] {
-        assert!(matches!(log.refresh("t", Some(bad), None, None, 3), Err(CaptureError::Filter(_))), "{bad}");
-    }
-    assert!(matches!(log.refresh("u", None, None, None, 3), Err(CaptureError::Refused { .. })));
-}
-
-#[test]
-fn one_record_is_sent_again_by_any_spelling_of_its_key_or_as_a_delete() {
-    let (office, mut log) = Office::watching(
-        "CREATE TABLE t(k TEXT COLLATE NOCASE NOT NULL PRIMARY KEY, v); CREATE TABLE n(id INTEGER PRIMARY KEY)",
-        &[WatchSpec::table("t"), WatchSpec::table("n")],
-    );
-    office.run("INSERT INTO t VALUES('Abc', 1); INSERT INTO n VALUES(42)");
-    assert_eq!(log.refresh_key("t", &["aBC".into()], None).unwrap(), Sent::Image(3));
-    assert_eq!(log.refresh_key("n", &["42".into()], None).unwrap(), Sent::Image(4));
-    assert_eq!(log.refresh_key("n", &["43".into()], Some("x")).unwrap(), Sent::Gone(5));
-    assert_eq!(log.refresh_exact("t", &["aBC".into()], None).unwrap(), Sent::Gone(6));
-    let events = all(&mut log);
-    assert_eq!(events[2].key, record(&[("k", "Abc".into())]));
-    assert_eq!((events[4].op, &events[4].key), (Op::Delete, &record(&[("id", int(43))])));
-    assert_eq!((events[4].synthetic, events[4].before.as_ref()), (true, None));
-    assert!(log.refresh_key("n", &[int(1), int(2)], None).is_err());
-}
-
-#[test]
-fn a_second_agent_is_refused_unless_it_takes_over_and_then_a_new_epoch_begins() {
-    let (office, mut log) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
-    assert_eq!(log.claim("one", false).unwrap(), None);
-    assert_eq!(log.claim("one", false).unwrap(), None);
-    let seen = log.seen(None).unwrap();
-    let mut other = office.log();
-    assert!(matches!(other.claim("two", false), Err(CaptureError::OtherOwner { owner, .. }) if owner == "one"));
-    let epoch = other.claim("two", true).unwrap().unwrap();
-    assert_eq!(other.owner().unwrap().as_deref(), Some("two"));
-    assert_eq!(log.poll(&seen).unwrap(), [Finding::EpochDiffers { found: epoch }]);
-}
-
-#[test]
 fn a_read_stops_at_its_limits_but_gives_at_least_one_event() {
     let (office, mut log) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
     office.run("INSERT INTO patients VALUES(1, 1, zeroblob(5000)), (2, 2, zeroblob(5000)), (3, 3, 0)");
@@ -645,4 +378,29 @@ fn syncing_works_in_every_journal_mode_and_after_the_log_file_changed() {
     let mut log = office.log();
     log.sync_wal().unwrap();
     assert_eq!(all(&mut log).len(), 2);
+}
+
+#[test]
+fn rows_that_replace_removed_through_a_partial_index_a_default_or_a_spelling_are_deletes() {
+    let gone = |schema: &str, sql: &str| {
+        let (office, mut log) = Office::watching(schema, &[WatchSpec::table("t")]);
+        office.run(sql);
+        let deletes = all(&mut log).into_iter().filter(|event| event.op == Op::Delete);
+        deletes.map(|event| (event.key.iter().next().unwrap().1.clone(), event.before.is_some())).collect::<Vec<_>>()
+    };
+    let partial = "CREATE TABLE t(id INTEGER PRIMARY KEY, u, live); CREATE UNIQUE INDEX i ON t(u) WHERE live = 1";
+    let enters = "INSERT INTO t VALUES(1, 'a', 1), (2, 'a', 0); UPDATE OR REPLACE t SET live = 1 WHERE id = 2";
+    assert_eq!(gone(partial, enters), [(int(1), true)]);
+    for default in ["'it''s'", "\"it's\"", "('it' || '''s')"] {
+        let schema = format!("CREATE TABLE t(id INTEGER PRIMARY KEY, u TEXT NOT NULL DEFAULT {default} UNIQUE)");
+        let null = "INSERT INTO t VALUES(1, 'it''s'); INSERT OR REPLACE INTO t VALUES(2, NULL)";
+        assert_eq!(gone(&schema, null), [(int(1), true)], "{default}");
+    }
+    let folded = "CREATE TABLE t(k TEXT COLLATE NOCASE NOT NULL PRIMARY KEY)";
+    assert_eq!(gone(folded, "INSERT INTO t VALUES('abc'); REPLACE INTO t VALUES('ABC')"), [("abc".into(), true)]);
+    let cyclic = "PRAGMA foreign_keys = ON; CREATE TABLE t(id INTEGER PRIMARY KEY, up REFERENCES t ON DELETE CASCADE)";
+    let both = "INSERT INTO t VALUES(1, NULL), (2, 1); UPDATE OR REPLACE t SET id = 1 WHERE id = 2; INSERT INTO t VALUES(3, NULL)";
+    let mut removed = gone(cyclic, both);
+    removed.sort_by_key(|key| format!("{key:?}"));
+    assert_eq!(removed, [(int(1), true), (int(2), true)]);
 }

@@ -5,6 +5,7 @@
 
 mod engine;
 mod make;
+mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -5,11 +5,17 @@
 mod answers;
 mod bad_input;
 mod capture;
+mod cli_init;
+mod cli_simulate;
+mod cli_status;
+mod cli_tail;
 mod configs;
 mod credentials;
 mod delivering;
+mod demo;
 mod docs;
 mod end_to_end;
+mod examples;
 mod histories;
 mod layers;
 mod requests;

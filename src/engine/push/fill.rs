@@ -212,20 +212,8 @@ impl Worker {
         }
         self.chains.add(log, &event);
         let (frozen, config) = doubt.map_or((None, *self.config_hash), |(frozen, config)| (Some(frozen), config));
-        let parked = Parked {
-            event,
-            log,
-            state,
-            due: None,
-            attempts: 0,
-            first_attempt: None,
-            since: clock::now(),
-            reason,
-            status: None,
-            config_hash: Some(config),
-            passed: None,
-            frozen,
-        };
+        let parked = Parked::new(event, log, state, reason, clock::now());
+        let parked = Parked { config_hash: Some(config), frozen, ..parked };
         self.park(parked);
     }
 

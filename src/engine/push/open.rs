@@ -198,10 +198,9 @@ impl Worker {
             }
         }
         entries.extend(std::mem::take(&mut self.counts).into_iter().map(|(counter, n)| Entry::Count(counter, n)));
-        if self.logs.iter().all(|log| log.exhausted) {
-            // What was not met in reading on is not there to be met.
-            self.traces.clear();
-        }
+        // What was not met when reading came past it is not there to be met.
+        let (logs, window) = (&self.logs, &self.window);
+        self.traces.retain(|id, _| logs.iter().any(|log| !log.exhausted && window.read_to(log.id) < id.seq));
         self.logs.iter().for_each(|log| self.window.has_stored(log.id, log.stored));
         let mark = self.window.oldest_intent().unwrap_or(self.last_attempt);
         if mark > self.settled_mark && self.traces.is_empty() {

@@ -64,7 +64,8 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
                 attempt::settle(db, known.id, *log, clock::now(), &unknown)?;
                 cursors.push((*log, at));
                 // What is parked carries what was sent for it in its own row.
-                let above: HashSet<_> = parked::ids_above(db, known.id, *log, at.seq)?.into_iter().collect();
+                let mut above: HashSet<_> = parked::ids_above(db, known.id, *log, at.seq)?.into_iter().collect();
+                above.extend(cursor::ahead(db, known.id, *log)?);
                 traces.extend(left.into_iter().filter(|(id, _)| id.seq > at.seq && !above.contains(id)));
                 parked_ids.extend(above);
             }

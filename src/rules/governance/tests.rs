@@ -283,3 +283,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_veil_hides_what_may_not_leave_in_every_image_and_in_the_key() {
+    let gate =
+        gate(&[("city", "public"), ("mrn", "pii"), ("visits.code", "phi"), ("visits", "public")], None, None, &[]);
+    let patient = patient();
+    let veiled = gate.veil(&patient);
+    for image in [veiled.before.as_ref(), veiled.after.as_ref(), Some(&veiled.key)].into_iter().flatten() {
+        for (column, value) in image.iter() {
+            assert_eq!(**column == *"city", *value != Value::from("***"), "{column}: {value:?}");
+        }
+    }
+    assert_eq!(veiled.changed, patient.changed);
+    assert!(matches!(Gate::open().veil(&patient), Cow::Borrowed(_)));
+}

@@ -110,6 +110,11 @@ impl<'p> Path<'p> {
         Path { root: self.root, rest: Cow::Owned(self.rest.into_owned()) }
     }
 
+    /// Whether it begins in the image of a row (or its key), not in what is known of the event itself.
+    pub fn is_of_row(&self) -> bool {
+        !matches!(self.root, Root::Event(_))
+    }
+
     /// Follows the path in an event.
     pub fn find<'e>(&self, event: &'e Event) -> Found<'e> {
         if let Root::Event(meta) = self.root {

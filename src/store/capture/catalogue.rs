@@ -109,6 +109,9 @@ impl std::fmt::Debug for Epoch {
     }
 }
 
+/// How our tables are laid out; another number means another version of the agent.
+pub(super) const FORMAT: i64 = 1;
+
 /// Bytes as lower-case hex.
 pub(super) fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -168,6 +171,12 @@ impl Catalogue {
             let text = || row.get::<_, String>(1).map_err(|error| bad(error.to_string()));
             let number = |part: &str| part.parse::<i64>().map_err(|error| bad(error.to_string()));
             match key.split('/').collect::<Vec<_>>()[..] {
+                ["format"] => {
+                    let format: i64 = row.get(1).map_err(|error| bad(error.to_string()))?;
+                    if format != FORMAT {
+                        return Err(CaptureError::Format { found: format });
+                    }
+                }
                 ["owner"] => catalogue.owner = Some(text()?),
                 ["epoch", from] => {
                     let epoch = row.get(1).map_err(|error| bad(error.to_string()))?;

@@ -125,6 +125,12 @@ pub enum CaptureError {
         /// What is wrong with it.
         cause: String,
     },
+    /// Our tables were laid out by another version of the agent.
+    #[error("hms_sync_meta: the tables of capture have format {found}, this version knows 1; run the newer hms-sync")]
+    Format {
+        /// What stands in the file.
+        found: i64,
+    },
     /// The disk (or quota) is full.
     #[error("{path}: the disk is full, cannot {doing}; free space on it")]
     Full {
@@ -188,3 +194,27 @@ impl CaptureError {
 
 /// A result about the application's file.
 pub type Result<T> = std::result::Result<T, CaptureError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_sqlite_becomes_the_message_that_says_what_to_do() {
+        let told = |code: i32, text: &str| {
+            let source = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(text.to_owned()));
+            CaptureError::Sql(source).at(Path::new("/office.db"), "read events").to_string()
+        };
+        assert_eq!(
+            told(rusqlite::ffi::SQLITE_BUSY, "database is locked"),
+            "/office.db: locked by another process for more than 5 s while trying to read events; look for a long \
+             transaction in the application, then try again"
+        );
+        assert!(told(rusqlite::ffi::SQLITE_NOTADB, "file is not a database").contains("not an SQLite database"));
+        assert!(told(rusqlite::ffi::SQLITE_CANTOPEN, "unable to open").contains("check the permissions"));
+        assert!(told(rusqlite::ffi::SQLITE_READONLY, "readonly").contains("give it write permission"));
+        assert!(told(rusqlite::ffi::SQLITE_FULL, "full").contains("the disk is full, cannot read events"));
+        assert!(told(rusqlite::ffi::SQLITE_ERROR, "no such table: hms_sync_ctl").contains("capture repair"));
+        assert_eq!(told(rusqlite::ffi::SQLITE_ERROR, "odd"), "/office.db: cannot read events: odd");
+    }
+}

@@ -40,8 +40,8 @@ pub(super) fn identify(path: &Path) -> Result<Option<FileId>> {
     }
 }
 
-/// Refuses a path that is no file, cannot be written, or whose folder would lock the application out.
-pub(super) fn check(path: &Path, access: Access) -> Result<FileId> {
+/// Where the path leads, and which file that is. Refuses one that is no file, cannot be written, or whose folder would lock the application out.
+pub(super) fn check(path: &Path, access: Access) -> Result<(PathBuf, FileId)> {
     let file = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -52,7 +52,12 @@ pub(super) fn check(path: &Path, access: Access) -> Result<FileId> {
     if !file.is_file() {
         return Err(CaptureError::NotAFile { path: path.to_path_buf() });
     }
-    let folder_path = folder_of(path);
+    let real = std::fs::canonicalize(path).map_err(|source| CaptureError::Io {
+        path: path.to_path_buf(),
+        doing: "find it",
+        source,
+    })?;
+    let folder_path = folder_of(&real);
     let uid = rustix::process::geteuid().as_raw();
     if access == Access::Write {
         let allowed = |path: &Path, permission| rustix::fs::access(path, permission).is_ok();
@@ -72,7 +77,7 @@ pub(super) fn check(path: &Path, access: Access) -> Result<FileId> {
     if let Some(cause) = lockout(Owned::of(&file), Owned::of(&folder), us) {
         return Err(CaptureError::Lockout { path: path.to_path_buf(), cause });
     }
-    Ok(FileId::of(&file))
+    Ok((real, FileId::of(&file)))
 }
 
 fn folder_of(path: &Path) -> PathBuf {
@@ -144,7 +149,7 @@ impl CapturedLog {
         if mode != "wal" {
             return self.sync_folder();
         }
-        let mut path = self.path.clone().into_os_string();
+        let mut path = self.real.clone().into_os_string();
         path.push("-wal");
         let path = PathBuf::from(path);
         let fail = |doing, source| CaptureError::Io { path: path.clone(), doing, source };
@@ -167,7 +172,7 @@ impl CapturedLog {
     }
 
     fn sync_folder(&self) -> Result<()> {
-        let folder = folder_of(&self.path);
+        let folder = folder_of(&self.real);
         File::open(&folder).and_then(|open| open.sync_all()).map_err(|source| CaptureError::Io {
             path: folder,
             doing: "sync it",

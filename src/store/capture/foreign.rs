@@ -87,7 +87,7 @@ fn words(sql: &str) -> Vec<String> {
             }
             c if c.is_alphanumeric() || c == '_' => {
                 let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
-                words.push(rest[..end].to_ascii_uppercase());
+                words.push(rest.get(..end).unwrap_or_default().to_ascii_uppercase());
                 end
             }
             c => c.len_utf8(),

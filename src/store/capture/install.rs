@@ -49,6 +49,21 @@ pub enum State {
     Refused(String),
 }
 
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            State::Ok => f.write_str("ok"),
+            State::Paused(Some(until)) => write!(f, "paused until {until}"),
+            State::Paused(None) => f.write_str("paused"),
+            State::Missing => f.write_str("triggers missing"),
+            State::Changed => f.write_str("table or triggers changed"),
+            State::Dropped => f.write_str("table dropped"),
+            State::Renamed(now) => write!(f, "renamed to {now}"),
+            State::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
 /// One line of `watch --list`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
@@ -172,7 +187,7 @@ impl CapturedLog {
     fn create_tables(&mut self) -> Result<()> {
         if self.own_tables()?.is_empty() {
             self.conn.execute_batch(schema())?;
-            catalogue::put(&self.conn, "format", &1)?;
+            catalogue::put(&self.conn, "format", &catalogue::FORMAT)?;
             catalogue::new_epoch(&self.conn)?;
         }
         self.need_own_tables()?;
@@ -343,7 +358,7 @@ pub(super) fn chosen(table: &Table, spec: &WatchSpec) -> Result<Vec<usize>> {
 }
 
 fn describe(table: &Table, spec: &WatchSpec, columns: &[usize]) -> Version {
-    let name = |at: &usize| table.columns.get(*at).map(|column| column.name.as_str()).unwrap_or_default();
+    let name = |at: &usize| table.name_of(*at);
     let excluded = (0..table.columns.len()).filter(|at| !columns.contains(at));
     Version {
         table: table.name.clone(),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rusqlite::Row;
 use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension as _, Row};
 
 use super::CapturedLog;
 use super::catalogue::{Catalogue, Version};
@@ -44,6 +44,17 @@ impl CapturedLog {
         self.end_seq("SELECT ifnull(min(seq), 0) FROM main.hms_sync_outbox")
     }
 
+    /// The position of the first event captured at or after a time; none when there is none. What follows it in the log
+    /// followed it in commit order, whatever the wall clock did meanwhile.
+    pub fn first_since(&self, at: Timestamp) -> Result<Option<i64>> {
+        self.tell("look for the first event since a time", || {
+            // Half a millisecond: an event's time is rounded to the millisecond when it is read.
+            let from = at.to_julian_day() - 0.5 / 86_400_000.0;
+            let sql = "SELECT seq FROM main.hms_sync_outbox WHERE at >= ?1 ORDER BY seq LIMIT 1";
+            Ok(self.conn.prepare_cached(sql)?.query_row([from], |row| row.get(0)).optional()?)
+        })
+    }
+
     fn end_seq(&self, sql: &str) -> Result<i64> {
         self.tell("look at the end of the log", || {
             Ok(self.conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
@@ -53,12 +64,8 @@ impl CapturedLog {
     /// Decodes rows; the caller holds a transaction and has refreshed the catalogue.
     pub(super) fn rows(&self, condition: &str, seq: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>> {
         let catalogue = &self.catalogue;
-        let list = |letter: char, count: usize| (0..count).map(move |at| format!(",{letter}{at}"));
-        let columns: String =
-            list('m', catalogue.masks).chain(list('c', catalogue.width)).chain(list('p', catalogue.width)).collect();
-        let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT seq,tid,op,ver,origin,dest,nonce,at{columns} FROM main.hms_sync_outbox WHERE {condition} ORDER BY seq LIMIT ?2"
-        ))?;
+        let mut statement =
+            self.conn.prepare_cached(&format!("{} WHERE {condition} ORDER BY seq LIMIT ?2", select(catalogue)))?;
         let mut rows = statement.query((seq, i64::try_from(limit).unwrap_or(i64::MAX)))?;
         let (mut events, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
@@ -71,7 +78,15 @@ impl CapturedLog {
     }
 }
 
-fn decode(log: &Arc<str>, catalogue: &Catalogue, row: &Row<'_>, bytes: &mut usize) -> Result<Event> {
+/// The columns that [`decode`] reads.
+pub(super) fn select(catalogue: &Catalogue) -> String {
+    let list = |letter: char, count: usize| (0..count).map(move |at| format!(",{letter}{at}"));
+    let columns: String =
+        list('m', catalogue.masks).chain(list('c', catalogue.width)).chain(list('p', catalogue.width)).collect();
+    format!("SELECT seq,tid,op,ver,origin,dest,nonce,at{columns} FROM main.hms_sync_outbox")
+}
+
+pub(super) fn decode(log: &Arc<str>, catalogue: &Catalogue, row: &Row<'_>, bytes: &mut usize) -> Result<Event> {
     let seq: i64 = row.get(0)?;
     let broken = |cause: &str| CaptureError::Catalogue {
         entry: format!("row {seq} of hms_sync_outbox"),
@@ -161,9 +176,14 @@ struct RowReader<'r> {
 }
 
 impl RowReader<'_> {
+    /// Whether an update changed this column: its old value is there, or was a NULL that is none any more.
     fn changed(&self, slot: usize) -> Result<bool> {
+        let (new, old) = (FIXED + self.masks + slot, FIXED + self.masks + self.width + slot);
+        if self.row.get_ref(old)? != ValueRef::Null {
+            return Ok(true);
+        }
         let mask: i64 = self.row.get(FIXED + slot / BITS)?;
-        Ok(mask >> (slot % BITS) & 1 == 1)
+        Ok(mask >> (slot % BITS) & 1 == 1 && self.row.get_ref(new)? != ValueRef::Null)
     }
 
     fn value(&self, slot: usize, side: Side, bytes: &mut usize) -> Result<Value> {

@@ -29,7 +29,7 @@ pub enum Sent {
 }
 
 /// A value of a key as SQLite takes it.
-pub struct Key<'v>(pub &'v Value);
+pub(super) struct Key<'v>(pub(super) &'v Value);
 
 impl ToSql for Key<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -170,7 +170,7 @@ impl CapturedLog {
         let sql = format!("SELECT {} FROM main.hms_sync_outbox WHERE seq = ?1", slots.join(","));
         let mut statement = self.conn.prepare_cached(&sql)?;
         let key = statement.query_row([seq], |row| {
-            let name = |at: usize| plan.table.columns.get(at).map(|column| column.name.clone()).unwrap_or_default();
+            let name = |at: usize| plan.table.name_of(at).to_owned();
             let fields = plan.table.key.iter().enumerate();
             fields.map(|(at, key)| Ok((name(key.at), value(row.get_ref(at)?)))).collect::<rusqlite::Result<Record>>()
         })?;
@@ -195,7 +195,7 @@ pub(super) fn beyond<'k>(plan: &Plan<'_>, after: Option<&'k Record>, first: usiz
 }
 
 fn column_name(plan: &Plan<'_>, at: usize) -> String {
-    plan.table.columns.get(at).map(|column| quote(&column.name)).unwrap_or_default()
+    quote(plan.table.name_of(at))
 }
 
 fn parenthesised(filter: Option<&str>) -> String {

@@ -91,7 +91,7 @@ impl CapturedLog {
     }
 
     fn reopen(&mut self) -> Result<()> {
-        self.file = folder::check(&self.path, self.access)?;
+        (self.real, self.file) = folder::check(&self.path, self.access)?;
         self.conn = connect(&self.path, self.access)?;
         self.catalogue = Catalogue::default();
         self.schema_seen = None;
@@ -114,17 +114,18 @@ impl CapturedLog {
                 }
             }
             log.conn.execute(
-                "INSERT OR IGNORE INTO main.hms_sync_ctl VALUES (1, NULL, (SELECT ifnull(max(seq), 0) FROM main.hms_sync_outbox), 1000000)",
+                "INSERT OR IGNORE INTO main.hms_sync_ctl VALUES (1, NULL, (SELECT ifnull(max(seq), 0) FROM main.hms_sync_outbox), 1000000, NULL)",
                 [],
             )?;
+            let mut undecodable = 0;
             let entries = if catalogue_stands {
                 log.catalogue = Catalogue::load(&log.conn)?;
                 log.catalogue.entries.clone()
             } else {
-                catalogue::put(&log.conn, "format", &1)?;
+                catalogue::put(&log.conn, "format", &catalogue::FORMAT)?;
                 log.catalogue = Catalogue::default();
                 let found = entries_of_triggers(&log.conn)?;
-                log.conn.execute("DELETE FROM main.hms_sync_outbox", [])?;
+                undecodable = log.conn.execute("DELETE FROM main.hms_sync_outbox", [])?;
                 found
             };
             let epoch = catalogue::new_epoch(&log.conn)?;
@@ -140,7 +141,10 @@ impl CapturedLog {
             Ok(Repair {
                 reconcile: log.watched_tables(),
                 epoch: Some(epoch),
-                note: format!("our tables were damaged ({what}) and were made again; a new epoch begins"),
+                note: format!(
+                    "our tables were damaged ({what}) and were made again; {undecodable} rows that nothing decodes any \
+                     more were removed; a new epoch begins"
+                ),
             })
         })
     }

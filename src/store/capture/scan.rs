@@ -34,8 +34,7 @@ impl CapturedLog {
             let events = log.rows("seq > ?1", unread, usize::MAX, usize::MAX)?;
             let rows = log.with_plan(tid, |plan| {
                 let (condition, keys) = beyond(plan, after, 1);
-                let name =
-                    |at: &usize| plan.table.columns.get(*at).map(|column| column.name.as_str()).unwrap_or_default();
+                let name = |at: &usize| plan.table.name_of(*at);
                 let list: Vec<String> = plan.columns.iter().map(|at| format!("r.{}", quote(name(at)))).collect();
                 let mut statement = log.conn.prepare_cached(&format!(
                     "SELECT {} FROM main.{} AS r WHERE {condition} ORDER BY {} LIMIT {limit}",

@@ -73,6 +73,9 @@ pub struct Table {
     /// Rows of this table may be updated between a statement's BEFORE trigger and the end of its REPLACE, by
     /// foreign keys or triggers of the application: candidates must outlive such an inner update.
     pub nested: bool,
+    /// A REPLACE can, by foreign keys, remove the very row that an UPDATE moves: then the row whose key it would
+    /// have taken is gone too, and no AFTER trigger says so.
+    pub cyclic: bool,
     /// What the operator should know.
     pub warnings: Vec<String>,
 }
@@ -127,7 +130,10 @@ impl Table {
             )));
         }
         // A single-column primary key without an index of its own is the rowid itself.
-        let rowid = (primary.len() == 1 && !indexes.iter().any(|index| index.primary)).then(|| primary[0]);
+        let rowid = match primary[..] {
+            [at] if !indexes.iter().any(|index| index.primary) => Some(at),
+            _ => None,
+        };
         let mut table = Table {
             columns,
             key: Vec::new(),
@@ -136,6 +142,7 @@ impl Table {
             partial: indexes.iter().any(|index| index.partial),
             sql,
             nested: false,
+            cyclic: false,
             warnings: Vec::new(),
             name,
         };
@@ -161,14 +168,16 @@ impl Table {
         let (mut key_columns, _) = keys.remove(chosen);
         if let Some(names) = key {
             key_columns.sort_by_key(|column| {
-                names.iter().position(|name| name.eq_ignore_ascii_case(&table.columns[column.at].name))
+                names.iter().position(|name| name.eq_ignore_ascii_case(table.name_of(column.at)))
             });
         }
-        table.rowid_key = rowid.is_some_and(|at| key_columns.len() == 1 && key_columns[0].at == at);
+        table.rowid_key = matches!(key_columns[..], [KeyColumn { at, .. }] if rowid == Some(at));
         table.key = key_columns;
         table.unique = keys.into_iter().map(|(columns, _)| columns).collect();
         let foreign = foreign_triggers(conn)?;
-        table.nested = nested(conn, &table, &foreign)?;
+        table.cyclic = cyclic(conn, &table, &foreign)?;
+        table.nested = table.cyclic
+            || foreign.iter().any(|trigger| trigger.on(&table.name) && (trigger.before || trigger.on_delete));
         table.warn(&foreign);
         Ok(table)
     }
@@ -179,6 +188,11 @@ impl Table {
             || self.key.iter().all(|key| {
                 key.collation.eq_ignore_ascii_case("BINARY") && self.columns.get(key.at).is_some_and(|c| !c.untyped)
             })
+    }
+
+    /// Name of a column; empty when there is none.
+    pub fn name_of(&self, at: usize) -> &str {
+        self.columns.get(at).map(|column| column.name.as_str()).unwrap_or_default()
     }
 
     /// Index of a column; SQLite compares names without case.
@@ -197,7 +211,7 @@ impl Table {
             let at = self
                 .position(name)
                 .ok_or_else(|| format!("has no column {name}, which `key:` names{}", self.nearest_column(name)))?;
-            if !self.columns[at].not_null && rowid != Some(at) {
+            if self.columns.get(at).is_some_and(|column| !column.not_null) && rowid != Some(at) {
                 return Err(format!("`key:` names {name}, which may be NULL; declare it NOT NULL"));
             }
             wanted.push(at);
@@ -219,7 +233,7 @@ impl Table {
 
     fn warn(&mut self, foreign: &[Foreign]) {
         for key in &self.key {
-            let column = &self.columns[key.at];
+            let Some(column) = self.columns.get(key.at) else { continue };
             if !column.not_null && !self.rowid_key {
                 self.warnings.push(format!(
                     "{}: key column {} may be NULL; rows without a key are held, not sent",
@@ -234,7 +248,7 @@ impl Table {
                 ));
             }
         }
-        let computed = self.unique.iter().flatten().any(|key| self.columns[key.at].generated);
+        let computed = self.unique.iter().flatten().any(|key| self.columns.get(key.at).is_some_and(|c| c.generated));
         if computed && self.columns.iter().any(|column| column.not_null && column.default.is_some()) {
             self.warnings.push(format!(
                 "{}: a unique key holds a generated column; a row that OR REPLACE removes because a NULL became a \
@@ -326,24 +340,21 @@ fn unique_indexes(conn: &Connection, table: &str) -> Result<(Vec<Unique>, Option
     Ok((indexes, None))
 }
 
-/// See [`Table::nested`]. A superset is harmless: it costs a few comparisons after statements that collide.
-fn nested(conn: &Connection, table: &Table, foreign: &[Foreign]) -> Result<bool> {
-    if foreign.iter().any(|trigger| trigger.on(&table.name) && (trigger.before || trigger.on_delete)) {
-        return Ok(true);
-    }
+/// See [`Table::cyclic`]. A superset is harmless: it costs a few comparisons after statements that collide.
+fn cyclic(conn: &Connection, table: &Table, foreign: &[Foreign]) -> Result<bool> {
     let acts = |action: &str| !matches!(action, "NO ACTION" | "RESTRICT");
     let mut list = conn.prepare(
         "SELECT m.name, f.\"table\", f.on_delete FROM main.sqlite_master AS m, pragma_foreign_key_list(m.name) AS f
           WHERE m.type = 'table'",
     )?;
     let mut rows = list.query([])?;
-    let (mut parent, mut set) = (false, false);
+    let (mut parent, mut acted_on) = (false, false);
     while let Some(row) = rows.next()? {
         let (child, of, action): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         parent |= of.eq_ignore_ascii_case(&table.name) && acts(&action);
-        set |= child.eq_ignore_ascii_case(&table.name) && action.starts_with("SET");
+        acted_on |= child.eq_ignore_ascii_case(&table.name) && acts(&action);
     }
-    Ok(parent && (set || foreign.iter().any(|trigger| !trigger.on(&table.name) && trigger.mentions(&table.name))))
+    Ok(parent && (acted_on || foreign.iter().any(|trigger| !trigger.on(&table.name) && trigger.mentions(&table.name))))
 }
 
 fn absent(conn: &Connection, name: &str) -> Result<String> {

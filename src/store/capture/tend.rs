@@ -104,6 +104,18 @@ impl CapturedLog {
         self.conn
             .prepare_cached("UPDATE main.hms_sync_ctl SET acked = ?1 WHERE id = 1 AND acked < ?1")?
             .execute([seq])?;
+        self.set_valve()
+    }
+
+    /// Opens or closes the valve by what the log holds now; inside the caller's transaction.
+    fn set_valve(&self) -> Result<()> {
+        self.conn
+            .prepare_cached(
+                "UPDATE main.hms_sync_ctl
+                    SET closed = CASE WHEN acked + cap <= (SELECT ifnull(max(seq), 0) FROM main.hms_sync_outbox) THEN 1 END
+                  WHERE id = 1",
+            )?
+            .execute([])?;
         Ok(())
     }
 
@@ -112,7 +124,7 @@ impl CapturedLog {
     pub fn set_cap(&mut self, events: i64) -> Result<()> {
         self.writing("write the cap", |log| {
             log.conn.execute("UPDATE main.hms_sync_ctl SET cap = ?1 WHERE id = 1", [events])?;
-            Ok(())
+            log.set_valve()
         })
     }
 

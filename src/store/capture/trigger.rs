@@ -12,7 +12,7 @@
 
 use super::table::{KeyColumn, Table};
 
-/// How many changed-bits one `m` column holds: SQLite's integers are signed, and 60 leaves room.
+/// How many bits one `m` column holds: SQLite's integers are signed, and 60 leaves room.
 pub const BITS: usize = 60;
 
 /// More than this many candidates of earlier statements are not kept through a statement that collides.
@@ -136,9 +136,9 @@ impl Plan<'_> {
         self.columns.iter().position(|column| *column == at).unwrap_or(usize::MAX)
     }
 
-    /// REPLACE can remove a row under another exact key than the one written.
+    /// REPLACE can remove a row that no event about the written key would tell of.
     fn has_candidates(&self) -> bool {
-        !self.table.unique.is_empty() || !self.table.exact_key()
+        self.collisions().next().is_some()
     }
 
     fn before(&self, other: &str) -> String {
@@ -163,7 +163,7 @@ impl Plan<'_> {
 
     /// The unique keys through which REPLACE may remove a row that keeps no event otherwise.
     fn collisions(&self) -> impl Iterator<Item = &[KeyColumn]> {
-        let own = (!self.table.exact_key()).then_some(self.table.key.as_slice());
+        let own = (!self.table.exact_key() || self.table.cyclic).then_some(self.table.key.as_slice());
         own.into_iter().chain(self.table.unique.iter().map(Vec::as_slice))
     }
 
@@ -263,7 +263,7 @@ impl Plan<'_> {
             })
             .collect();
         format!(
-            "INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {},y.op,{},x.origin,{}\n FROM hms_sync_cand AS y, hms_sync_ctl AS x WHERE {OPEN} AND {}",
+            "INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {},y.op,{},x.origin,{}\n FROM hms_sync_cand AS y, hms_sync_ctl AS x WHERE x.closed IS NULL AND {}",
             self.slots("c"),
             self.tid,
             self.ver,
@@ -275,12 +275,12 @@ impl Plan<'_> {
     fn after_insert(&self) -> String {
         let (tid, ver) = (self.tid, self.ver);
         format!(
-            "INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {tid},'I',{ver},x.origin,{}\n FROM hms_sync_ctl AS x, {} AS r WHERE {} AND {OPEN};\n{}",
+            "{}INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {tid},'I',{ver},x.origin,{}\n FROM hms_sync_ctl AS x, {} AS r WHERE {} AND x.closed IS NULL;\n{CLOSE}",
+            self.count(),
             self.slots("c"),
             self.row("r"),
             quote(&self.table.name),
             self.key("r", |at| self.after_value(at)),
-            self.count()
         )
     }
 
@@ -291,11 +291,14 @@ impl Plan<'_> {
             .iter()
             .map(|at| self.differs(*at, &self.before_value(*at), &format!("r.{}", self.name(*at))))
             .collect();
-        let bits: Vec<String> = differs
+        // A changed column shows by its old value; the masks tell an old NULL from no old value.
+        let bits: Vec<String> = self
+            .columns
             .chunks(BITS)
             .map(|chunk| {
-                let bit = |(at, differs): (usize, &String)| format!("({differs})*{}", 1_i64 << at);
-                chunk.iter().enumerate().map(bit).collect::<Vec<_>>().join("+")
+                let nullable = chunk.iter().enumerate().filter(|(_, at)| self.nullable(**at));
+                let bits = nullable.map(|(bit, at)| format!("({} IS NULL)*{}", self.before_value(*at), 1_i64 << bit));
+                std::iter::once("0".to_owned()).chain(bits).collect::<Vec<_>>().join("+")
             })
             .collect();
         let old: Vec<String> = differs
@@ -309,10 +312,10 @@ impl Plan<'_> {
         let new_stands = format!("EXISTS (SELECT 1 FROM {on} AS q WHERE {})", self.key("q", |at| self.after_value(at)));
         let masks: Vec<String> = (0..bits.len()).map(|at| format!("m{at}")).collect();
         format!(
-            "INSERT INTO hms_sync_outbox(tid,op,ver,origin,{masks},{},{}) SELECT {tid},CASE WHEN {same} OR {old_stands} THEN 'U' ELSE 'M' END,{ver},x.origin,\n {bits},\n {},\n {}\n \
-             FROM hms_sync_ctl AS x, {on} AS r WHERE {} AND {OPEN};\n{count}\
+            "{count}INSERT INTO hms_sync_outbox(tid,op,ver,origin,{masks},{},{}) SELECT {tid},CASE WHEN {same} OR {old_stands} THEN 'U' ELSE 'M' END,{ver},x.origin,\n {bits},\n {},\n {}\n \
+             FROM hms_sync_ctl AS x, {on} AS r WHERE {} AND x.closed IS NULL;\n{CLOSE}\
              INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {tid},'D',{ver},x.origin,{}\n FROM hms_sync_ctl AS x\n \
-             WHERE NOT ({same}) AND NOT {new_stands} AND NOT {old_stands} AND {OPEN};\n",
+             WHERE x.closed IS NULL AND NOT ({same}) AND NOT {new_stands} AND NOT {old_stands};\n",
             self.slots("c"),
             self.slots("p"),
             self.row("r"),
@@ -337,18 +340,18 @@ impl Plan<'_> {
             );
         }
         body += &format!(
-            "INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {tid},'D',{ver},x.origin,{}\n FROM hms_sync_ctl AS x WHERE {OPEN}\n  AND NOT EXISTS (SELECT 1 FROM {on} AS r WHERE {});\n{}",
+            "{}INSERT INTO hms_sync_outbox(tid,op,ver,origin,{}) SELECT {tid},'D',{ver},x.origin,{}\n FROM hms_sync_ctl AS x WHERE x.closed IS NULL\n  AND NOT EXISTS (SELECT 1 FROM {on} AS r WHERE {});\n{CLOSE}",
+            self.count(),
             self.slots("c"),
             self.columns.iter().map(|at| self.before_value(*at)).collect::<Vec<_>>().join(","),
             self.key("r", |at| self.before_value(at)),
-            self.count()
         );
         body
     }
 
-    /// The valve is closed and nothing was written: count it.
+    /// When the valve is closed, counts the change instead of writing it.
     fn count(&self) -> String {
-        format!("UPDATE hms_sync_lost SET n = n + 1 WHERE tid = {} AND changes() = 0 AND {CLOSED};\n", self.tid)
+        format!("UPDATE hms_sync_lost SET n = n + 1 WHERE tid = {} AND {CLOSED};\n", self.tid)
     }
 
     fn same_key(&self) -> String {
@@ -381,7 +384,12 @@ impl Plan<'_> {
     }
 
     fn name(&self, at: usize) -> String {
-        self.table.columns.get(at).map(|column| quote(&column.name)).unwrap_or_default()
+        quote(self.table.name_of(at))
+    }
+
+    fn nullable(&self, at: usize) -> bool {
+        let rowid = self.table.rowid_key && self.table.key.iter().any(|key| key.at == at);
+        !rowid && self.table.columns.get(at).is_some_and(|column| !column.not_null)
     }
 
     fn untyped(&self, at: usize) -> bool {
@@ -402,7 +410,10 @@ fn default_value(text: &str) -> String {
     }
 }
 
-/// The valve: capture goes on while fewer than `cap` rows wait beyond the acknowledged ones. `max(seq)` and not
-/// `sqlite_sequence`, which is written only at the end of the statement.
-const OPEN: &str = "x.acked + x.cap > ifnull((SELECT max(seq) FROM hms_sync_outbox), 0)";
-const CLOSED: &str = "EXISTS (SELECT 1 FROM hms_sync_ctl AS x WHERE x.acked + x.cap <= ifnull((SELECT max(seq) FROM hms_sync_outbox), 0))";
+/// The valve is closed: capture counts and writes nothing until the agent opens it.
+const CLOSED: &str = "(SELECT x.closed FROM hms_sync_ctl AS x)";
+
+/// Closes the valve with the row just written, when `cap` rows wait beyond the acknowledged ones. The log is not
+/// read for that: an INSERT in a program that reads its own table makes SQLite collect rows in a temporary table
+/// first, which doubles the cost of a change. (And `sqlite_sequence` is written only when the statement ends.)
+const CLOSE: &str = "UPDATE hms_sync_ctl SET closed = 1 WHERE changes() > 0 AND acked + cap <= last_insert_rowid();\n";

@@ -254,6 +254,45 @@ pub fn of_event(db: &Connection, connector: ConnectorId, log: LogId, id: EventId
     Ok(lines)
 }
 
+/// Rows of the attempt log that are looked through for the last delivery of a connector.
+const RECENT: i64 = 2000;
+
+/// When a connector last delivered something: among the newest rows of the attempt log, else among those of the highest
+/// positions it has tried.
+pub fn last_delivered(db: &Connection, connector: ConnectorId) -> Sql<Option<Timestamp>> {
+    let look = |sql: &str, second: i64| -> Sql<Option<Timestamp>> {
+        let mut latest = None;
+        let mut statement = db.prepare_cached(sql)?;
+        let mut rows = statement.query((connector.0, second))?;
+        while let Some(row) = rows.next()? {
+            each(row, |line| match line {
+                Line::Outcome { at, settled } if settled.word.is_delivered() => latest = latest.max(Some(at)),
+                _ => {}
+            })?;
+        }
+        Ok(latest)
+    };
+    let recent = look(
+        "SELECT at, phase, config_hash, entries FROM attempt
+         WHERE n > ?2 AND connector = ?1 AND phase = 'outcome'",
+        last(db)?.saturating_sub(RECENT),
+    )?;
+    if recent.is_some() {
+        return Ok(recent);
+    }
+    let mut latest = None;
+    let logs: Vec<i64> =
+        db.prepare_cached("SELECT id FROM log")?.query_map([], |row| row.get(0))?.collect::<Sql<_>>()?;
+    for log in logs {
+        latest = latest.max(look(
+            "SELECT at, phase, config_hash, entries FROM attempt
+             WHERE connector = ?1 AND log = ?2 AND phase = 'outcome' ORDER BY last_seq DESC LIMIT 100",
+            log,
+        )?);
+    }
+    Ok(latest)
+}
+
 /// What is known of an event above the cursor after a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {

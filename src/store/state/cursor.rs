@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{ConnectorId, LogId, Sql};
+use crate::event::EventId;
 
 /// A connector's position in a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +34,30 @@ pub fn advance(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) ->
         log.0,
         seq,
     ))?;
+    db.prepare_cached("DELETE FROM ahead WHERE connector = ?1 AND log = ?2 AND seq <= ?3")?.execute((
+        connector.0,
+        log.0,
+        seq,
+    ))?;
     Ok(())
+}
+
+/// Notes that an event is done although the cursor still stands below it.
+pub fn note_ahead(db: &Connection, connector: ConnectorId, log: LogId, id: EventId) -> Sql<()> {
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO ahead(connector, log, seq, event_id)
+         SELECT connector, log, ?3, ?4 FROM cursor WHERE connector = ?1 AND log = ?2 AND seq < ?3",
+    )?
+    .execute((connector.0, log.0, id.seq, id.to_string()))?;
+    Ok(())
+}
+
+/// The events of a log that are done although the cursor still stands below them.
+pub fn ahead(db: &Connection, connector: ConnectorId, log: LogId) -> Sql<Vec<EventId>> {
+    db.prepare_cached("SELECT event_id FROM ahead WHERE connector = ?1 AND log = ?2")?
+        .query_map((connector.0, log.0), |row| row.get::<_, String>(0))?
+        .filter_map(|id| id.map(|id| id.parse().ok()).transpose())
+        .collect()
 }
 
 /// Sets a cursor back to `seq` so that what follows is sent again (replay).

@@ -69,12 +69,36 @@ pub fn take(db: &Connection, message: &Message<'_>, now: Timestamp) -> Sql<Taken
 
 /// The events after a position, oldest first.
 pub fn read(db: &Connection, after: i64, limit: usize) -> Sql<Vec<Event>> {
-    let epoch = epoch(db)?;
-    let name: Arc<str> = Arc::from(log::INTAKE);
+    let into_event = reader(db)?;
     db.prepare_cached(
         "SELECT seq, nonce, at, kind, lane_key, payload FROM intake WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     )?
-    .query_map((after, limit as i64), |row| {
+    .query_map((after, limit as i64), into_event)?
+    .collect()
+}
+
+/// The newest `limit` events of a type that `is_meant`, oldest first.
+pub fn history(db: &Connection, kind: &str, limit: usize, is_meant: impl Fn(&Event) -> bool) -> Sql<Vec<Event>> {
+    let into_event = reader(db)?;
+    let mut statement = db.prepare_cached(
+        "SELECT seq, nonce, at, kind, lane_key, payload FROM intake WHERE kind = ?1 ORDER BY seq DESC",
+    )?;
+    let found = statement.query_map([kind], into_event)?;
+    let meant = found.filter(|event| event.as_ref().map_or(true, &is_meant));
+    let mut events: Vec<Event> = meant.take(limit).collect::<Sql<_>>()?;
+    events.reverse();
+    Ok(events)
+}
+
+/// The types of the events that were taken in.
+pub fn kinds(db: &Connection) -> Sql<Vec<String>> {
+    db.prepare_cached("SELECT DISTINCT kind FROM intake ORDER BY kind")?.query_map([], |row| row.get(0))?.collect()
+}
+
+fn reader(db: &Connection) -> Sql<impl FnMut(&rusqlite::Row<'_>) -> Sql<Event> + use<>> {
+    let epoch = epoch(db)?;
+    let name: Arc<str> = Arc::from(log::INTAKE);
+    Ok(move |row: &rusqlite::Row<'_>| {
         let nonce: [u8; 8] = row.get(1)?;
         let kind: String = row.get(3)?;
         let lane_key: Option<String> = row.get(4)?;
@@ -102,8 +126,14 @@ pub fn read(db: &Connection, after: i64, limit: usize) -> Sql<Vec<Event>> {
             old_lane: None,
             synthetic: false,
         })
-    })?
-    .collect()
+    })
+}
+
+/// The position of the first event taken in at or after a time; none when there is none.
+pub fn first_since(db: &Connection, at: Timestamp) -> Sql<Option<i64>> {
+    db.prepare_cached("SELECT seq FROM intake WHERE at >= ?1 ORDER BY seq LIMIT 1")?
+        .query_row([at.0], |row| row.get(0))
+        .optional()
 }
 
 /// The highest position taken in.

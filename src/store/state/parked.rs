@@ -1,9 +1,12 @@
 //! Parked deliveries: only the exceptions. A record's parked changes form a chain; only its head can move.
 
-use rusqlite::types::Value as Sqlite;
+mod selection;
+
+pub use selection::{Selection, select};
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{ConnectorId, LogId, Sql};
+use super::{ConnectorId, LogId, Sql, cursor};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId};
 use crate::rules::outcome::Reason;
@@ -69,6 +72,26 @@ pub struct Parked {
     pub passed: Option<i64>,
     /// The request of an attempt whose outcome is unknown (the engine's encoding).
     pub frozen: Option<Vec<u8>>,
+}
+
+impl Parked {
+    /// An event that was never sent, standing aside; not due.
+    pub fn new(event: Event, log: LogId, state: ParkedState, reason: Reason, since: Timestamp) -> Parked {
+        Parked {
+            event,
+            log,
+            state,
+            due: None,
+            attempts: 0,
+            first_attempt: None,
+            since,
+            reason,
+            status: None,
+            config_hash: None,
+            passed: None,
+            frozen: None,
+        }
+    }
 }
 
 const COLUMNS: &str =
@@ -143,20 +166,9 @@ pub fn set_aside(db: &Connection, connector: ConnectorId, log: LogId, event: Eve
     )?
     .execute((connector.0, event.lane as i64, OVERFLOW, log.0, event.seq()))?;
     let alone = is_head(db, connector, &event)?;
-    let parked = Parked {
-        state: if alone { ParkedState::Waiting } else { ParkedState::Behind },
-        due: alone.then_some(now),
-        event,
-        log,
-        attempts: 0,
-        first_attempt: None,
-        since: now,
-        reason: Reason::new(OVERFLOW, "its event left the log while the connector was far behind"),
-        status: None,
-        config_hash: None,
-        passed: None,
-        frozen: None,
-    };
+    let state = if alone { ParkedState::Waiting } else { ParkedState::Behind };
+    let reason = Reason::new(OVERFLOW, "its event left the log while the connector was far behind");
+    let parked = Parked { due: alone.then_some(now), ..Parked::new(event, log, state, reason, now) };
     park(db, connector, &parked)
 }
 
@@ -169,14 +181,18 @@ pub fn freeze(db: &Connection, connector: ConnectorId, id: EventId, frozen: &[u8
 
 /// Ends a parked delivery (delivered or discarded) and promotes what waited behind it. False when it was not parked.
 pub fn end(db: &Connection, connector: ConnectorId, event: &Event, now: Timestamp) -> Sql<bool> {
-    let gone = db
-        .prepare_cached("DELETE FROM parked WHERE connector = ?1 AND event_id = ?2")?
-        .execute((connector.0, event.id.to_string()))?;
+    let log: Option<i64> = db
+        .prepare_cached("DELETE FROM parked WHERE connector = ?1 AND event_id = ?2 RETURNING log")?
+        .query_row((connector.0, event.id.to_string()), |row| row.get(0))
+        .optional()?;
+    if let Some(log) = log {
+        cursor::note_ahead(db, connector, LogId(log), event.id)?;
+    }
     promote(db, connector, event.lane, now)?;
     if let Some(lane) = event.old_lane {
         promote(db, connector, lane, now)?;
     }
-    Ok(gone > 0)
+    Ok(log.is_some())
 }
 
 /// The head of a lane's chain becomes due when it only waited behind others and heads all its lanes.
@@ -304,67 +320,6 @@ pub fn find(db: &Connection, connector: ConnectorId, id: &str) -> Sql<Option<Par
         .optional()
 }
 
-/// Which parked deliveries are meant. Empty = all.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
-pub struct Selection {
-    /// At this connector.
-    pub connector: Option<String>,
-    /// In this state (word).
-    pub state: Option<String>,
-    /// Of this event type.
-    pub kind: Option<String>,
-    /// With this class of reason.
-    pub class: Option<String>,
-    /// These events: ids, or bare positions.
-    pub ids: Vec<String>,
-    /// At most so many.
-    pub limit: Option<u32>,
-}
-
-/// The parked deliveries of a selection, by connector, log and position.
-pub fn select(db: &Connection, which: &Selection) -> Sql<Vec<(ConnectorId, Parked)>> {
-    let mut sql = format!(
-        "SELECT {}, parked.connector FROM parked JOIN connector ON connector.id = parked.connector WHERE 1",
-        COLUMNS.split(", ").map(|column| format!("parked.{column}")).collect::<Vec<_>>().join(", ")
-    );
-    let mut bound: Vec<Sqlite> = Vec::new();
-    let wanted = [
-        ("connector.name", &which.connector),
-        ("state", &which.state),
-        ("kind", &which.kind),
-        ("parked.class", &which.class),
-    ];
-    for (column, value) in wanted {
-        if let Some(value) = value {
-            bound.push(Sqlite::Text(value.clone()));
-            sql.push_str(&format!(" AND {column} = ?{}", bound.len()));
-        }
-    }
-    if !which.ids.is_empty() {
-        let mut any = Vec::new();
-        for id in &which.ids {
-            match id.parse::<i64>() {
-                Ok(seq) => {
-                    bound.push(Sqlite::Integer(seq));
-                    any.push(format!("seq = ?{}", bound.len()));
-                }
-                Err(_) => {
-                    bound.push(Sqlite::Text(id.clone()));
-                    any.push(format!("event_id = ?{}", bound.len()));
-                }
-            }
-        }
-        sql.push_str(&format!(" AND ({})", any.join(" OR ")));
-    }
-    sql.push_str(" ORDER BY connector.name, log, seq");
-    if let Some(limit) = which.limit {
-        sql.push_str(&format!(" LIMIT {limit}"));
-    }
-    db.prepare(&sql)?
-        .query_map(rusqlite::params_from_iter(bound), |found| Ok((ConnectorId(found.get(13)?), row(found)?)))?
-        .collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -372,7 +327,7 @@ mod tests {
     use super::*;
     use crate::event::{Op, Record, Value};
 
-    fn event(seq: i64, lane: u64, old_lane: Option<u64>) -> Event {
+    pub(super) fn event(seq: i64, lane: u64, old_lane: Option<u64>) -> Event {
         Event {
             id: EventId { epoch: 1, seq, nonce: 2 },
             log: "office".into(),
@@ -392,21 +347,8 @@ mod tests {
         }
     }
 
-    fn parked(log: LogId, event: Event, state: ParkedState) -> Parked {
-        Parked {
-            event,
-            log,
-            state,
-            due: None,
-            attempts: 0,
-            first_attempt: None,
-            since: Timestamp(1),
-            reason: Reason::new("x", "y"),
-            status: None,
-            config_hash: None,
-            passed: None,
-            frozen: None,
-        }
+    pub(super) fn parked(log: LogId, event: Event, state: ParkedState) -> Parked {
+        Parked::new(event, log, state, Reason::new("x", "y"), Timestamp(1))
     }
 
     #[test]
@@ -437,6 +379,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_discarded_above_the_cursor_is_remembered_until_the_cursor_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        state
+            .commit(|db| {
+                let connector = connector::remember(db, "vista")?.0.id;
+                let log = log::remember(db, "office")?;
+                cursor::begin(db, connector, log, 0)?;
+                park(db, connector, &parked(log, event(3, 10, None), ParkedState::Dead))?;
+                assert!(end(db, connector, &event(3, 10, None), Timestamp(1))?);
+                assert_eq!(cursor::ahead(db, connector, log)?, [event(3, 10, None).id]);
+                cursor::advance(db, connector, log, 2)?;
+                assert_eq!(cursor::ahead(db, connector, log)?.len(), 1);
+                cursor::advance(db, connector, log, 3)?;
+                assert_eq!(cursor::ahead(db, connector, log)?.len(), 0);
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
     fn of_a_record_left_behind_only_the_last_change_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let mut state = State::open(&folder.path().join("state.db")).unwrap();
@@ -456,31 +419,6 @@ mod tests {
                 let kept: Vec<_> =
                     select(db, &Selection::default())?.into_iter().map(|(_, p)| (p.event.seq(), p.state)).collect();
                 assert_eq!(kept, [(2, ParkedState::Waiting), (4, ParkedState::Waiting), (5, ParkedState::Behind)]);
-                Ok(())
-            })
-            .unwrap();
-    }
-
-    #[test]
-    fn a_selection_finds_by_connector_state_and_position() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut state = State::open(&folder.path().join("state.db")).unwrap();
-        state
-            .commit(|db| {
-                let connector = connector::remember(db, "vista")?.0.id;
-                let log = log::remember(db, "office")?;
-                park(db, connector, &parked(log, event(1, 10, None), ParkedState::Dead))?;
-                park(db, connector, &parked(log, event(2, 11, None), ParkedState::Held))?;
-                let found = |which: &Selection| -> Sql<Vec<i64>> {
-                    Ok(select(db, which)?.iter().map(|(_, parked)| parked.event.seq()).collect())
-                };
-                assert_eq!(found(&Selection::default())?, [1, 2]);
-                assert_eq!(found(&Selection { state: Some("held".into()), ..Selection::default() })?, [2]);
-                assert_eq!(
-                    found(&Selection { ids: vec!["1".into(), "00000001-2-00000002".into()], ..Selection::default() })?,
-                    [1, 2]
-                );
-                assert_eq!(found(&Selection { connector: Some("other".into()), ..Selection::default() })?, [0_i64; 0]);
                 Ok(())
             })
             .unwrap();

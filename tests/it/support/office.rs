@@ -151,7 +151,7 @@ impl Office {
     /// Starts the agent and waits until it runs.
     pub fn agent(&self) -> Agent {
         let agent = Agent::start(self.command(&["-v", "run"]));
-        agent.says("running with");
+        agent.says("running: ");
         agent
     }
 

@@ -1,0 +1,11 @@
+//! What the benches share.
+
+pub mod agent;
+pub mod authority;
+pub mod client;
+pub mod figures;
+pub mod journal;
+pub mod machine;
+pub mod office;
+pub mod process;
+pub mod receiver;

@@ -1,0 +1,97 @@
+//! `check` against the tables themselves: can they be captured, and do they have what connectors read?
+
+use std::collections::BTreeMap;
+
+use crate::config::problem::Place as At;
+use crate::config::{Problem, Settings, Severity};
+use crate::daemon::agent::watch_spec;
+use crate::engine::connector::Connector;
+use crate::event::Op;
+use crate::rules::nearest::hint;
+use crate::store::capture::{Access, CaptureError, CapturedLog};
+
+/// Columns of each event type, as far as the databases could be read.
+pub type Columns = BTreeMap<String, Vec<String>>;
+
+/// Looks at every watched table, and notes what cannot be captured. A database that is not there (yet) is a warning:
+/// the configuration may be written before it.
+pub fn look(settings: &Settings, problems: &mut Vec<Problem>) -> Columns {
+    let mut columns = Columns::new();
+    for database in &settings.databases {
+        let mut note = |severity, at: At, key: String, message: String| {
+            problems.push(problem(severity, &settings.file, at, key, message));
+        };
+        let mut log = match CapturedLog::open(&database.name, &database.path, Access::Read) {
+            Ok(log) => log,
+            Err(error) => {
+                let severity =
+                    if matches!(error, CaptureError::Missing { .. }) { Severity::Warning } else { Severity::Error };
+                note(severity, At::default(), "database".to_owned(), error.to_string());
+                continue;
+            }
+        };
+        let only = settings.databases.len() == 1;
+        for watch in settings.watch.iter().filter(|watch| match &watch.database {
+            Some(name) => *name == database.name,
+            None => only,
+        }) {
+            let key = format!("watch.{}", watch.table);
+            match log.preview(&watch_spec(watch)) {
+                Ok(preview) => {
+                    for warning in preview.warnings {
+                        note(Severity::Warning, watch.place, key.clone(), warning);
+                    }
+                    columns.insert(watch.kind.clone(), preview.columns);
+                }
+                Err(error) => note(Severity::Error, watch.place, key, error.to_string()),
+            }
+        }
+    }
+    columns
+}
+
+/// What a connector reads or redacts that a table it hears does not have, and what its gate would hold.
+pub fn compare(connector: &Connector, at: At, columns: &Columns, problems: &mut Vec<Problem>) {
+    for (kind, columns) in columns {
+        let hears = [Op::Insert, Op::Update, Op::Delete].into_iter().any(|op| connector.listen.hears(kind, op));
+        if !hears {
+            continue;
+        }
+        let mut note = |key: &str, message: String| {
+            problems.push(problem(Severity::Warning, &connector.file, at, key.to_owned(), message));
+        };
+        for path in connector.mapping.reads() {
+            let column = path.rest.split('.').next().unwrap_or_default();
+            if path.is_of_row()
+                && !column.is_empty()
+                && !columns.iter().any(|known| *known == path.rest || known == column)
+            {
+                let near = hint(column, columns.iter().map(String::as_str));
+                note(
+                    "mapping",
+                    format!(
+                        "reads `{}`, which `{kind}` does not have{near}: without a `default` its events are held",
+                        path.rest
+                    ),
+                );
+            }
+        }
+        for column in connector.gate.redactions() {
+            let first = column.split('.').next().unwrap_or_default();
+            if !columns.iter().any(|known| known == column || known == first) {
+                let near = hint(first, columns.iter().map(String::as_str));
+                note(
+                    "redact",
+                    format!("names `{column}`, which `{kind}` does not have{near}: nothing is redacted there"),
+                );
+            }
+        }
+        for (column, rule) in connector.gate.refused(kind, columns, &connector.mapping, connector.adapter.fields()) {
+            note("allow", format!("`{column}` of `{kind}` may not leave ({rule}): its events are held at the gate"));
+        }
+    }
+}
+
+fn problem(severity: Severity, file: &str, at: At, key: String, message: String) -> Problem {
+    Problem { severity, file: file.to_owned(), line: at.line, column: at.column, key, message, hint: None }
+}

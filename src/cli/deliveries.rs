@@ -1,0 +1,252 @@
+//! `deliveries`: what stands aside, and what a person does about it.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::cli::amend::{self, Choice, Filter, Retry};
+use crate::cli::failure::{Code, Failure};
+use crate::cli::place::Place;
+use crate::cli::record::{key_text, show_stand};
+use crate::cli::{Outcome, order, output};
+use crate::clock;
+use crate::engine::report::{Stand, Step, shown, stand};
+use crate::format::json;
+use crate::store::state::connector::Remembered;
+use crate::store::state::parked::{self, Parked, Selection};
+use crate::store::state::{StateError, StateReader, connector};
+
+/// Lists parked deliveries, and retries, discards, holds or releases them
+#[derive(Debug, clap::Args)]
+pub struct Deliveries {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    List(List),
+    Show(Show),
+    Retry(Retry),
+    /// Gives deliveries up; the next of the record moves up
+    Discard(Choice),
+    /// Holds deliveries until they are released
+    Hold(Choice),
+    /// Lets held deliveries go
+    Release(Choice),
+}
+
+/// Lists parked deliveries: waiting, behind an earlier one of their record, held, or dead
+#[derive(Debug, clap::Args)]
+struct List {
+    #[command(flatten)]
+    which: Filter,
+    /// At most so many
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    limit: u32,
+}
+
+/// Shows parked deliveries in full, with every attempt
+#[derive(Debug, clap::Args)]
+struct Show {
+    /// Event ids, or positions in the log
+    #[arg(required = true)]
+    ids: Vec<String>,
+    /// Only at this connector
+    #[arg(long)]
+    connector: Option<String>,
+    /// Also the values of the record, none of them masked
+    #[arg(long)]
+    values: bool,
+}
+
+/// Runs `deliveries`.
+pub fn deliveries(place: &Place, deliveries: Deliveries) -> Outcome {
+    match deliveries.verb {
+        Verb::List(List { which, limit }) => list(place, Selection { limit: Some(limit), ..which.selection() }),
+        Verb::Show(Show { ids, connector, values }) => {
+            show(place, Selection { ids, connector, ..Selection::default() }, values)
+        }
+        Verb::Retry(retry) => amend::retry(place, retry),
+        Verb::Discard(choice) => amend::discard(place, choice),
+        Verb::Hold(choice) => amend::hold(place, choice),
+        Verb::Release(choice) => amend::release(place, choice),
+    }
+}
+
+/// A parked delivery without the values of its record.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    connector: String,
+    event: String,
+    log: String,
+    seq: i64,
+    #[serde(rename = "type")]
+    kind: String,
+    op: &'static str,
+    key: Box<RawValue>,
+    at: String,
+    state: &'static str,
+    since: String,
+    attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<String>,
+    class: String,
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passed_by: Option<i64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changed: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    history: Vec<Step>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<Box<RawValue>>,
+}
+
+impl Line {
+    fn new(connector: &str, parked: &Parked) -> Line {
+        let event = &parked.event;
+        Line {
+            connector: connector.to_owned(),
+            event: event.id.to_string(),
+            log: event.log.to_string(),
+            seq: event.seq(),
+            kind: event.kind.to_string(),
+            op: event.op.as_str(),
+            key: shown(&event.key),
+            at: event.at.to_string(),
+            state: parked.state.as_str(),
+            since: parked.since.to_string(),
+            attempts: parked.attempts,
+            due: parked.due.map(|due| due.to_string()),
+            class: parked.reason.class.to_string(),
+            reason: parked.reason.text.to_string(),
+            status: parked.status,
+            passed_by: parked.passed,
+            changed: Vec::new(),
+            history: Vec::new(),
+            record: None,
+        }
+    }
+}
+
+/// The state file and what of it is meant; none where the agent has never run.
+#[allow(clippy::type_complexity)]
+fn select(place: &Place, which: &Selection) -> Result<Option<(StateReader, Vec<(Remembered, Parked)>)>, Failure> {
+    let config = place.config()?;
+    let mut state = match StateReader::open(&config.settings.state) {
+        Ok(state) => state,
+        Err(StateError::Absent(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let known = state.read(connector::all)?;
+    if let Some(name) = which.connector.as_ref().filter(|name| !known.iter().any(|known| known.name == **name)) {
+        let mut names: Vec<_> = config.connectors.iter().map(|spec| spec.name.clone()).collect();
+        if !names.iter().any(|known| **known == **name) {
+            names.extend(known.iter().map(|known| known.name.as_str().into()));
+            return Err(order::unknown(name, &names));
+        }
+    }
+    let chosen = state.read(|db| parked::select(db, which))?;
+    let of = |id| known.iter().find(|known| known.id == id).cloned();
+    let chosen = chosen.into_iter().filter_map(|(id, parked)| Some((of(id)?, parked))).collect();
+    Ok(Some((state, chosen)))
+}
+
+fn list(place: &Place, which: Selection) -> Outcome {
+    let chosen = select(place, &which)?.map(|(_, chosen)| chosen).unwrap_or_default();
+    if place.json() {
+        let lines: Vec<Line> = chosen.iter().map(|(known, parked)| Line::new(&known.name, parked)).collect();
+        output::json(&lines)?;
+        return Ok(Code::Ok);
+    }
+    if chosen.is_empty() {
+        output::line("nothing parked fits")?;
+        return Ok(Code::Ok);
+    }
+    let rows = chosen
+        .iter()
+        .map(|(known, parked)| {
+            vec![
+                known.name.clone(),
+                parked.event.seq().to_string(),
+                parked.event.kind.to_string(),
+                key_text(&parked.event.key),
+                parked.state.as_str().to_owned(),
+                output::age(clock::now().since(parked.since)),
+                parked.attempts.to_string(),
+                parked.reason.to_string(),
+            ]
+        })
+        .collect();
+    output::table(&["CONNECTOR", "SEQ", "TYPE", "KEY", "STATE", "FOR", "TRIES", "REASON"], rows)?;
+    if which.limit.is_some_and(|limit| usize::try_from(limit) == Ok(chosen.len())) {
+        log::warn!("the list ends here; --limit N shows more");
+    }
+    Ok(Code::Ok)
+}
+
+fn show(place: &Place, which: Selection, values: bool) -> Outcome {
+    let Some((mut state, chosen)) = select(place, &which)?.filter(|(_, chosen)| !chosen.is_empty()) else {
+        let text = format!(
+            "{}: no such delivery is parked: `hms-sync deliveries list` shows those that are, `hms-sync status TYPE KEY` what became of a record",
+            which.ids.join(", ")
+        );
+        return Err(Failure::new(Code::Unavailable, text));
+    };
+    let mut documents = Vec::new();
+    for (known, parked) in &chosen {
+        let stand = stand(&mut state, known, parked.log, &parked.event)?;
+        if place.json() {
+            documents.push(document(&known.name, parked, stand, values));
+        } else {
+            page(&known.name, parked, &stand, values)?;
+        }
+    }
+    if place.json() {
+        output::json(&documents)?;
+    }
+    Ok(Code::Ok)
+}
+
+fn document(connector: &str, parked: &Parked, stand: Stand, values: bool) -> Line {
+    let record = values.then(|| String::from_utf8(json::event(&parked.event)).ok()).flatten();
+    Line {
+        changed: parked.event.changed.iter().map(ToString::to_string).collect(),
+        history: stand.history,
+        record: record.and_then(|text| RawValue::from_string(text).ok()),
+        ..Line::new(connector, parked)
+    }
+}
+
+fn page(connector: &str, parked: &Parked, stand: &Stand, values: bool) -> Result<(), Failure> {
+    let event = &parked.event;
+    output::line(&format!("{}  {} of {} {}", event.at, event.op, event.kind, shown(&event.key)))?;
+    output::line(&format!("  event {} of log {}, position {}", event.id, event.log, event.seq()))?;
+    if !event.changed.is_empty() {
+        let columns: Vec<&str> = event.changed.iter().map(|column| &**column).collect();
+        output::line(&format!("  changed: {}", columns.join(", ")))?;
+    }
+    show_stand(stand)?;
+    let attempts = parked.attempts;
+    output::line(&format!(
+        "    {}  {} since then, {attempts} attempts that count",
+        parked.since,
+        parked.state.as_str()
+    ))?;
+    if let Some(later) = parked.passed {
+        output::line(&format!("    a later change of the record, {later}, was delivered meanwhile"))?;
+    }
+    if values {
+        output::line(&format!("  {}", String::from_utf8_lossy(&json::event(event))))?;
+    }
+    let verbs = match parked.state {
+        parked::ParkedState::Waiting => "it is sent again by itself; `deliveries hold` stops that",
+        parked::ParkedState::Behind => "it follows when the earlier change of the record is done",
+        parked::ParkedState::Held => "`deliveries release`, `retry` or `discard`",
+        parked::ParkedState::Dead => "`deliveries retry` or `discard`",
+    };
+    output::line(&format!("  -> {verbs} (--connector {connector} {})", event.id))
+}

@@ -1,0 +1,121 @@
+//! `status`: all connectors at a glance, or one record's whole history.
+
+use crate::cli::failure::{Code, Failure};
+use crate::cli::place::Place;
+use crate::cli::{Outcome, output, record};
+use crate::clock::{self, Timestamp};
+use crate::engine::overview::{LogStatus, Overview, Parts, overview};
+use crate::engine::report::ConnectorStatus;
+use crate::store::capture::{Access, CapturedLog};
+use crate::store::state::{StateError, StateReader, holder};
+
+/// Shows all connectors at a glance, or one record's whole history
+///
+/// Ends with 0 when all is well, with 1 when something needs a person: then it says what, and what to do. Changes
+/// nothing, whether the agent runs or not. With TYPE and KEY: every change of that record that is still in a log or
+/// parked, and what came of it at every connector.
+#[derive(Debug, clap::Args)]
+pub struct Status {
+    /// An event type or table
+    #[arg(value_name = "TYPE", requires = "key")]
+    kind: Option<String>,
+    /// The record's key: its values in key order joined by commas, or as JSON
+    #[arg(value_name = "KEY")]
+    key: Option<String>,
+    /// At most so many changes of the record, the newest
+    #[arg(long, default_value_t = 100, value_name = "N", requires = "kind")]
+    limit: usize,
+}
+
+/// Runs `status`.
+pub fn status(place: &Place, status: Status) -> Outcome {
+    if let (Some(kind), Some(key)) = (&status.kind, &status.key) {
+        return record::record(place, kind, key, status.limit);
+    }
+    let config = place.config()?;
+    let settings = &config.settings;
+    let state = match StateReader::open(&settings.state) {
+        Ok(state) => Some(state),
+        Err(StateError::Absent(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let logs = settings.databases.iter().map(|database| {
+        let opened = CapturedLog::open(&database.name, &database.path, Access::Read);
+        (database.name.clone(), database.path.display().to_string(), opened)
+    });
+    let configured: Vec<_> = config.connectors.iter().map(|spec| spec.name.clone()).collect();
+    let seen =
+        overview(Parts { state, holder: holder(&settings.state), logs: logs.collect(), configured: &configured })?;
+    if place.json() {
+        output::json(&seen)?;
+    } else {
+        show(place, &seen)?;
+    }
+    Ok(if seen.needs.is_empty() { Code::Ok } else { Code::Failed })
+}
+
+fn show(place: &Place, seen: &Overview) -> Result<(), Failure> {
+    if !place.quiet() {
+        let agent = match (&seen.agent.process, seen.agent.has_run) {
+            (Some(process), _) => format!("the agent is running (process {process})"),
+            (None, true) => "the agent is not running".to_owned(),
+            (None, false) => "the agent has not run here yet: `hms-sync run` starts it".to_owned(),
+        };
+        output::line(&agent)?;
+        seen.logs.iter().try_for_each(|log| output::line(&log_line(log)))?;
+        if seen.connectors.is_empty() {
+            output::line("no connector is configured: `hms-sync scaffold connector NAME` writes one")?;
+        } else {
+            output::line("")?;
+            let header = ["CONNECTOR", "MODE", "QUEUED", "OLDEST", "WAITING", "HELD", "DEAD", "DELIVERED", "LAST"];
+            output::table(&header, seen.connectors.iter().map(row).collect())?;
+            for known in &seen.connectors {
+                if let Some(reason) = &known.reason {
+                    output::line(&format!("{} is {}: {reason}", known.connector, mode(known)))?;
+                }
+            }
+        }
+    }
+    if !seen.needs.is_empty() {
+        if !place.quiet() {
+            output::line("")?;
+        }
+        for need in &seen.needs {
+            output::line(&format!("{}: {}\n  -> {}", need.subject, need.what, need.mend))?;
+        }
+    }
+    Ok(())
+}
+
+fn log_line(log: &LogStatus) -> String {
+    let LogStatus { log: name, captured, kept, oldest, lost, tables, trouble, .. } = log;
+    if tables.is_empty() && trouble.is_empty() {
+        return format!("log {name}: nothing is captured yet: `hms-sync watch TABLE`, or `watch:` and `hms-sync run`");
+    }
+    let oldest = oldest.as_ref().map(|at| format!(", the oldest of {at}")).unwrap_or_default();
+    let capture = if trouble.is_empty() { "capture ok".to_owned() } else { trouble.join("; ") };
+    let lost = if *lost > 0 { format!(", {lost} lost") } else { String::new() };
+    format!("log {name}: {captured} captured{lost}, {kept} kept{oldest}; {capture}")
+}
+
+fn mode(known: &ConnectorStatus) -> &str {
+    if known.mode == "running" && known.down_since.is_some() { "down" } else { known.mode }
+}
+
+fn row(known: &ConnectorStatus) -> Vec<String> {
+    let since = |at: &Option<String>| {
+        let at = at.as_deref().and_then(|at| at.parse().ok()).map(Timestamp::from_jiff);
+        at.map_or("-".to_owned(), |at| output::age(clock::now().since(at)))
+    };
+    vec![
+        known.connector.clone(),
+        mode(known).to_owned(),
+        known.queued.to_string(),
+        since(&known.oldest),
+        (known.waiting + known.behind).to_string(),
+        known.held.to_string(),
+        known.dead.to_string(),
+        known.delivered.to_string(),
+        since(&known.last),
+    ]
+}

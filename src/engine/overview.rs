@@ -1,0 +1,241 @@
+//! `status` at a glance: the agent, its logs, its connectors, and what needs a person.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clock::{self, Timestamp};
+use crate::engine::report::{ConnectorStatus, connector_status};
+use crate::store::capture::{self, CaptureError, CapturedLog, Seen};
+use crate::store::state::{Holder, LogId, StateError, StateReader, connector, intake, log as logs};
+
+/// How long an endpoint may be down before somebody should look: the first alert of a delivery that waits.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// All there is to say at a glance.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Overview {
+    /// The agent.
+    pub agent: AgentStatus,
+    /// Its logs.
+    pub logs: Vec<LogStatus>,
+    /// Its connectors, by name.
+    pub connectors: Vec<ConnectorStatus>,
+    /// What needs a person; empty = all is well.
+    pub needs: Vec<Need>,
+}
+
+/// Whether the agent runs.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentStatus {
+    /// It runs now.
+    pub running: bool,
+    /// Its process number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
+    /// There is a state file.
+    pub has_run: bool,
+}
+
+/// A log at a glance.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogStatus {
+    /// Its name.
+    pub log: String,
+    /// The file it lies in.
+    pub file: String,
+    /// The highest position: how many events were captured so far.
+    pub captured: i64,
+    /// Events that are kept.
+    pub kept: i64,
+    /// When the oldest of those was captured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<String>,
+    /// Changes that were not captured because the log was full, and were not made up for yet.
+    pub lost: i64,
+    /// Tables that are captured.
+    pub tables: Vec<String>,
+    /// Tables whose capture is not as it should be, with what is wrong.
+    pub trouble: Vec<String>,
+}
+
+/// Something that needs a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Need {
+    /// Which log or connector.
+    pub subject: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub mend: String,
+}
+
+/// What an overview is made from.
+pub struct Parts<'a> {
+    /// The state file; none = the agent has never run.
+    pub state: Option<StateReader>,
+    /// Who holds the state file.
+    pub holder: Option<Holder>,
+    /// The databases by log name and file, as far as they could be opened.
+    pub logs: Vec<(String, String, Result<CapturedLog, CaptureError>)>,
+    /// The connectors of the configuration.
+    pub configured: &'a [Arc<str>],
+}
+
+/// Looks at everything, changes nothing.
+pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
+    let Parts { mut state, holder, logs: databases, configured } = parts;
+    let running = holder.is_some();
+    let mut needs = Vec::new();
+    let (mut statuses, mut readable) = (Vec::new(), Vec::new());
+    for (name, file, opened) in databases {
+        let status = LogStatus { log: name.clone(), file, ..LogStatus::default() };
+        let healed = state.as_mut().map(|state| healed(state, &name)).transpose()?.flatten();
+        match opened.and_then(|mut log| Ok((log_status(&mut log, status.clone(), healed, running, &mut needs)?, log))) {
+            Ok((status, log)) => {
+                readable.push((name, status.captured, log));
+                statuses.push(status);
+            }
+            Err(error) => {
+                let (what, mend) = parted(&error.to_string());
+                needs.push(Need { subject: name, what: what.clone(), mend });
+                statuses.push(LogStatus { trouble: vec![what], ..status });
+            }
+        }
+    }
+    let mut connectors = Vec::new();
+    if let Some(state) = &mut state {
+        let (mut places, taken_in) = (Vec::new(), state.read(intake::highest)?);
+        for (name, captured, log) in &mut readable {
+            if let Some(id) = state.read(|db| logs::find(db, name))? {
+                places.push((id, *captured, Some(log)));
+            }
+        }
+        if let Some(id) = state.read(|db| logs::find(db, logs::INTAKE))? {
+            places.push((id, taken_in, None));
+        }
+        let ends: Vec<(LogId, i64)> = places.iter().map(|(id, end, _)| (*id, *end)).collect();
+        for known in state.read(connector::all)? {
+            let captured_at = |log: LogId, after: i64| {
+                let (_, _, source) = places.iter_mut().find(|(id, ..)| *id == log)?;
+                source.as_mut()?.read(after, 1, usize::MAX).ok()?.first().map(|event| event.at)
+            };
+            let mut status = connector_status(state, &known, &ends, captured_at)?;
+            status.configured = configured.iter().any(|name| **name == *known.name);
+            needs_of(&status, running, &mut needs);
+            connectors.push(status);
+        }
+    }
+    for name in configured {
+        if !connectors.iter().any(|known| *known.connector == **name) {
+            let (connector, mode) = (name.to_string(), "new");
+            connectors.push(ConnectorStatus { connector, mode, configured: true, ..ConnectorStatus::default() });
+        }
+    }
+    connectors.sort_by(|a, b| a.connector.cmp(&b.connector));
+    let agent = AgentStatus { running, process: holder.map(|holder| holder.process), has_run: state.is_some() };
+    Ok(Overview { agent, logs: statuses, connectors, needs })
+}
+
+/// What the agent has made up for in a log.
+fn healed(state: &mut StateReader, name: &str) -> Result<Option<Seen>, StateError> {
+    let seen =
+        state.read(|db| logs::find(db, name)?.map_or(Ok(None), |id| logs::seen(db, id).map(|(seen, _)| seen)))?;
+    Ok(seen.and_then(|seen| serde_json::from_str(&seen).ok()))
+}
+
+fn log_status(
+    log: &mut CapturedLog,
+    mut status: LogStatus,
+    healed: Option<Seen>,
+    running: bool,
+    needs: &mut Vec<Need>,
+) -> Result<LogStatus, CaptureError> {
+    if !log.installed()? {
+        return Ok(status);
+    }
+    let lowest = log.lowest_seq()?;
+    status.captured = log.highest_seq()?;
+    status.kept = if lowest > 0 { status.captured - lowest + 1 } else { 0 };
+    status.oldest = log.read(lowest.saturating_sub(1), 1, usize::MAX)?.first().map(|event| event.at.to_string());
+    let lost = log.seen(None)?.lost;
+    let made_up = |tid: &i64| healed.as_ref().and_then(|seen| seen.lost.get(tid)).copied().unwrap_or(0);
+    status.lost = lost.iter().map(|(tid, n)| (n - made_up(tid)).max(0)).sum();
+    if status.lost > 0 {
+        needs.push(Need {
+            subject: status.log.clone(),
+            what: format!("{} changes were not captured because the log was full", status.lost),
+            mend: by_agent(running, "sends the tables again"),
+        });
+    }
+    for watched in log.watched()? {
+        status.tables.push(watched.table.clone());
+        let mend = match &watched.state {
+            capture::State::Ok => continue,
+            capture::State::Paused(_) => None,
+            capture::State::Missing | capture::State::Changed => Some(by_agent(running, "repairs it")),
+            capture::State::Dropped => Some(format!("if that is meant: `hms-sync unwatch {}`", watched.table)),
+            capture::State::Renamed(now) => {
+                Some(format!("`hms-sync unwatch {}`, then `hms-sync watch {now}`", watched.table))
+            }
+            capture::State::Refused(_) => {
+                Some(format!("mend the table, or give it up with `hms-sync unwatch {}`", watched.table))
+            }
+        };
+        let what = format!("{}: {}", watched.table, watched.state);
+        status.trouble.push(what.clone());
+        needs.extend(mend.map(|mend| Need { subject: status.log.clone(), what, mend }));
+    }
+    Ok(status)
+}
+
+fn by_agent(running: bool, does: &str) -> String {
+    if running { format!("the agent {does} by itself") } else { format!("`hms-sync run`: the agent {does} by itself") }
+}
+
+/// Parts an error at its last `;`: what is wrong, and what to do.
+fn parted(error: &str) -> (String, String) {
+    match error.rsplit_once("; ") {
+        Some((what, mend)) => (what.to_owned(), mend.to_owned()),
+        None => (error.to_owned(), "see `hms-sync check --online`".to_owned()),
+    }
+}
+
+fn needs_of(status: &ConnectorStatus, running: bool, needs: &mut Vec<Need>) {
+    let name = &status.connector;
+    let mut need = |what: String, mend: String| needs.push(Need { subject: name.clone(), what, mend });
+    let reason = status.reason.as_deref().unwrap_or("no reason given");
+    match status.mode {
+        "halted" => need(
+            format!("halted: {reason}"),
+            "put that right (`hms-sync check --online` tells); the agent tries again by itself".to_owned(),
+        ),
+        "overflowed" => need(
+            format!("fell too far behind: {reason}"),
+            by_agent(running, "sends the tables again once the target takes them"),
+        ),
+        _ => {}
+    }
+    let down: Option<Timestamp> = status.down_since.as_deref().and_then(|at| at.parse().ok()).map(Timestamp::from_jiff);
+    if let Some(since) = down.filter(|since| clock::now().since(*since) >= PATIENCE) {
+        let mend = "bring the target back (`hms-sync check --online` tells); nothing is lost, it goes on by itself";
+        need(format!("the endpoint is down since {since}: {reason}"), mend.to_owned());
+    }
+    for (count, state, word, then) in
+        [(status.dead, "dead", "refused", "retry` or `discard"), (status.held, "held", "held", "release` or `discard")]
+    {
+        if count > 0 {
+            let noun = if count == 1 { "delivery was" } else { "deliveries were" };
+            let list = format!("`hms-sync deliveries list --connector {name} --state {state}`");
+            need(format!("{count} {noun} {word}"), format!("{list}, then `deliveries {then}`"));
+        }
+    }
+    let waiting = u64::try_from(status.queued).unwrap_or(0) + status.waiting;
+    if !running && status.configured && status.mode == "running" && waiting > 0 {
+        need(format!("{waiting} changes wait and the agent is not running"), "`hms-sync run`".to_owned());
+    }
+}

@@ -1,0 +1,235 @@
+//! `status`, `status TYPE KEY`, `deliveries list` and `show`: what a person sees of what happened.
+
+use std::process::Stdio;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::support::ca::Ca;
+use crate::support::desk::Desk;
+use crate::support::receiver::{Door, Receiver};
+use crate::support::scenario::Scenario;
+
+const SCHEMA: &str = "
+    CREATE TABLE appointments(id INTEGER PRIMARY KEY, start TEXT, status TEXT);
+    CREATE TABLE people(mrn TEXT NOT NULL COLLATE NOCASE, visit INTEGER NOT NULL, name TEXT, PRIMARY KEY(mrn, visit))";
+
+fn target() -> Receiver {
+    Receiver::start_with(Arc::new(Ca::new()), Door::Plain, "127.0.0.1:0")
+}
+
+/// An office whose two tables go to one target; an appointment of status `odd` cannot be mapped.
+fn office(url: &str) -> Desk {
+    let desk = Desk::new(SCHEMA);
+    desk.settings("watch: {appointments: {}, people: {as: patient}}");
+    desk.connector(
+        "vista",
+        &format!(
+            "
+listen: appointments
+endpoint: {{url: '{url}/slots/{{id}}', method: PUT}}
+start: beginning
+mapping:
+  start: start
+  status: {{to: state, lookup: {{booked: B}}}}"
+        ),
+    );
+    desk.connector("registry", &format!("listen: patient\nendpoint: {{url: '{url}/people'}}\nstart: beginning"));
+    desk
+}
+
+fn connector(status: &Value, name: &str) -> Value {
+    status["connectors"].as_array().unwrap().iter().find(|known| known["connector"] == name).unwrap().clone()
+}
+
+#[test]
+fn before_the_first_run_it_says_so_and_makes_no_file() {
+    let desk = office("https://legacy.example");
+    let before = desk.files();
+    let said = desk.ends(0, &["status"]);
+    assert!(said.out.contains("has not run here yet: `hms-sync run`"), "{said:?}");
+    assert!(said.out.contains("log office: nothing is captured yet"), "{said:?}");
+    let status = desk.ends(0, &["status", "--json"]).json();
+    assert_eq!((&status["agent"]["hasRun"], &connector(&status, "vista")["mode"]), (&json!(false), &json!("new")));
+    assert!(desk.ends(0, &["deliveries", "list"]).out.contains("nothing parked"));
+    assert_eq!(desk.files(), before);
+}
+
+#[test]
+fn when_all_is_delivered_all_is_well_and_counted() {
+    let receiver = target();
+    let desk = office(&receiver.url(""));
+    desk.ends(0, &["watch", "appointments", "people"]);
+    desk.app
+        .execute_batch(
+            "INSERT INTO appointments VALUES(1, '08:00', 'booked'); INSERT INTO people VALUES('a', 1, 'Ann')",
+        )
+        .unwrap();
+    desk.ends(0, &["run", "--once"]);
+    let before = desk.files();
+    let status = desk.ends(0, &["status", "--json"]).json();
+    let vista = connector(&status, "vista");
+    assert_eq!((&vista["delivered"], &vista["queued"], &vista["skipped"]), (&json!(1), &json!(0), &json!(1)));
+    assert!(vista["last"].is_string());
+    assert_eq!((&status["logs"][0]["captured"], &status["needs"]), (&json!(2), &json!([])));
+    let said = desk.ends(0, &["status"]);
+    assert!(said.out.contains("not running") && said.out.contains("capture ok"), "{said:?}");
+    assert!(said.out.lines().all(|line| line.len() <= 110), "{}", said.out);
+    assert_eq!(desk.files(), before);
+}
+
+#[test]
+fn what_needs_a_person_ends_with_1_and_names_the_verb_that_mends_it() {
+    let receiver = target();
+    let desk = office(&receiver.url(""));
+    desk.ends(0, &["watch", "appointments", "people"]);
+    receiver.next(Scenario::named("refused"));
+    desk.app
+        .execute_batch("INSERT INTO people VALUES('a', 1, 'Ann'); INSERT INTO appointments VALUES(1, '08:00', 'odd')")
+        .unwrap();
+    desk.ends(1, &["run", "--once"]);
+    let said = desk.ends(1, &["status"]);
+    assert!(said.out.contains("`hms-sync deliveries list --connector registry --state dead`"), "{said:?}");
+    assert!(said.out.contains("`hms-sync deliveries list --connector vista --state held`"), "{said:?}");
+    desk.app.execute("INSERT INTO appointments VALUES(2, '08:00', 'booked')", []).unwrap();
+    let status = desk.ends(1, &["status", "--json"]).json();
+    assert_eq!((&connector(&status, "registry")["dead"], &connector(&status, "vista")["held"]), (&json!(1), &json!(1)));
+    let needs = status["needs"].as_array().unwrap();
+    let waits = needs.iter().find(|need| need["what"].as_str().unwrap().contains("not running")).unwrap();
+    assert_eq!(waits["mend"], "`hms-sync run`");
+}
+
+#[test]
+fn trouble_with_capture_or_with_the_database_is_told() {
+    let desk = office("https://legacy.example");
+    desk.ends(0, &["watch", "appointments", "people"]);
+    let trigger: String = desk
+        .app
+        .query_row("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'people' LIMIT 1", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    desk.app.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    let status = desk.ends(1, &["status", "--json"]).json();
+    assert_eq!(status["logs"][0]["trouble"], json!(["people: triggers missing"]));
+    assert_eq!(status["needs"][0]["subject"], "office");
+    std::fs::remove_file(desk.path("office.db")).unwrap();
+    let said = desk.ends(1, &["status"]);
+    assert!(said.out.contains("office.db: no such file"), "{said:?}");
+}
+
+#[test]
+fn it_works_while_the_agent_runs() {
+    let receiver = target();
+    let desk = office(&receiver.url(""));
+    desk.ends(0, &["watch", "appointments", "people"]);
+    let mut agent = desk.command().arg("run").stderr(Stdio::null()).spawn().unwrap();
+    desk.app.execute("INSERT INTO appointments VALUES(1, '08:00', 'booked')", []).unwrap();
+    let status = loop {
+        let status = desk.run(&["status", "--json"]).json();
+        if connector(&status, "vista")["delivered"] == 1 && connector(&status, "vista")["queued"] == 0 {
+            break status;
+        }
+    };
+    assert_eq!(status["agent"], json!({ "running": true, "process": agent.id().to_string(), "hasRun": true }));
+    assert!(desk.ends(0, &["status", "appointments", "1"]).out.contains("vista: delivered"));
+    assert!(desk.ends(0, &["status"]).out.contains("the agent is running"));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert!(desk.run(&["status"]).out.contains("the agent is not running"));
+}
+
+#[test]
+fn a_record_has_its_whole_history_by_type_or_table_and_by_any_form_of_its_key() {
+    let receiver = target();
+    let desk = office(&receiver.url(""));
+    desk.ends(0, &["watch", "appointments", "people"]);
+    desk.app
+        .execute_batch(
+            "INSERT INTO people VALUES('A1', 7, 'Ann'), ('B2', 7, 'Bob'); UPDATE people SET name = 'Anna' WHERE mrn = 'a1';
+             UPDATE people SET mrn = 'C3' WHERE mrn = 'a1'",
+        )
+        .unwrap();
+    desk.ends(0, &["run", "--once"]);
+    for (kind, key) in
+        [("patient", "A1,7"), ("people", "a1, 7"), ("patient", r#"["A1",7]"#), ("patient", r#"{"visit":7,"mrn":"A1"}"#)]
+    {
+        let events = desk.ends(0, &["status", kind, key, "--json"]).json()["events"].clone();
+        let ops: Vec<_> =
+            events.as_array().unwrap().iter().map(|event| event["op"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(ops, ["insert", "update", "update"], "{kind} {key}");
+        assert_eq!(events[1]["changed"], json!(["name"]));
+        assert_eq!(
+            (&events[2]["key"], &events[2]["oldKey"]),
+            (&json!({"mrn": "C3", "visit": 7}), &json!({"mrn": "A1", "visit": 7}))
+        );
+        let stands = events[0]["connectors"].as_array().unwrap();
+        let stand = |name: &str| stands.iter().find(|stand| stand["connector"] == name).unwrap();
+        assert_eq!((&stand("registry")["state"], &stand("vista")["state"]), (&json!("delivered"), &json!("skipped")));
+        assert!(stand("registry")["history"][1]["what"].as_str().unwrap().starts_with("delivered, HTTP 200"));
+    }
+    assert_eq!(desk.ends(0, &["status", "patient", "C3,7", "--json"]).json()["events"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        desk.ends(0, &["status", "patient", "A1,7", "--limit", "2", "--json"]).json()["events"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let said = desk.ends(0, &["status", "patient", "A1,7"]);
+    assert!(said.out.contains("changed: name") && said.out.contains("attempt 1"), "{said:?}");
+    assert!(!said.out.contains("Anna"), "{said:?}");
+}
+
+#[test]
+fn an_unknown_type_a_key_that_does_not_fit_and_an_unknown_record_are_told_apart() {
+    let desk = office("https://legacy.example");
+    desk.ends(0, &["watch", "appointments", "people"]);
+    let said = desk.ends(65, &["status", "appointment", "1"]);
+    assert!(said.err.contains("did you mean `appointments`?") && said.err.contains("patient"), "{said:?}");
+    assert!(desk.ends(65, &["status", "patient", "A1"]).err.contains("mrn,visit"));
+    assert!(desk.ends(69, &["status", "appointments", "99"]).err.contains("tail --type appointments"));
+    desk.ends(2, &["status", "appointments"]);
+}
+
+#[test]
+fn a_dead_letter_is_listed_and_shown_also_when_the_log_no_longer_holds_it() {
+    let receiver = target();
+    let desk = office(&receiver.url(""));
+    desk.ends(0, &["watch", "appointments", "people"]);
+    receiver.next(Scenario::named("refused"));
+    desk.app.execute_batch("INSERT INTO people VALUES('A1', 7, 'Ann'); UPDATE people SET name = 'Anna'").unwrap();
+    desk.ends(1, &["run", "--once"]);
+    desk.app.execute("INSERT INTO appointments VALUES(5, '08:00', 'booked')", []).unwrap();
+    desk.ends(1, &["run", "--once"]);
+    desk.app.execute_batch("DELETE FROM hms_sync_outbox WHERE seq < 3").unwrap();
+    let list = |more: &[&str]| {
+        let lines = desk.ends(0, &[&["deliveries", "list", "--json"], more].concat()).json();
+        lines.as_array().unwrap().iter().map(|line| line["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(list(&[]), ["dead", "behind"]);
+    assert_eq!(
+        list(&["--state", "dead", "--connector", "registry", "--type", "patient", "--class", "http-422"]),
+        ["dead"]
+    );
+    assert_eq!(list(&["--limit", "1"]), ["dead"]);
+    assert_eq!(list(&["2"]), ["behind"]);
+    assert_eq!(list(&["--connector", "vista"]), [""; 0]);
+    let said = desk.ends(0, &["deliveries", "list"]);
+    assert!(said.out.contains("http-422") && said.out.contains(r#"{"mrn":"A1","visit":7}"#), "{said:?}");
+
+    let said = desk.ends(0, &["deliveries", "show", "1"]);
+    assert!(said.out.contains("refused by the target (http-422), HTTP 422") && !said.out.contains("Ann"), "{said:?}");
+    assert!(said.out.contains("`deliveries retry` or `discard`"), "{said:?}");
+    assert!(desk.ends(0, &["deliveries", "show", "1", "--values"]).out.contains(r#""name":"Ann""#));
+    let shown = desk.ends(0, &["deliveries", "show", "1", "--json", "--values"]).json();
+    assert_eq!((&shown[0]["status"], &shown[0]["record"]["after"]["name"]), (&json!(422), &json!("Ann")));
+    assert!(desk.ends(0, &["deliveries", "show", "1", "--json"]).json()[0].get("record").is_none());
+    assert!(desk.ends(69, &["deliveries", "show", "3"]).err.contains("deliveries list"));
+    assert!(desk.ends(2, &["deliveries", "list", "--connector", "registri"]).err.contains("did you mean `registry`?"));
+    desk.ends(2, &["deliveries", "list", "--state", "asleep"]);
+
+    let events = desk.ends(0, &["status", "patient", "A1,7", "--json"]).json()["events"].clone();
+    let registry = |event: &Value| connector(event, "registry")["state"].clone();
+    assert_eq!((registry(&events[0]), registry(&events[1])), (json!("dead"), json!("behind")));
+}
