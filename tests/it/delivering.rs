@@ -75,8 +75,7 @@ fn rejected_credentials_halt_the_connector_and_no_other() {
     target.admit(|entry| entry.header("authorization") == Some("Bearer right"));
     let office = Office::with(&target, "", THREE);
     token(&office, "wrong");
-    let more = "credentials: {lotus: {type: bearer, token: {file: token}}}\n";
-    office.settings(&format!("visits: {{}}}}\n{more}#{{"));
+    office.add_settings("credentials: {lotus: {type: bearer, token: {file: token}}}");
     let (url, ca) = (target.url("/visits/{id}"), target.ca.file());
     let endpoint = format!("url: \"{url}\", method: PUT, credentialsId: lotus, tls: {{ca: \"{}\"}}", ca.display());
     office.connector("legacy", &format!("target: {{{endpoint}}}\nstart: beginning\nconcurrency: 1\n{RETRY}\n"));

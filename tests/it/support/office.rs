@@ -105,6 +105,13 @@ impl Office {
         std::fs::write(self.config().join("sync.yaml"), text).unwrap();
     }
 
+    /// Adds a line to `sync.yaml`.
+    pub fn add_settings(&self, line: &str) {
+        let path = self.config().join("sync.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}{line}\n")).unwrap();
+    }
+
     /// Writes a connector's file.
     pub fn connector(&self, name: &str, yaml: &str) {
         std::fs::write(self.config().join(format!("connectors/{name}.yaml")), yaml).unwrap();
