@@ -65,7 +65,7 @@ fn a_broken_configuration_is_refused_at_reload_and_the_old_one_kept() {
         agent.signal(Signal::HUP);
         wait("it says so", || agent.said().matches("not reloaded").count() == at);
         let said = agent.said();
-        let line = said.lines().filter(|line| line.contains("not reloaded")).next_back().unwrap();
+        let line = said.lines().rfind(|line| line.contains("not reloaded")).unwrap();
         assert!(line.contains(names), "{line}");
         std::fs::write(&path, before).unwrap();
         office.sql("UPDATE visits SET minutes = minutes + 1");
