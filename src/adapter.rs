@@ -46,6 +46,11 @@ impl Parcel {
         Parcel { key, op, kind: kind.to_owned(), load: Load::Frozen(request) }
     }
 
+    /// This parcel with its request rendered: what is sent for it from now on.
+    pub fn freeze(self, request: Request) -> Parcel {
+        Parcel { load: Load::Frozen(request), ..self }
+    }
+
     /// Idempotency key.
     pub fn key(&self) -> &str {
         &self.key
@@ -98,10 +103,11 @@ impl Request {
     /// SHA-256 over method, URL, header fields and body, each part followed by its length in bytes, so that no two
     /// requests run together to the same input.
     pub fn hash(&self) -> [u8; 32] {
-        let mut context = digest::Context::new(&digest::SHA256);
+        // Gathered first: a call of the digest costs more than a copy of its few bytes.
+        let mut head = Vec::with_capacity(512);
         let mut part = |bytes: &[u8]| {
-            context.update(bytes);
-            context.update(&(bytes.len() as u64).to_le_bytes());
+            head.extend_from_slice(bytes);
+            head.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
         };
         part(self.method.as_bytes());
         part(self.url.as_bytes());
@@ -109,7 +115,10 @@ impl Request {
             part(name.as_bytes());
             part(value.as_bytes());
         }
-        part(&self.body);
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(&head);
+        context.update(&self.body);
+        context.update(&(self.body.len() as u64).to_le_bytes());
         finish(context)
     }
 }

@@ -22,12 +22,16 @@ pub const AGAIN: [Duration; 7] = [
     Duration::from_millis(50),
 ];
 
+/// While deliveries wait, the shadow follows the log this seldom: it can wait, and they should not wait for it.
+const BESIDE: Duration = Duration::from_secs(60);
+
 /// Keeps a log until it is told to stop.
 pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sender<Task>) -> Keeper {
     let name = keeper.log().name().to_owned();
     let mut again = AGAIN.iter();
     let mut complaint = String::new();
     let mut patience = Duration::ZERO;
+    let mut caught_up = clock::steady();
     loop {
         let wake = watch.wait(patience);
         if wake == Some(Wake::Stop) {
@@ -60,7 +64,10 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sen
                     if look.rewound {
                         tell(workers, || Message::Rewind);
                     }
-                    let _ = healer.send(Task::CatchUp);
+                    if keeper.is_drained().unwrap_or(true) || clock::steady() >= caught_up.plus(BESIDE) {
+                        caught_up = clock::steady();
+                        let _ = healer.send(Task::CatchUp);
+                    }
                     keeper.tidy_due().ok().flatten()
                 }
                 Err(error) => {

@@ -99,5 +99,5 @@ fn parcel(connector: &Connector, event: &Event, key: String) -> Result<Option<Pa
     let parcel = Parcel::new(key, event.op, &event.kind, cleared);
     // Rendered once, here: what cannot be rendered is held, and the lanes have only to send.
     let request = connector.adapter.render(&parcel)?;
-    Ok(request.map(|request| Parcel::frozen(parcel.key().to_owned(), event.op, &event.kind, request)))
+    Ok(request.map(|request| parcel.freeze(request)))
 }

@@ -1,13 +1,14 @@
 //! The lanes of one connector: threads, each with a connection of its own, that take parcels from one queue.
 //!
-//! Lanes take work in groups and the worker takes results in groups, so that a busy connector pays no hand-off per
-//! event; a group is small while little waits, so that no lane sits idle behind another's.
+//! Lanes take work in groups and hand results in by groups, so that a busy connector pays no hand-off per event; a
+//! group is small while little waits, so that no lane sits idle behind another's, and a result never waits long.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::adapter::{Adapter, Delivery, Lane, Parcel};
 use crate::engine::window::SlotId;
@@ -40,17 +41,7 @@ struct Desk {
     idle: usize,
     /// An answer concerns every delivery: no lane begins another until the worker has seen it.
     held: bool,
-    /// How often unbegun work was taken back: a lane that had taken a group before gives the rest of it back.
-    recalls: u64,
     unsent: Vec<Job>,
-}
-
-impl Desk {
-    fn recall(&mut self) -> Vec<Job> {
-        self.recalls += 1;
-        self.held = false;
-        self.unsent.drain(..).chain(self.jobs.drain(..)).collect()
-    }
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +49,22 @@ struct Shared {
     desk: Mutex<Desk>,
     work: Condvar,
     stopping: AtomicBool,
+    /// Moves, under the desk's lock, when what is not begun must not be begun: a lane that has taken a group before
+    /// gives the rest of it back. Read without the lock, because it is read before every event.
+    turn: AtomicU64,
+    most: usize,
+}
+
+impl Shared {
+    fn turn_over(&self) {
+        self.turn.fetch_add(1, Ordering::Release);
+    }
+
+    fn recall(&self, desk: &mut Desk) -> Vec<Job> {
+        self.turn_over();
+        desk.held = false;
+        desk.unsent.drain(..).chain(desk.jobs.drain(..)).collect()
+    }
 }
 
 /// The lanes.
@@ -73,7 +80,9 @@ pub struct Lanes {
 impl Lanes {
     /// Lanes that are started as work comes, at most `most`; `notify` is called when results wait to be taken.
     pub fn new(name: &str, adapter: Arc<dyn Adapter>, most: usize, notify: Arc<dyn Fn() + Send + Sync>) -> Lanes {
-        Lanes { shared: Arc::default(), adapter, notify, name: name.to_owned(), most: most.max(1), threads: Vec::new() }
+        let most = most.max(1);
+        let shared = Arc::new(Shared { most, ..Shared::default() });
+        Lanes { shared, adapter, notify, name: name.to_owned(), most, threads: Vec::new() }
     }
 
     /// Hands over work.
@@ -100,13 +109,13 @@ impl Lanes {
                 Err(_) => break,
             }
         }
-        let count = jobs.len();
-        lock(&self.shared.desk).jobs.extend(jobs);
-        if count > 1 {
-            self.shared.work.notify_all()
-        } else {
-            self.shared.work.notify_one()
-        }
+        let wake = {
+            let mut desk = lock(&self.shared.desk);
+            let count = jobs.len();
+            desk.jobs.extend(jobs);
+            count.min(desk.idle)
+        };
+        (0..wake).for_each(|_| self.shared.work.notify_one());
         Ok(())
     }
 
@@ -114,13 +123,13 @@ impl Lanes {
     pub fn take(&self) -> (Vec<Done>, Vec<Job>) {
         let mut desk = lock(&self.shared.desk);
         let done = std::mem::take(&mut desk.done);
-        let unsent = if desk.held { desk.recall() } else { std::mem::take(&mut desk.unsent) };
+        let unsent = if desk.held { self.shared.recall(&mut desk) } else { std::mem::take(&mut desk.unsent) };
         (done, unsent)
     }
 
     /// Takes back what no lane has begun.
     pub fn recall(&self) -> Vec<Job> {
-        lock(&self.shared.desk).recall()
+        self.shared.recall(&mut lock(&self.shared.desk))
     }
 
     /// Lets the lanes end after what they are at; does not wait for them.
@@ -128,6 +137,7 @@ impl Lanes {
         self.shared.stopping.store(true, Ordering::Release);
         // Under the lock, so that no lane can miss it between its look and its sleep.
         let _desk = lock(&self.shared.desk);
+        self.shared.turn_over();
         self.shared.work.notify_all();
     }
 }
@@ -164,9 +174,12 @@ fn concerns_all(deliveries: &[Delivery]) -> bool {
 
 /// Largest group that a lane takes at once.
 const GROUP: usize = 16;
+/// Results that took so long together are handed in, whatever the group still has to do.
+const KEEP: Duration = Duration::from_millis(1);
 
 fn drive(shared: &Shared, mut lane: Box<dyn Lane>, notify: &Arc<dyn Fn() + Send + Sync>) {
     let mut group = Vec::with_capacity(GROUP);
+    let mut results = Results::default();
     loop {
         let mut desk = lock(&shared.desk);
         while desk.jobs.is_empty() || desk.held {
@@ -180,34 +193,67 @@ fn drive(shared: &Shared, mut lane: Box<dyn Lane>, notify: &Arc<dyn Fn() + Send 
         if shared.stopping.load(Ordering::Acquire) {
             return;
         }
-        let recalls = desk.recalls;
-        let share = (desk.jobs.len() / 8).clamp(1, GROUP);
+        let turn = shared.turn.load(Ordering::Acquire);
+        // Half of what is a lane's share, so that the last of the work is spread over all of them.
+        let share = (desk.jobs.len() / (2 * shared.most)).clamp(1, GROUP);
         let available = desk.jobs.len().min(share);
         group.extend(desk.jobs.drain(..available));
         drop(desk);
         let mut jobs = group.drain(..);
         while let Some(Job { slot, parts }) = jobs.next() {
-            let mut desk = lock(&shared.desk);
-            if desk.held || desk.recalls != recalls || shared.stopping.load(Ordering::Acquire) {
+            if shared.turn.load(Ordering::Acquire) != turn {
+                let mut desk = lock(&shared.desk);
                 desk.unsent.push(Job { slot, parts });
                 desk.unsent.extend(jobs);
                 drop(desk);
                 notify();
                 break;
             }
-            drop(desk);
             // A lane that breaks down takes one event's answer with it, never the agent.
             let deliveries =
                 catch_unwind(AssertUnwindSafe(|| deliver(lane.as_mut(), &parts))).unwrap_or_else(|_| Vec::new());
-            let first = {
-                let mut desk = lock(&shared.desk);
-                desk.held |= concerns_all(&deliveries);
-                desk.done.push(Done { slot, parts, deliveries });
-                desk.done.len() == 1
-            };
-            if first {
-                notify();
+            results.add(Done { slot, parts, deliveries });
+            if results.urgent {
+                results.hand_in(shared, notify);
             }
+        }
+        results.hand_in(shared, notify);
+    }
+}
+
+/// What a lane has not handed in yet.
+#[derive(Default)]
+struct Results {
+    done: Vec<Done>,
+    took: Duration,
+    /// The worker must see them now: one is not plainly delivered, or they have waited for each other long enough.
+    urgent: bool,
+}
+
+impl Results {
+    fn add(&mut self, done: Done) {
+        let plain = !done.deliveries.is_empty()
+            && done.deliveries.iter().all(|delivery| delivery.outcome.is_delivered());
+        self.took += done.deliveries.iter().map(|delivery| delivery.took).sum::<Duration>();
+        self.urgent |= !plain || self.took >= KEEP;
+        self.done.push(done);
+    }
+
+    fn hand_in(&mut self, shared: &Shared, notify: &Arc<dyn Fn() + Send + Sync>) {
+        if self.done.is_empty() {
+            return;
+        }
+        let mut desk = lock(&shared.desk);
+        if !desk.held && self.done.iter().any(|done| concerns_all(&done.deliveries)) {
+            desk.held = true;
+            shared.turn_over();
+        }
+        let first = desk.done.is_empty();
+        desk.done.append(&mut self.done);
+        drop(desk);
+        (self.took, self.urgent) = (Duration::ZERO, false);
+        if first {
+            notify();
         }
     }
 }

@@ -176,6 +176,10 @@ pub struct Worker {
     batch: Option<Arc<Batch>>,
     batch_touched: HashSet<EventId>,
     batch_refused: Option<Timestamp>,
+    /// Results that come in while one batch is committed, about.
+    flow: usize,
+    /// The next batch is held back until then, to take more along.
+    gather_until: Option<Timestamp>,
     last_attempt: i64,
     settled_mark: i64,
     last_advance: Timestamp,
@@ -293,7 +297,10 @@ impl Worker {
             }
             if self.may_run() {
                 if self.batch.is_none() && self.has_news() {
-                    return Some(Duration::ZERO);
+                    match self.gather_until {
+                        Some(until) => due.push(until),
+                        None => return Some(Duration::ZERO),
+                    }
                 }
                 if self.batch.is_none() {
                     due.extend(self.next_open(now));

@@ -228,6 +228,8 @@ fn connect(path: &Path, access: Access) -> Result<Connection> {
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
         conn.pragma_update(None, "mmap_size", 0)?;
+        // The log is read from front to back: a page that was read is not read again.
+        conn.pragma_update(None, "cache_size", super::SMALL_CACHE)?;
         if access == Access::Write && conn.is_readonly("main")? {
             let uid = rustix::process::geteuid().as_raw();
             return Err(CaptureError::ReadOnly { path: path.to_path_buf(), what: "the file", uid });

@@ -177,6 +177,7 @@ impl StateReader {
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(at)?;
         configure(&db).map_err(at)?;
+        db.pragma_update(None, "cache_size", super::SMALL_CACHE).map_err(at)?;
         let found = version(&db).map_err(at)?;
         if found == 0 {
             return Err(StateError::Absent(path.to_owned()));

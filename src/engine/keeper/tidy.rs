@@ -65,6 +65,12 @@ impl Keeper {
         Ok(look)
     }
 
+    /// Whether every connector has settled everything that was captured.
+    pub fn is_drained(&mut self) -> Result<bool, KeeperError> {
+        let highest = self.log.highest_seq()?;
+        Ok(self.lowest(|_| true)?.is_none_or(|lowest| lowest >= highest))
+    }
+
     /// The lowest cursor over the connectors in certain modes.
     fn lowest(&mut self, wanted: impl Fn(Mode) -> bool) -> Result<Option<i64>, KeeperError> {
         let (id, connectors) = (self.id, self.connectors.clone());

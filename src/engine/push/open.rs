@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Message, PAUSE, Run, Worker};
 use crate::clock::{self, Timestamp};
@@ -19,6 +20,11 @@ use crate::store::state::counter::Counter;
 const OPEN_PER_LANE: usize = 8;
 /// Events that are open at least, so that a commit is shared by many even with one lane.
 const OPEN_AT_LEAST: usize = 32;
+/// Open events for each result that comes in while one batch is committed: some are being sent, some wait in the lanes,
+/// some are in the batch. Where answers are slow this asks for nothing; where the disk is, it hides the disk.
+const AHEAD: usize = 4;
+/// While every lane has work, results gather so long for one commit.
+const GATHER: Duration = Duration::from_millis(5);
 /// A cursor that has moved so far is stored without waiting for anything else.
 const FAR: i64 = 4096;
 
@@ -58,9 +64,27 @@ impl Worker {
     }
 
     fn room(&self) -> usize {
+        self.most_open().saturating_sub(self.window.opened())
+    }
+
+    fn most_open(&self) -> usize {
+        if self.connector.serial {
+            return 1;
+        }
         let most = (self.connector.concurrency * OPEN_PER_LANE).max(OPEN_AT_LEAST);
-        let most = if self.connector.serial { 1 } else { most };
-        most.saturating_sub(self.window.opened())
+        most.max(self.flow.saturating_mul(AHEAD)).min(super::WINDOW)
+    }
+
+    /// Whether the next batch may gather a little more: every lane has work for longer than a commit takes, and
+    /// nothing but results and intents waits.
+    fn may_gather(&mut self) -> bool {
+        let with_lanes = self.window.opened().saturating_sub(self.opening.len());
+        let busy = with_lanes >= (self.most_open() / 2).max(2 * self.connector.concurrency);
+        if !busy || !self.pending.is_empty() || self.stop_at.is_some() {
+            return false;
+        }
+        let now = clock::steady();
+        now < *self.gather_until.get_or_insert(now.plus(GATHER))
     }
 
     /// How many events may be opened now.
@@ -171,6 +195,10 @@ impl Worker {
             }
             return;
         }
+        if self.has_news() && self.may_gather() {
+            return;
+        }
+        self.gather_until = None;
         let moved = self.cursor_moved();
         let far = self.logs.iter().any(|log| self.window.cursor(log.id) > log.stored + FAR);
         let idle = clock::steady() >= self.last_advance.plus(super::IDLE_ADVANCE);
@@ -178,6 +206,8 @@ impl Worker {
         if !self.has_news() && !(moved && (far || idle || ending)) {
             return;
         }
+        let results = self.settled.values().map(Vec::len).sum::<usize>();
+        self.flow = results.max(self.flow - self.flow / 8);
         // Order inside the batch: outcomes, then what they change, then the cursors, then the next intents.
         let mut entries = Vec::with_capacity(self.pending.len() + 8);
         entries.extend(std::mem::take(&mut self.settled).into_iter().map(|(log, group)| Entry::Settle(log, group)));

@@ -155,6 +155,8 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         batch: None,
         batch_touched: HashSet::new(),
         batch_refused: None,
+        flow: 0,
+        gather_until: None,
         last_attempt: kept.last_attempt,
         settled_mark: kept.known.settled,
         last_advance: Timestamp(0),

@@ -112,13 +112,18 @@ pub(super) fn decode(log: &Arc<str>, catalogue: &Catalogue, row: &Row<'_>, bytes
             Op::Insert
         }
         b'U' | b'M' => {
-            after = Some(reader.image(Side::New, bytes)?);
-            before = Some(reader.image(Side::Old, bytes)?);
-            for (slot, column) in version.columns.iter().enumerate() {
+            let now = reader.image(Side::New, bytes)?;
+            let mut then = Record::with_capacity(version.columns.len());
+            for (slot, (column, value)) in now.iter().enumerate() {
                 if reader.changed(slot)? {
                     changed.push(column.clone());
+                    then.push(column.clone(), reader.value(slot, Side::Old, bytes)?);
+                } else {
+                    *bytes += weight(value);
+                    then.push(column.clone(), value.clone());
                 }
             }
+            (before, after) = (Some(then), Some(now));
             if code == b'M' {
                 old_key = Some(reader.key(Side::Old, bytes)?);
             }
@@ -196,11 +201,7 @@ impl RowReader<'_> {
         let old = side == Side::Old && self.changed(slot)?;
         let at = FIXED + self.masks + slot + if old { self.width } else { 0 };
         let value = value(self.row.get_ref(at)?);
-        *bytes += match &value {
-            Value::Text(text) => text.len(),
-            Value::BadText(text) | Value::Blob(text) => text.len(),
-            _ => 8,
-        };
+        *bytes += weight(&value);
         Ok(value)
     }
 
@@ -220,6 +221,15 @@ impl RowReader<'_> {
             }
         }
         Ok(key)
+    }
+}
+
+/// Bytes that a value takes, about.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len(),
+        Value::BadText(bytes) | Value::Blob(bytes) => bytes.len(),
+        _ => 8,
     }
 }
 
