@@ -114,7 +114,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // The demo's agent writes its log into the demo's folder.
     if !matches!(cli.verb, Some(Verb::Demo(_))) {
         // A daemon's log is where people look first: what it starts, repairs and gives up stands there unasked.
-        let daemon = matches!(&cli.verb, None) || matches!(&cli.verb, Some(Verb::Run(run)) if !run.is_once());
+        let daemon = cli.verb.as_ref().is_none_or(|verb| matches!(verb, Verb::Run(run) if !run.is_once()));
         output::start_logging(cli.global.verbose + u8::from(daemon), cli.global.quiet);
     }
     let json = cli.global.json;

@@ -50,3 +50,45 @@ impl Chains {
         self.0.contains_key(&lane)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::event::{EventId, Op, Record};
+
+    const LOG: LogId = LogId(1);
+
+    fn event(seq: i64, lane: u64, old_lane: Option<u64>) -> Event {
+        Event {
+            id: EventId { epoch: 1, seq, nonce: 0 },
+            log: "office".into(),
+            kind: "t".into(),
+            op: Op::Update,
+            key: Record::new(),
+            old_key: None,
+            before: None,
+            after: None,
+            changed: Vec::new(),
+            at: Timestamp(0),
+            origin: None,
+            dest: None,
+            lane,
+            old_lane,
+            synthetic: false,
+        }
+    }
+
+    #[test]
+    fn only_an_earlier_change_of_a_record_holds_an_event_up() {
+        let mut chains = Chains::default();
+        chains.add(LOG, &event(5, 10, Some(20)));
+        assert!(chains.is_behind(LOG, &event(6, 20, None)) && chains.is_behind(LOG, &event(7, 30, Some(10))));
+        assert!(!chains.is_behind(LOG, &event(4, 20, None)), "read again after a restart");
+        assert!(!chains.is_behind(LOG, &event(5, 10, Some(20))) && !chains.is_behind(LOG, &event(6, 30, None)));
+        chains.add(LOG, &event(4, 20, None));
+        assert!(chains.is_behind(LOG, &event(5, 10, Some(20))));
+        chains.remove(LOG, &event(5, 10, Some(20)));
+        assert!(!chains.holds(10) && chains.holds(20));
+    }
+}

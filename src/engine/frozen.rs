@@ -8,6 +8,12 @@ use crate::adapter::{Parcel, Request};
 use crate::event::Op;
 
 #[derive(Serialize, Deserialize)]
+struct Frozen {
+    origin: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Serialize, Deserialize)]
 struct Part {
     key: String,
     op: String,
@@ -18,8 +24,8 @@ struct Part {
     body: String,
 }
 
-/// Freezes rendered parcels; none when one of them was never rendered.
-pub fn freeze(parts: &[Parcel]) -> Option<Vec<u8>> {
+/// Freezes rendered parcels of the endpoint at `origin`; none when one of them was never rendered.
+pub fn freeze(origin: &str, parts: &[Parcel]) -> Option<Vec<u8>> {
     let parts: Option<Vec<Part>> = parts
         .iter()
         .map(|parcel| {
@@ -35,13 +41,15 @@ pub fn freeze(parts: &[Parcel]) -> Option<Vec<u8>> {
             })
         })
         .collect();
-    serde_json::to_vec(&parts?).ok()
+    serde_json::to_vec(&Frozen { origin: origin.to_owned(), parts: parts? }).ok()
 }
 
-/// Thaws what [`freeze`] made; none when it cannot be read.
-pub fn thaw(bytes: &[u8]) -> Option<Vec<Parcel>> {
-    let parts: Vec<Part> = serde_json::from_slice(bytes).ok()?;
-    parts
+/// Thaws what [`freeze`] made for the endpoint at `origin`; none when it cannot be read, or was made for another one:
+/// that one may have it, this one has not, and today's credentials are not for yesterday's host.
+pub fn thaw(origin: &str, bytes: &[u8]) -> Option<Vec<Parcel>> {
+    let frozen: Frozen = serde_json::from_slice(bytes).ok().filter(|frozen: &Frozen| frozen.origin == origin)?;
+    frozen
+        .parts
         .into_iter()
         .map(|part| {
             let op = [Op::Insert, Op::Update, Op::Delete, Op::Event].into_iter().find(|op| op.as_str() == part.op)?;
@@ -66,9 +74,11 @@ mod tests {
             body: vec![0, 255, 13, 10],
         };
         let parcel = Parcel::frozen("6f1c09aa-17-0b7e22d1".into(), Op::Update, "t", request.clone());
-        let thawed = thaw(&freeze(&[parcel]).unwrap()).unwrap();
+        let frozen = freeze("https://vista.example:443", &[parcel]).unwrap();
+        let thawed = thaw("https://vista.example:443", &frozen).unwrap();
+        assert!(thaw("https://other.example:443", &frozen).is_none(), "never to another host");
         let back = thawed[0].request(|_| Ok(None)).unwrap().unwrap().into_owned();
         assert_eq!((back, thawed[0].key(), thawed[0].op()), (request, "6f1c09aa-17-0b7e22d1", Op::Update));
-        assert!(thaw(b"nonsense").is_none());
+        assert!(thaw("https://vista.example:443", b"nonsense").is_none());
     }
 }

@@ -32,7 +32,10 @@ pub struct Slot {
     pub in_doubt: bool,
     /// The configuration that encoded it, when that is not the connector's own of today.
     pub config: Option<[u8; 32]>,
-    /// Lower bound of the attempt number of the intent that is open.
+    /// Its parked row holds what is sent, so that after a kill the same is sent again.
+    pub is_frozen: bool,
+    /// Lower bound of the numbers of its attempts, once there are any. What was attempted is looked up from here after a
+    /// restart, until the event is settled and the cursor has passed over it.
     pub intent_after: Option<i64>,
     weight: usize,
     phase: Phase,
@@ -64,6 +67,7 @@ impl Slot {
             from_parked: false,
             in_doubt: false,
             config: None,
+            is_frozen: false,
             intent_after: None,
             weight,
             phase: Phase::Queued,
@@ -95,8 +99,7 @@ pub struct Window {
 struct Passage {
     read: i64,
     unsettled: BTreeSet<i64>,
-    /// Events that were delivered above the cursor, with the lower bound of their attempt's number: a restart must
-    /// find these attempts as long as it would read the events again.
+    /// Settled positions above the cursor, with the lower bound of their attempt numbers.
     ahead: BTreeMap<i64, i64>,
 }
 
@@ -115,6 +118,20 @@ impl Window {
     pub fn has_read(&mut self, log: LogId, seq: i64) {
         if let Some(passage) = self.logs.get_mut(&log) {
             passage.read = passage.read.max(seq);
+        }
+    }
+
+    /// An event that was settled before a restart, above the cursor: its attempts lie above this number.
+    pub fn was_settled(&mut self, log: LogId, seq: i64, intent_after: i64) {
+        if let Some(passage) = self.logs.get_mut(&log) {
+            passage.ahead.insert(seq, intent_after);
+        }
+    }
+
+    /// The cursor is stored here: what was attempted below does not matter any more.
+    pub fn has_stored(&mut self, log: LogId, cursor: i64) {
+        if let Some(passage) = self.logs.get_mut(&log) {
+            passage.ahead = passage.ahead.split_off(&(cursor + 1));
         }
     }
 
@@ -248,6 +265,7 @@ impl Window {
             self.fresh -= 1;
             if let Some(passage) = self.logs.get_mut(&slot.log) {
                 passage.unsettled.remove(&slot.event.seq());
+                passage.ahead.extend(slot.intent_after.map(|after| (slot.event.seq(), after)));
             }
         }
         for lane in slot.lanes() {
@@ -325,23 +343,10 @@ impl Window {
         self.lanes.len()
     }
 
-    /// An event that was read from a log was delivered by an attempt whose number is above `after`.
-    pub fn was_delivered(&mut self, log: LogId, seq: i64, after: i64) {
-        if let Some(passage) = self.logs.get_mut(&log) {
-            passage.ahead.insert(seq, after);
-        }
-    }
-
-    /// The lowest bound of the attempt numbers that a restart needs: of open intents, and of events that were
-    /// delivered above the cursor.
-    pub fn oldest_needed(&mut self) -> Option<i64> {
-        let mut oldest = self.slots.values().filter_map(|slot| slot.intent_after).min();
-        for passage in self.logs.values_mut() {
-            let cursor = passage.unsettled.first().map_or(passage.read, |first| first - 1);
-            passage.ahead = passage.ahead.split_off(&(cursor + 1));
-            oldest = [oldest, passage.ahead.values().copied().min()].into_iter().flatten().min();
-        }
-        oldest
+    /// The lowest bound of the attempt numbers that a restart has to know.
+    pub fn oldest_intent(&self) -> Option<i64> {
+        let ahead = self.logs.values().flat_map(|passage| passage.ahead.values().copied());
+        self.slots.values().filter_map(|slot| slot.intent_after).chain(ahead).min()
     }
 
     fn make_ready(&mut self, id: SlotId) {
@@ -367,6 +372,7 @@ impl Window {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::event::{Op, Record};
@@ -392,6 +398,25 @@ mod tests {
             synthetic: false,
         };
         Slot::new(event, LOG, Vec::new())
+    }
+
+    #[test]
+    fn what_was_attempted_is_known_until_the_stored_cursor_has_passed_it() {
+        let mut window = Window::default();
+        window.begin(LOG, 0);
+        let [first, second] = [1, 2].map(|seq| {
+            window.has_read(LOG, seq);
+            window.add(slot(seq, seq.unsigned_abs(), None))
+        });
+        for (id, after) in [(first, 7), (second, 5)] {
+            window.get_mut(id).unwrap().intent_after = Some(after);
+        }
+        window.remove(second);
+        assert_eq!((window.cursor(LOG), window.oldest_intent()), (0, Some(5)), "delivered, but above the cursor");
+        window.remove(first);
+        assert_eq!(window.oldest_intent(), Some(5));
+        window.has_stored(LOG, 2);
+        assert_eq!(window.oldest_intent(), None);
     }
 
     fn opened(window: &mut Window) -> Vec<i64> {

@@ -5,46 +5,15 @@ use std::collections::HashSet;
 use hms_sync::store::state::connector::Mode;
 use rustix::process::Signal;
 
-use crate::support::journal::Entry;
-use crate::support::office::{Office, RETRY, wait};
+use crate::support::journal::{all_the_same, at, body, committed};
+use crate::support::office::{Office, RETRY, THREE, wait};
 use crate::support::receiver::Receiver;
 use crate::support::scenario::Scenario;
-
-/// An office and a target; the agent will find what the SQL leaves there.
-fn office(target: &Receiver, more: &str, sql: &str) -> Office {
-    let office = Office::visits();
-    office.rest("legacy", target, more);
-    assert_eq!(office.run(&["watch", "visits"]).code, Some(0));
-    office.sql(sql);
-    office
-}
-
-fn at<'j>(journal: &'j [Entry], path: &str) -> Vec<&'j Entry> {
-    journal.iter().filter(|entry| entry.path == path).collect()
-}
-
-fn committed(journal: &[Entry]) -> usize {
-    journal.iter().filter(|entry| entry.committed).map(|entry| &entry.key).collect::<HashSet<_>>().len()
-}
-
-/// The same request under the same key, however often it came.
-fn all_the_same(entries: &[&Entry]) -> bool {
-    let same = |one: &Entry, other: &Entry| {
-        (&one.key, &one.method, &one.path, &one.body) == (&other.key, &other.method, &other.path, &other.body)
-    };
-    entries.windows(2).all(|pair| same(pair[0], pair[1]))
-}
-
-fn body(entry: &Entry) -> serde_json::Value {
-    serde_json::from_slice(&entry.body).unwrap()
-}
-
-const THREE: &str = "INSERT INTO visits VALUES (1, 'Ada', 10), (2, 'Bea', 20), (3, 'Cy', 30);";
 
 #[test]
 fn a_commit_wakes_the_agent_by_itself() {
     let target = Receiver::start();
-    let office = office(&target, "", "");
+    let office = Office::with(&target, "", "");
     let agent = office.agent();
     for id in 1..=5_i64 {
         office.sql(&format!("INSERT INTO visits VALUES ({id}, 'Ada', 10)"));
@@ -58,7 +27,7 @@ fn a_commit_wakes_the_agent_by_itself() {
 fn a_refused_record_is_parked_its_later_changes_wait_and_others_flow() {
     let target = Receiver::start();
     target.meet(|entry| (entry.path == "/visits/2").then(|| Scenario::named("refused")));
-    let office = office(&target, "", &format!("{THREE} UPDATE visits SET minutes = 5;"));
+    let office = Office::with(&target, "", &format!("{THREE} UPDATE visits SET minutes = 5;"));
     let agent = office.agent();
     let journal = target.wait("the others arrive", |journal| committed(journal) == 4);
     wait("the cursor passes over what is parked", || office.cursor("legacy") == 6);
@@ -76,20 +45,20 @@ fn a_busy_target_gets_the_same_key_and_bytes_again() {
     let target = Receiver::start();
     target.next(Scenario::named("status_503"));
     target.next(Scenario::named("status_500"));
-    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let office = Office::with(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
     let agent = office.agent();
     let journal = target.wait("it arrives", |journal| committed(journal) == 1);
     office.wait_settled("legacy");
     agent.stop();
     assert_eq!(journal.len(), 3);
-    assert!(all_the_same(&journal.iter().collect::<Vec<_>>()));
+    assert!(all_the_same(&journal));
 }
 
 #[test]
 fn retry_after_holds_the_whole_connector_and_no_other() {
     let (target, other) = (Receiver::start(), Receiver::start());
     target.next(Scenario::status(503, "Retry-After: 3600\r\n"));
-    let office = office(&target, "concurrency: 1", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let office = Office::with(&target, "concurrency: 1", "INSERT INTO visits VALUES (1, 'Ada', 10)");
     office.rest("other", &other, "");
     let agent = office.agent();
     agent.says("legacy: ");
@@ -101,23 +70,12 @@ fn retry_after_holds_the_whole_connector_and_no_other() {
 }
 
 #[test]
-fn one_run_says_that_the_target_asked_to_wait() {
-    let target = Receiver::start();
-    target.next(Scenario::status(429, "Retry-After: 3600\r\n"));
-    let office = office(&target, "concurrency: 1", THREE);
-    let (code, summary) = office.once();
-    assert_eq!((code, summary["delivered"].as_i64(), target.journal().len()), (Some(75), Some(0), 1));
-    assert!(summary["leftOff"][0].as_str().unwrap().contains("asked to wait"), "{summary}");
-}
-
-#[test]
 fn rejected_credentials_halt_the_connector_and_no_other() {
     let (target, other) = (Receiver::start(), Receiver::start());
     target.admit(|entry| entry.header("authorization") == Some("Bearer right"));
-    let office = office(&target, "", THREE);
+    let office = Office::with(&target, "", THREE);
     token(&office, "wrong");
-    let more = "credentials: {lotus: {type: bearer, token: {file: token}}}\n";
-    office.settings(&format!("visits: {{}}}}\n{more}#{{"));
+    office.add_settings("credentials: {lotus: {type: bearer, token: {file: token}}}");
     let (url, ca) = (target.url("/visits/{id}"), target.ca.file());
     let endpoint = format!("url: \"{url}\", method: PUT, credentialsId: lotus, tls: {{ca: \"{}\"}}", ca.display());
     office.connector("legacy", &format!("target: {{{endpoint}}}\nstart: beginning\nconcurrency: 1\n{RETRY}\n"));
@@ -154,7 +112,7 @@ fn a_redirect_halts_and_nothing_goes_to_the_other_host() {
         let (target, thief) = (Receiver::start(), Receiver::start());
         let to = format!("Location: {}\r\n", thief.url("/visits/1"));
         target.meet(move |_| Some(Scenario::status(status, &to)));
-        let office = office(&target, "concurrency: 1", THREE);
+        let office = Office::with(&target, "concurrency: 1", THREE);
         let (code, summary) = office.once();
         assert_eq!((code, summary["delivered"].as_i64()), (Some(75), Some(0)), "{status}: {summary}");
         assert!(summary["leftOff"][0].as_str().unwrap().contains("redirect"), "{summary}");
@@ -168,7 +126,7 @@ fn a_redirect_halts_and_nothing_goes_to_the_other_host() {
 fn a_web_page_is_no_success_and_three_in_a_row_halt_the_connector() {
     let target = Receiver::start();
     target.meet(|_| Some(Scenario::named("html")));
-    let office = office(&target, "", THREE);
+    let office = Office::with(&target, "", THREE);
     let agent = office.agent();
     agent.says("captive portal");
     agent.says("legacy: halted: meaningless");
@@ -180,7 +138,7 @@ fn a_web_page_is_no_success_and_three_in_a_row_halt_the_connector() {
     let journal = target.journal();
     for id in 1..=3 {
         let entries = at(&journal, &format!("/visits/{id}"));
-        assert!(all_the_same(&entries) && !entries.is_empty(), "{entries:#?}");
+        assert!(all_the_same(entries.iter().copied()) && !entries.is_empty(), "{entries:#?}");
         // What was said of a page may have been done: it is asked for again.
         assert_eq!(entries.last().unwrap().scenario, "ok");
     }
@@ -227,7 +185,7 @@ fn a_record_that_always_fails_ends_as_a_dead_letter_after_its_attempts_and_other
     assert!(parked[0].reason.text.contains("given up after 3 attempts"), "{:?}", parked[0].reason);
     let journal = target.journal();
     let entries = at(&journal, "/visits/2");
-    assert!(entries.len() == 3 && all_the_same(&entries), "{entries:#?}");
+    assert!(entries.len() == 3 && all_the_same(entries.iter().copied()), "{entries:#?}");
 }
 
 #[test]
@@ -235,7 +193,7 @@ fn a_record_that_cannot_be_mapped_is_held_and_goes_by_itself_when_the_mapping_is
     let target = Receiver::start();
     let map = |convert: &str| format!("map: {{id: id, minutes: {{to: seconds{convert}}}}}");
     let bad = map(", convert: minutes -> seconds");
-    let office = office(&target, &bad, "INSERT INTO visits VALUES (1, 'Ada', 'ten'), (2, 'Bea', 20);");
+    let office = Office::with(&target, &bad, "INSERT INTO visits VALUES (1, 'Ada', 'ten'), (2, 'Bea', 20);");
     let agent = office.agent();
     agent.says("is held: mapping");
     office.sql("UPDATE visits SET minutes = 11");
@@ -258,7 +216,7 @@ fn a_record_that_cannot_be_mapped_is_held_and_goes_by_itself_when_the_mapping_is
 #[test]
 fn what_may_have_arrived_before_a_kill_is_sent_as_it_was_even_under_a_new_mapping() {
     let target = Receiver::start();
-    let office = office(&target, "map: {id: id, name: old}", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let office = Office::with(&target, "map: {id: id, name: old}", "INSERT INTO visits VALUES (1, 'Ada', 10)");
     // Two kills: what the second run sends again is still in doubt for the third.
     for (mapping, attempts) in [("map: {id: id, name: newer}", 1), ("map: {id: id, name: newest}", 2)] {
         target.next(Scenario::named("commit_hang"));
@@ -274,7 +232,7 @@ fn what_may_have_arrived_before_a_kill_is_sent_as_it_was_even_under_a_new_mappin
     agent.stop();
     let journal = target.journal();
     let first = at(&journal, "/visits/1");
-    assert!(first.len() == 3 && all_the_same(&first), "{first:#?}");
+    assert!(first.len() == 3 && all_the_same(first.iter().copied()), "{first:#?}");
     assert_eq!(body(first[2]), serde_json::json!({"id": 1, "old": "Ada"}));
     assert_eq!(body(at(&journal, "/visits/2")[0]), serde_json::json!({"id": 2, "newest": "Bea"}));
 }
@@ -285,7 +243,7 @@ fn a_lost_answer_stays_in_doubt_through_a_busy_target_and_a_new_mapping() {
     target.next(Scenario::named("commit_rst"));
     target.next(Scenario::named("status_503"));
     target.next(Scenario::status(503, "Retry-After: 3600\r\n"));
-    let office = office(&target, "map: {id: id, name: old}", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let office = Office::with(&target, "map: {id: id, name: old}", "INSERT INTO visits VALUES (1, 'Ada', 10)");
     let agent = office.agent();
     target.wait("it is put off", |journal| journal.len() == 3);
     agent.stop();
@@ -294,14 +252,14 @@ fn a_lost_answer_stays_in_doubt_through_a_busy_target_and_a_new_mapping() {
     office.wait_settled("legacy");
     agent.stop();
     let journal = target.journal();
-    assert!(journal.len() == 4 && all_the_same(&journal.iter().collect::<Vec<_>>()), "{journal:#?}");
+    assert!(journal.len() == 4 && all_the_same(&journal), "{journal:#?}");
 }
 
 #[test]
 fn a_record_that_leaves_the_where_is_deleted_at_the_target() {
     let target = Receiver::start();
     let office =
-        office(&target, "where: minutes < 60", &format!("{THREE} UPDATE visits SET minutes = 90 WHERE id = 2;"));
+        Office::with(&target, "where: minutes < 60", &format!("{THREE} UPDATE visits SET minutes = 90 WHERE id = 2;"));
     office.sql("UPDATE visits SET name = 'Bea B' WHERE id = 2; DELETE FROM visits WHERE id = 3;");
     assert_eq!(office.once().0, Some(0));
     let journal = target.journal();
@@ -314,7 +272,7 @@ fn a_record_that_leaves_the_where_is_deleted_at_the_target() {
 #[test]
 fn a_key_change_deletes_the_old_record_and_puts_the_new_one() {
     let target = Receiver::start();
-    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10); UPDATE visits SET id = 7;");
+    let office = Office::with(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10); UPDATE visits SET id = 7;");
     assert_eq!(office.once().0, Some(0));
     let journal = target.journal();
     let said: Vec<_> = journal.iter().map(|entry| (entry.method.as_str(), entry.path.as_str())).collect();
@@ -328,7 +286,7 @@ fn a_key_change_that_waits_holds_up_both_of_its_records() {
     let target = Receiver::start();
     target.meet(|entry| (entry.path == "/visits/1").then(|| Scenario::status(503, "")));
     // The key change waits behind the first record, and what comes after it upon the second waits behind it.
-    let office = office(
+    let office = Office::with(
         &target,
         "concurrency: 1",
         "INSERT INTO visits VALUES (1, 'Ada', 10); UPDATE visits SET id = 2; UPDATE visits SET minutes = 11;
@@ -359,7 +317,7 @@ fn a_key_change_that_waits_holds_up_both_of_its_records() {
 #[test]
 fn the_parts_of_a_key_change_keep_their_keys_when_the_first_is_put_off() {
     let target = Receiver::start();
-    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10); UPDATE visits SET id = 2;");
+    let office = Office::with(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10); UPDATE visits SET id = 2;");
     target.meet(|entry| (entry.method == "DELETE").then(|| Scenario::named("status_503")));
     let agent = office.agent();
     target.wait("the delete is put off", |journal| journal.len() > 2);
@@ -368,100 +326,6 @@ fn the_parts_of_a_key_change_keep_their_keys_when_the_first_is_put_off() {
     agent.stop();
     let keys: HashSet<String> = target.journal().into_iter().map(|entry| entry.key).collect();
     assert_eq!(keys.len(), 3, "{keys:?}");
-}
-
-#[test]
-fn one_run_ends_with_0_when_all_is_delivered_1_when_something_is_refused_75_when_the_target_is_down() {
-    let target = Receiver::start();
-    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
-    target.close();
-    let (code, summary) = office.once();
-    assert_eq!((code, summary["delivered"].as_i64()), (Some(75), Some(0)), "{summary}");
-    assert!(summary["leftOff"][0].as_str().unwrap().starts_with("legacy: "), "{summary}");
-    target.reopen();
-    wait("the next run delivers", || office.once().0 == Some(0));
-    assert_eq!(committed(&target.journal()), 1);
-    target.next(Scenario::named("refused"));
-    office.sql("UPDATE visits SET minutes = 11");
-    let (code, summary) = office.once();
-    assert_eq!((code, summary["dead"].as_i64()), (Some(1), Some(1)), "{summary}");
-}
-
-#[test]
-fn one_run_delivers_what_a_schedule_would_deliver_later() {
-    let target = Receiver::start();
-    let office = office(&target, "schedule: \"0 0 1 1 *\"", THREE);
-    assert_eq!(office.once().0, Some(0));
-    assert_eq!(committed(&target.journal()), 3);
-}
-
-#[test]
-fn a_second_agent_is_refused_and_told_who_runs() {
-    let target = Receiver::start();
-    let office = office(&target, "", "");
-    let agent = office.agent();
-    for arguments in [&["run"][..], &["run", "--once"]] {
-        let second = office.run(arguments);
-        assert_eq!(second.code, Some(75), "{second:?}");
-        assert!(second.stderr.contains(&format!("process {}", agent.pid())), "{second:?}");
-    }
-    agent.kill();
-    assert_eq!(office.once().0, Some(0), "a kill leaves nothing locked");
-}
-
-#[test]
-fn a_broken_configuration_is_refused_at_reload_and_the_old_one_kept() {
-    let target = Receiver::start();
-    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
-    let good = std::fs::read_to_string(office.config().join("connectors/legacy.yaml")).unwrap();
-    let agent = office.agent();
-    let broken = [
-        ("connectors/legacy.yaml", "target: {urll: https://legacy.test/}\n".to_owned(), "urll"),
-        ("sync.yaml", "database: [\n".to_owned(), "sync.yaml"),
-        ("sync.yaml", "database: ../app/other.db\nstate: ../state/state.db\n".to_owned(), "other.db"),
-        ("connectors/legacy.yaml", good.replace("ca.pem", "gone.pem"), "gone.pem"),
-    ];
-    for (at, (file, text, names)) in (1..).zip(broken) {
-        let path = office.config().join(file);
-        let before = std::fs::read(&path).unwrap();
-        std::fs::write(&path, text).unwrap();
-        agent.signal(Signal::HUP);
-        wait("it says so", || agent.said().matches("not reloaded").count() == at);
-        let said = agent.said();
-        let line = said.lines().filter(|line| line.contains("not reloaded")).next_back().unwrap();
-        assert!(line.contains(names), "{line}");
-        std::fs::write(&path, before).unwrap();
-        office.sql("UPDATE visits SET minutes = minutes + 1");
-        target.wait("it delivers as before", |journal| committed(journal) == at + 1);
-    }
-    agent.stop();
-}
-
-#[test]
-fn a_stop_waits_for_a_request_in_flight_and_no_longer_than_it_may() {
-    let target = Receiver::start();
-    target.next(Scenario::named("commit_hang"));
-    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
-    let agent = office.agent();
-    target.wait("it arrives", |journal| journal.len() == 1);
-    agent.stop();
-    assert_eq!(office.once().0, Some(0));
-    let journal = target.journal();
-    assert!(journal.len() == 2 && all_the_same(&journal.iter().collect::<Vec<_>>()), "{journal:#?}");
-}
-
-#[test]
-fn a_second_stop_ends_it_at_once_and_nothing_is_lost() {
-    let target = Receiver::start();
-    target.next(Scenario::named("commit_hang"));
-    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
-    let mut agent = office.agent();
-    target.wait("it arrives", |journal| journal.len() == 1);
-    agent.signal(Signal::TERM);
-    agent.signal(Signal::INT);
-    agent.wait();
-    assert_eq!(office.once().0, Some(0));
-    assert!(all_the_same(&target.journal().iter().collect::<Vec<_>>()));
 }
 
 #[test]
@@ -487,7 +351,7 @@ fn answers_that_say_nothing_are_retried_with_a_reason_and_lose_nothing() {
         "two_lengths",
     ];
     let target = Receiver::start();
-    let office = office(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 0)");
+    let office = Office::with(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 0)");
     assert_eq!(office.once().0, Some(0));
     for (round, name) in (1..).zip(nonsense) {
         target.meet(move |_| Some(Scenario::named(name)));
@@ -502,7 +366,7 @@ fn answers_that_say_nothing_are_retried_with_a_reason_and_lose_nothing() {
         wait(name, || office.once().0 == Some(0));
         let journal = target.journal();
         let entries: Vec<_> = journal.iter().skip(before).collect();
-        assert!(entries.len() >= 2 && all_the_same(&entries), "{name}: {entries:#?}");
+        assert!(entries.len() >= 2 && all_the_same(entries.iter().copied()), "{name}: {entries:#?}");
         assert_eq!(body(entries[0])["minutes"], round);
     }
 }
@@ -511,7 +375,7 @@ fn answers_that_say_nothing_are_retried_with_a_reason_and_lose_nothing() {
 fn an_endless_answer_is_cut_off_and_its_status_counts() {
     let target = Receiver::start();
     target.next(Scenario::named("huge_body"));
-    let office = office(&target, "", THREE);
+    let office = Office::with(&target, "", THREE);
     assert_eq!(office.once().0, Some(0));
     assert_eq!((target.journal().len(), committed(&target.journal())), (3, 3));
 }

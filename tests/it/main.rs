@@ -19,6 +19,7 @@ mod examples;
 mod histories;
 mod layers;
 mod requests;
+mod running;
 mod support;
 mod systemd;
 mod transport;

@@ -4,7 +4,8 @@ use super::{CHUNK, CHUNK_BYTES, DUE_WINDOW, PAUSE, WINDOW, WINDOW_BYTES, Worker}
 use crate::adapter::hash_of;
 use crate::clock;
 use crate::engine::compile::{Compiled, compile};
-use crate::engine::frozen::thaw;
+use crate::engine::connector::Connector;
+use crate::engine::frozen::{freeze, thaw};
 use crate::engine::window::Slot;
 use crate::event::Event;
 use crate::rules::outcome::Reason;
@@ -82,6 +83,7 @@ impl Worker {
         let trace = self.traces.remove(&event.id).unwrap_or_default();
         if trace.delivered && !replay {
             // Delivered and recorded before the restart; only the cursor had not moved over it yet.
+            self.window.was_settled(log, event.seq(), self.settled_mark);
             return;
         }
         let (compiled, config) = self.encode(log, &event, &trace, replay);
@@ -93,19 +95,22 @@ impl Worker {
             Compiled::Hold(reason) => {
                 let behind = self.is_blocked(log, &event);
                 let state = if behind { ParkedState::Behind } else { ParkedState::Held };
-                self.park_fresh(log, event, state, reason);
+                self.park_fresh(log, event, state, reason, None);
                 return;
             }
             Compiled::Send(parts) => parts,
         };
         if self.is_blocked(log, &event) {
-            self.park_fresh(log, event, ParkedState::Behind, behind());
+            let doubt = trace.unknown.then(|| freeze(self.connector.adapter.origin(), &parts)).flatten();
+            let doubt = doubt.map(|frozen| (frozen, config.unwrap_or(*self.config_hash)));
+            self.park_fresh(log, event, ParkedState::Behind, behind(), doubt);
             return;
         }
         let mut slot = Slot::new(event, log, parts);
         slot.tries = trace.attempts;
         slot.in_doubt = trace.unknown;
         slot.config = config;
+        slot.intent_after = (trace.attempts > 0).then_some(self.settled_mark);
         self.window.add(slot);
     }
 
@@ -122,22 +127,29 @@ impl Worker {
         if trace.unknown
             && let Some(hash) = trace.config.filter(|hash| *hash != *self.config_hash)
             && let Some(old) = self.old_configuration(&hash)
-            && let Compiled::Send(parts) = compile(&old, event, "")
+            // Another host has never had it: it gets what today's configuration makes of it.
+            && old.adapter.origin() == self.connector.adapter.origin()
+            && let Compiled::Send(parts) = self.encode_again(&old, log, event)
         {
             return (Compiled::Send(parts), Some(hash));
         }
-        let compiled = if replay { self.encode_again(log, event) } else { compile(&self.connector, event, "") };
+        let again = replay || trace.attempts > 0;
+        let compiled = if again {
+            self.encode_again(&self.connector.clone(), log, event)
+        } else {
+            compile(&self.connector, event, "")
+        };
         (compiled, None)
     }
 
-    fn old_configuration(&mut self, hash: &[u8; 32]) -> Option<crate::engine::connector::Connector> {
+    fn old_configuration(&mut self, hash: &[u8; 32]) -> Option<Connector> {
         let text = self.reader.read(|db| crate::store::state::connector::config(db, hash)).ok().flatten()?;
         (self.rebuild)(&text)
     }
 
     /// Encodes an event whose outcome is known: the same key when the bytes are the same as any that the target has
     /// answered to, else `<id>-rN`.
-    pub(super) fn encode_again(&mut self, log: LogId, event: &Event) -> Compiled {
+    fn encode_again(&mut self, connector: &Connector, log: LogId, event: &Event) -> Compiled {
         let id = self.id;
         let lines = self.reader.read(|db| attempt::of_event(db, id, log, event.id)).unwrap_or_default();
         let mut answered: Vec<[u8; 32]> = Vec::new();
@@ -150,14 +162,14 @@ impl Worker {
             }
         }
         let mut suffixes = (0..=answered.len()).map(|n| if n == 0 { String::new() } else { format!("-r{n}") });
-        let mut newest = compile(&self.connector, event, "");
+        let mut newest = compile(connector, event, "");
         if answered.is_empty() {
             return newest;
         }
         // Known bytes keep their key; bytes that the target has never answered to get the next free one.
         let mut last = String::new();
         for suffix in suffixes.by_ref() {
-            let compiled = compile(&self.connector, event, &suffix);
+            let compiled = compile(connector, event, &suffix);
             if let Compiled::Send(parts) = &compiled
                 && hash_of(parts).is_some_and(|hash| answered.contains(&hash))
             {
@@ -184,15 +196,24 @@ impl Worker {
         }
     }
 
-    /// Parks an event that was never sent. The cursor passes over it in the same commit.
-    pub(super) fn park_fresh(&mut self, log: LogId, event: Event, state: ParkedState, reason: Reason) {
+    /// Parks an event without an attempt. The cursor passes over it in the same commit. `doubt` = what an earlier
+    /// attempt has sent that may have arrived, and under which configuration.
+    pub(super) fn park_fresh(
+        &mut self,
+        log: LogId,
+        event: Event,
+        state: ParkedState,
+        reason: Reason,
+        doubt: Option<(Vec<u8>, [u8; 32])>,
+    ) {
         if state == ParkedState::Held {
             log::warn!("{}: {} {} is held: {reason}", self.connector.name, event.kind, event.id);
             self.count(Counter::Held);
         }
         self.chains.add(log, &event);
+        let (frozen, config) = doubt.map_or((None, *self.config_hash), |(frozen, config)| (Some(frozen), config));
         let parked = Parked::new(event, log, state, reason, clock::now());
-        let parked = Parked { config_hash: Some(*self.config_hash), ..parked };
+        let parked = Parked { config_hash: Some(config), frozen, ..parked };
         self.park(parked);
     }
 
@@ -259,10 +280,11 @@ impl Worker {
     }
 
     fn take_due(&mut self, parked: Parked) {
-        let thawed = parked.frozen.as_deref().and_then(thaw);
+        let origin = self.connector.adapter.origin();
+        let thawed = parked.frozen.as_deref().and_then(|frozen| thaw(origin, frozen));
         let compiled = match thawed {
             Some(parts) => Compiled::Send(parts),
-            None => self.encode_again(parked.log, &parked.event),
+            None => self.encode_again(&self.connector.clone(), parked.log, &parked.event),
         };
         match compiled {
             Compiled::Send(parts) => {
@@ -272,6 +294,7 @@ impl Worker {
                 slot.first_attempt = parked.first_attempt;
                 slot.from_parked = true;
                 slot.in_doubt = parked.frozen.is_some();
+                slot.is_frozen = slot.in_doubt;
                 slot.config = parked.config_hash.filter(|_| slot.in_doubt);
                 self.window.add(slot);
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Message, PAUSE, Run, Worker};
 use crate::clock::{self, Timestamp};
+use crate::engine::frozen::freeze;
 use crate::engine::lanes::Job;
 use crate::engine::ledger::Committed;
 use crate::rules::breaker::Permit;
@@ -144,6 +145,14 @@ impl Worker {
         for id in opened {
             let Some(slot) = self.window.get_mut(id) else { continue };
             slot.tries = slot.tries.saturating_add(1);
+            if slot.from_parked
+                && !slot.is_frozen
+                && let Some(frozen) = freeze(self.connector.adapter.origin(), &slot.parts)
+            {
+                slot.is_frozen = true;
+                let config = slot.config.unwrap_or(*self.config_hash);
+                self.pending.push(Entry::Freeze(slot.event.id, frozen, config));
+            }
             let tag = aws_lc_rs::hmac::sign(&self.mac_key, &slot.event.lane.to_le_bytes());
             let mut mac = [0; 8];
             mac.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
@@ -219,8 +228,12 @@ impl Worker {
             }
         }
         entries.extend(std::mem::take(&mut self.counts).into_iter().map(|(counter, n)| Entry::Count(counter, n)));
-        let mark = self.window.oldest_needed().unwrap_or(self.last_attempt);
-        if mark > self.settled_mark {
+        // What was not met when reading came past it is not there to be met.
+        let (logs, window) = (&self.logs, &self.window);
+        self.traces.retain(|id, _| logs.iter().any(|log| !log.exhausted && window.read_to(log.id) < id.seq));
+        self.logs.iter().for_each(|log| self.window.has_stored(log.id, log.stored));
+        let mark = self.window.oldest_intent().unwrap_or(self.last_attempt);
+        if mark > self.settled_mark && self.traces.is_empty() {
             self.settled_mark = mark;
             entries.push(Entry::Settled(mark));
         }
@@ -260,7 +273,7 @@ impl Worker {
                         self.window.put_back(id, None);
                         continue;
                     }
-                    slot.intent_after = Some(committed.before);
+                    slot.intent_after.get_or_insert(committed.before);
                     jobs.push(Job { slot: id, parts: std::mem::take(&mut slot.parts) });
                 }
                 if jobs.is_empty() {

@@ -54,6 +54,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
                 act::record(db, &act, clock::now())?;
             }
             let mut cursors = Vec::new();
+            let mut parked_ids = HashSet::new();
             let mut traces = HashMap::new();
             for log in &logs {
                 let at = cursor::get(db, known.id, *log)?.unwrap_or_default();
@@ -62,12 +63,11 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
                     left.iter().filter(|(_, trace)| trace.open).map(|(id, _)| unknown(*id)).collect();
                 attempt::settle(db, known.id, *log, clock::now(), &unknown)?;
                 cursors.push((*log, at));
-                traces.extend(left);
-            }
-            let mut parked_ids = HashSet::new();
-            for (log, at) in &cursors {
-                parked_ids.extend(parked::ids_above(db, known.id, *log, at.seq)?);
-                parked_ids.extend(cursor::ahead(db, known.id, *log)?);
+                // What is parked carries what was sent for it in its own row.
+                let mut above: HashSet<_> = parked::ids_above(db, known.id, *log, at.seq)?.into_iter().collect();
+                above.extend(cursor::ahead(db, known.id, *log)?);
+                traces.extend(left.into_iter().filter(|(id, _)| id.seq > at.seq && !above.contains(id)));
+                parked_ids.extend(above);
             }
             let chains = Chains::of(parked::lanes(db, known.id, !continue_on_dead)?);
             let dead: HashSet<u64> = if continue_on_dead {

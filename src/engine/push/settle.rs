@@ -30,7 +30,6 @@ impl Worker {
         let Done { slot: id, parts, deliveries } = done;
         let Some(slot) = self.window.get_mut(id) else { return };
         slot.parts = parts;
-        let attempt_after = slot.intent_after.take();
         let delivered = !deliveries.is_empty()
             && deliveries.len() == slot.parts.len()
             && deliveries.iter().all(|delivery| delivery.outcome.is_delivered());
@@ -44,22 +43,22 @@ impl Worker {
         let hash = hash.unwrap_or([0; 32]);
         let (lane, log, event_id) = (slot.event.lane, slot.log, slot.event.id);
         let status = last.and_then(|delivery| delivery.status);
-        self.settled.entry(log).or_default().push(record(event_id, &outcome, &deliveries, hash));
+        let doubt = if delivered { Some(false) } else { doubt_after(&outcome, &deliveries) };
+        let mut line = record(event_id, &outcome, &deliveries, hash);
+        if doubt == Some(true) {
+            line.word = Word::Unknown;
+        }
+        self.settled.entry(log).or_default().push(line);
         let now = clock::steady();
         let closed = self.breaker.is_closed();
         self.note_endpoint(&outcome, lane, now);
         if delivered {
-            self.deliver(id, attempt_after);
+            self.deliver(id);
             self.unhalt();
             return;
         }
         let Some(slot) = self.window.get_mut(id) else { return };
-        slot.in_doubt = match &outcome {
-            Outcome::Unknown { .. } => true,
-            Outcome::Conflict(_) | Outcome::Reject(_) => false,
-            // Whatever this says of this attempt, an earlier one may have arrived.
-            _ => slot.in_doubt,
-        };
+        slot.in_doubt = doubt.unwrap_or(slot.in_doubt);
         let age = slot.first_attempt.map_or(std::time::Duration::ZERO, |first| now.since(first));
         let by_request = status.is_some_and(|status| self.connector.retry.retry_on.contains(&status));
         let tally = Tally { attempts: slot.attempts, age, by_request };
@@ -145,7 +144,6 @@ impl Worker {
         for job in jobs {
             let Some(slot) = self.window.get_mut(job.slot) else { continue };
             slot.parts = job.parts;
-            slot.intent_after = None;
             let (id, log) = (slot.event.id, slot.log);
             self.settled.entry(log).or_default().push(unsent(id));
             self.window.put_back(job.slot, None);
@@ -163,11 +161,8 @@ impl Worker {
         self.pending.push(Entry::Breaker(origin, open));
     }
 
-    fn deliver(&mut self, id: SlotId, attempt_after: Option<i64>) {
+    fn deliver(&mut self, id: SlotId) {
         let Some(slot) = self.window.remove(id) else { return };
-        if !slot.from_parked {
-            self.window.was_delivered(slot.log, slot.event.seq(), attempt_after.unwrap_or(self.settled_mark));
-        }
         let event = slot.event;
         let counted = slot.from_parked || !self.is_replay(slot.log, event.seq());
         if counted {
@@ -205,7 +200,7 @@ impl Worker {
         } else if !slot.from_parked {
             self.chains.add(slot.log, &slot.event);
         }
-        let frozen = slot.in_doubt.then(|| freeze(&slot.parts)).flatten();
+        let frozen = slot.in_doubt.then(|| freeze(self.connector.adapter.origin(), &slot.parts)).flatten();
         self.park(Parked {
             event: slot.event,
             log: slot.log,
@@ -245,7 +240,9 @@ impl Worker {
     fn step_back(&mut self, id: SlotId) {
         let Some(slot) = self.window.remove(id) else { return };
         if !slot.from_parked {
-            self.park_fresh(slot.log, slot.event, ParkedState::Behind, behind());
+            let doubt = slot.in_doubt.then(|| freeze(self.connector.adapter.origin(), &slot.parts)).flatten();
+            let doubt = doubt.map(|frozen| (frozen, slot.config.unwrap_or(*self.config_hash)));
+            self.park_fresh(slot.log, slot.event, ParkedState::Behind, behind(), doubt);
         }
     }
 
@@ -299,6 +296,16 @@ impl Worker {
                 self.source_pause = Some(clock::steady().plus(PAUSE));
             }
         }
+    }
+}
+
+/// Whether a target may have (a part of) an event that was not delivered; none = this attempt says nothing of that, and
+/// what was known before holds.
+fn doubt_after(outcome: &Outcome, deliveries: &[Delivery]) -> Option<bool> {
+    match outcome {
+        Outcome::Unknown { .. } => Some(true),
+        Outcome::Conflict(_) | Outcome::Reject(_) => Some(false),
+        _ => deliveries.iter().any(|delivery| delivery.outcome.is_delivered()).then_some(true),
     }
 }
 

@@ -9,7 +9,7 @@ use super::counter::{self, Counter};
 use super::parked::{self, Parked, ParkedState};
 use super::{ConnectorId, LogId, Sql, cursor};
 use crate::clock::Timestamp;
-use crate::event::Event;
+use crate::event::{Event, EventId};
 use crate::rules::outcome::Reason;
 
 /// One thing to remember.
@@ -23,6 +23,8 @@ pub enum Entry {
     Advance(LogId, i64),
     /// A delivery stands aside, or stands aside otherwise than before.
     Park(Box<Parked>),
+    /// These bytes, encoded under this configuration, are about to be sent for a parked delivery.
+    Freeze(EventId, Vec<u8>, [u8; 32]),
     /// A parked delivery is done; the next of its record moves up.
     End(LogId, Box<Event>),
     /// A later change of a record with a dead letter was delivered.
@@ -65,6 +67,7 @@ impl Batch {
                     parked::park_behind(db, of, parked, crate::clock::steady())?;
                 }
                 Entry::Park(parked) => parked::park(db, of, parked)?,
+                Entry::Freeze(id, frozen, config) => parked::freeze(db, of, *id, frozen, config)?,
                 Entry::End(_, event) => {
                     parked::end(db, of, event, crate::clock::steady())?;
                 }

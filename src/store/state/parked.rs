@@ -172,6 +172,13 @@ pub fn set_aside(db: &Connection, connector: ConnectorId, log: LogId, event: Eve
     park(db, connector, &parked)
 }
 
+/// Keeps what is about to be sent for a parked delivery: it may arrive and its answer be lost.
+pub fn freeze(db: &Connection, connector: ConnectorId, id: EventId, frozen: &[u8], config: &[u8; 32]) -> Sql<()> {
+    db.prepare_cached("UPDATE parked SET frozen = ?3, config_hash = ?4 WHERE connector = ?1 AND event_id = ?2")?
+        .execute((connector.0, id.to_string(), frozen, config))?;
+    Ok(())
+}
+
 /// Ends a parked delivery (delivered or discarded) and promotes what waited behind it. False when it was not parked.
 pub fn end(db: &Connection, connector: ConnectorId, event: &Event, now: Timestamp) -> Sql<bool> {
     let log: Option<i64> = db

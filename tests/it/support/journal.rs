@@ -103,6 +103,29 @@ pub fn judge(expected: &[Expected], journal: &[Entry]) -> Vec<String> {
     wrong
 }
 
+/// The requests for one path.
+pub fn at<'j>(journal: &'j [Entry], path: &str) -> Vec<&'j Entry> {
+    journal.iter().filter(|entry| entry.path == path).collect()
+}
+
+/// How many deliveries the target has.
+pub fn committed(journal: &[Entry]) -> usize {
+    journal.iter().filter(|entry| entry.committed).map(|entry| &entry.key).collect::<HashSet<_>>().len()
+}
+
+/// The same request under the same key, however often it came.
+pub fn all_the_same<'j>(entries: impl IntoIterator<Item = &'j Entry>) -> bool {
+    let request = |entry: &'j Entry| (&entry.key, &entry.method, &entry.path, &entry.body);
+    let mut requests = entries.into_iter().map(request);
+    let first = requests.next();
+    requests.all(|other| Some(other) == first)
+}
+
+/// The body of a request.
+pub fn body(entry: &Entry) -> serde_json::Value {
+    serde_json::from_slice(&entry.body).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,6 +54,16 @@ impl Office {
         office
     }
 
+    /// One with a target, `legacy`: the agent will find what the SQL leaves there. `more` are further lines of the
+    /// connector.
+    pub fn with(target: &Receiver, more: &str, sql: &str) -> Office {
+        let office = Office::visits();
+        office.rest("legacy", target, more);
+        assert_eq!(office.run(&["watch", "visits"]).code, Some(0));
+        office.sql(sql);
+        office
+    }
+
     /// Its folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -93,6 +103,13 @@ impl Office {
     pub fn settings(&self, watch: &str) {
         let text = format!("database: ../app/office.db\nstate: ../state/state.db\noffice: OF042\nwatch: {{{watch}}}\n");
         std::fs::write(self.config().join("sync.yaml"), text).unwrap();
+    }
+
+    /// Adds a line to `sync.yaml`.
+    pub fn add_settings(&self, line: &str) {
+        let path = self.config().join("sync.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}{line}\n")).unwrap();
     }
 
     /// Writes a connector's file.
@@ -192,6 +209,9 @@ impl Office {
             .unwrap()
     }
 }
+
+/// Three visits.
+pub const THREE: &str = "INSERT INTO visits VALUES (1, 'Ada', 10), (2, 'Bea', 20), (3, 'Cy', 30);";
 
 /// Short delays, for tests.
 pub const RETRY: &str = "retryPolicy: {backoff: 20ms, maxBackoff: 200ms}";

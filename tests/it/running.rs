@@ -1,0 +1,112 @@
+//! How a run starts, reloads and ends, shown of the shipped binary.
+
+use rustix::process::Signal;
+
+use crate::support::journal::{all_the_same, committed};
+use crate::support::office::{Office, THREE, wait};
+use crate::support::receiver::Receiver;
+use crate::support::scenario::Scenario;
+
+#[test]
+fn one_run_ends_with_0_when_all_is_delivered_1_when_something_is_refused_75_when_the_target_is_down() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    target.close();
+    let (code, summary) = office.once();
+    assert_eq!((code, summary["delivered"].as_i64()), (Some(75), Some(0)), "{summary}");
+    assert!(summary["leftOff"][0].as_str().unwrap().starts_with("legacy: "), "{summary}");
+    target.reopen();
+    wait("the next run delivers", || office.once().0 == Some(0));
+    assert_eq!(committed(&target.journal()), 1);
+    target.next(Scenario::named("refused"));
+    office.sql("UPDATE visits SET minutes = 11");
+    let (code, summary) = office.once();
+    assert_eq!((code, summary["dead"].as_i64()), (Some(1), Some(1)), "{summary}");
+}
+
+#[test]
+fn one_run_delivers_what_a_schedule_would_deliver_later() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "schedule: \"0 0 1 1 *\"", THREE);
+    assert_eq!(office.once().0, Some(0));
+    assert_eq!(committed(&target.journal()), 3);
+}
+
+#[test]
+fn a_second_agent_is_refused_and_told_who_runs() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", "");
+    let agent = office.agent();
+    for arguments in [&["run"][..], &["run", "--once"]] {
+        let second = office.run(arguments);
+        assert_eq!(second.code, Some(75), "{second:?}");
+        assert!(second.stderr.contains(&format!("process {}", agent.pid())), "{second:?}");
+    }
+    agent.kill();
+    assert_eq!(office.once().0, Some(0), "a kill leaves nothing locked");
+}
+
+#[test]
+fn a_broken_configuration_is_refused_at_reload_and_the_old_one_kept() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let good = std::fs::read_to_string(office.config().join("connectors/legacy.yaml")).unwrap();
+    let agent = office.agent();
+    let broken = [
+        ("connectors/legacy.yaml", "target: {urll: https://legacy.test/}\n".to_owned(), "urll"),
+        ("sync.yaml", "database: [\n".to_owned(), "sync.yaml"),
+        ("sync.yaml", "database: ../app/other.db\nstate: ../state/state.db\n".to_owned(), "other.db"),
+        ("connectors/legacy.yaml", good.replace("ca.pem", "gone.pem"), "gone.pem"),
+    ];
+    for (at, (file, text, names)) in (1..).zip(broken) {
+        let path = office.config().join(file);
+        let before = std::fs::read(&path).unwrap();
+        std::fs::write(&path, text).unwrap();
+        agent.signal(Signal::HUP);
+        wait("it says so", || agent.said().matches("not reloaded").count() == at);
+        let said = agent.said();
+        let line = said.lines().rfind(|line| line.contains("not reloaded")).unwrap();
+        assert!(line.contains(names), "{line}");
+        std::fs::write(&path, before).unwrap();
+        office.sql("UPDATE visits SET minutes = minutes + 1");
+        target.wait("it delivers as before", |journal| committed(journal) == at + 1);
+    }
+    agent.stop();
+}
+
+#[test]
+fn a_stop_waits_for_a_request_in_flight_and_no_longer_than_it_may() {
+    let target = Receiver::start();
+    target.next(Scenario::named("commit_hang"));
+    let office = Office::with(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let agent = office.agent();
+    target.wait("it arrives", |journal| journal.len() == 1);
+    agent.stop();
+    assert_eq!(office.once().0, Some(0));
+    let journal = target.journal();
+    assert!(journal.len() == 2 && all_the_same(&journal), "{journal:#?}");
+}
+
+#[test]
+fn a_second_stop_ends_it_at_once_and_nothing_is_lost() {
+    let target = Receiver::start();
+    target.next(Scenario::named("commit_hang"));
+    let office = Office::with(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let mut agent = office.agent();
+    target.wait("it arrives", |journal| journal.len() == 1);
+    agent.signal(Signal::TERM);
+    agent.signal(Signal::INT);
+    agent.wait();
+    assert_eq!(office.once().0, Some(0));
+    assert!(all_the_same(&target.journal()));
+}
+
+#[test]
+fn one_run_says_that_the_target_asked_to_wait() {
+    let target = Receiver::start();
+    target.next(Scenario::status(429, "Retry-After: 3600\r\n"));
+    let office = Office::with(&target, "concurrency: 1", THREE);
+    let (code, summary) = office.once();
+    assert_eq!((code, summary["delivered"].as_i64(), target.journal().len()), (Some(75), Some(0), 1));
+    assert!(summary["leftOff"][0].as_str().unwrap().contains("asked to wait"), "{summary}");
+}
