@@ -5,11 +5,12 @@
 
 mod tidy;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
-use crate::store::capture::{CaptureError, CapturedLog, Finding, Repair, Seen, WatchSpec, Witness};
+use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Repair, Seen, State, WatchSpec, Witness};
 use crate::store::state::act::Act;
 use crate::store::state::connector;
 use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, attempt, cursor, log as logs};
@@ -62,6 +63,8 @@ pub struct Keeper {
     /// Up to which attempt number the intents have been looked through for the witness.
     witness_n: i64,
     keep: Keep,
+    watch: Vec<WatchSpec>,
+    owner: String,
     connectors: Vec<ConnectorId>,
     version: Option<i64>,
     quiet_since: Timestamp,
@@ -95,15 +98,15 @@ impl Keeper {
     /// # Errors
     /// As [`CapturedLog::open`] and [`CapturedLog::install`]; another agent owns the log.
     pub fn open(
-        mut log: CapturedLog,
+        log: CapturedLog,
         watch: &[WatchSpec],
         take_over: bool,
         ledger: Ledger,
-        mut reader: StateReader,
+        reader: StateReader,
         keep: Keep,
     ) -> Result<Keeper, KeeperError> {
         let name = log.name().to_owned();
-        let (id, (seen, mut witness_n), instance) = ledger.call(move |state| {
+        let (id, (seen, witness_n), instance) = ledger.call(move |state| {
             state.commit(|db| {
                 let id = logs::remember(db, &name)?;
                 Ok((id, logs::seen(db, id)?, crate::store::state::fact(db, "instance")?))
@@ -111,48 +114,94 @@ impl Keeper {
         })?;
         // What happened while nobody looked is found before anything is installed anew.
         let known = seen.and_then(|seen| serde_json::from_str::<Seen>(&seen).ok());
-        let owner: String = instance.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let mut repairs: Vec<Repair> = Vec::new();
-        let mut witness = None;
-        if let Some(mut known) = known.filter(|_| log.installed().unwrap_or(false)) {
-            advance_witness(&mut reader, id, &mut known, &mut witness_n)?;
-            let (found, done) = answer(&mut log, &known)?;
-            found.iter().for_each(|finding| log::debug!("{}: {finding:?}", log.name()));
-            repairs = done;
-            let anew = repairs.iter().any(|repair| repair.epoch.is_some());
-            witness = known.witness.filter(|_| !anew).map(|witness| witness.seq);
-        }
-        for installed in log.install(watch)? {
-            installed.warnings.iter().for_each(|warning| log::warn!("{}: {warning}", installed.table));
-            if installed.changed {
-                log::info!("{}: table {} is watched as {}", log.name(), installed.table, installed.kind);
-            }
-        }
-        log.claim(&owner, take_over)?;
-        let seen = log.seen(witness)?;
-        let now = clock::steady();
         let mut keeper = Keeper {
-            log,
             id,
             ledger,
             reader,
-            seen,
+            // Nothing is known yet: `adopt` takes it from the file.
+            seen: known.clone().unwrap_or(Seen { epoch: Epoch([0; 16]), witness: None, lost: BTreeMap::new() }),
             witness_n,
             keep,
+            watch: watch.to_vec(),
+            owner: instance.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
             connectors: Vec::new(),
             version: None,
-            quiet_since: now,
-            last_write: now.minus(tidy::SELDOM),
+            quiet_since: clock::steady(),
+            last_write: clock::steady().minus(tidy::SELDOM),
             acked: 0,
             cap: 0,
             trouble: Vec::new(),
             heal: Heal::default(),
+            log,
         };
-        for repair in repairs {
-            keeper.note(&repair)?;
+        let mut anew = false;
+        if known.is_some() && keeper.log.installed()? {
+            advance_witness(&mut keeper.reader, id, &mut keeper.seen, &mut keeper.witness_n)?;
+            let (findings, repairs) = answer(&mut keeper.log, &keeper.seen)?;
+            findings.iter().for_each(|finding| log::debug!("{}: {finding:?}", keeper.log.name()));
+            for repair in repairs {
+                anew |= keeper.note(&repair)?;
+            }
         }
-        keeper.remember_seen()?;
+        keeper.adopt(known.is_some() && !anew, take_over)?;
         Ok(keeper)
+    }
+
+    /// Installs what is to be watched, makes this agent the owner, and takes down how the file is now. `known` = it was
+    /// seen before and is said to be the same: when its epoch says otherwise, everything begins anew.
+    fn adopt(&mut self, known: bool, take_over: bool) -> Result<bool, KeeperError> {
+        self.install()?;
+        self.log.claim(&self.owner, take_over)?;
+        let witness = self.seen.witness.filter(|_| known).map(|witness| witness.seq);
+        let seen = self.log.seen(witness)?;
+        let another = known && seen.epoch != self.seen.epoch;
+        self.seen = seen;
+        if another {
+            let tables = self.log.watched()?.into_iter().map(|watched| watched.table).collect();
+            let note = "another file stands in the place of the one that was read last; a new epoch begins".to_owned();
+            self.seen.witness = None;
+            self.note(&Repair { reconcile: tables, epoch: Some(self.seen.epoch), note })?;
+        }
+        self.remember_seen()?;
+        Ok(another)
+    }
+
+    /// Installs what is to be watched. A table that was watched before and cannot be now (dropped, renamed) is told and
+    /// does not keep the others from being delivered; one that never was is an error of the configuration.
+    fn install(&mut self) -> Result<(), KeeperError> {
+        match self.log.install(&self.watch) {
+            Ok(installed) => {
+                for installed in installed {
+                    installed.warnings.iter().for_each(|warning| log::warn!("{}: {warning}", installed.table));
+                    if installed.changed {
+                        log::info!("{}: table {} is watched as {}", self.log.name(), installed.table, installed.kind);
+                    }
+                }
+                Ok(())
+            }
+            Err(error @ CaptureError::Refused { .. }) => {
+                let before = self.log.watched().unwrap_or_default();
+                let was_watched = |spec: &WatchSpec| {
+                    let kind = spec.kind.as_deref().unwrap_or(&spec.table);
+                    before.iter().any(|watched| &*watched.kind == kind && !matches!(watched.state, State::Ok))
+                        || before.iter().any(|watched| &*watched.kind == kind && watched.table != spec.table)
+                };
+                let (gone, rest): (Vec<WatchSpec>, Vec<WatchSpec>) = self.watch.drain(..).partition(was_watched);
+                self.watch = rest;
+                if gone.is_empty() {
+                    return Err(error.into());
+                }
+                for spec in &gone {
+                    log::error!(
+                        "{}: `watch:` names {}, which is not there as before: {error}",
+                        self.log.name(),
+                        spec.table
+                    );
+                }
+                self.install()
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The log's row in the state file.
@@ -185,7 +234,17 @@ impl Keeper {
         }
         let mut look = Look { grown, ..Look::default() };
         advance_witness(&mut self.reader, self.id, &mut self.seen, &mut self.witness_n)?;
-        let (findings, repairs) = answer(&mut self.log, &self.seen)?;
+        let (findings, repairs) = match answer(&mut self.log, &self.seen) {
+            Ok(answered) => answered,
+            // The file that stands there now was never watched.
+            Err(_) if self.log.follow().is_ok() && !self.log.installed().unwrap_or(true) => {
+                look.rewound = self.adopt(true, false)?;
+                look.grown = true;
+                self.version = None;
+                return Ok(look);
+            }
+            Err(error) => return Err(error),
+        };
         look.blind = findings.contains(&Finding::FileGone);
         if findings.is_empty() {
             self.trouble.clear();
@@ -197,6 +256,16 @@ impl Keeper {
         });
         for repair in &repairs {
             look.rewound |= self.note(repair)?;
+        }
+        if look.rewound && !look.blind {
+            // A new epoch may mean a file that was never watched.
+            self.install()?;
+            self.log.claim(&self.owner, false)?;
+            for watched in self.log.watched()? {
+                if !self.heal.tables.contains(&watched.table) {
+                    self.heal.tables.push(watched.table);
+                }
+            }
         }
         if !look.blind && news {
             let witness = self.seen.witness.filter(|_| !look.rewound).map(|witness| witness.seq);

@@ -22,7 +22,7 @@ use crate::engine::ledger::{Committed, Ledger, LedgerError};
 use crate::engine::source::Source;
 use crate::engine::window::{SlotId, Window};
 use crate::event::EventId;
-use crate::rules::breaker::Breaker;
+use crate::rules::breaker::{Breaker, Permit};
 use crate::rules::outcome::Reason;
 use crate::rules::retry::Streak;
 use crate::store::state::attempt::{Intent, Settled, Trace};
@@ -149,6 +149,8 @@ pub struct Worker {
     window: Window,
     lanes: Lanes,
     breaker: Breaker,
+    /// The record that the endpoint failed for last.
+    failed_lane: Option<u64>,
     streak: Streak,
     mode: Mode,
     mode_reason: Option<Reason>,
@@ -339,7 +341,9 @@ impl Worker {
             self.summary.left_off = self.mode_reason.clone().or_else(|| Some(Reason::new("paused", "it is paused")));
             return !self.cursor_moved();
         }
-        if let Some(opened) = self.breaker.opened().filter(|opened| opened.next_probe > now) {
+        if let Some(opened) =
+            self.breaker.opened().filter(|opened| opened.next_probe > now && self.permit(now) != Permit::Probe)
+        {
             self.summary.left_off = Some(opened.reason.clone());
             return !self.cursor_moved();
         }

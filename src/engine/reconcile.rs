@@ -41,6 +41,7 @@ impl Reconciler {
 
     /// Takes tables that are newly watched into the shadow. Nothing is sent for them.
     pub fn fill(&mut self) -> Result<(), ReconcileError> {
+        self.log.follow()?;
         let (db, name) = (self.side.db(), self.log.name().to_owned());
         for watched in self.log.watched()? {
             if matches!(watched.state, State::Dropped | State::Refused(_))
@@ -61,6 +62,7 @@ impl Reconciler {
 
     /// Brings the shadow up to the end of the log.
     pub fn catch_up(&mut self) -> Result<(), ReconcileError> {
+        self.log.follow()?;
         shadow::catch_up(self.side.db(), &mut self.log)?;
         Ok(())
     }
@@ -68,6 +70,7 @@ impl Reconciler {
     /// The file is not the one that was read last: what its log holds up to now is no news to the shadow, which
     /// stays as the picture of what was told.
     pub fn begin_anew(&mut self) -> Result<(), ReconcileError> {
+        self.log.follow()?;
         let highest = self.log.highest_seq()?;
         shadow::set_position(self.side.db(), self.log.name(), highest)?;
         Ok(())
@@ -78,6 +81,7 @@ impl Reconciler {
     /// # Errors
     /// [`CaptureError::TooManyDeletes`] before anything was written, unless forced.
     pub fn reconcile(&mut self, table: &str, force: bool) -> Result<Report, ReconcileError> {
+        self.log.follow()?;
         let mut run = Reconcile::new(&mut self.log, table, force)?;
         loop {
             let written = run.report().images + run.report().deletes;

@@ -63,18 +63,20 @@ impl Source for Intake {
     }
 }
 
-/// A database's captured log, through a connection of the worker's own.
+/// A database's captured log, through a connection of the worker's own. A file that was put in its place is followed
+/// before anything is read.
 impl Source for CapturedLog {
     fn read(&mut self, after: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>, SourceError> {
-        CapturedLog::read(self, after, limit, max_bytes).map_err(told)
+        self.follow().and_then(|_| CapturedLog::read(self, after, limit, max_bytes)).map_err(told)
     }
 
     fn highest(&mut self) -> Result<i64, SourceError> {
-        self.highest_seq().map_err(told)
+        self.follow().and_then(|_| self.highest_seq()).map_err(told)
     }
 
     fn floor(&mut self) -> Result<i64, SourceError> {
-        self.lowest_seq().map(|lowest| lowest.saturating_sub(1).max(0)).map_err(told)
+        let lowest = self.follow().and_then(|_| self.lowest_seq()).map_err(told)?;
+        Ok(lowest.saturating_sub(1).max(0))
     }
 
     fn first_since(&mut self, at: Timestamp) -> Result<Option<i64>, SourceError> {

@@ -205,13 +205,7 @@ impl Window {
 
     /// Takes up to `most` events that may be sent now, in log order, and opens them.
     pub fn open(&mut self, most: usize, now: Timestamp) -> Vec<SlotId> {
-        while let Some((due, id)) = self.delayed.first().copied() {
-            if due > now {
-                break;
-            }
-            self.delayed.pop_first();
-            self.make_ready(id);
-        }
+        self.wake_delayed(now);
         let mut opened = Vec::new();
         while opened.len() < most {
             let Some((_, id)) = self.ready.pop_first() else { break };
@@ -222,6 +216,36 @@ impl Window {
             }
         }
         opened
+    }
+
+    /// Whether an event of another record may be sent now.
+    pub fn has_other(&self, not: u64) -> bool {
+        self.ready.iter().any(|(_, id)| self.slots.get(id).is_some_and(|slot| slot.event.lane != not))
+    }
+
+    fn wake_delayed(&mut self, now: Timestamp) {
+        while let Some((due, id)) = self.delayed.first().copied() {
+            if due > now {
+                break;
+            }
+            self.delayed.pop_first();
+            self.make_ready(id);
+        }
+    }
+
+    /// Opens one event to probe the endpoint with: not of the record that failed last, when there is any other. One
+    /// record that the target cannot bear must not be taken for an endpoint that is down.
+    pub fn open_probe(&mut self, not: Option<u64>, now: Timestamp) -> Vec<SlotId> {
+        self.wake_delayed(now);
+        let other = |(_, id): &&(i64, SlotId)| self.slots.get(id).is_some_and(|slot| Some(slot.event.lane) != not);
+        let chosen = self.ready.iter().find(other).or_else(|| self.ready.first()).copied();
+        let Some((seq, id)) = chosen else { return Vec::new() };
+        self.ready.remove(&(seq, id));
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.phase = Phase::Open;
+            self.open += 1;
+        }
+        vec![id]
     }
 
     /// An open event goes back: it may be sent again from `due` on.
@@ -472,6 +496,14 @@ mod tests {
         assert_eq!(window.cursor(LOG), 5);
         window.remove(ids[2]);
         assert_eq!(window.cursor(LOG), 9);
+    }
+
+    #[test]
+    fn a_probe_goes_with_another_record_than_the_one_that_failed() {
+        let (mut window, ids) = window(vec![slot(1, 10, None), slot(2, 20, None)]);
+        assert_eq!(window.open_probe(Some(10), Timestamp(0)), [ids[1]]);
+        assert_eq!(window.open_probe(Some(10), Timestamp(0)), [ids[0]], "alone, it goes itself");
+        assert_eq!(window.open_probe(None, Timestamp(0)), []);
     }
 
     #[test]

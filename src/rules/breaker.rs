@@ -25,9 +25,14 @@ pub struct Breaker {
 
 #[derive(Clone, Debug)]
 enum State {
-    Closed { failures: u32, record: Option<u64>, several: bool },
-    Open(Opened),
-    Probing(Opened),
+    Closed {
+        failures: u32,
+        record: Option<u64>,
+        several: bool,
+    },
+    /// Open; with the record when only one has failed: it may be the record that is to blame.
+    Open(Opened, Option<u64>),
+    Probing(Opened, Option<u64>),
 }
 
 /// An open breaker.
@@ -65,7 +70,7 @@ impl Breaker {
     /// A breaker that was open when the agent stopped. The stored time is clamped to what it could have waited.
     pub fn reopened(first: Duration, mut opened: Opened, now: Timestamp) -> Breaker {
         opened.next_probe = opened.next_probe.min(now.plus(LONGEST_PROBE)).max(now);
-        Breaker { first, state: State::Open(opened) }
+        Breaker { first, state: State::Open(opened, None) }
     }
 
     /// Whether events' attempts count: only while it is closed.
@@ -77,7 +82,16 @@ impl Breaker {
     pub fn opened(&self) -> Option<&Opened> {
         match &self.state {
             State::Closed { .. } => None,
-            State::Open(opened) | State::Probing(opened) => Some(opened),
+            State::Open(opened, _) | State::Probing(opened, _) => Some(opened),
+        }
+    }
+
+    /// The record that alone has failed, while it is open: another record may be tried at once, because it may be the
+    /// record that is to blame and not the endpoint.
+    pub fn only_record(&self) -> Option<u64> {
+        match &self.state {
+            State::Open(_, only) => *only,
+            _ => None,
         }
     }
 
@@ -85,23 +99,23 @@ impl Breaker {
     pub fn permit(&self, now: Timestamp) -> Permit {
         match &self.state {
             State::Closed { .. } => Permit::All,
-            State::Probing(_) => Permit::ProbeIsOut,
-            State::Open(opened) if opened.next_probe <= now => Permit::Probe,
-            State::Open(opened) => Permit::NotBefore(opened.next_probe),
+            State::Probing(..) => Permit::ProbeIsOut,
+            State::Open(opened, _) if opened.next_probe <= now => Permit::Probe,
+            State::Open(opened, _) => Permit::NotBefore(opened.next_probe),
         }
     }
 
     /// The probe goes out.
     pub fn probe_sent(&mut self) {
-        if let State::Open(opened) = &self.state {
-            self.state = State::Probing(opened.clone());
+        if let State::Open(opened, only) = &self.state {
+            self.state = State::Probing(opened.clone(), *only);
         }
     }
 
     /// The probe did not go out after all, or what came of it says nothing of the endpoint.
     pub fn probe_void(&mut self) {
-        if let State::Probing(opened) = &self.state {
-            self.state = State::Open(opened.clone());
+        if let State::Probing(opened, only) = &self.state {
+            self.state = State::Open(opened.clone(), *only);
         }
     }
 
@@ -120,23 +134,26 @@ impl Breaker {
                 *failures += 1;
                 *several |= record.is_some_and(|first| first != lane);
                 record.get_or_insert(lane);
+                let one_of_several = *several;
                 let enough = (*several && *failures >= FAILURES) || (alone && *failures >= FAILURES_ALONE);
                 if enough {
                     let next_probe = now.plus(self.pause(0, jitter));
-                    self.state = State::Open(Opened { at: now, next_probe, failures: 0, reason: reason.clone() });
+                    let opened = Opened { at: now, next_probe, failures: 0, reason: reason.clone() };
+                    self.state = State::Open(opened, Some(lane).filter(|_| !one_of_several));
                 }
                 enough
             }
-            State::Probing(opened) => {
+            State::Probing(opened, only) => {
+                let only = only.filter(|only| *only == lane);
                 let mut opened = opened.clone();
                 opened.failures = opened.failures.saturating_add(1);
                 opened.reason = reason.clone();
                 opened.next_probe = now.plus(self.pause(opened.failures, jitter));
-                self.state = State::Open(opened);
+                self.state = State::Open(opened, only);
                 true
             }
             // What was in flight when it opened.
-            State::Open(_) => false,
+            State::Open(..) => false,
         }
     }
 
@@ -182,6 +199,18 @@ mod tests {
         assert!(!fail(&mut breaker, 1, true, 0));
         assert!(!fail(&mut breaker, 1, true, 0));
         assert!(fail(&mut breaker, 1, true, 0));
+    }
+
+    #[test]
+    fn opened_by_one_record_alone_it_lets_another_be_tried_at_once_and_only_one() {
+        let mut breaker = Breaker::new(Duration::from_secs(1));
+        (0..3).for_each(|_| {
+            fail(&mut breaker, 1, true, 0);
+        });
+        assert_eq!(breaker.only_record(), Some(1));
+        breaker.probe_sent();
+        assert!(fail(&mut breaker, 2, false, 0));
+        assert_eq!(breaker.only_record(), None, "two records failed: it is the endpoint");
     }
 
     #[test]

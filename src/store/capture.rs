@@ -82,6 +82,8 @@ pub struct CapturedLog {
     /// The `schema_version` at which all triggers were last found right.
     schema_seen: Option<i64>,
     wal: Option<folder::OpenWal>,
+    /// Device and inode of the `-wal` beside it, once there was one.
+    beside: Option<folder::FileId>,
 }
 
 impl CapturedLog {
@@ -103,6 +105,7 @@ impl CapturedLog {
             file,
             schema_seen: None,
             wal: None,
+            beside: None,
         };
         log.told("open it", |log| {
             // The first read tells whether it is a database at all.

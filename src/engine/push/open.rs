@@ -49,7 +49,7 @@ impl Worker {
         if let Some(until) = self.hold_until {
             at = at.max(until);
         }
-        match self.breaker.permit(now) {
+        match self.permit(now) {
             Permit::All | Permit::Probe => {}
             Permit::NotBefore(next) => at = at.max(next),
             Permit::ProbeIsOut => return None,
@@ -87,13 +87,21 @@ impl Worker {
         now < *self.gather_until.get_or_insert(now.plus(GATHER))
     }
 
+    /// What the breaker allows; opened by one record alone, it allows another record at once.
+    pub(super) fn permit(&self, now: Timestamp) -> Permit {
+        match self.breaker.only_record() {
+            Some(lane) if self.window.opened() == 0 && self.window.has_other(lane) => Permit::Probe,
+            _ => self.breaker.permit(now),
+        }
+    }
+
     /// How many events may be opened now.
     fn allowance(&mut self, now: Timestamp) -> usize {
         if !self.may_run() || self.hold_until.is_some_and(|until| until > now) {
             return 0;
         }
         self.hold_until = None;
-        let mut most = match self.breaker.permit(now) {
+        let mut most = match self.permit(now) {
             Permit::All => self.room(),
             // The endpoint may be back: everything that was put off for it may go, one event first.
             Permit::Probe if self.window.opened() == 0 => 1,
@@ -119,11 +127,11 @@ impl Worker {
         if most == 0 {
             return;
         }
-        let probing = self.breaker.permit(now) == Permit::Probe;
+        let probing = self.permit(now) == Permit::Probe;
         if probing || self.mode == Mode::Halted {
             self.window.hurry();
         }
-        let opened = self.window.open(most, now);
+        let opened = if probing { self.window.open_probe(self.failed_lane, now) } else { self.window.open(most, now) };
         if opened.is_empty() {
             return;
         }

@@ -135,6 +135,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         window,
         lanes,
         breaker,
+        failed_lane: None,
         streak: Streak::default(),
         mode: kept.mode,
         mode_reason,

@@ -123,6 +123,7 @@ impl Worker {
     }
 
     fn endpoint_failed(&mut self, reason: &Reason, lane: u64, now: Timestamp) {
+        self.failed_lane = Some(lane);
         let was_closed = self.breaker.is_closed();
         let alone = self.window.records() <= 1;
         if self.breaker.failure(lane, alone, reason, now, self.dice.f64()) {

@@ -143,10 +143,7 @@ impl CapturedLog {
     ///
     /// `synchronous=OFF` in the application cannot be repaired.
     pub fn sync_wal(&mut self) -> Result<()> {
-        let mode: String = self.tell("ask for journal_mode", || {
-            Ok(self.conn.prepare_cached("PRAGMA main.journal_mode")?.query_row([], |row| row.get(0))?)
-        })?;
-        if mode != "wal" {
+        if self.journal_mode()? != "wal" {
             return self.sync_folder();
         }
         let mut path = self.real.clone().into_os_string();
@@ -171,6 +168,12 @@ impl CapturedLog {
         }
     }
 
+    fn journal_mode(&self) -> Result<String> {
+        self.tell("ask for journal_mode", || {
+            Ok(self.conn.prepare_cached("PRAGMA main.journal_mode")?.query_row([], |row| row.get(0))?)
+        })
+    }
+
     fn sync_folder(&self) -> Result<()> {
         let folder = folder_of(&self.real);
         File::open(&folder).and_then(|open| open.sync_all()).map_err(|source| CaptureError::Io {
@@ -180,9 +183,32 @@ impl CapturedLog {
         })
     }
 
-    /// Whether the path names another file than the one we have open; none when it names nothing.
-    pub(super) fn same_file(&self) -> Result<Option<bool>> {
-        Ok(identify(&self.path)?.map(|id| id == self.file))
+    /// Whether the path still names the file that we have open, with the `-wal` that we have open; none when it names
+    /// nothing. A `-wal` that was taken away under us counts as another file: SQLite would go on with the one that
+    /// has no name any more, and keep the new file locked for everybody else.
+    pub(super) fn same_file(&mut self) -> Result<Option<bool>> {
+        let Some(file) = identify(&self.path)? else { return Ok(None) };
+        let mut wal = self.real.clone().into_os_string();
+        wal.push("-wal");
+        let wal = identify(Path::new(&wal))?;
+        // As long as a connection is in WAL mode its -wal stands: one that is missing was taken away.
+        let taken = match (&self.beside, &wal) {
+            (Some(known), now) => now.as_ref() != Some(known),
+            (None, Some(_)) => false,
+            (None, None) => self.journal_mode()? == "wal",
+        };
+        let same = file == self.file && !taken;
+        self.beside = self.beside.or(wal);
+        Ok(Some(same))
+    }
+
+    /// Opens the file anew when the path names another one, or its `-wal` was taken away. True when it did.
+    pub fn follow(&mut self) -> Result<bool> {
+        match self.same_file()? {
+            Some(true) => Ok(false),
+            Some(false) => self.reopen().map(|()| true),
+            None => Err(CaptureError::Missing { path: self.path.clone() }),
+        }
     }
 }
 

@@ -90,12 +90,13 @@ impl CapturedLog {
         watched.map(|entry| entry.spec.table.clone()).collect()
     }
 
-    fn reopen(&mut self) -> Result<()> {
+    pub(super) fn reopen(&mut self) -> Result<()> {
         (self.real, self.file) = folder::check(&self.path, self.access)?;
         self.conn = connect(&self.path, self.access)?;
         self.catalogue = Catalogue::default();
         self.schema_seen = None;
         self.wal = None;
+        self.beside = None;
         Ok(())
     }
 
