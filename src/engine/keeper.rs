@@ -152,8 +152,8 @@ impl Keeper {
     fn adopt(&mut self, known: bool, take_over: bool) -> Result<bool, KeeperError> {
         self.install()?;
         self.log.claim(&self.owner, take_over)?;
-        let witness = self.seen.witness.filter(|_| known).map(|witness| witness.seq);
-        let seen = self.log.seen(witness)?;
+        let witness = self.seen.witness.filter(|_| known);
+        let seen = Seen { witness, ..self.log.seen(None)? };
         let another = known && seen.epoch != self.seen.epoch;
         self.seen = seen;
         if another {
@@ -268,8 +268,9 @@ impl Keeper {
             }
         }
         if !look.blind && news {
-            let witness = self.seen.witness.filter(|_| !look.rewound).map(|witness| witness.seq);
-            self.seen = self.log.seen(witness)?;
+            // The witness stays as it was: asked of the file that is open now, it would prove nothing.
+            let witness = self.seen.witness.filter(|_| !look.rewound);
+            self.seen = Seen { witness, ..self.log.seen(None)? };
             self.remember_seen()?;
             look.grown = true;
             self.version = None;
@@ -372,7 +373,9 @@ fn answer(log: &mut CapturedLog, seen: &Seen) -> Result<(Vec<Finding>, Vec<Repai
     let mut known = seen.clone();
     let (mut findings, mut repairs) = (Vec::new(), Vec::new());
     for _ in 0..4 {
-        let found: Vec<Finding> = log.poll(&known)?.into_iter().filter(|finding| !findings.contains(finding)).collect();
+        // A file can be replaced twice while it is looked at; anything else that was answered is not asked again.
+        let fresh = |finding: &Finding| *finding == Finding::FileReplaced || !findings.contains(finding);
+        let found: Vec<Finding> = log.poll(&known)?.into_iter().filter(fresh).collect();
         if found.is_empty() {
             break;
         }

@@ -41,6 +41,19 @@ fn a_refused_record_is_parked_its_later_changes_wait_and_others_flow() {
 }
 
 #[test]
+fn a_record_that_the_target_cannot_bear_does_not_stop_the_others() {
+    let target = Receiver::start();
+    target.meet(|entry| (entry.path == "/visits/1").then(|| Scenario::named("status_500")));
+    let office = Office::with(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let agent = office.agent();
+    agent.says("the endpoint is down");
+    office.sql("INSERT INTO visits VALUES (2, 'Bea', 20), (3, 'Cleo', 30), (4, 'Dan', 40)");
+    target.wait("the others arrive", |journal| committed(journal) == 3);
+    wait("the one is parked by itself", || office.parked_words("legacy") == ["waiting http-500"]);
+    agent.stop();
+}
+
+#[test]
 fn a_busy_target_gets_the_same_key_and_bytes_again() {
     let target = Receiver::start();
     target.next(Scenario::named("status_503"));

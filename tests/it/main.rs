@@ -18,6 +18,7 @@ mod end_to_end;
 mod examples;
 mod histories;
 mod layers;
+mod replaced;
 mod requests;
 mod running;
 mod support;

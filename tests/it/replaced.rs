@@ -1,0 +1,132 @@
+//! Another file in the place of the application's: a backup, a copy, a fresh one, with the agent running or not.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::support::journal::{at, body};
+use crate::support::office::{Agent, Office};
+use crate::support::receiver::Receiver;
+
+/// Puts `from` in the place of the office's file, as a person does it: the log of the old one goes too.
+fn put_in_place(office: &Office, from: &Path) {
+    for end in ["-wal", "-shm"] {
+        let mut beside = office.database().into_os_string();
+        beside.push(end);
+        let _ = fs::remove_file(beside);
+    }
+    fs::rename(from, office.database()).unwrap();
+}
+
+fn backup(office: &Office) -> std::path::PathBuf {
+    let to = office.folder().join("backup.db");
+    office.sql(&format!("VACUUM INTO '{}'", to.display()));
+    to
+}
+
+/// A database with the same table, in which the agent never was.
+fn fresh(office: &Office) -> std::path::PathBuf {
+    let to = office.folder().join("fresh.db");
+    let made = Connection::open(&to).unwrap();
+    let schema: String =
+        office.app().query_row("SELECT sql FROM sqlite_master WHERE name = 'visits'", [], |row| row.get(0)).unwrap();
+    made.pragma_update(None, "journal_mode", "wal").unwrap();
+    made.execute_batch(&format!("{schema}; INSERT INTO visits VALUES (1, 'Ada', 11), (7, 'Gus', 70);")).unwrap();
+    to
+}
+
+/// The office has two visits, both of them at the target.
+fn delivered(target: &Receiver) -> (Office, Agent) {
+    let office = Office::with(target, "", "INSERT INTO visits VALUES (1, 'Ada', 10), (2, 'Bea', 20)");
+    let agent = office.agent();
+    target.wait("both arrive", |journal| journal.len() == 2);
+    office.wait_settled("legacy");
+    (office, agent)
+}
+
+/// Waits until the last that the target heard of a record is this many minutes.
+fn arrives(target: &Receiver, path: &str, minutes: i64) {
+    target.wait(&format!("{path} has {minutes} minutes"), |journal| {
+        at(journal, path).last().is_some_and(|entry| entry.method == "PUT" && body(entry)["minutes"] == minutes)
+    });
+}
+
+#[test]
+fn a_copy_that_replaces_the_file_while_the_agent_runs_is_followed_and_locks_nobody_out() {
+    let target = Receiver::start();
+    let (office, agent) = delivered(&target);
+    for minutes in [31, 32, 33] {
+        let copy = office.folder().join("copy.db");
+        // A copy by VACUUM INTO is in rollback mode, whatever the original was in.
+        office.sql(&format!("VACUUM INTO '{}'", copy.display()));
+        put_in_place(&office, &copy);
+        agent.says("the file was replaced");
+        office.sql(&format!("UPDATE visits SET minutes = {minutes} WHERE id = 2"));
+        arrives(&target, "/visits/2", minutes);
+    }
+    agent.stop();
+}
+
+#[test]
+fn a_backup_that_is_restored_while_the_agent_runs_is_noticed_and_what_differs_is_sent() {
+    let target = Receiver::start();
+    let (office, agent) = delivered(&target);
+    let backup = backup(&office);
+    office.sql("UPDATE visits SET minutes = 99 WHERE id = 1; INSERT INTO visits VALUES (3, 'Cleo', 30)");
+    arrives(&target, "/visits/1", 99);
+    arrives(&target, "/visits/3", 30);
+    office.wait_settled("legacy");
+    put_in_place(&office, &backup);
+    agent.says("a new epoch begins");
+    // The target is told of the table as it is now: one value as it was, one record gone.
+    arrives(&target, "/visits/1", 10);
+    target.wait("what the backup did not have is deleted", |journal| {
+        at(journal, "/visits/3").last().is_some_and(|entry| entry.method == "DELETE")
+    });
+    office.sql("UPDATE visits SET minutes = 12 WHERE id = 1");
+    arrives(&target, "/visits/1", 12);
+    agent.stop();
+}
+
+#[test]
+fn a_fresh_file_in_the_place_of_the_old_one_is_watched_and_compared_while_the_agent_runs() {
+    let target = Receiver::start();
+    let (office, agent) = delivered(&target);
+    put_in_place(&office, &fresh(&office));
+    arrives(&target, "/visits/1", 11);
+    arrives(&target, "/visits/7", 70);
+    office.sql("UPDATE visits SET minutes = 71 WHERE id = 7");
+    arrives(&target, "/visits/7", 71);
+    agent.stop();
+}
+
+#[test]
+fn a_fresh_file_in_the_place_of_the_old_one_is_noticed_at_the_next_start() {
+    let target = Receiver::start();
+    let (office, agent) = delivered(&target);
+    agent.stop();
+    put_in_place(&office, &fresh(&office));
+    let agent = office.agent();
+    office.sql("UPDATE visits SET minutes = 72 WHERE id = 7");
+    arrives(&target, "/visits/1", 11);
+    arrives(&target, "/visits/7", 72);
+    agent.stop();
+}
+
+#[test]
+fn a_watched_table_that_is_renamed_keeps_no_other_from_being_delivered() {
+    let target = Receiver::start();
+    let (office, agent) = delivered(&target);
+    agent.stop();
+    office.sql("ALTER TABLE visits RENAME TO calls");
+    let agent = office.agent();
+    office.sql("UPDATE calls SET minutes = 55 WHERE id = 2");
+    arrives(&target, "/visits/2", 55);
+    agent.stop();
+    // The second start finds the table under its new name in the catalogue, and the old one in the configuration.
+    let agent = office.agent();
+    office.sql("UPDATE calls SET minutes = 56 WHERE id = 2");
+    arrives(&target, "/visits/2", 56);
+    agent.stop();
+}
