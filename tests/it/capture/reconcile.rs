@@ -125,3 +125,31 @@ fn events_are_applied_once_and_a_gap_is_refused() {
     let records: i64 = state.query_row("SELECT count(*) FROM shadow", [], |row| row.get(0)).unwrap();
     assert_eq!(records, 1);
 }
+
+#[test]
+fn rows_that_differ_and_rows_that_are_gone_are_sent_some_dozens_in_a_transaction() {
+    let (office, mut log) = Office::watching("CREATE TABLE t(k INTEGER PRIMARY KEY, v)", &[WatchSpec::table("t")]);
+    office.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400) INSERT INTO t SELECT i, i FROM n");
+    let state = state();
+    shadow::catch_up(&state, &mut log).unwrap();
+    unseen(&office, "UPDATE t SET v = -v; DELETE FROM t WHERE k > 310");
+    let mut reconcile = Reconcile::new(&mut log, "t", true).unwrap();
+    let (mut seen, mut pieces) = (log.highest_seq().unwrap(), Vec::new());
+    loop {
+        let done = reconcile.step(&state, &mut log, 500).unwrap();
+        // Between two steps the application writes without waiting: no step holds anything.
+        office.app.busy_timeout(std::time::Duration::ZERO).unwrap();
+        office.run("CREATE TABLE IF NOT EXISTS own(x); INSERT INTO own VALUES(1)");
+        let now = log.highest_seq().unwrap();
+        pieces.push(now - seen);
+        seen = now;
+        if done {
+            break;
+        }
+    }
+    assert_eq!(reconcile.report(), Report { compared: 310, images: 310, deletes: 90 });
+    assert_eq!(pieces.iter().sum::<i64>(), 400);
+    assert!(pieces.iter().all(|written| *written <= 50), "{pieces:?}");
+    assert!(pieces.iter().any(|written| *written > 1), "{pieces:?}");
+    assert_eq!(run(&state, &mut log, false).unwrap(), Report { compared: 310, images: 0, deletes: 0 });
+}
