@@ -21,5 +21,6 @@ mod layers;
 mod requests;
 mod running;
 mod support;
+mod sync_record;
 mod systemd;
 mod transport;

@@ -1,7 +1,10 @@
 //! The shadow and the reconcile that rests on it.
 
 use super::*;
+use hms_sync::engine::reconcile::Reconciler;
+use hms_sync::engine::single::is_known;
 use hms_sync::store::shadow::{self, Reconcile, Report, ShadowError};
+use hms_sync::store::state::{State as StateFile, StateReader};
 
 /// A state file with the tables of the shadow.
 fn state() -> Connection {
@@ -152,4 +155,32 @@ fn rows_that_differ_and_rows_that_are_gone_are_sent_some_dozens_in_a_transaction
     assert!(pieces.iter().all(|written| *written <= 50), "{pieces:?}");
     assert!(pieces.iter().any(|written| *written > 1), "{pieces:?}");
     assert_eq!(run(&state, &mut log, false).unwrap(), Report { compared: 310, images: 0, deletes: 0 });
+}
+
+#[test]
+fn a_record_is_known_by_its_row_by_the_log_or_by_the_shadow_in_any_spelling() {
+    let office = Office::new(
+        "CREATE TABLE t(k TEXT COLLATE NOCASE NOT NULL PRIMARY KEY, v); CREATE TABLE n(id INTEGER PRIMARY KEY);
+         INSERT INTO t VALUES('Told', 1), ('Gone', 1); INSERT INTO n VALUES(42), (43)",
+    );
+    let mut log = office.log();
+    log.install(&[WatchSpec::table("t"), WatchSpec::table("n")]).unwrap();
+    let path = office.folder.path().join("state.db");
+    drop(StateFile::open(&path).unwrap());
+    Reconciler::open("office", &office.path(), &path).unwrap().fill().unwrap();
+    unseen(&office, "DELETE FROM t WHERE k = 'Gone'; DELETE FROM n WHERE id = 42");
+    office.run("INSERT INTO t VALUES('Logged', 1); DELETE FROM t WHERE k = 'Logged'");
+    let (mut state, before) = (StateReader::open(&path).unwrap(), log.highest_seq().unwrap());
+    for (table, key, known) in [
+        ("t", "tOLD", true),
+        ("t", "gONE", true),
+        ("t", "lOGGED", true),
+        ("t", "never", false),
+        ("n", "43", true),
+        ("n", "42", true),
+        ("n", "4", false),
+    ] {
+        assert_eq!(is_known(&mut log, &mut state, table, &[key.into()]), Ok(known), "{table} {key}");
+    }
+    assert_eq!(log.highest_seq().unwrap(), before);
 }
