@@ -1,5 +1,9 @@
 //! `sync CONNECTOR TYPE KEY`: one record, now.
 
+use hms_sync::daemon::client::post;
+use hms_sync::engine::single::Status;
+use hms_sync::store::state::holder;
+
 use crate::support::journal::committed;
 use crate::support::office::{Office, THREE};
 use crate::support::receiver::Receiver;
@@ -42,4 +46,17 @@ fn a_record_that_is_gone_is_deleted_at_the_target_and_one_that_stands_is_sent() 
     let calls: Vec<(&str, &str)> =
         journal.iter().skip(4).map(|entry| (entry.method.as_str(), entry.path.as_str())).collect();
     assert_eq!(calls, [("DELETE", "/visits/2"), ("PUT", "/visits/3")]);
+}
+
+#[test]
+fn a_caller_that_knows_that_a_record_was_there_has_it_deleted() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", THREE);
+    let agent = office.agent();
+    let socket = holder(&office.state()).and_then(|holder| holder.socket).unwrap();
+    let status: Status = post(&socket, "/sync/legacy/visits/99?known", Vec::new()).unwrap();
+    agent.stop();
+    assert_eq!(status, Status::Success);
+    let deleted = |path: &str| target.journal().iter().any(|entry| entry.method == "DELETE" && entry.path == path);
+    assert!(deleted("/visits/99"));
 }
