@@ -333,7 +333,8 @@ fn atomically<T>(state: &Connection, work: impl FnOnce() -> Result<T>) -> Result
 }
 
 /// SHA-256 over a canonical encoding of the image. A NULL counts as absent, so that a column added without a
-/// default leaves every hash as it was.
+/// default leaves every hash as it was. Names count: after a column is renamed every record is sent again, because a
+/// record that is sent whole carries the name, and no target would learn the new one otherwise.
 fn hash(image: &Record) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in image.iter().filter(|(_, value)| **value != Value::Null) {
