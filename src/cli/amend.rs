@@ -185,7 +185,7 @@ fn latest(place: &Place, config: Config, which: Selection, reason: Option<String
         report.refused.extend(given_up.refused);
         let key = Value::List(event.key.iter().map(|(_, value)| value.clone()).collect());
         let key = String::from_utf8(json::value(&key)).unwrap_or_default();
-        match order::sync_record(place.config()?, &connector, &event.kind, &key)? {
+        match order::sync_record(place.config()?, &connector, &event.kind, &key, true)? {
             Status::Success => report.done.push(subject),
             Status::Failed { reason } => report.refused.push(Refused { subject, why: reason }),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cli::failure::{Code, Failure};
 use crate::config::{Config, Settings};
 use crate::daemon::agent::{Agent, Options};
-use crate::daemon::api::{Manner, Order};
+use crate::daemon::api::{KNOWN, Manner, Order};
 use crate::daemon::client::{self, ClientError};
 use crate::engine::operate::{Actor, Operation, Report, operate};
 use crate::engine::push::{Run, Summary};
@@ -85,16 +85,20 @@ pub fn sync(config: Config, connector: &str) -> Result<Option<Summary>, Failure>
     }
 }
 
-/// Delivers one record now.
-pub fn sync_record(config: Config, system: &str, kind: &str, id: &str) -> Result<Status, Failure> {
+/// Delivers one record now. `known`: it was there once, and is deleted at the target when it is gone.
+pub fn sync_record(config: Config, system: &str, kind: &str, id: &str, known: bool) -> Result<Status, Failure> {
     match running(&config.settings.state)? {
         Some(socket) => {
-            let path = format!("/sync/{}/{}/{}", client::segment(system), client::segment(kind), client::segment(id));
+            let mut path =
+                format!("/sync/{}/{}/{}", client::segment(system), client::segment(kind), client::segment(id));
+            if known {
+                path = format!("{path}?{KNOWN}");
+            }
             Ok(client::post(&socket, &path, Vec::new())?)
         }
         None => {
             let agent = alone(config, system, Run::Forever)?;
-            let status = agent.handle().sync_record(system, kind, id);
+            let status = agent.handle().sync_record(system, kind, id, known);
             agent.stop();
             Ok(status)
         }

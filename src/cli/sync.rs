@@ -29,7 +29,7 @@ pub fn sync(place: &Place, sync: Sync) -> Outcome {
     if !names.iter().any(|name| **name == *sync.system) {
         return Err(order::unknown(&sync.system, &names));
     }
-    let status = order::sync_record(config, &sync.system, kind, id)?;
+    let status = order::sync_record(config, &sync.system, kind, id, false)?;
     output::json_line(&status)?;
     Ok(if status == Status::Success { Code::Ok } else { Code::Failed })
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use axum::extract::{DefaultBodyLimit, Path as Segments, State};
+use axum::extract::{DefaultBodyLimit, Path as Segments, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -114,13 +114,18 @@ async fn sync(State(shared): State<Shared>, Segments(name): Segments<String>) ->
     }
 }
 
+/// The query of a caller that knows that the record was there once, so that it is deleted when it is gone.
+pub const KNOWN: &str = "known";
+
 async fn sync_record(
     State(shared): State<Shared>,
     Segments((system, kind, id)): Segments<(String, String, String)>,
+    RawQuery(query): RawQuery,
 ) -> Response {
     let handle = handle(&shared);
+    let known = query.as_deref() == Some(KNOWN);
     // It waits for a delivery: on a thread of its own, so that other calls are answered meanwhile.
-    match tokio::task::spawn_blocking(move || handle.sync_record(&system, &kind, &id)).await {
+    match tokio::task::spawn_blocking(move || handle.sync_record(&system, &kind, &id, known)).await {
         Ok(status) => Json(status).into_response(),
         Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the delivery broke down"),
     }

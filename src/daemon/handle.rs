@@ -12,7 +12,7 @@ use crate::daemon::wake::Wake;
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::operate::{Actor, Operation, Report, operate};
 use crate::engine::push::{Mailbox, Message};
-use crate::engine::single::{Status, answer, ask, parse_key};
+use crate::engine::single::{Status, answer, ask, is_known, parse_key};
 use crate::store::capture::{Access, CapturedLog};
 use crate::store::state::{StateReader, log as logs};
 
@@ -88,12 +88,13 @@ impl Handle {
         Ok(report)
     }
 
-    /// Delivers one record now and waits for what comes of it.
-    pub fn sync_record(&self, system: &str, kind: &str, id: &str) -> Status {
-        self.try_sync_record(system, kind, id).unwrap_or_else(Status::failed)
+    /// Delivers one record now and waits for what comes of it. A record that is gone is deleted at the target when
+    /// anything is known of it here, or the caller knows (`known`) that it was there; else nothing is written.
+    pub fn sync_record(&self, system: &str, kind: &str, id: &str, known: bool) -> Status {
+        self.try_sync_record(system, kind, id, known).unwrap_or_else(Status::failed)
     }
 
-    fn try_sync_record(&self, system: &str, kind: &str, id: &str) -> Result<Status, String> {
+    fn try_sync_record(&self, system: &str, kind: &str, id: &str, known: bool) -> Result<Status, String> {
         if !self.connectors().any(|name| name == system) {
             let known = self.connectors().collect::<Vec<_>>().join(", ");
             return Err(format!("no connector `{system}`; there are {known}"));
@@ -108,17 +109,29 @@ impl Handle {
                     continue;
                 }
                 let key = parse_key(id, &watched.key)?;
+                let mut state = StateReader::open(&self.state).map_err(|error| error.to_string())?;
+                if !known && !is_known(&mut log, &mut state, &watched.table, &key)? {
+                    return Err(format!(
+                        "no such record: no row of {} has this key, and none is known to have had it",
+                        watched.table
+                    ));
+                }
                 let event = ask(&mut log, &watched.table, &key, system)
                     .map_err(|error| error.to_string())?
                     .ok_or("the record's event could not be read back")?;
-                return self.wait_for(system, &database.name, &event);
+                return self.wait_for(&mut state, system, &database.name, &event);
             }
         }
         Err(format!("no watched table has the type `{kind}`; there are {}", types.join(", ")))
     }
 
-    fn wait_for(&self, system: &str, log: &str, event: &crate::event::Event) -> Result<Status, String> {
-        let mut state = StateReader::open(&self.state).map_err(|error| error.to_string())?;
+    fn wait_for(
+        &self,
+        state: &mut StateReader,
+        system: &str,
+        log: &str,
+        event: &crate::event::Event,
+    ) -> Result<Status, String> {
         let log = state
             .read(|db| logs::find(db, log))
             .map_err(|error| error.to_string())?
@@ -126,7 +139,7 @@ impl Handle {
         self.sync(system);
         let until = clock::steady().plus(PATIENCE);
         loop {
-            if let Some(status) = answer(&mut state, system, log, event).map_err(|error| error.to_string())? {
+            if let Some(status) = answer(state, system, log, event).map_err(|error| error.to_string())? {
                 return Ok(status);
             }
             if clock::steady() >= until {

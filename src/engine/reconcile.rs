@@ -1,7 +1,7 @@
 //! The net under capture: keeps the shadow in step with the log, and sends again what the log never told.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::store::capture::{Access, CaptureError, CapturedLog, State};
 use crate::store::shadow::{self, Reconcile, Report, ShadowError};
@@ -9,8 +9,10 @@ use crate::store::state::{SideState, StateError};
 
 /// Records compared, or rows taken into the shadow, in one step.
 const STEP: usize = 500;
-/// Pause after a step that wrote into the application's file.
+/// Least pause after a step that wrote into the application's file: its own writes and checkpoints go on in between.
 const PAUSE: Duration = Duration::from_millis(50);
+/// And so many times as long as the step took, where a write is slow: the file is ours for a tenth of the time at most.
+const SHARE: u32 = 9;
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -85,11 +87,12 @@ impl Reconciler {
         let mut run = Reconcile::new(&mut self.log, table, force)?;
         loop {
             let written = run.report().images + run.report().deletes;
+            let began = Instant::now();
             if run.step(self.side.db(), &mut self.log, STEP)? {
                 return Ok(run.report());
             }
             if run.report().images + run.report().deletes > written {
-                std::thread::sleep(PAUSE);
+                std::thread::sleep(PAUSE.max(began.elapsed() * SHARE));
             }
         }
     }

@@ -6,9 +6,10 @@ use crate::clock::{self, Timestamp};
 use crate::event::{Event, Value};
 use crate::format::json;
 use crate::store::capture::{CaptureError, CapturedLog, Sent};
+use crate::store::shadow;
 use crate::store::state::attempt::{self, Line};
 use crate::store::state::connector::{self, Mode};
-use crate::store::state::parked::{self, ParkedState};
+use crate::store::state::parked::{self, ParkedState, Selection};
 use crate::store::state::{LogId, StateError, StateReader, cursor};
 
 /// The answer of the contract.
@@ -54,6 +55,36 @@ pub fn parse_key(text: &str, names: &[impl AsRef<str>]) -> Result<Vec<Value>, St
     }
     let parts: Vec<Value> = text.split(',').map(|part| Value::from(part.trim())).collect();
     if parts.len() == names.len() { Ok(parts) } else { Err(format!("the key has {} parts: {wanted}", names.len())) }
+}
+
+/// Whether anything is known of a record: its row stands, or the log, the shadow or a parked delivery tells of it. Of a
+/// record that is unknown there is nothing to send: its key was misspelt.
+pub fn is_known(log: &mut CapturedLog, state: &mut StateReader, table: &str, key: &[Value]) -> Result<bool, String> {
+    let told = |error: CaptureError| error.to_string();
+    if log.stands(table, key).map_err(told)? {
+        return Ok(true);
+    }
+    for kind in log.kinds().map_err(told)?.iter().filter(|kind| kind.is_called(table)) {
+        if !log.history(kind, key, 1).map_err(told)?.is_empty() {
+            return Ok(true);
+        }
+        let of_kind = Selection { kind: Some(kind.kind.to_string()), ..Selection::default() };
+        let known = state.read(|db| {
+            let is_meant = |values: Vec<Value>| kind.is_key(&kind.key.iter().cloned().zip(values).collect(), key);
+            if shadow::any_key(db, log.name(), &kind.kind, is_meant)? {
+                return Ok(true);
+            }
+            let of_log = |event: &Event| *event.log == *log.name();
+            let parked = parked::select(db, &of_kind)?.into_iter().map(|(_, parked)| parked.event);
+            Ok(parked.filter(of_log).any(|event| {
+                kind.is_key(&event.key, key) || event.old_key.as_ref().is_some_and(|old| kind.is_key(old, key))
+            }))
+        });
+        if known.map_err(|error| error.to_string())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Writes the record's current state into the log, for one connector. The event that was written.

@@ -63,6 +63,23 @@ pub fn is_filled(state: &Connection, log: &str, kind: &str) -> Result<bool> {
     Ok(statement.exists(params![log, kind])?)
 }
 
+/// Whether a record with such a key is known. Looks at all keys of the type: text is compared by the caller's rules.
+pub fn any_key(
+    state: &Connection,
+    log: &str,
+    kind: &str,
+    is_meant: impl Fn(Vec<Value>) -> bool,
+) -> rusqlite::Result<bool> {
+    let mut statement = state.prepare_cached("SELECT key FROM shadow WHERE log = ?1 AND kind = ?2")?;
+    let mut rows = statement.query([log, kind])?;
+    while let Some(row) = rows.next()? {
+        if is_meant(decode_key(row.get_ref(0)?.as_blob()?)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Forgets a type: it is no longer watched.
 pub fn forget(state: &Connection, log: &str, kind: &str) -> Result<()> {
     state.execute("DELETE FROM shadow WHERE log = ?1 AND kind = ?2", [log, kind])?;
@@ -164,6 +181,8 @@ pub struct Reconcile {
     force: bool,
     stage: Stage,
     gone: Vec<Vec<Value>>,
+    /// Keys of rows that differ and are not sent yet.
+    differing: Vec<Vec<Value>>,
     report: Report,
 }
 
@@ -186,10 +205,13 @@ impl Reconcile {
     pub fn new(log: &mut CapturedLog, table: &str, force: bool) -> Result<Reconcile> {
         let kind = log.kind_of(table)?;
         let (table, stage) = (table.to_owned(), Stage::Gone(Vec::new()));
-        Ok(Reconcile { table, kind, force, stage, gone: Vec::new(), report: Report::default() })
+        let (gone, differing) = (Vec::new(), Vec::new());
+        Ok(Reconcile { table, kind, force, stage, gone, differing, report: Report::default() })
     }
 
-    /// Compares and sends the next `rows` records; true when all is done.
+    /// Compares the next `rows` records, or sends some of those that were found to differ, in one short write
+    /// transaction; true when all is done. Nothing is held between steps: a caller that pauses after each step that
+    /// wrote leaves the file to the application.
     ///
     /// # Errors
     /// [`CaptureError::TooManyDeletes`] before anything was written.
@@ -199,16 +221,16 @@ impl Reconcile {
                 let after = after.clone();
                 self.look_for_gone(state, log, &after, rows)?;
             }
+            // What stands by now is sent, which may be newer than what was compared.
+            Stage::Images(_) if !self.differing.is_empty() => {
+                self.report.images += send(log, &self.table, &mut self.differing)?;
+            }
             Stage::Images(after) => {
                 let after = after.clone();
                 self.compare(state, log, after.as_ref(), rows)?;
             }
             Stage::Deletes => {
-                let keys = self.gone.split_off(self.gone.len().saturating_sub(rows));
-                for key in &keys {
-                    log.refresh_exact(&self.table, key, None)?;
-                }
-                self.report.deletes += keys.len() as u64;
+                self.report.deletes += send(log, &self.table, &mut self.gone)?;
                 if self.gone.is_empty() {
                     self.stage = Stage::Done;
                 }
@@ -272,8 +294,7 @@ impl Reconcile {
             let encoded = encode_key(key.iter().map(|(_, value)| value));
             if known_hash(state, log.name(), &self.kind, &encoded)?.as_deref() != Some(hash(image).as_slice()) {
                 let key: Vec<Value> = key.iter().map(|(_, value)| value.clone()).collect();
-                log.refresh_exact(&self.table, &key, None)?;
-                self.report.images += 1;
+                self.differing.push(key);
             }
         }
         self.stage = match scan.rows.into_iter().next_back() {
@@ -282,6 +303,13 @@ impl Reconcile {
         };
         Ok(())
     }
+}
+
+/// Sends the first of these records, as many as one short write transaction takes; returns how many went.
+fn send(log: &mut CapturedLog, table: &str, keys: &mut Vec<Vec<Value>>) -> Result<u64> {
+    let sent = log.refresh_exact(table, keys, None)?.len();
+    keys.drain(..sent);
+    Ok(sent as u64)
 }
 
 fn known_hash(state: &Connection, log: &str, kind: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -305,7 +333,8 @@ fn atomically<T>(state: &Connection, work: impl FnOnce() -> Result<T>) -> Result
 }
 
 /// SHA-256 over a canonical encoding of the image. A NULL counts as absent, so that a column added without a
-/// default leaves every hash as it was.
+/// default leaves every hash as it was. Names count: after a column is renamed every record is sent again, because a
+/// record that is sent whole carries the name, and no target would learn the new one otherwise.
 fn hash(image: &Record) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in image.iter().filter(|(_, value)| **value != Value::Null) {

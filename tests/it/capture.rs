@@ -404,3 +404,34 @@ fn rows_that_replace_removed_through_a_partial_index_a_default_or_a_spelling_are
     removed.sort_by_key(|key| format!("{key:?}"));
     assert_eq!(removed, [(int(1), true), (int(2), true)]);
 }
+
+#[test]
+fn the_widest_table_that_can_be_watched_is_captured_read_swept_and_measured() {
+    const WIDTH: usize = 900;
+    let columns: Vec<String> = (2..WIDTH).map(|at| format!("v{at}")).collect();
+    let schema = format!("CREATE TABLE t(id INTEGER PRIMARY KEY, mrn TEXT UNIQUE, {})", columns.join(","));
+    let (office, mut log) = Office::watching(&schema, &[WatchSpec::table("t")]);
+    assert_eq!(log.size().unwrap().bytes, 0);
+    let values = |start: usize| (start..start + WIDTH - 2).map(|v| v.to_string()).collect::<Vec<_>>().join(",");
+    office.run(&format!("INSERT INTO t VALUES(1, 'a', {})", values(0)));
+    let all_columns = columns.iter().map(|name| format!("{name} = {name} + 1")).collect::<Vec<_>>().join(",");
+    office.run(&format!("UPDATE t SET {all_columns}; UPDATE t SET v2 = NULL, v899 = NULL; UPDATE t SET v899 = 7"));
+    office.run(&format!("REPLACE INTO t VALUES(2, 'a', {}); UPDATE t SET id = 3; DELETE FROM t", values(5)));
+    assert_eq!(log.sweep().unwrap(), 0);
+    let events = all(&mut log);
+    let ops: Vec<Op> = events.iter().map(|event| event.op).collect();
+    assert_eq!(ops, [Op::Insert, Op::Update, Op::Update, Op::Update, Op::Delete, Op::Insert, Op::Update, Op::Delete]);
+    let field = |image: &Option<Record>, name: &str| image.as_ref().unwrap().get(name).cloned().unwrap();
+    assert_eq!(events[0].after.as_ref().unwrap().len(), WIDTH);
+    assert_eq!((field(&events[1].before, "v899"), field(&events[1].after, "v899")), (int(897), int(898)));
+    assert_eq!(events[1].changed.len(), WIDTH - 2);
+    assert_eq!(events[2].changed, ["v2".into(), "v899".into()]);
+    assert_eq!((field(&events[3].before, "v899"), field(&events[3].after, "v899")), (Value::Null, int(7)));
+    assert_eq!((field(&events[4].before, "v899"), field(&events[4].before, "v898")), (int(7), int(897)));
+    assert_eq!(events[6].old_key, Some(record(&[("id", int(2))])));
+    assert_eq!((field(&events[7].before, "id"), field(&events[7].before, "v899")), (int(3), int(902)));
+    let size = log.size().unwrap();
+    assert_eq!(size.rows, 8);
+    assert!(size.bytes > 8 * WIDTH as i64, "{size:?}");
+    assert_eq!(log.refresh("t", None, None, None, 10).unwrap().count, 0);
+}

@@ -22,5 +22,6 @@ mod replaced;
 mod requests;
 mod running;
 mod support;
+mod sync_record;
 mod systemd;
 mod transport;

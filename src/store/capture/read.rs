@@ -14,7 +14,7 @@ use crate::event::{Event, EventId, Op, Record, Value};
 use crate::rules::lane::lane;
 
 /// Columns of a log row before the masks.
-const FIXED: usize = 8;
+pub(super) const FIXED: usize = 8;
 
 impl CapturedLog {
     /// Events after a position, in order: at most `limit`, and no more once they hold `max_bytes` bytes of values

@@ -1,6 +1,8 @@
 //! Synthetic events: the current state of rows, sent again. Written into the log itself by `INSERT ... SELECT`, so
 //! that `seq` stays the true order beside the application's own changes.
 
+use std::time::{Duration, Instant};
+
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ToSql, params_from_iter};
 
@@ -9,6 +11,11 @@ use super::read::value;
 use super::trigger::{Plan, quote};
 use super::{CapturedLog, filter};
 use crate::event::{Record, Value};
+
+/// A write transaction of [`CapturedLog::refresh_exact`] holds at most this many rows,
+const SHORT_ROWS: usize = 50;
+/// and takes no further row after this time: what is left of 10 ms is for the commit.
+const SHORT: Duration = Duration::from_millis(5);
 
 /// What one call of [`CapturedLog::refresh`] wrote.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,52 +93,73 @@ impl CapturedLog {
     /// come from a command line: text is taken as the column takes it, and any spelling that the key's collation
     /// finds equal is found.
     pub fn refresh_key(&mut self, table: &str, key: &[Value], dest: Option<&str>) -> Result<Sent> {
-        self.refresh_one(table, key, dest, |plan, at, place| {
-            let column = plan.table.key.iter().find(|key| key.at == at).filter(|key| key.known());
-            let collation = column.map_or("BINARY".to_owned(), |key| quote(&key.collation));
-            format!("r.{} COLLATE {collation} = {place}", column_name(plan, at))
+        let sent = self.refresh_each(table, &[key], dest, as_written)?;
+        sent.first().copied().ok_or_else(|| changed(table))
+    }
+
+    /// Whether a row stands that [`CapturedLog::refresh_key`] would find. Writes nothing.
+    pub fn stands(&mut self, table: &str, key: &[Value]) -> Result<bool> {
+        self.reading("look for a row", |log| {
+            let (tid, _) = log.entry(table)?;
+            let stands = log.with_plan(tid, |plan| {
+                need_length(plan, key)?;
+                let places = plan.table.key.iter().enumerate();
+                let here: Vec<String> =
+                    places.map(|(place, key)| as_written(plan, key.at, format!("?{}", place + 1))).collect();
+                let sql = format!("SELECT 1 FROM main.{} AS r WHERE {}", quote(&plan.table.name), here.join(" AND "));
+                Ok(log.conn.prepare_cached(&sql)?.exists(params_from_iter(key.iter().map(Key)))?)
+            })?;
+            stands.ok_or_else(|| changed(table))
         })
     }
 
-    /// The same for a key to the byte, as reconcile has it: a row under another spelling is another record.
-    pub fn refresh_exact(&mut self, table: &str, key: &[Value], dest: Option<&str>) -> Result<Sent> {
-        self.refresh_one(table, key, dest, |plan, at, place| {
+    /// The current state of records by their keys to the byte, as reconcile has them: a row under another spelling is another record. As many of
+    /// them, from the first on, as one short write transaction takes (at least one); the caller goes on with the rest.
+    pub fn refresh_exact(
+        &mut self,
+        table: &str,
+        keys: &[impl AsRef<[Value]>],
+        dest: Option<&str>,
+    ) -> Result<Vec<Sent>> {
+        self.refresh_each(table, keys, dest, |plan, at, place| {
             let only =
                 |other: usize| if other == at { place.clone() } else { format!("r.{}", column_name(plan, other)) };
             plan.key("r", only)
         })
     }
 
-    fn refresh_one(
+    fn refresh_each(
         &mut self,
         table: &str,
-        key: &[Value],
+        keys: &[impl AsRef<[Value]>],
         dest: Option<&str>,
         condition: impl Fn(&Plan<'_>, usize, String) -> String,
-    ) -> Result<Sent> {
-        self.writing("write a synthetic event", |log| {
+    ) -> Result<Vec<Sent>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.writing("write synthetic events", |log| {
+            let began = Instant::now();
             let (tid, _) = log.entry(table)?;
             let done = log.with_plan(tid, |plan| {
-                let wanted = plan.table.key.len();
-                if key.len() != wanted {
-                    return Err(CaptureError::Refused {
-                        table: plan.table.name.clone(),
-                        reason: format!("has a key of {wanted} columns, {} values were given", key.len()),
-                    });
-                }
                 let places = plan.table.key.iter().enumerate();
                 let here: Vec<String> =
                     places.map(|(place, key)| condition(plan, key.at, format!("?{}", place + 2))).collect();
-                let mut values: Vec<Box<dyn ToSql + '_>> = vec![Box::new(dest)];
-                values.extend(key.iter().map(|value| Box::new(Key(value)) as Box<dyn ToSql>));
-                let written = log
-                    .conn
-                    .prepare_cached(&plan.refresh("1", &here.join(" AND "), 1))?
-                    .execute(params_from_iter(values.iter()))?;
-                if written > 0 {
-                    return Ok(Sent::Image(log.conn.last_insert_rowid()));
+                let mut image = log.conn.prepare_cached(&plan.refresh("1", &here.join(" AND "), 1))?;
+                let mut sent = Vec::new();
+                for key in keys.iter().take(SHORT_ROWS).map(AsRef::as_ref) {
+                    need_length(plan, key)?;
+                    let mut values: Vec<Box<dyn ToSql + '_>> = vec![Box::new(dest)];
+                    values.extend(key.iter().map(|value| Box::new(Key(value)) as Box<dyn ToSql>));
+                    sent.push(match image.execute(params_from_iter(values.iter()))? {
+                        0 => Sent::Gone(log.write_gone(plan, key, dest)?),
+                        _ => Sent::Image(log.conn.last_insert_rowid()),
+                    });
+                    if began.elapsed() >= SHORT {
+                        break;
+                    }
                 }
-                log.write_gone(plan, key, dest).map(Sent::Gone)
+                Ok(sent)
             })?;
             done.ok_or_else(|| changed(table))
         })
@@ -176,6 +204,24 @@ impl CapturedLog {
         })?;
         Ok(key)
     }
+}
+
+/// A condition on `r`: its key's column is what a person wrote.
+fn as_written(plan: &Plan<'_>, at: usize, place: String) -> String {
+    let column = plan.table.key.iter().find(|key| key.at == at).filter(|key| key.known());
+    let collation = column.map_or("BINARY".to_owned(), |key| quote(&key.collation));
+    format!("r.{} COLLATE {collation} = {place}", column_name(plan, at))
+}
+
+fn need_length(plan: &Plan<'_>, key: &[Value]) -> Result<()> {
+    let wanted = plan.table.key.len();
+    if key.len() == wanted {
+        return Ok(());
+    }
+    Err(CaptureError::Refused {
+        table: plan.table.name.clone(),
+        reason: format!("has a key of {wanted} columns, {} values were given", key.len()),
+    })
 }
 
 /// A condition on `r`: it has a key, which comes after the given one in the key's order; parameters from `first`.

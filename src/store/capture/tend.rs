@@ -1,9 +1,12 @@
 //! Tending the log: left-over candidates, acknowledgement, the valve, pruning, size, owner.
 
+use rusqlite::types::ValueRef;
+
 use super::CapturedLog;
 use super::catalogue::{self, Epoch};
 use super::fault::{CaptureError, Result};
 use super::install::chosen;
+use super::read::{FIXED, select};
 use super::table::Table;
 use super::trigger::Plan;
 
@@ -13,6 +16,12 @@ const PRUNE_ROWS: usize = 500;
 /// Candidates that stand because their statement ignored its row do no harm, but each costs the next statement a
 /// look; so many are worth a write of ours.
 const IDLE_CANDIDATES: i64 = 200;
+
+/// So many of the newest rows are measured to estimate the size of all.
+const NEWEST: usize = 100;
+
+/// Bytes of a row beside its values: header, seq, ids, nonce and time.
+const OVERHEAD: f64 = 40.0;
 
 /// How much the log holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,15 +173,23 @@ impl CapturedLog {
                 .prepare_cached(
                     "SELECT (SELECT min(seq) FROM main.hms_sync_outbox), (SELECT max(seq) FROM main.hms_sync_outbox)",
                 )?
-                .query_row([], |row| Ok((row.get::<_, Option<i64>>(0)?.unwrap_or(1), row.get::<_, Option<i64>>(1)?.unwrap_or(0))))?;
+                .query_row([], |row| {
+                    Ok((row.get::<_, Option<i64>>(0)?.unwrap_or(1), row.get::<_, Option<i64>>(1)?.unwrap_or(0)))
+                })?;
             let rows = highest - lowest + 1;
-            let lengths: Vec<String> =
-                (0..log.catalogue.width).map(|at| format!("+ifnull(length(CAST(c{at} AS BLOB)),0)+ifnull(length(CAST(p{at} AS BLOB)),0)")).collect();
-            // 40: record header, seq, ids, nonce and time of a row.
-            let average: f64 = log.conn.prepare_cached(&format!(
-                "SELECT ifnull(avg(b), 0) FROM (SELECT 40{} AS b FROM main.hms_sync_outbox ORDER BY seq DESC LIMIT 100)",
-                lengths.concat()
-            ))?.query_row([], |row| row.get(0))?;
+            // Measured here and not in SQL: a sum over all columns of a wide table is deeper than SQLite parses.
+            let text = format!("{} ORDER BY seq DESC LIMIT {NEWEST}", select(&log.catalogue));
+            let mut statement = log.conn.prepare_cached(&text)?;
+            let columns = statement.column_count();
+            let mut newest = statement.query([])?;
+            let (mut looked, mut held) = (0_i64, 0_i64);
+            while let Some(row) = newest.next()? {
+                looked += 1;
+                for at in FIXED..columns {
+                    held += stored(row.get_ref(at)?);
+                }
+            }
+            let average = if looked == 0 { 0.0 } else { held as f64 / looked as f64 + OVERHEAD };
             Ok(Size { rows, bytes: (average * rows as f64) as i64 })
         })
     }
@@ -204,5 +221,14 @@ impl CapturedLog {
             log.catalogue = catalogue::Catalogue::load(&log.conn)?;
             Ok(begun)
         })
+    }
+}
+
+/// Bytes that a value takes in the file, about.
+fn stored(value: ValueRef<'_>) -> i64 {
+    match value {
+        ValueRef::Null => 0,
+        ValueRef::Integer(_) | ValueRef::Real(_) => 8,
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => i64::try_from(bytes.len()).unwrap_or(i64::MAX),
     }
 }

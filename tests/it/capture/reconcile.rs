@@ -1,7 +1,10 @@
 //! The shadow and the reconcile that rests on it.
 
 use super::*;
+use hms_sync::engine::reconcile::Reconciler;
+use hms_sync::engine::single::is_known;
 use hms_sync::store::shadow::{self, Reconcile, Report, ShadowError};
+use hms_sync::store::state::{State as StateFile, StateReader};
 
 /// A state file with the tables of the shadow.
 fn state() -> Connection {
@@ -124,4 +127,60 @@ fn events_are_applied_once_and_a_gap_is_refused() {
     assert_eq!(shadow::position(&state, "office").unwrap(), 3);
     let records: i64 = state.query_row("SELECT count(*) FROM shadow", [], |row| row.get(0)).unwrap();
     assert_eq!(records, 1);
+}
+
+#[test]
+fn rows_that_differ_and_rows_that_are_gone_are_sent_some_dozens_in_a_transaction() {
+    let (office, mut log) = Office::watching("CREATE TABLE t(k INTEGER PRIMARY KEY, v)", &[WatchSpec::table("t")]);
+    office.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400) INSERT INTO t SELECT i, i FROM n");
+    let state = state();
+    shadow::catch_up(&state, &mut log).unwrap();
+    unseen(&office, "UPDATE t SET v = -v; DELETE FROM t WHERE k > 310");
+    let mut reconcile = Reconcile::new(&mut log, "t", true).unwrap();
+    let (mut seen, mut pieces) = (log.highest_seq().unwrap(), Vec::new());
+    loop {
+        let done = reconcile.step(&state, &mut log, 500).unwrap();
+        // Between two steps the application writes without waiting: no step holds anything.
+        office.app.busy_timeout(std::time::Duration::ZERO).unwrap();
+        office.run("CREATE TABLE IF NOT EXISTS own(x); INSERT INTO own VALUES(1)");
+        let now = log.highest_seq().unwrap();
+        pieces.push(now - seen);
+        seen = now;
+        if done {
+            break;
+        }
+    }
+    assert_eq!(reconcile.report(), Report { compared: 310, images: 310, deletes: 90 });
+    assert_eq!(pieces.iter().sum::<i64>(), 400);
+    assert!(pieces.iter().all(|written| *written <= 50), "{pieces:?}");
+    assert!(pieces.iter().any(|written| *written > 1), "{pieces:?}");
+    assert_eq!(run(&state, &mut log, false).unwrap(), Report { compared: 310, images: 0, deletes: 0 });
+}
+
+#[test]
+fn a_record_is_known_by_its_row_by_the_log_or_by_the_shadow_in_any_spelling() {
+    let office = Office::new(
+        "CREATE TABLE t(k TEXT COLLATE NOCASE NOT NULL PRIMARY KEY, v); CREATE TABLE n(id INTEGER PRIMARY KEY);
+         INSERT INTO t VALUES('Told', 1), ('Gone', 1); INSERT INTO n VALUES(42), (43)",
+    );
+    let mut log = office.log();
+    log.install(&[WatchSpec::table("t"), WatchSpec::table("n")]).unwrap();
+    let path = office.folder.path().join("state.db");
+    drop(StateFile::open(&path).unwrap());
+    Reconciler::open("office", &office.path(), &path).unwrap().fill().unwrap();
+    unseen(&office, "DELETE FROM t WHERE k = 'Gone'; DELETE FROM n WHERE id = 42");
+    office.run("INSERT INTO t VALUES('Logged', 1); DELETE FROM t WHERE k = 'Logged'");
+    let (mut state, before) = (StateReader::open(&path).unwrap(), log.highest_seq().unwrap());
+    for (table, key, known) in [
+        ("t", "tOLD", true),
+        ("t", "gONE", true),
+        ("t", "lOGGED", true),
+        ("t", "never", false),
+        ("n", "43", true),
+        ("n", "42", true),
+        ("n", "4", false),
+    ] {
+        assert_eq!(is_known(&mut log, &mut state, table, &[key.into()]), Ok(known), "{table} {key}");
+    }
+    assert_eq!(log.highest_seq().unwrap(), before);
 }

@@ -59,7 +59,7 @@ fn one_record_is_sent_again_by_any_spelling_of_its_key_or_as_a_delete() {
     assert_eq!(log.refresh_key("t", &["aBC".into()], None).unwrap(), Sent::Image(3));
     assert_eq!(log.refresh_key("n", &["42".into()], None).unwrap(), Sent::Image(4));
     assert_eq!(log.refresh_key("n", &["43".into()], Some("x")).unwrap(), Sent::Gone(5));
-    assert_eq!(log.refresh_exact("t", &["aBC".into()], None).unwrap(), Sent::Gone(6));
+    assert_eq!(log.refresh_exact("t", &[vec!["aBC".into()]], None).unwrap(), [Sent::Gone(6)]);
     let events = all(&mut log);
     assert_eq!(events[2].key, record(&[("k", "Abc".into())]));
     assert_eq!((events[4].op, &events[4].key), (Op::Delete, &record(&[("id", int(43))])));
