@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use crate::clock;
 use crate::config::build;
 use crate::config::watch::{CaptureMode, Database, Watch as WatchConfig};
 use crate::config::{Config, Problems, Settings, from_canonical};
@@ -20,6 +22,9 @@ use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::engine::source::{Intake, Source};
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
 use crate::store::state::{LogId, State, StateError, StateReader, connector, cursor, fact, log as logs};
+
+/// How long an ending agent waits for the shadow to come to the end of the log.
+const HEALING: Duration = Duration::from_secs(3);
 
 /// How to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +81,7 @@ pub struct Agent {
     writer: JoinHandle<State>,
     keepers: Vec<(Sender<Wake>, JoinHandle<Keeper>)>,
     healers: Vec<(String, Sender<Task>)>,
+    healing: Vec<JoinHandle<()>>,
     workers: Vec<RunningWorker>,
     databases: Vec<Database>,
     state: PathBuf,
@@ -107,6 +113,7 @@ impl Agent {
                     writer,
                     keepers: Vec::new(),
                     healers: Vec::new(),
+                    healing: Vec::new(),
                     workers: Vec::new(),
                     databases,
                     state: state_path,
@@ -196,6 +203,11 @@ impl Agent {
             .collect();
         for (_, healer) in &self.healers {
             let _ = healer.send(Task::Stop);
+        }
+        // The shadow comes to its end if that is soon; a reconcile that takes its time goes on at the next start.
+        let until = clock::steady().plus(HEALING);
+        while self.healing.iter().any(|thread| !thread.is_finished()) && clock::steady() < until {
+            std::thread::sleep(Duration::from_millis(5));
         }
         for (bell, thread) in self.keepers {
             let _ = bell.send(Wake::Stop);

@@ -39,7 +39,9 @@ pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>) {
                 let tables = reconciler.tables().unwrap_or_default();
                 do_heal(name, &mut reconciler, &Heal { tables, anew: false });
             }
-            Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            // What was told up to the end is known at the next start, whatever happens to the file in between.
+            Ok(Task::Stop) => return said(name, reconciler.catch_up()),
+            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }

@@ -23,7 +23,7 @@ pub const AGAIN: [Duration; 7] = [
 ];
 
 /// While deliveries wait, the shadow follows the log this seldom: it can wait, and they should not wait for it.
-const BESIDE: Duration = Duration::from_secs(60);
+const BESIDE: Duration = Duration::from_secs(10);
 
 /// Keeps a log until it is told to stop.
 pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sender<Task>) -> Keeper {

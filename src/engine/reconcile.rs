@@ -41,9 +41,21 @@ impl Reconciler {
         Ok(Reconciler { log: CapturedLog::open(name, database, Access::Write)?, side: SideState::open(state)? })
     }
 
+    /// Follows a file that was put in the place of the one that is open. What the old one still tells is taken down
+    /// first: nobody else can read it any more, and without it the comparison would miss what was told last.
+    fn follow(&mut self) -> Result<(), ReconcileError> {
+        if !self.log.is_current()? {
+            if let Err(error) = shadow::catch_up(self.side.db(), &mut self.log) {
+                log::warn!("{}: the end of the file that was replaced could not be read: {error}", self.log.name());
+            }
+            self.log.follow()?;
+        }
+        Ok(())
+    }
+
     /// Takes tables that are newly watched into the shadow. Nothing is sent for them.
     pub fn fill(&mut self) -> Result<(), ReconcileError> {
-        self.log.follow()?;
+        self.follow()?;
         let (db, name) = (self.side.db(), self.log.name().to_owned());
         for watched in self.log.watched()? {
             if matches!(watched.state, State::Dropped | State::Refused(_))
@@ -64,7 +76,7 @@ impl Reconciler {
 
     /// Brings the shadow up to the end of the log.
     pub fn catch_up(&mut self) -> Result<(), ReconcileError> {
-        self.log.follow()?;
+        self.follow()?;
         shadow::catch_up(self.side.db(), &mut self.log)?;
         Ok(())
     }
@@ -72,7 +84,7 @@ impl Reconciler {
     /// The file is not the one that was read last: what its log holds up to now is no news to the shadow, which
     /// stays as the picture of what was told.
     pub fn begin_anew(&mut self) -> Result<(), ReconcileError> {
-        self.log.follow()?;
+        self.follow()?;
         let highest = self.log.highest_seq()?;
         shadow::set_position(self.side.db(), self.log.name(), highest)?;
         Ok(())
@@ -83,7 +95,7 @@ impl Reconciler {
     /// # Errors
     /// [`CaptureError::TooManyDeletes`] before anything was written, unless forced.
     pub fn reconcile(&mut self, table: &str, force: bool) -> Result<Report, ReconcileError> {
-        self.log.follow()?;
+        self.follow()?;
         let mut run = Reconcile::new(&mut self.log, table, force)?;
         loop {
             let written = run.report().images + run.report().deletes;

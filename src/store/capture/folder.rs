@@ -202,6 +202,11 @@ impl CapturedLog {
         Ok(Some(same))
     }
 
+    /// Whether the path still names the file that is open.
+    pub fn is_current(&mut self) -> Result<bool> {
+        Ok(self.same_file()? == Some(true))
+    }
+
     /// Opens the file anew when the path names another one, or its `-wal` was taken away. True when it did.
     pub fn follow(&mut self) -> Result<bool> {
         match self.same_file()? {
