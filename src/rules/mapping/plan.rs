@@ -66,8 +66,8 @@ pub fn strip_systems(entries: &mut [Entry]) {
     }
 }
 
-/// The tree of targets in the order of the entries, and the paths that it reads.
-pub fn compile(entries: Vec<Entry>) -> Result<(Vec<Field>, Vec<Path<'static>>), Errors> {
+/// The tree of targets in the order of the entries, and the paths that it reads, each with its entry's number.
+pub fn compile(entries: Vec<Entry>) -> Result<(Vec<Field>, Vec<(usize, Path<'static>)>), Errors> {
     let mut fields = Vec::new();
     let mut reads = Vec::new();
     let mut targets = Vec::new();
@@ -77,7 +77,7 @@ pub fn compile(entries: Vec<Entry>) -> Result<(Vec<Field>, Vec<Path<'static>>), 
             targets.push((target.join("."), at));
             let make = leaf(entry)?;
             if let Make::Read(read) = &make {
-                reads.push(read.path.clone());
+                reads.push((at, read.path.clone()));
             }
             place(&mut fields, &target, &[], make)
         });
