@@ -91,3 +91,19 @@ fn completions_are_written_for_every_shell() {
     }
     desk.ends(2, &["completions", "cmd"]);
 }
+
+#[test]
+fn the_written_path_of_the_database_does_not_step_back() {
+    let desk = Desk::new(SCHEMA);
+    std::fs::create_dir(desk.path("my-sync")).unwrap();
+    desk.ends(0, &["init", "--database", "my-sync/../office.db"]);
+    let written = std::fs::read_to_string(desk.path("config/sync.yaml")).unwrap();
+    let line = written.lines().find(|line| line.starts_with("database:")).unwrap();
+    assert!(line.ends_with("/office.db") && !line.contains(".."), "{line}");
+}
+
+#[test]
+fn help_names_every_character_of_a_name() {
+    let said = Desk::new(SCHEMA).ends(0, &["help", "scaffold", "connector"]);
+    assert!(said.out.contains("digits, `-`, `_` and `.` only"), "{said:?}");
+}
