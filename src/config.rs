@@ -33,7 +33,7 @@ pub mod watch;
 
 pub use conflict::ConflictRules;
 pub use connector::ConnectorSpec;
-pub use load::{Config, check_file, from_canonical, load, load_connector_file};
+pub use load::{Config, Survey, check_file, from_canonical, load, load_connector_file, survey};
 pub use locate::locate;
 pub use problem::{Problem, Problems, Severity};
-pub use settings::Settings;
+pub use settings::{SecretPlace, Settings};

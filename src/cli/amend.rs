@@ -8,7 +8,7 @@ use crate::cli::order;
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
 use crate::config::Config;
-use crate::engine::operate::{Operation, Refused, Report};
+use crate::engine::operate::{Operation, Refused, Report, retryable};
 use crate::engine::single::Status;
 use crate::event::Value;
 use crate::format::json;
@@ -58,6 +58,9 @@ pub struct Which {
 }
 
 /// Sends dead letters and held deliveries again
+///
+/// Takes the states dead and held, of each record the first. With a filter in place of ids: all that fit; those that a
+/// person holds only with --state held or --class operator. An id that does not fit is refused, and the exit code is 65.
 #[derive(Debug, clap::Args)]
 pub struct Retry {
     #[command(flatten)]
@@ -89,20 +92,18 @@ impl Which {
     }
 }
 
-/// Runs `deliveries retry`. 65 when something was refused.
+/// Runs `deliveries retry`. 65 when something that was named was refused.
 pub fn retry(place: &Place, retry: Retry) -> Outcome {
     let config = place.config()?;
-    let which = only_retryable(retry.which.selection()?);
+    let which = retry.which.selection()?;
     if retry.latest {
         return latest(place, config, which, retry.which.reason);
     }
-    done(place, order::order(&config.settings, Operation::Retry { which, stale: retry.stale }, retry.which.reason)?)
-}
-
-/// A choice without ids means what can be retried: it is no error that other deliveries are parked too.
-fn only_retryable(which: Selection) -> Selection {
-    let state = which.state.clone().or_else(|| which.ids.is_empty().then(|| "dead".to_owned()));
-    Selection { state, ..which }
+    let named = !which.ids.is_empty();
+    let report = order::order(&config.settings, Operation::Retry { which, stale: retry.stale }, retry.which.reason)?;
+    show(place, &report)?;
+    // What a filter chose beyond what fits is told and no error.
+    Ok(if named && !report.refused.is_empty() { Code::Data } else { Code::Ok })
 }
 
 /// Runs `deliveries discard`.
@@ -165,7 +166,9 @@ fn latest(place: &Place, config: Config, which: Selection, reason: Option<String
         let names = connector::all(db)?;
         let name = |id| names.iter().find(|known| known.id == id).map(|known| known.name.clone()).unwrap_or_default();
         let mut chosen = Vec::new();
-        for (at, parked) in parked::select(db, &which)? {
+        let all = parked::select(db, &which)?.into_iter();
+        // A filter chooses what fits.
+        for (at, parked) in all.filter(|(_, parked)| !which.ids.is_empty() || retryable(&which, parked)) {
             chosen.push((name(at), logs::name(db, parked.log)?, parked.event));
         }
         Ok(chosen)
@@ -194,8 +197,13 @@ fn latest(place: &Place, config: Config, which: Selection, reason: Option<String
 }
 
 fn done(place: &Place, report: Report) -> Outcome {
+    show(place, &report)?;
+    Ok(if report.refused.is_empty() { Code::Ok } else { Code::Data })
+}
+
+fn show(place: &Place, report: &Report) -> Result<(), Failure> {
     if place.json() {
-        output::json(&report)?;
+        output::json(report)?;
     } else {
         report.done.iter().try_for_each(|subject| output::line(subject))?;
         for Refused { subject, why } in &report.refused {
@@ -205,5 +213,5 @@ fn done(place: &Place, report: Report) -> Outcome {
             output::line("nothing parked fits")?;
         }
     }
-    Ok(if report.refused.is_empty() { Code::Ok } else { Code::Data })
+    Ok(())
 }

@@ -1,14 +1,15 @@
 //! `check`: everything that is wrong with a configuration, at once.
 
+mod secrets;
 mod tables;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
-use crate::config::{self, Problem, Severity, build};
-use crate::store::capture::Access;
+use crate::config::{self, Problem, Settings, Severity, Survey, build};
+use crate::store::capture::{Access, CapturedLog};
 
 /// Finds everything that is wrong with a configuration
 #[derive(Debug, clap::Args)]
@@ -22,53 +23,14 @@ pub struct Check {
 
 /// Runs `check`: 0 when nothing is wrong (warnings are printed), else 78; 69 when only a target cannot be reached.
 pub fn check(place: &Place, check: Check) -> Outcome {
-    let mut problems: Vec<Problem> = Vec::new();
-    let mut reached = Vec::new();
+    let (mut problems, mut reached) = (Vec::new(), Vec::new());
     if check.files.is_empty() {
-        match config::load(&place.config_path()?) {
-            Ok(mut loaded) => {
-                place.apply_database(&mut loaded.settings);
-                problems.append(&mut loaded.warnings);
-                let credentials = match build::credentials(&loaded.settings) {
-                    Ok(credentials) => credentials,
-                    Err(wrong) => {
-                        problems.extend(wrong.list().iter().cloned());
-                        build::Credentials::new()
-                    }
-                };
-                if check.online {
-                    for database in &loaded.settings.databases {
-                        let opened =
-                            crate::store::capture::CapturedLog::open(&database.name, &database.path, Access::Write);
-                        reached.push((
-                            database.path.display().to_string(),
-                            opened.map(|_| "can be read and written".to_owned()).map_err(|error| error.to_string()),
-                        ));
-                    }
-                }
-                let columns = tables::look(&loaded.settings, &mut problems);
-                for spec in loaded.connectors {
-                    let (name, at) = (spec.name.to_string(), spec.mapping_place);
-                    match build::connector(spec, &loaded.settings, &credentials, [0; 32]) {
-                        Ok(connector) => {
-                            tables::compare(&connector, at, &columns, &mut problems);
-                            if check.online {
-                                reached.push((name, connector.adapter.probe().map_err(|reason| reason.to_string())));
-                            }
-                        }
-                        Err(wrong) => problems.extend(wrong.list().iter().cloned()),
-                    }
-                }
-            }
-            Err(wrong) => problems.extend(wrong.list().iter().cloned()),
-        }
+        let path = place.config_path()?;
+        whole(place, &path, check.online, &mut problems, &mut reached);
     } else {
-        let settings = match config::locate(None).ok().filter(|path| path.exists()).map(|path| config::load(&path)) {
-            Some(Ok(config)) => config.settings,
-            _ => config::Settings::default(),
-        };
+        let settings = beside(place, &mut problems);
         for file in &check.files {
-            match config::check_file(file, &settings) {
+            match config::check_file(file, settings.as_ref()) {
                 Ok(warnings) => problems.extend(warnings),
                 Err(wrong) => problems.extend(wrong.list().iter().cloned()),
             }
@@ -94,11 +56,12 @@ pub fn check(place: &Place, check: Check) -> Outcome {
         }
         for (name, result) in &reached {
             match result {
+                Ok(_) if place.quiet() => {}
                 Ok(text) => output::line(&format!("{name}: {text}"))?,
                 Err(text) => output::line(&format!("{name}: cannot be reached: {text}"))?,
             }
         }
-        if errors == 0 && unreached == 0 {
+        if errors == 0 && unreached == 0 && !place.quiet() {
             output::line("ok")?;
         }
     }
@@ -107,4 +70,78 @@ pub fn check(place: &Place, check: Check) -> Outcome {
         return Err(Failure::new(Code::Config, text));
     }
     Ok(if unreached > 0 { Code::Unavailable } else { Code::Ok })
+}
+
+/// What a target or a database says, by name.
+type Reached = Vec<(String, Result<String, String>)>;
+
+/// Checks the whole configuration: what could be read of it is compared with tables and secrets although other parts
+/// are wrong.
+fn whole(place: &Place, path: &Path, online: bool, problems: &mut Vec<Problem>, reached: &mut Reached) {
+    let Survey { settings, connectors, problems: found, .. } = config::survey(path);
+    let sound = found.iter().all(|problem| problem.severity != Severity::Error);
+    problems.extend(found);
+    let Some(mut settings) = settings else { return };
+    place.apply_database(&mut settings);
+    if sound && connectors.is_empty() {
+        problems.push(nothing_to_run(&settings));
+    }
+    secrets::look(&settings, online, problems);
+    let credentials = build::credentials(&settings).unwrap_or_else(|wrong| {
+        problems.extend(wrong.list().iter().cloned());
+        build::Credentials::new()
+    });
+    if online {
+        for database in &settings.databases {
+            let opened = CapturedLog::open(&database.name, &database.path, Access::Write);
+            reached.push((
+                database.path.display().to_string(),
+                opened.map(|_| "can be read and written".to_owned()).map_err(|error| error.to_string()),
+            ));
+        }
+    }
+    let columns = tables::look(&settings, problems);
+    for mut spec in connectors {
+        let (name, lines) = (spec.name.to_string(), std::mem::take(&mut spec.mapping_lines));
+        let at = spec.mapping_place;
+        // What is wrong with its credential was said; the rest of the connector can be looked at without one.
+        let nameless = spec.endpoint.credential.take_if(|name| !credentials.contains_key(name)).is_some();
+        match build::connector(spec, &settings, &credentials, [0; 32]) {
+            Ok(connector) => {
+                tables::compare(&connector, at, &lines, &columns, problems);
+                if online && !nameless {
+                    reached.push((name, connector.adapter.probe().map_err(|reason| reason.to_string())));
+                }
+            }
+            Err(wrong) => problems.extend(wrong.list().iter().cloned()),
+        }
+    }
+}
+
+/// An empty configuration is no mistake, but nothing happens with it.
+fn nothing_to_run(settings: &Settings) -> Problem {
+    let what = if settings.databases.is_empty() { "names no database and no connector" } else { "has no connector" };
+    Problem {
+        severity: Severity::Warning,
+        file: settings.file.clone(),
+        line: 0,
+        column: 0,
+        key: String::new(),
+        message: format!("{what} yet: there is nothing to run"),
+        hint: Some("`hms-sync scaffold connector NAME` writes one".to_owned()),
+    }
+}
+
+/// The settings that single files stand beside: those of the configuration that is named or lies at the usual place.
+/// None when they cannot be read.
+fn beside(place: &Place, problems: &mut Vec<Problem>) -> Option<Settings> {
+    let path = place.config_path().ok()?;
+    if !path.exists() && (!place.is_named() || place.database().is_some()) {
+        return Some(Settings::default());
+    }
+    let Survey { settings, problems: found, .. } = config::survey(&path);
+    if settings.is_none() {
+        problems.extend(found.into_iter().filter(|problem| problem.severity == Severity::Error));
+    }
+    settings
 }

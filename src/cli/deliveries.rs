@@ -9,7 +9,7 @@ use crate::cli::place::Place;
 use crate::cli::record::{key_text, show_stand};
 use crate::cli::{Outcome, order, output};
 use crate::clock;
-use crate::engine::report::{Stand, Step, shown, stand};
+use crate::engine::report::{Stand, Step, shown, stand, why};
 use crate::format::json;
 use crate::store::state::connector::Remembered;
 use crate::store::state::parked::{self, Parked, Selection};
@@ -28,10 +28,17 @@ enum Verb {
     Show(Show),
     Retry(Retry),
     /// Gives deliveries up; the next of the record moves up
+    ///
+    /// Takes every state. With a filter in place of ids: all that fit it.
     Discard(Choice),
     /// Holds deliveries until they are released
+    ///
+    /// Takes the states waiting, behind and held; with ids and --connector also what is still queued. A dead letter stands
+    /// still as it is: as an id it is refused (exit code 65), a filter passes it over.
     Hold(Choice),
     /// Lets held deliveries go
+    ///
+    /// Takes the state held. An id in another state is refused (exit code 65), a filter passes it over.
     Release(Choice),
 }
 
@@ -177,7 +184,7 @@ fn list(place: &Place, which: Selection) -> Outcome {
                 parked.state.as_str().to_owned(),
                 output::age(clock::now().since(parked.since)),
                 parked.attempts.to_string(),
-                parked.reason.to_string(),
+                why(parked),
             ]
         })
         .collect();

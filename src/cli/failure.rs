@@ -112,11 +112,26 @@ impl From<AgentError> for Failure {
             AgentError::Config(problems) => problems.into(),
             AgentError::State(error) => error.into(),
             AgentError::Ledger(error) => error.into(),
-            AgentError::Capture(error) => error.into(),
-            AgentError::Keeper(error) => error.into(),
+            AgentError::Capture(error) => of_tables(error.into()),
+            AgentError::Keeper(error) => of_tables(error.into()),
             AgentError::Reconcile(error) => error.into(),
             AgentError::Worker { .. } | AgentError::Thread(_) => Failure::new(Code::Failed, error.to_string()),
         }
+    }
+}
+
+/// A table that cannot be captured as it is configured: `check` knows the line.
+fn of_tables(failure: Failure) -> Failure {
+    match failure.code {
+        Code::Config => Failure {
+            message: format!(
+                "{}
+`hms-sync check` names file and line",
+                failure.message
+            ),
+            ..failure
+        },
+        _ => failure,
     }
 }
 

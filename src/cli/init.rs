@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
@@ -28,7 +28,7 @@ pub fn init(place: &Place, _: Init) -> Outcome {
     let (database, tables) = match place.database() {
         None => (None, Vec::new()),
         Some(given) => {
-            let path = std::path::absolute(given).unwrap_or_else(|_| given.to_owned());
+            let path = plain(given);
             (Some(path.display().to_string()), look(&path)?)
         }
     };
@@ -98,6 +98,17 @@ fn target(path: &Path) -> Result<(PathBuf, Option<&Path>), Failure> {
         }
     }
     Ok((path.join("sync.yaml"), Some(path)))
+}
+
+/// An absolute path without `..`: `my-sync/../office.db` is hard to recognise a year later. Links stay as they are where
+/// nothing steps back over them.
+fn plain(given: &Path) -> PathBuf {
+    let path = std::path::absolute(given).unwrap_or_else(|_| given.to_owned());
+    if !path.components().any(|part| part == Component::ParentDir) {
+        return path;
+    }
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    folder.zip(path.file_name()).map(|(folder, name)| folder.join(name)).unwrap_or(path)
 }
 
 /// The tables of a database.

@@ -23,12 +23,15 @@ pub struct Past {
 
 /// A position, in a log when it is named.
 #[derive(Clone, Debug)]
-struct Position {
-    log: Option<String>,
-    seq: i64,
+pub struct Position {
+    /// The log; none = the only one.
+    pub log: Option<String>,
+    /// The position.
+    pub seq: i64,
 }
 
-fn position(text: &str) -> Result<Position, String> {
+/// Reads `SEQ` or `LOG:SEQ`.
+pub fn position(text: &str) -> Result<Position, String> {
     let (log, seq) = text.rsplit_once(':').map_or((None, text), |(log, seq)| (Some(log.to_owned()), seq));
     let seq = seq.parse().map_err(|_| format!("`{text}` is no position: write a whole number, or LOG:SEQ"))?;
     Ok(Position { log, seq })

@@ -2,6 +2,7 @@
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::order;
+use crate::cli::past::{self, Position};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output, since};
 use crate::config::build;
@@ -19,10 +20,10 @@ pub struct Replay {
     /// Events since then: a time span back from now (1h, 7d) or a time
     #[arg(long, value_parser = since::parse, value_name = "TIME")]
     since: Option<crate::clock::Timestamp>,
-    /// Events from this position on
-    #[arg(long, value_name = "SEQ", conflicts_with = "since")]
-    from: Option<i64>,
-    /// In this log, when there is more than one database
+    /// Events from this position on; LOG:SEQ when there is more than one database
+    #[arg(long, value_parser = past::position, value_name = "SEQ", conflicts_with = "since")]
+    from: Option<Position>,
+    /// With --since: in this log, when there is more than one database
     #[arg(long)]
     log: Option<String>,
     /// Only says what would be sent
@@ -42,14 +43,22 @@ pub fn replay(place: &Place, replay: Replay) -> Outcome {
     }
     let settings = config.settings.clone();
     let mut logs = place.logs(&settings, Access::Read)?;
-    logs.retain(|log| replay.log.as_deref().is_none_or(|name| log.name() == name));
-    let [log] = logs.as_mut_slice() else {
-        return Err(Failure::new(Code::Usage, "in which log? Name it with --log"));
+    let named = match (&replay.log, replay.from.as_ref().and_then(|from| from.log.as_ref())) {
+        (Some(log), Some(from)) if log != from => {
+            return Err(Failure::new(Code::Usage, format!("--log {log} and --from {from}:...: which log is meant?")));
+        }
+        (log, from) => log.as_ref().or(from),
     };
-    let after = match (replay.since, replay.from) {
+    let known: Vec<String> = logs.iter().map(|log| log.name().to_owned()).collect();
+    logs.retain(|log| named.is_none_or(|name| log.name() == name));
+    let [log] = logs.as_mut_slice() else {
+        let text = format!("in which log? Write --from LOG:SEQ or --log LOG; the logs are {}", known.join(", "));
+        return Err(Failure::new(Code::Usage, text));
+    };
+    let after = match (replay.since, &replay.from) {
         (Some(since), _) => since::position(log, since)?,
         (None, from) => {
-            let from = from.unwrap_or(1);
+            let from = from.as_ref().map_or(1, |from| from.seq);
             let lowest = log.lowest_seq()?;
             if from < lowest
                 && let Some(first) = log.read(lowest - 1, 1, usize::MAX)?.first()

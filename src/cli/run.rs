@@ -249,7 +249,10 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
                     announce(&socket, &agent);
                     log::info!("reloaded; running: {}", names(&agent));
                 }
-                Err(failure) => log::error!("not reloaded, the old configuration stays: {}", failure.message),
+                Err(failure) => {
+                    failure.message.lines().for_each(|line| log::error!("{line}"));
+                    log::error!("not reloaded, the old configuration stays");
+                }
             },
             Ok(Told::Ended) if !agent.has_ended_worker() => {}
             Ok(Told::StopNow) => return Ok(Code::Ok),

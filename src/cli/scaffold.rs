@@ -19,7 +19,7 @@ pub struct Scaffold {
 enum What {
     /// Writes connectors/NAME.yaml, for the first watched table; never overwrites a file
     Connector {
-        /// Its name: letters, digits, - _ and .
+        /// Its name, of letters, digits, `-`, `_` and `.` only
         #[arg(value_parser = name)]
         name: String,
     },

@@ -68,10 +68,15 @@ fn show(place: &Place, seen: &Overview) -> Result<(), Failure> {
         } else {
             output::line("")?;
             let header = ["CONNECTOR", "MODE", "QUEUED", "OLDEST", "WAITING", "HELD", "DEAD", "DELIVERED", "LAST"];
-            output::table(&header, seen.connectors.iter().map(row).collect())?;
+            output::table(&header, seen.connectors.iter().map(|known| row(known, seen.agent.running)).collect())?;
             for known in &seen.connectors {
-                if let Some(reason) = &known.reason {
-                    output::line(&format!("{} is {}: {reason}", known.connector, mode(known)))?;
+                let name = &known.connector;
+                if !known.configured {
+                    output::line(&format!(
+                        "{name} is not configured: what is queued and parked stays until its file comes back"
+                    ))?;
+                } else if let Some(reason) = &known.reason {
+                    output::line(&format!("{name} is {}: {reason}", mode(known, seen.agent.running)))?;
                 }
             }
         }
@@ -98,20 +103,26 @@ fn log_line(log: &LogStatus) -> String {
     format!("log {name}: {captured} captured{lost}, {kept} kept{oldest}; {capture}")
 }
 
-fn mode(known: &ConnectorStatus) -> &str {
-    if known.mode == "running" && known.down_since.is_some() { "down" } else { known.mode }
+/// `running` is what a person wants of a connector; it does so only while the agent does.
+fn mode(known: &ConnectorStatus, running: bool) -> &str {
+    match known.mode {
+        _ if !known.configured => "not configured",
+        "running" if known.down_since.is_some() => "down",
+        "running" if !running => "stopped",
+        mode => mode,
+    }
 }
 
-fn row(known: &ConnectorStatus) -> Vec<String> {
+fn row(known: &ConnectorStatus, running: bool) -> Vec<String> {
     let since = |at: &Option<String>| {
         let at = at.as_deref().and_then(|at| at.parse().ok()).map(Timestamp::from_jiff);
         at.map_or("-".to_owned(), |at| output::age(clock::now().since(at)))
     };
     vec![
         known.connector.clone(),
-        mode(known).to_owned(),
-        known.queued.to_string(),
-        since(&known.oldest),
+        mode(known, running).to_owned(),
+        if known.configured { known.queued.to_string() } else { "-".to_owned() },
+        if known.configured { since(&known.oldest) } else { "-".to_owned() },
         (known.waiting + known.behind).to_string(),
         known.held.to_string(),
         known.dead.to_string(),

@@ -39,6 +39,8 @@ pub struct ConnectorSpec {
     pub mapping: Mapping,
     /// Where the mapping stands in the file; the connector itself when it has none.
     pub mapping_place: Place,
+    /// Where each entry of the mapping stands.
+    pub mapping_lines: Vec<Place>,
     /// Value of the `Idem-Key` header.
     pub idempotency_key: Option<Template>,
     /// When it delivers.
@@ -100,7 +102,7 @@ impl ConnectorSpec {
             fields.need_any(&["endpoint", "target"]).and_then(|found| Endpoint::read(&found, scope, deletes));
         let map = fields.take_any(&["mapping", "map"]);
         let mapping_place = map.as_ref().map_or(found.place, |found| found.place);
-        let mapping = map.map_or_else(|| Some(Mapping::whole()), |found| mapping::mapping(&found));
+        let mapping = map.map_or_else(|| Some((Mapping::whole(), Vec::new())), |found| mapping::mapping(&found));
         let idempotency_key = optional(fields.take("idempotencyKey"), |found| idempotency_key(&found));
         let pace = pace(&fields);
         let retry = retry(&fields);
@@ -126,7 +128,7 @@ impl ConnectorSpec {
         let from_beginning = word("start", "beginning", "now");
         fields.done();
 
-        let name = name?;
+        let (name, (mapping, mapping_lines)) = (name?, mapping?);
         let config = canonical::text(found, &name);
         let config_hash = canonical::hash(&config);
         Some(ConnectorSpec {
@@ -134,8 +136,9 @@ impl ConnectorSpec {
             listen: listen?,
             filter: filter?,
             endpoint: endpoint?,
-            mapping: mapping?,
+            mapping,
             mapping_place,
+            mapping_lines,
             idempotency_key: idempotency_key?,
             pace: pace?,
             retry,

@@ -105,6 +105,16 @@ impl Credential {
         }
     }
 
+    /// The key under which its secret stands, and where the secret is.
+    pub(crate) fn secret(&self) -> (&'static str, &SecretRef) {
+        match self {
+            Credential::Bearer { token } => ("token", token),
+            Credential::Basic { password, .. } => ("password", password),
+            Credential::ApiKey { key, .. } => ("key", key),
+            Credential::OAuth2(oauth) => ("clientSecret", &oauth.client_secret),
+        }
+    }
+
     /// Reads one credential.
     pub(crate) fn read(found: &Found<'_>) -> Option<Credential> {
         let fields = found.fields()?;

@@ -25,6 +25,20 @@ pub struct Config {
     pub warnings: Vec<Problem>,
 }
 
+/// What could be read of a configuration, and everything that is wrong with it: what is there can be looked at
+/// further although the whole cannot be used.
+#[derive(Debug)]
+pub struct Survey {
+    /// The settings; none = they could not be read.
+    pub settings: Option<Settings>,
+    /// The connectors without errors of their own.
+    pub connectors: Vec<ConnectorSpec>,
+    /// Conflict rules without errors of their own.
+    pub conflicts: Vec<ConflictRules>,
+    /// Errors and warnings, in order of file and place.
+    pub problems: Vec<Problem>,
+}
+
 const SETTINGS: [&str; 3] = ["sync.yaml", "sync.yml", "sync.json"];
 const CONNECTORS: [&str; 3] = ["connectors", "sync-config", "mappings"];
 const CONFLICTS: &str = "conflicts";
@@ -33,6 +47,13 @@ const KEPT: &str = "(kept configuration)";
 
 /// Reads the configuration at `path`, a folder or a file.
 pub fn load(path: &Path) -> Result<Config, Problems> {
+    let Survey { settings, connectors, conflicts, problems } = survey(path);
+    let warnings = verdict(problems)?;
+    Ok(Config { settings: settings.unwrap_or_default(), connectors, conflicts, warnings })
+}
+
+/// Reads as much as can be read of the configuration at `path`, a folder or a file.
+pub fn survey(path: &Path) -> Survey {
     let mut loading = Loading { path: path.to_owned(), ..Loading::default() };
     if matches!(path.try_exists(), Ok(false)) {
         let source = Source::new(path);
@@ -68,11 +89,17 @@ pub fn from_canonical(json: &str) -> Result<ConnectorSpec, Problems> {
 }
 
 /// Reads any one file, by what stands in it: settings, a connector or conflict rules. The warnings, or what is wrong.
-pub fn check_file(path: &Path, settings: &Settings) -> Result<Vec<Problem>, Problems> {
+///
+/// Without settings, no credential and no class that it names can be called unknown.
+pub fn check_file(path: &Path, settings: Option<&Settings>) -> Result<Vec<Problem>, Problems> {
     let source = Source::new(path);
     let Some(node) = source.read(path) else { return verdict(source.into_problems()) };
     match part(&node) {
-        Part::Connector => load_connector_file(path, settings).map(|(_, warnings)| warnings),
+        Part::Connector => {
+            let scope = settings.map_or_else(Scope::unknown, Scope::of);
+            let spec = connector(&source.root(&node), stem(path).as_deref(), &scope);
+            single(source, spec).map(|(_, warnings)| warnings)
+        }
         Part::Conflicts => {
             ConflictRules::read_file(&source.root(&node));
             verdict(source.into_problems())
@@ -159,7 +186,9 @@ impl Loading {
         match present.as_slice() {
             [path] => self.settings(path),
             [] => {
-                self.scope = Some(Scope::of(&Settings::default()));
+                let settings = Settings::default();
+                self.scope = Some(Scope::of(&settings));
+                self.settings = Some(settings);
             }
             [first, second, ..] => {
                 let source = Source::new(second);
@@ -290,23 +319,27 @@ impl Loading {
         }
     }
 
-    fn finish(mut self) -> Result<Config, Problems> {
-        let settings = self.settings.unwrap_or_default();
+    fn finish(mut self) -> Survey {
         // Settings that could not be read may have had one.
         let known = self.scope.is_some_and(|scope| scope.is_known());
-        if known && settings.governance.is_none() && !self.connectors.is_empty() {
+        let classified = self.settings.as_ref().is_some_and(|settings| settings.governance.is_some());
+        if known && !classified && !self.connectors.is_empty() {
             let source = Source::new(&self.path);
             source.note(
                 Severity::Warning,
                 Place::default(),
                 "",
-                "has no `governance:` section: nothing is classified, so every column may leave",
-                Some("classify the columns that must not".into()),
+                "has no `governance:` section: without one nothing is classified and every column may leave",
+                Some("once it is there, a column without a class may not".into()),
             );
             self.problems.extend(source.into_problems());
         }
-        let warnings = verdict(self.problems)?;
-        Ok(Config { settings, connectors: self.connectors, conflicts: self.conflicts, warnings })
+        Survey {
+            settings: self.settings,
+            connectors: self.connectors,
+            conflicts: self.conflicts,
+            problems: Problems::new(self.problems).into_list(),
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 
 use crate::config::fields::Fields;
 use crate::config::found::Found;
+use crate::config::problem::Place;
 use crate::event::Value;
 use crate::rules::convert::Convert;
 use crate::rules::mapping::{Entry, Mapping};
 
 /// Reads a mapping: a map of source path to target path, to a section or to a list of those; or a list of sections
-/// that name their source.
-pub(crate) fn mapping(found: &Found<'_>) -> Option<Mapping> {
+/// that name their source. With it comes the place of each entry.
+pub(crate) fn mapping(found: &Found<'_>) -> Option<(Mapping, Vec<Place>)> {
     let mut lines: Vec<(Found<'_>, Option<Entry>)> = Vec::new();
     if found.is_list() {
         lines.extend(found.items()?.into_iter().map(|item| (item.clone(), entry(&item, None))));
@@ -25,7 +26,7 @@ pub(crate) fn mapping(found: &Found<'_>) -> Option<Mapping> {
     // A line that could not be read would only make the others look wrong.
     let entries: Vec<Entry> = entries.into_iter().collect::<Option<_>>()?;
     match Mapping::compile(entries) {
-        Ok(mapping) => Some(mapping),
+        Ok(mapping) => Some((mapping, places.iter().map(|found| found.place).collect())),
         Err(errors) => {
             for (at, message) in errors {
                 places.get(at).unwrap_or(found).error(message);

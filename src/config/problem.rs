@@ -91,6 +91,11 @@ impl Problems {
         &self.0
     }
 
+    /// The findings on their own.
+    pub(crate) fn into_list(self) -> Vec<Problem> {
+        self.0
+    }
+
     /// How many of them are errors.
     pub fn errors(&self) -> usize {
         self.0.iter().filter(|problem| problem.severity == Severity::Error).count()

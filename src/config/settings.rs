@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::adapter::secret::SecretRef;
 use crate::config::alerts::{self, Alert};
 use crate::config::api::Api;
 use crate::config::credential::{AuthType, Credential};
@@ -11,9 +12,23 @@ use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::governance;
 use crate::config::locate;
+use crate::config::problem::Place;
 use crate::config::retention::{Capture, Retention};
 use crate::config::watch::{self, Database, Watch};
 use crate::rules::governance::Classes;
+
+/// Where a credential's secret is, and where that is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretPlace {
+    /// Name of the credential.
+    pub credential: String,
+    /// Path of the key: `credentials.vista.token`.
+    pub key: String,
+    /// Place of the reference in the settings' file.
+    pub place: Place,
+    /// Where the secret is.
+    pub from: SecretRef,
+}
 
 /// What holds for the whole agent.
 #[derive(Clone, Debug)]
@@ -30,6 +45,8 @@ pub struct Settings {
     pub watch: Vec<Watch>,
     /// Credentials by their name.
     pub credentials: BTreeMap<String, Credential>,
+    /// The secret of each credential.
+    pub secrets: Vec<SecretPlace>,
     /// Event sources besides the watched tables.
     pub events: Vec<EventSource>,
     /// The loopback API.
@@ -54,6 +71,7 @@ impl Default for Settings {
             office: locate::default_office(),
             watch: Vec::new(),
             credentials: BTreeMap::new(),
+            secrets: Vec::new(),
             events: Vec::new(),
             api: Api::default(),
             governance: None,
@@ -143,9 +161,15 @@ impl Settings {
         let watch = watched.map(|found| watch::watch(&found, &databases)).unwrap_or_default();
 
         let mut credentials = BTreeMap::new();
+        let mut secrets = Vec::new();
         let mut known = BTreeMap::new();
         for (name, found) in fields.take("credentials").and_then(|found| found.entries()).unwrap_or_default() {
             let credential = Credential::read(&found);
+            if let Some((key, from)) = credential.as_ref().map(Credential::secret) {
+                let at = found.node_at(key);
+                let (credential, key) = (name.to_owned(), found.below(key));
+                secrets.push(SecretPlace { credential, key, place: at, from: from.clone() });
+            }
             known.insert(name.to_owned(), credential.as_ref().map(Credential::auth_type));
             credentials.extend(credential.map(|credential| (name.to_owned(), credential)));
         }
@@ -161,6 +185,7 @@ impl Settings {
             office,
             watch,
             credentials,
+            secrets,
             events: fields.take("events").map(|found| events::events(&found, credential)).unwrap_or_default(),
             api: fields.take("api").and_then(|found| Api::read(&found)).unwrap_or_default(),
             governance,

@@ -156,6 +156,9 @@ fn bad_yaml(error: &serde_saphyr::Error, text: &str) -> NoTree {
             let key = twice.split([':', ',']).nth(1).unwrap_or_default().trim();
             return NoTree { place, message: format!("the key `{key}` is given twice"), hint: None };
         }
+        own if own.starts_with("recursive references") => {
+            return NoTree { place, message: "an alias refers to itself".to_owned(), hint: None };
+        }
         bomb if bomb.starts_with("alias") && bomb.contains("limit") => {
             return NoTree { place, message: "holds aliases that expand to too much".to_owned(), hint: None };
         }

@@ -117,14 +117,14 @@ pub fn operate(state: &mut State, operation: &Operation, actor: &Actor) -> Resul
                 report.done.push(format!("{name} {subject}"));
             }
             Operation::Retry { which, stale } => each(db, which, &mut report, |at, parked| {
-                if !matches!(parked.state, ParkedState::Dead | ParkedState::Held) {
+                if !retryable(which, parked) {
                     return refuse(format!("is {}; only dead and held deliveries are retried", parked.state.as_str()));
                 }
                 if !parked::is_head(db, at, &parked.event)? {
                     return refuse("waits behind an earlier change of its record: retry or discard that one first");
                 }
                 if parked.passed.is_some() && !stale {
-                    return refuse(
+                    return refuse_aloud(
                         "a later change of the record was delivered meanwhile: --latest sends the record as it is now, --stale sends this one all the same",
                     );
                 }
@@ -167,10 +167,35 @@ pub fn operate(state: &mut State, operation: &Operation, actor: &Actor) -> Resul
     })
 }
 
-type Checked = Sql<Result<(), String>>;
+/// Whether `retry` takes a delivery of this choice: a dead letter or a held one. What a person holds is meant only when
+/// its id, its state or its class is named.
+pub fn retryable(which: &Selection, parked: &Parked) -> bool {
+    let named = !which.ids.is_empty() || which.state.is_some() || which.class.is_some();
+    match parked.state {
+        ParkedState::Dead => true,
+        ParkedState::Held => named || &*parked.reason.class != OPERATOR,
+        ParkedState::Waiting | ParkedState::Behind => false,
+    }
+}
+
+/// The class of what a person holds.
+const OPERATOR: &str = "operator";
+
+type Checked = Sql<Result<(), No>>;
+
+/// Why a delivery is left as it is.
+struct No {
+    why: String,
+    /// A person is told although a filter chose it: they have to decide.
+    aloud: bool,
+}
 
 fn refuse(why: impl Into<String>) -> Checked {
-    Ok(Err(why.into()))
+    Ok(Err(No { why: why.into(), aloud: false }))
+}
+
+fn refuse_aloud(why: impl Into<String>) -> Checked {
+    Ok(Err(No { why: why.into(), aloud: true }))
 }
 
 fn each(
@@ -186,7 +211,9 @@ fn each(
         let subject = format!("{name} {}", parked.event.id);
         match work(at, &parked)? {
             Ok(()) => report.done.push(subject),
-            Err(why) => report.refused.push(Refused { subject, why }),
+            // A filter chooses what fits; only what was named by its id is owed an answer.
+            Err(No { aloud: false, .. }) if which.ids.is_empty() => {}
+            Err(No { why, .. }) => report.refused.push(Refused { subject, why }),
         }
     }
     Ok(())
@@ -211,7 +238,7 @@ fn hold_queued(db: &Db, name: &str, log_name: &str, copy: &str, actor: &Actor, r
         return Ok(());
     }
     let id = event.id.to_string();
-    let reason = Reason::new("operator", "held by a person");
+    let reason = Reason::new(OPERATOR, "held by a person");
     hold(db, known.id, Parked::new(event, log, ParkedState::Held, reason, clock::now()))?;
     note(db, actor, "hold", known.id, &id)?;
     report.done.push(subject);
@@ -235,7 +262,7 @@ fn release(db: &Db, at: ConnectorId, parked: &Parked) -> Sql<()> {
 }
 
 fn hold(db: &Db, at: ConnectorId, parked: Parked) -> Sql<()> {
-    let reason = Reason::new("operator", "held by a person");
+    let reason = Reason::new(OPERATOR, "held by a person");
     parked::park(db, at, &Parked { state: ParkedState::Held, due: None, since: clock::now(), reason, ..parked })
 }
 

@@ -208,6 +208,17 @@ fn parted(error: &str) -> (String, String) {
 fn needs_of(status: &ConnectorStatus, running: bool, needs: &mut Vec<Need>) {
     let name = &status.connector;
     let mut need = |what: String, mend: String| needs.push(Need { subject: name.clone(), what, mend });
+    if !status.configured {
+        let parked = status.waiting + status.behind + status.held + status.dead;
+        if parked > 0 {
+            let noun = if parked == 1 { "delivery stays" } else { "deliveries stay" };
+            need(
+                format!("is not configured any more; {parked} parked {noun} until its file comes back"),
+                format!("put its file back, or `hms-sync deliveries discard --connector {name}`"),
+            );
+        }
+        return;
+    }
     let reason = status.reason.as_deref().unwrap_or("no reason given");
     match status.mode {
         "halted" => need(
@@ -225,9 +236,10 @@ fn needs_of(status: &ConnectorStatus, running: bool, needs: &mut Vec<Need>) {
         let mend = "bring the target back (`hms-sync check --online` tells); nothing is lost, it goes on by itself";
         need(format!("the endpoint is down since {since}: {reason}"), mend.to_owned());
     }
-    for (count, state, word, then) in
-        [(status.dead, "dead", "refused", "retry` or `discard"), (status.held, "held", "held", "release` or `discard")]
-    {
+    for (count, state, word, then) in [
+        (status.dead, "dead", "refused or given up", "retry` or `discard"),
+        (status.held, "held", "held", "release` or `discard"),
+    ] {
         if count > 0 {
             let noun = if count == 1 { "delivery was" } else { "deliveries were" };
             let list = format!("`hms-sync deliveries list --connector {name} --state {state}`");
@@ -236,6 +248,7 @@ fn needs_of(status: &ConnectorStatus, running: bool, needs: &mut Vec<Need>) {
     }
     let waiting = u64::try_from(status.queued).unwrap_or(0) + status.waiting;
     if !running && status.configured && status.mode == "running" && waiting > 0 {
-        need(format!("{waiting} changes wait and the agent is not running"), "`hms-sync run`".to_owned());
+        let verb = if waiting == 1 { "change waits" } else { "changes wait" };
+        need(format!("{waiting} {verb} and the agent is not running"), "`hms-sync run`".to_owned());
     }
 }

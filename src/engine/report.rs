@@ -9,7 +9,7 @@ use crate::format::json;
 use crate::store::state::attempt::{Line, Word};
 use crate::store::state::connector::{self, Mode, Remembered};
 use crate::store::state::counter::{self, Counter};
-use crate::store::state::parked::{self, ParkedState};
+use crate::store::state::parked::{self, Parked, ParkedState};
 use crate::store::state::{LogId, StateError, StateReader, act, attempt, cursor};
 
 /// A connector at a glance.
@@ -205,11 +205,17 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
         Ok(Stand {
             connector: known.name.clone(),
             state: state.to_owned(),
-            reason: parked.as_ref().map(|parked| parked.reason.to_string()),
+            reason: parked.as_ref().map(why),
             due: parked.and_then(|parked| parked.due).map(|due| due.to_string()),
             history: history.into_iter().map(|(at, what)| Step { at: at.to_string(), what }).collect(),
         })
     })
+}
+
+/// Why a delivery is parked. What stands behind another is of the class `behind`: beside its state, once is enough.
+pub fn why(parked: &Parked) -> String {
+    let reason = &parked.reason;
+    if *reason.class == *parked.state.as_str() { reason.text.to_string() } else { reason.to_string() }
 }
 
 fn describe(line: &Line) -> (Timestamp, String) {

@@ -105,7 +105,13 @@ impl Filter {
         }
         let compiled = ENVIRONMENT
             .compile_expression_owned(expression.to_owned())
-            .map_err(|error| explain(expression, &error, error.detail()))?;
+            .map_err(|error| explain(expression, &error, error.detail()) + foreign(&words))?;
+        // The parser takes a sign it does not know for the end: `a && b` would be `a`, and let more through. In
+        // parentheses the end is seen.
+        if ENVIRONMENT.compile_expression_owned(format!("({expression}\n)")).is_err() {
+            let foreign = foreign(&words);
+            return Err(format!("the expression holds a sign that does not belong there{foreign}"));
+        }
         if let Some(name) = called(&words) {
             return Err(format!(
                 "`{name}(` is a call: there are no functions, only filters (`x|lower`) and tests (`x is none`)"
@@ -211,6 +217,19 @@ fn words(expression: &str) -> Vec<&str> {
         rest = after;
     }
     words
+}
+
+/// The word for a sign that other languages have and this one has not; empty when there is none.
+fn foreign(words: &[&str]) -> &'static str {
+    const SIGNS: [([&str; 2], &str); 2] =
+        [(["&", "&"], "; write `and` for `&&`"), (["|", "|"], "; write `or` for `||`")];
+    let has = |sign: &[&str; 2]| words.windows(2).any(|pair| pair == sign);
+    match SIGNS.iter().find(|(sign, _)| has(sign)) {
+        Some((_, hint)) => hint,
+        // `!a`, not `a != b`.
+        None if words.windows(2).any(|pair| matches!(pair, ["!", next] if *next != "=")) => "; write `not` for `!`",
+        None => "",
+    }
 }
 
 /// The first name that is called, other than a filter or test with arguments.

@@ -37,6 +37,8 @@ pub struct Mapping {
     /// None = the record as it is.
     plan: Option<Vec<Field>>,
     reads: Vec<Path<'static>>,
+    /// For each of `reads`, the number of its entry.
+    entries: Vec<usize>,
 }
 
 /// Which columns a mapping reads.
@@ -70,7 +72,8 @@ impl Mapping {
     pub fn compile(mut entries: Vec<Entry>) -> Result<Mapping, Vec<(usize, String)>> {
         plan::strip_systems(&mut entries);
         let (fields, reads) = plan::compile(entries)?;
-        Ok(Mapping { plan: Some(fields), reads })
+        let (entries, reads) = reads.into_iter().unzip();
+        Ok(Mapping { plan: Some(fields), reads, entries })
     }
 
     /// The outgoing record. A failure's reason has class `mapping` and names the field: the event is held.
@@ -113,6 +116,11 @@ impl Mapping {
     /// The paths that it reads, in order; empty for the record as it is.
     pub fn reads(&self) -> &[Path<'static>] {
         &self.reads
+    }
+
+    /// The same, each with the number (from 0) of the entry it stands in.
+    pub fn reads_by_entry(&self) -> impl Iterator<Item = (usize, &Path<'static>)> {
+        self.entries.iter().copied().zip(&self.reads)
     }
 }
 

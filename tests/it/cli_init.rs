@@ -17,7 +17,8 @@ fn after_init_check_passes_and_nothing_can_be_delivered() {
     assert!(written.contains("  appointments: {}\n") && written.contains("  patients: {}\n"), "{written}");
     assert!(written.contains("# notes cannot be captured: it has no primary key"), "{written}");
     assert!(written.contains("# today cannot be captured: it is a view"), "{written}");
-    assert_eq!(desk.ends(0, &["check"]).out, "ok\n");
+    let said = desk.ends(0, &["check"]);
+    assert!(said.out.contains("warning: has no connector yet") && said.out.ends_with("\nok\n"), "{said:?}");
     let said = desk.ends(78, &["run", "--once"]);
     assert!(said.err.contains("no connector"), "{said:?}");
     // The example is fit to be used as it is, once it is given its name.
@@ -89,4 +90,20 @@ fn completions_are_written_for_every_shell() {
         assert!(desk.ends(0, &["completions", shell]).out.contains("scaffold"), "{shell}");
     }
     desk.ends(2, &["completions", "cmd"]);
+}
+
+#[test]
+fn the_written_path_of_the_database_does_not_step_back() {
+    let desk = Desk::new(SCHEMA);
+    std::fs::create_dir(desk.path("my-sync")).unwrap();
+    desk.ends(0, &["init", "--database", "my-sync/../office.db"]);
+    let written = std::fs::read_to_string(desk.path("config/sync.yaml")).unwrap();
+    let line = written.lines().find(|line| line.starts_with("database:")).unwrap();
+    assert!(line.ends_with("/office.db") && !line.contains(".."), "{line}");
+}
+
+#[test]
+fn help_names_every_character_of_a_name() {
+    let said = Desk::new(SCHEMA).ends(0, &["help", "scaffold", "connector"]);
+    assert!(said.out.contains("digits, `-`, `_` and `.` only"), "{said:?}");
 }

@@ -233,3 +233,95 @@ fn a_dead_letter_is_listed_and_shown_also_when_the_log_no_longer_holds_it() {
     let registry = |event: &Value| connector(event, "registry")["state"].clone();
     assert_eq!((registry(&events[0]), registry(&events[1])), (json!("dead"), json!("behind")));
 }
+
+#[test]
+fn a_connector_whose_file_is_gone_is_told_as_such_and_needs_a_person_only_for_what_is_parked() {
+    let receiver = target();
+    let desk = office(&receiver.url(""));
+    desk.ends(0, &["watch", "appointments", "people"]);
+    desk.app.execute_batch("INSERT INTO appointments VALUES(1, '08:00', 'booked')").unwrap();
+    desk.ends(0, &["run", "--once"]);
+    let stopped = desk.ends(0, &["status"]);
+    assert!(stopped.out.contains("stopped") && !stopped.out.contains(" running "), "{stopped:?}");
+    std::fs::remove_file(desk.path("config/connectors/vista.yaml")).unwrap();
+    desk.app.execute_batch("INSERT INTO appointments VALUES(2, '08:00', 'odd')").unwrap();
+    desk.ends(0, &["run", "--once"]);
+    let said = desk.ends(0, &["status"]);
+    let row = said.out.lines().find(|line| line.starts_with("vista ")).unwrap();
+    assert!(row.contains("not configured") && row.contains(" -"), "{row}");
+    assert!(said.out.contains("stays until its file comes back"), "{said:?}");
+
+    let desk = office(&receiver.url(""));
+    desk.ends(0, &["watch", "appointments", "people"]);
+    desk.app.execute_batch("INSERT INTO appointments VALUES(2, '08:00', 'odd')").unwrap();
+    desk.ends(1, &["run", "--once"]);
+    std::fs::remove_file(desk.path("config/connectors/vista.yaml")).unwrap();
+    let said = desk.ends(1, &["status"]);
+    assert!(said.out.contains("vista: is not configured any more; 1 parked delivery stays until"), "{said:?}");
+    assert!(said.out.contains("`hms-sync deliveries discard --connector vista`"), "{said:?}");
+}
+
+#[test]
+fn what_is_said_of_one_is_said_of_one_and_once() {
+    let receiver = target();
+    let desk = office(&receiver.url(""));
+    desk.ends(0, &["watch", "appointments", "people"]);
+    receiver.next(Scenario::named("refused"));
+    desk.app.execute_batch("INSERT INTO people VALUES('A1', 7, 'Ann'); UPDATE people SET name = 'Anna'").unwrap();
+    desk.ends(1, &["run", "--once"]);
+    for line in [&["status", "patient", "A1,7"][..], &["deliveries", "list"], &["deliveries", "show", "2"]] {
+        let said = desk.ends(0, line);
+        assert!(said.out.contains("an earlier change of the same record"), "{said:?}");
+        assert!(!said.out.contains("behind: behind") && !said.out.contains("  behind: an earlier"), "{said:?}");
+    }
+    desk.app.execute_batch("INSERT INTO appointments VALUES(1, '08:00', 'booked')").unwrap();
+    let said = desk.ends(1, &["status"]);
+    assert!(said.out.contains("registry: 1 delivery was refused or given up"), "{said:?}");
+    assert!(said.out.contains("vista: 1 change waits and the agent"), "{said:?}");
+}
+
+#[test]
+fn a_filter_takes_what_fits_and_an_id_that_does_not_is_refused() {
+    let receiver = target();
+    let desk = office(&receiver.url(""));
+    desk.ends(0, &["watch", "appointments", "people"]);
+    receiver.next(Scenario::named("refused"));
+    desk.app.execute_batch("INSERT INTO people VALUES('A1', 7, 'Ann'); UPDATE people SET name = 'Anna'").unwrap();
+    desk.app.execute("INSERT INTO appointments VALUES(1, '08:00', 'odd')", []).unwrap();
+    desk.ends(1, &["run", "--once"]);
+    let state = |seq: &str| desk.ends(0, &["deliveries", "list", "--json", seq]).json()[0]["state"].clone();
+    assert_eq!([state("1"), state("2"), state("3")], ["dead", "behind", "held"]);
+    assert!(desk.ends(65, &["deliveries", "release", "1"]).err.contains("is dead, not held"));
+    assert!(desk.ends(65, &["deliveries", "retry", "2"]).err.contains("is behind"));
+    assert!(desk.ends(65, &["deliveries", "hold", "1"]).err.contains("dead letter"));
+    // A person holds one: no filter that does not say so takes it.
+    desk.ends(0, &["deliveries", "hold", "3"]);
+    let said = desk.ends(0, &["deliveries", "retry", "--all"]);
+    assert_eq!((said.out.lines().count(), said.err.as_str()), (1, ""), "{said:?}");
+    assert_eq!([state("1"), state("2"), state("3")], ["waiting", "behind", "held"]);
+    let said = desk.ends(0, &["deliveries", "hold", "--connector", "registry"]);
+    assert_eq!((said.out.lines().count(), said.err.as_str()), (2, ""), "{said:?}");
+    let said = desk.ends(0, &["deliveries", "retry", "--state", "held"]);
+    assert_eq!((said.out.lines().count(), said.err.as_str()), (2, ""), "only the first of each record: {said:?}");
+    let said = desk.ends(0, &["deliveries", "release", "--all"]);
+    assert_eq!((said.out.lines().count(), said.err.as_str()), (1, ""), "{said:?}");
+    assert_eq!([state("1"), state("2"), state("3")], ["waiting", "behind", "waiting"]);
+    for verb in ["retry", "hold", "release", "discard"] {
+        assert!(desk.ends(0, &["help", "deliveries", verb]).out.contains("Takes "), "{verb}");
+    }
+}
+
+#[test]
+fn replay_takes_a_position_with_its_log() {
+    let receiver = target();
+    let desk = office(&receiver.url(""));
+    desk.ends(0, &["watch", "appointments", "people"]);
+    desk.app.execute_batch("INSERT INTO appointments VALUES(1, '08:00', 'booked')").unwrap();
+    desk.ends(0, &["run", "--once"]);
+    let line = ["replay", "--connector", "vista", "--dry-run", "--from"];
+    let replay = |code, more: &[&str]| desk.ends(code, &[&line[..], more].concat());
+    assert!(replay(0, &["office:1"]).out.contains("1 events of office after 0"));
+    assert!(replay(0, &["1"]).out.contains("1 events of office after 0"));
+    assert!(replay(2, &["other:1"]).err.contains("the logs are office"));
+    assert!(replay(2, &["office:1", "--log", "other"]).err.contains("which log is meant?"));
+}

@@ -60,6 +60,71 @@ fn what_the_documents_name_is_there() {
     }
 }
 
+/// The blocks of code in one language.
+fn blocks<'d>(document: &'d str, language: &str) -> Vec<&'d str> {
+    let opening = format!("```{language}\n");
+    document.split(opening.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+fn connectors() -> String {
+    fs::read_to_string(root().join("docs/CONNECTORS.md")).unwrap()
+}
+
+#[test]
+fn every_converter_stands_in_the_page_of_connectors_and_no_other() {
+    let page = connectors();
+    let section = page.split("### Converters").nth(1).unwrap().split("\n## ").next().unwrap();
+    let listed: Vec<&str> = section
+        .split("|---|---|\n")
+        .skip(1)
+        .flat_map(|table| table.lines().take_while(|line| line.starts_with('|')))
+        .filter(|line| !line.contains('%'))
+        .collect();
+    let known: Vec<String> =
+        hms_sync::rules::convert::catalog().into_iter().map(|(name, what)| format!("| `{name}` | {what} |")).collect();
+    assert_eq!(listed, known);
+}
+
+#[test]
+fn every_key_stands_in_the_page_of_connectors() {
+    let page = connectors();
+    for file in ["everything.yaml", "folder/sync.yaml"] {
+        let text = fs::read_to_string(root().join("tests/configs/good").join(file)).unwrap();
+        for key in text.lines().filter(|line| !line.starts_with([' ', '#'])).filter_map(|line| line.split(':').next()) {
+            assert!(page.contains(&format!("`{key}`")), "docs/CONNECTORS.md does not explain `{key}` of {file}");
+        }
+    }
+}
+
+#[test]
+fn the_examples_in_the_page_of_connectors_load() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("connectors")).unwrap();
+    let page = connectors();
+    let blocks = blocks(&page, "yaml");
+    for block in &blocks {
+        let name = block.lines().next().unwrap().strip_prefix("# ").unwrap();
+        fs::write(folder.path().join(name), block).unwrap();
+    }
+    let config = hms_sync::config::load(folder.path()).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.connectors.len() + 1, blocks.len());
+}
+
+#[test]
+fn after_removal_as_described_nothing_of_the_agent_is_left() {
+    let desk = crate::support::desk::Desk::new("CREATE TABLE visits(id INTEGER PRIMARY KEY, name TEXT)");
+    desk.settings("");
+    desk.ends(0, &["watch", "visits"]);
+    desk.app.execute_batch("INSERT INTO visits VALUES(1, 'a')").unwrap();
+    desk.ends(0, &["unwatch", "visits"]);
+    let page = fs::read_to_string(root().join("docs/OPERATIONS.md")).unwrap();
+    let [statements] = blocks(&page, "sql")[..] else { panic!("one block of SQL is expected") };
+    desk.app.execute_batch(statements).unwrap();
+    let count = |sql: &str| desk.app.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM sqlite_master WHERE sql LIKE '%hms_sync%'"), 0);
+    desk.app.execute_batch("UPDATE visits SET name = 'b'").unwrap();
+}
+
 #[test]
 fn a_name_without_a_file_is_seen() {
     let text = "see [a](docs/none.md), [b](README.md#top), [c](https://x.example/), `src/none.rs`, `src/lib.rs`, `tests/run --full`\n\

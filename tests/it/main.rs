@@ -5,6 +5,7 @@
 mod answers;
 mod bad_input;
 mod capture;
+mod cli_check;
 mod cli_init;
 mod cli_simulate;
 mod cli_status;

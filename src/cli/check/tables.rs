@@ -51,16 +51,18 @@ pub fn look(settings: &Settings, problems: &mut Vec<Problem>) -> Columns {
 }
 
 /// What a connector reads or redacts that a table it hears does not have, and what its gate would hold.
-pub fn compare(connector: &Connector, at: At, columns: &Columns, problems: &mut Vec<Problem>) {
+///
+/// `at` is the place of the mapping, `lines` those of its entries.
+pub fn compare(connector: &Connector, at: At, lines: &[At], columns: &Columns, problems: &mut Vec<Problem>) {
     for (kind, columns) in columns {
         let hears = [Op::Insert, Op::Update, Op::Delete].into_iter().any(|op| connector.listen.hears(kind, op));
         if !hears {
             continue;
         }
-        let mut note = |key: &str, message: String| {
+        let mut note = |key: &str, at: At, message: String| {
             problems.push(problem(Severity::Warning, &connector.file, at, key.to_owned(), message));
         };
-        for path in connector.mapping.reads() {
+        for (entry, path) in connector.mapping.reads_by_entry() {
             let column = path.rest.split('.').next().unwrap_or_default();
             if path.is_of_row()
                 && !column.is_empty()
@@ -69,6 +71,7 @@ pub fn compare(connector: &Connector, at: At, columns: &Columns, problems: &mut 
                 let near = hint(column, columns.iter().map(String::as_str));
                 note(
                     "mapping",
+                    lines.get(entry).copied().unwrap_or(at),
                     format!(
                         "reads `{}`, which `{kind}` does not have{near}: without a `default` its events are held",
                         path.rest
@@ -82,12 +85,17 @@ pub fn compare(connector: &Connector, at: At, columns: &Columns, problems: &mut 
                 let near = hint(first, columns.iter().map(String::as_str));
                 note(
                     "redact",
+                    at,
                     format!("names `{column}`, which `{kind}` does not have{near}: nothing is redacted there"),
                 );
             }
         }
         for (column, rule) in connector.gate.refused(kind, columns, &connector.mapping, connector.adapter.fields()) {
-            note("allow", format!("`{column}` of `{kind}` may not leave ({rule}): its events are held at the gate"));
+            note(
+                "allow",
+                at,
+                format!("`{column}` of `{kind}` may not leave ({rule}): its events are held at the gate"),
+            );
         }
     }
 }

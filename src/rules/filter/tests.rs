@@ -192,3 +192,21 @@ fn a_filter_can_be_shared_by_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Filter>();
 }
+
+#[test]
+fn a_sign_of_another_language_is_told_the_word_of_this_one() {
+    for (foreign, word) in [
+        ("status == 'a' && op == 'insert'", "write `and`"),
+        ("status == 'a' || op == 'insert'", "write `or`"),
+        ("!note", "write `not`"),
+    ] {
+        let message = Filter::compile(foreign).unwrap_err();
+        assert!(message.contains(word), "{foreign}: {message}");
+    }
+    // Never is the rest of an expression passed over.
+    for cut in
+        ["status != 'a' &", "status == 'a' $ 'b'", "status == 'a' 'x", "note ? 1", "status == 'a' # but", "note;"]
+    {
+        assert!(!Filter::compile(cut).unwrap_err().contains("write `"), "{cut}");
+    }
+}

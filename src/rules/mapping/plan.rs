@@ -37,6 +37,9 @@ struct Read {
 
 type Errors = Vec<(usize, String)>;
 
+/// A path, and the number (from 0) of the entry that reads it.
+pub type Numbered = (usize, Path<'static>);
+
 /// Takes the names of the two systems off: `hms.` when every source that is read has it, and then the first segment
 /// that all written targets share.
 pub fn strip_systems(entries: &mut [Entry]) {
@@ -66,8 +69,8 @@ pub fn strip_systems(entries: &mut [Entry]) {
     }
 }
 
-/// The tree of targets in the order of the entries, and the paths that it reads.
-pub fn compile(entries: Vec<Entry>) -> Result<(Vec<Field>, Vec<Path<'static>>), Errors> {
+/// The tree of targets in the order of the entries, and the paths that it reads, each with its entry's number.
+pub fn compile(entries: Vec<Entry>) -> Result<(Vec<Field>, Vec<Numbered>), Errors> {
     let mut fields = Vec::new();
     let mut reads = Vec::new();
     let mut targets = Vec::new();
@@ -77,7 +80,7 @@ pub fn compile(entries: Vec<Entry>) -> Result<(Vec<Field>, Vec<Path<'static>>), 
             targets.push((target.join("."), at));
             let make = leaf(entry)?;
             if let Make::Read(read) = &make {
-                reads.push(read.path.clone());
+                reads.push((at, read.path.clone()));
             }
             place(&mut fields, &target, &[], make)
         });

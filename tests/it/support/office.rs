@@ -87,8 +87,10 @@ impl Office {
     /// A connection of the application's own; like many an application it does not wait for locks.
     pub fn app(&self) -> Connection {
         let app = Connection::open(self.database()).unwrap();
-        app.busy_timeout(Duration::ZERO).unwrap();
+        // The pragma reads the file, which in rollback-journal mode can meet a write of the agent.
+        app.busy_timeout(Duration::from_secs(10)).unwrap();
         app.pragma_update(None, "synchronous", "normal").unwrap();
+        app.busy_timeout(Duration::ZERO).unwrap();
         app
     }
 

@@ -1,0 +1,120 @@
+//! `check`: everything that is wrong is said at once, each with its place.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::support::desk::Desk;
+
+const SCHEMA: &str = "
+    CREATE TABLE visits(id INTEGER PRIMARY KEY, begins TEXT);
+    CREATE TABLE notes(text TEXT);
+    CREATE VIEW today AS SELECT 1;
+    CREATE VIRTUAL TABLE words USING fts5(w)";
+
+const TARGET: &str = "target: {url: 'https://x.example/{id}', method: PUT, credentialsId: legacy}";
+
+#[test]
+fn every_secret_that_cannot_be_had_is_named_with_its_place_and_never_shown() {
+    let desk = Desk::new(SCHEMA);
+    desk.settings(
+        "credentials:
+  absent: {type: bearer, token: {file: absent.token}}
+  open: {type: basic, username: u, password: {file: open.token}}
+  fine: {type: bearer, token: {file: fine.token}}
+  unset: {type: bearer, token: {env: NO_SUCH_VARIABLE}}
+  unit: {type: bearer, token: {credential: unit-token}}
+  program: {type: bearer, token: {exec: /bin/false}}",
+    );
+    desk.write("config/open.token", "hunter2");
+    desk.write("config/fine.token", "hunter2");
+    fs::set_permissions(desk.path("config/open.token"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(desk.path("config/fine.token"), fs::Permissions::from_mode(0o600)).unwrap();
+    let said = desk.ends(78, &["check"]);
+    let line = |name: &str| {
+        let mut lines = said.out.lines().filter(|line| line.contains(&format!("credential `{name}`")));
+        (lines.next().unwrap_or_default().to_owned(), lines.count())
+    };
+    let (absent, _) = line("absent");
+    assert!(absent.contains("sync.yaml:4:33: error: credentials.absent.token: "), "{absent}");
+    assert!(line("open").0.contains(":5:") && line("open").0.contains("chmod 600"), "{said:?}");
+    assert!(line("unset").0.contains(": warning: ") && line("unset").0.contains("environment may differ"), "{said:?}");
+    assert!(line("unit").0.contains(": warning: ") && line("unit").0.contains("CREDENTIALS_DIRECTORY"), "{said:?}");
+    assert!(line("fine").0.is_empty() && line("program").0.is_empty(), "{said:?}");
+    assert!(!said.out.contains("hunter2") && !said.err.contains("hunter2"), "{said:?}");
+    // A program is run only when asked for, and a credential is missed where there is a place for it.
+    let output = desk.command().env("CREDENTIALS_DIRECTORY", desk.path("")).args(["check", "--online"]).output();
+    let said = String::from_utf8(output.unwrap().stdout).unwrap();
+    let is_error = |name: &str| said.lines().any(|line| line.contains(name) && line.contains(": error: "));
+    assert!(is_error("credential `program`") && is_error("credential `unit`"), "{said}");
+}
+
+#[test]
+fn tables_are_looked_at_although_a_file_is_wrong() {
+    let desk = Desk::new(SCHEMA);
+    desk.settings(
+        "nonsense: 1
+watch:
+  visits: {}
+  notes: {}
+  today: {}
+  words: {}
+  nowhere: {}
+credentials: {legacy: {type: nonsense}}",
+    );
+    desk.connector("bad", "listen: visits\ntarget: {url: nonsense}");
+    desk.connector("good", &format!("listen: visits\n{TARGET}\nmap:\n  begins: start\n  beginz: other"));
+    let said = desk.ends(78, &["check"]);
+    for part in [
+        "sync.yaml:3:1: error: nonsense",
+        "bad.yaml:2:15: error",
+        "sync.yaml:6:3: error: watch.notes",
+        "sync.yaml:7:3: error: watch.today",
+        "sync.yaml:8:3: error: watch.words",
+        "sync.yaml:9:3: error: watch.nowhere",
+        // The entry's own line, also where the connector's credential is wrong.
+        "good.yaml:5:3: warning: mapping: reads `beginz`",
+    ] {
+        assert!(said.out.contains(part), "{part}: {said:?}");
+    }
+    assert!(!said.out.contains("there is no credential `"), "{said:?}");
+}
+
+#[test]
+fn single_files_are_checked_beside_the_named_configuration() {
+    let desk = Desk::new(SCHEMA);
+    desk.settings("watch: {visits: {}}\ncredentials: {legacy: {type: bearer, token: {env: X}}}");
+    desk.connector("good", TARGET);
+    let (config, file) = (desk.path("config"), desk.path("config/connectors/good.yaml"));
+    let line = ["-c", config.to_str().unwrap(), "check", file.to_str().unwrap()];
+    let output = desk.command().env_remove("HMS_SYNC_CONFIG").args(line).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let elsewhere = desk.ends(78, &["-c", "nowhere", "check", file.to_str().unwrap()]);
+    assert!(elsewhere.out.contains("nowhere: error: there is no such file"), "{elsewhere:?}");
+}
+
+#[test]
+fn quietly_only_problems_are_printed() {
+    let desk = Desk::new(SCHEMA);
+    desk.settings("watch: {visits: {}}\ngovernance: {default: public}");
+    desk.connector("good", "target: {url: 'https://x.example/{id}', method: PUT}");
+    assert_eq!(desk.ends(0, &["check"]).out, "ok\n");
+    assert_eq!(desk.ends(0, &["check", "-q"]).out, "");
+}
+
+#[test]
+fn a_configuration_without_a_connector_has_nothing_to_run() {
+    let desk = Desk::new(SCHEMA);
+    desk.ends(0, &["init"]);
+    let said = desk.ends(0, &["check"]);
+    assert!(said.out.contains("warning: names no database and no connector yet"), "{said:?}");
+    assert!(said.out.contains("scaffold connector"), "{said:?}");
+}
+
+#[test]
+fn a_run_that_meets_a_bad_table_names_check() {
+    let desk = Desk::new(SCHEMA);
+    desk.settings("watch: {notes: {}}");
+    desk.connector("good", "target: {url: 'https://x.example/{id}', method: PUT}");
+    let said = desk.ends(78, &["run", "--once"]);
+    assert!(said.err.contains("`hms-sync check`"), "{said:?}");
+}
