@@ -43,7 +43,7 @@ pub fn simulate(place: &Place, simulate: Simulate) -> Outcome {
     }
     if !place.json() && !place.quiet() {
         let Tally { events, requests, held, skipped } = tally;
-        eprintln!("{events} events: {requests} requests, {held} held, {skipped} skipped; nothing was sent");
+        eprintln!("events {events}, requests {requests}, held {held}, skipped {skipped}; nothing was sent");
     }
     Ok(if tally.held > 0 { Code::Failed } else { Code::Ok })
 }
