@@ -5,10 +5,13 @@ mod tables;
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
 use crate::config::{self, Problem, Settings, Severity, Survey, build};
+use crate::engine::connector::{Connector, Pace};
 use crate::store::capture::{Access, CapturedLog};
 
 /// Finds everything that is wrong with a configuration
@@ -23,10 +26,10 @@ pub struct Check {
 
 /// Runs `check`: 0 when nothing is wrong (warnings are printed), else 78; 69 when only a target cannot be reached.
 pub fn check(place: &Place, check: Check) -> Outcome {
-    let (mut problems, mut reached) = (Vec::new(), Vec::new());
+    let (mut problems, mut reached, mut plans) = (Vec::new(), Vec::new(), Vec::new());
     if check.files.is_empty() {
         let path = place.config_path()?;
-        whole(place, &path, check.online, &mut problems, &mut reached);
+        whole(place, &path, check.online, &mut problems, &mut reached, &mut plans);
     } else {
         let settings = beside(place, &mut problems);
         for file in &check.files {
@@ -48,7 +51,7 @@ pub fn check(place: &Place, check: Check) -> Outcome {
             })
             .collect();
         output::json(
-            &serde_json::json!({ "ok": errors == 0 && unreached == 0, "problems": problems, "targets": targets }),
+            &serde_json::json!({ "ok": errors == 0 && unreached == 0, "problems": problems, "targets": targets, "connectors": plans }),
         )?;
     } else {
         for problem in &problems {
@@ -61,6 +64,9 @@ pub fn check(place: &Place, check: Check) -> Outcome {
                 Err(text) => output::line(&format!("{name}: cannot be reached: {text}"))?,
             }
         }
+        if errors == 0 && !place.quiet() {
+            plans.iter().try_for_each(|plan| output::line(&plan.line()))?;
+        }
         if errors == 0 && unreached == 0 && !place.quiet() {
             output::line("ok")?;
         }
@@ -72,12 +78,53 @@ pub fn check(place: &Place, check: Check) -> Outcome {
     Ok(if unreached > 0 { Code::Unavailable } else { Code::Ok })
 }
 
+/// What a connector will do, in words.
+#[derive(Serialize)]
+struct Plan {
+    connector: String,
+    listen: Vec<String>,
+    target: String,
+    when: String,
+    start: &'static str,
+}
+
+impl Plan {
+    fn of(connector: &Connector) -> Plan {
+        Plan {
+            connector: connector.name.to_string(),
+            listen: connector.listen.patterns().to_vec(),
+            target: connector.adapter.origin().to_owned(),
+            when: match &connector.pace {
+                Pace::Stream => "when the application commits".to_owned(),
+                Pace::Schedule(schedule) => schedule.describe(),
+            },
+            start: if connector.from_beginning { "beginning" } else { "now" },
+        }
+    }
+
+    fn line(&self) -> String {
+        let listen = if self.listen.is_empty() { "everything".to_owned() } else { self.listen.join(", ") };
+        let start = match self.start {
+            "now" => "new, it begins now",
+            _ => "new, it begins with the oldest event that is kept",
+        };
+        format!("{}: {listen} -> {}, {}; {start}", self.connector, self.target, self.when)
+    }
+}
+
 /// What a target or a database says, by name.
 type Reached = Vec<(String, Result<String, String>)>;
 
 /// Checks the whole configuration: what could be read of it is compared with tables and secrets although other parts
 /// are wrong.
-fn whole(place: &Place, path: &Path, online: bool, problems: &mut Vec<Problem>, reached: &mut Reached) {
+fn whole(
+    place: &Place,
+    path: &Path,
+    online: bool,
+    problems: &mut Vec<Problem>,
+    reached: &mut Reached,
+    plans: &mut Vec<Plan>,
+) {
     let Survey { settings, connectors, problems: found, .. } = config::survey(path);
     let sound = found.iter().all(|problem| problem.severity != Severity::Error);
     problems.extend(found);
@@ -108,6 +155,7 @@ fn whole(place: &Place, path: &Path, online: bool, problems: &mut Vec<Problem>, 
         let nameless = spec.endpoint.credential.take_if(|name| !credentials.contains_key(name)).is_some();
         match build::connector(spec, &settings, &credentials, [0; 32]) {
             Ok(connector) => {
+                plans.push(Plan::of(&connector));
                 tables::compare(&connector, at, &lines, &columns, problems);
                 if online && !nameless {
                     reached.push((name, connector.adapter.probe().map_err(|reason| reason.to_string())));

@@ -97,7 +97,7 @@ fn quietly_only_problems_are_printed() {
     let desk = Desk::new(SCHEMA);
     desk.settings("watch: {visits: {}}\ngovernance: {default: public}");
     desk.connector("good", "target: {url: 'https://x.example/{id}', method: PUT}");
-    assert_eq!(desk.ends(0, &["check"]).out, "ok\n");
+    assert!(desk.ends(0, &["check"]).out.ends_with("\nok\n"));
     assert_eq!(desk.ends(0, &["check", "-q"]).out, "");
 }
 
@@ -117,4 +117,22 @@ fn a_run_that_meets_a_bad_table_names_check() {
     desk.connector("good", "target: {url: 'https://x.example/{id}', method: PUT}");
     let said = desk.ends(78, &["run", "--once"]);
     assert!(said.err.contains("`hms-sync check`"), "{said:?}");
+}
+
+#[test]
+fn what_each_connector_will_do_and_where_it_begins_is_said() {
+    let desk = Desk::new(SCHEMA);
+    desk.settings("watch: {visits: {}}");
+    desk.connector("now", "listen: visits\ntarget: {url: 'https://x.example/{id}', method: PUT}");
+    desk.connector(
+        "old",
+        "start: beginning\nschedule: '*/5 * * * *'\ntarget: {url: 'https://y.example:8443/{id}', method: PUT}",
+    );
+    let said = desk.ends(0, &["check"]);
+    let now = "now: visits -> https://x.example:443, when the application commits; new, it begins now";
+    assert!(said.out.lines().any(|line| line == now), "{said:?}");
+    let old = said.out.lines().find(|line| line.starts_with("old: everything -> https://y.example:8443, ")).unwrap();
+    assert!(old.ends_with("; new, it begins with the oldest event that is kept") && old.contains('5'), "{old}");
+    let json: serde_json::Value = serde_json::from_str(&desk.ends(0, &["--json", "check"]).out).unwrap();
+    assert_eq!(json["connectors"][1]["start"], "beginning", "{json}");
 }

@@ -62,7 +62,7 @@ fn method_address_headers_and_body_are_shown_with_secrets_masked_and_reasons_for
     let said = desk.ends(1, &["simulate", "--since", "1h"]);
     assert!(said.out.contains("  PUT https://legacy.example/slots/1\n") && said.out.contains("Bearer ***"), "{said:?}");
     assert!(said.out.contains("skipped: the record does not match `where`") && said.out.contains("held: mapping"));
-    assert!(said.err.contains("3 events: 1 requests, 1 held, 1 skipped"), "{said:?}");
+    assert!(said.err.contains("events 3, requests 1, held 1, skipped 1"), "{said:?}");
     assert!(!said.out.contains("s3cret") && !said.err.contains("s3cret"));
 }
 
