@@ -267,6 +267,28 @@ impl Event {
         [Some(self.lane), second].into_iter().flatten()
     }
 
+    /// An update of some record, for the tests of what only looks at positions and lanes.
+    #[cfg(test)]
+    pub(crate) fn sample(seq: i64, lane: u64, old_lane: Option<u64>) -> Event {
+        Event {
+            id: EventId { epoch: 1, seq, nonce: 2 },
+            log: "office".into(),
+            kind: "t".into(),
+            op: Op::Update,
+            key: [("id", Value::Integer(1))].into_iter().collect(),
+            old_key: None,
+            before: None,
+            after: Some(Record::new()),
+            changed: Vec::new(),
+            at: Timestamp(0),
+            origin: None,
+            dest: None,
+            lane,
+            old_lane,
+            synthetic: false,
+        }
+    }
+
     /// Position in its log; commit order.
     pub fn seq(&self) -> i64 {
         self.id.seq

@@ -54,29 +54,11 @@ impl Chains {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
-    use crate::event::{EventId, Op, Record};
 
     const LOG: LogId = LogId(1);
 
     fn event(seq: i64, lane: u64, old_lane: Option<u64>) -> Event {
-        Event {
-            id: EventId { epoch: 1, seq, nonce: 0 },
-            log: "office".into(),
-            kind: "t".into(),
-            op: Op::Update,
-            key: Record::new(),
-            old_key: None,
-            before: None,
-            after: None,
-            changed: Vec::new(),
-            at: Timestamp(0),
-            origin: None,
-            dest: None,
-            lane,
-            old_lane,
-            synthetic: false,
-        }
+        Event::sample(seq, lane, old_lane)
     }
 
     #[test]

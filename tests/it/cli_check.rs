@@ -97,7 +97,8 @@ fn quietly_only_problems_are_printed() {
     let desk = Desk::new(SCHEMA);
     desk.settings("watch: {visits: {}}\ngovernance: {default: public}");
     desk.connector("good", "target: {url: 'https://x.example/{id}', method: PUT}");
-    assert!(desk.ends(0, &["check"]).out.ends_with("\nok\n"));
+    let plan = "good: everything -> https://x.example:443, when the application commits; new, it begins now";
+    assert_eq!(desk.ends(0, &["check"]).out, format!("{plan}\nok\n"));
     assert_eq!(desk.ends(0, &["check", "-q"]).out, "");
 }
 

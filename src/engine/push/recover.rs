@@ -190,16 +190,7 @@ struct Kept {
 
 /// The outcome line of an attempt that was under way when the agent was stopped.
 fn unknown(id: crate::event::EventId) -> Settled {
-    Settled {
-        id,
-        word: Word::Unknown,
-        status: 0,
-        took_us: 0,
-        bytes: (0, 0),
-        request_hash: [0; 32],
-        answer_hash: [0; 32],
-        class: "stopped".to_owned(),
-    }
+    Settled::unanswered(id, Word::Unknown, "stopped")
 }
 
 /// Whether to run at once, and else when: a run that was missed while the agent was down is made up for.

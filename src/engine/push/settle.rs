@@ -312,16 +312,7 @@ fn doubt_after(outcome: &Outcome, deliveries: &[Delivery]) -> Option<bool> {
 
 /// The outcome line of an attempt that was intended and then not made.
 fn unsent(id: crate::event::EventId) -> Settled {
-    Settled {
-        id,
-        word: Word::Retry,
-        status: 0,
-        took_us: 0,
-        bytes: (0, 0),
-        request_hash: [0; 32],
-        answer_hash: [0; 32],
-        class: "unsent".to_owned(),
-    }
+    Settled::unanswered(id, Word::Retry, "unsent")
 }
 
 /// What a lane that broke down says of its event: it may have arrived.

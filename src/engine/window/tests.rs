@@ -3,29 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::event::{Op, Record};
 
 const LOG: LogId = LogId(1);
 
 fn slot(seq: i64, lane: u64, old_lane: Option<u64>) -> Slot {
-    let event = Event {
-        id: EventId { epoch: 1, seq, nonce: 0 },
-        log: "office".into(),
-        kind: "t".into(),
-        op: Op::Update,
-        key: Record::new(),
-        old_key: None,
-        before: None,
-        after: None,
-        changed: Vec::new(),
-        at: Timestamp(0),
-        origin: None,
-        dest: None,
-        lane,
-        old_lane,
-        synthetic: false,
-    };
-    Slot::new(event, LOG, Vec::new())
+    Slot::new(Event::sample(seq, lane, old_lane), LOG, Vec::new())
 }
 
 #[test]

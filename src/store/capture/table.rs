@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::fault::{CaptureError, Result};
 use super::foreign::{Foreign, foreign_triggers};
 use crate::rules::lane::Collation;
+use crate::rules::nearest::nearest;
 
 /// One column, in the table's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -371,11 +372,5 @@ fn absent(conn: &Connection, name: &str) -> Result<String> {
 
 /// ` (did you mean x?)` for the nearest of the names, if one is near.
 fn hint<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
-    let name = name.to_lowercase();
-    names
-        .map(|candidate| (strsim::jaro_winkler(&name, &candidate.to_lowercase()), candidate))
-        .filter(|(nearness, _)| *nearness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| format!(" (did you mean {candidate}?)"))
-        .unwrap_or_default()
+    nearest(name, names).map_or_else(String::new, |candidate| format!(" (did you mean {candidate}?)"))
 }

@@ -51,6 +51,22 @@ pub struct Settled {
     pub class: String,
 }
 
+impl Settled {
+    /// The outcome of an attempt to which no answer is known: `class` says why.
+    pub fn unanswered(id: EventId, word: Word, class: &str) -> Settled {
+        Settled {
+            id,
+            word,
+            status: 0,
+            took_us: 0,
+            bytes: (0, 0),
+            request_hash: [0; 32],
+            answer_hash: [0; 32],
+            class: class.to_owned(),
+        }
+    }
+}
+
 /// The outcome words of the contract, as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]

@@ -325,26 +325,9 @@ pub fn find(db: &Connection, connector: ConnectorId, id: &str) -> Sql<Option<Par
 mod tests {
     use super::super::{State, connector, log};
     use super::*;
-    use crate::event::{Op, Record, Value};
 
     pub(super) fn event(seq: i64, lane: u64, old_lane: Option<u64>) -> Event {
-        Event {
-            id: EventId { epoch: 1, seq, nonce: 2 },
-            log: "office".into(),
-            kind: "t".into(),
-            op: Op::Update,
-            key: [("id", Value::Integer(1))].into_iter().collect(),
-            old_key: None,
-            before: None,
-            after: Some(Record::new()),
-            changed: Vec::new(),
-            at: Timestamp(0),
-            origin: None,
-            dest: None,
-            lane,
-            old_lane,
-            synthetic: false,
-        }
+        Event::sample(seq, lane, old_lane)
     }
 
     pub(super) fn parked(log: LogId, event: Event, state: ParkedState) -> Parked {
