@@ -9,6 +9,7 @@ pub mod secret;
 pub mod tls;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -71,6 +72,14 @@ impl Parcel {
         match &self.load {
             Load::Frozen(request) => request.body.len(),
             Load::Cleared(_) => 0,
+        }
+    }
+
+    /// The request, when it is rendered already.
+    pub fn rendered(&self) -> Option<&Request> {
+        match &self.load {
+            Load::Frozen(request) => Some(request),
+            Load::Cleared(_) => None,
         }
     }
 
@@ -180,8 +189,11 @@ pub trait Adapter: Send + Sync + std::fmt::Debug {
     /// The paths of the fields that URL and header templates name (`Cleared::field` must answer them).
     fn fields(&self) -> &[String];
 
-    /// A connection of its own for one worker.
-    fn lane(&self) -> Box<dyn Lane>;
+    /// Connections of their own for one worker, at most `most`.
+    ///
+    /// # Errors
+    /// When the operating system does not give what they are watched with.
+    fn fleet(&self, most: usize) -> std::io::Result<Box<dyn Fleet>>;
 
     /// Reaches the target without changing anything (`check --online`): resolves, connects, TLS, and has the
     /// credential ready (an OAuth2 token is fetched, which proves client and secret).
@@ -191,9 +203,33 @@ pub trait Adapter: Send + Sync + std::fmt::Debug {
     fn masked_headers(&self) -> Vec<(String, String)>;
 }
 
-/// One worker's way to the target: one attempt at a time on a connection that it owns.
-pub trait Lane: Send {
-    /// One attempt. Never retries (but for one credential refresh and one 421). A parcel that does not render is
-    /// [`Outcome::Reject`]ed without being sent: callers hold such an event after [`Adapter::render`] instead.
-    fn deliver(&mut self, parcel: &Parcel) -> Delivery;
+/// What came of a delivery: of each part that was tried; the first that is not delivered is the last.
+#[derive(Debug)]
+pub struct Ended {
+    /// As it was begun with.
+    pub ticket: u64,
+    /// What came of its parts; empty when the fleet had no room for it.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// One worker's way to the target: several deliveries at once, one attempt each, on connections that it owns. Used by
+/// one thread.
+pub trait Fleet: Send {
+    /// How many more deliveries can be begun now.
+    fn room(&self) -> usize;
+
+    /// Begins a delivery: its parts in order, until one is not delivered. Never retries (but for one credential refresh
+    /// and one 421). A parcel that does not render is [`Outcome::Reject`]ed without being sent: callers hold such an
+    /// event after [`Adapter::render`] instead.
+    fn begin(&mut self, ticket: u64, parts: Arc<[Parcel]>);
+
+    /// Waits until a delivery has ended, or something came in, or the waker was called, or the patience is at its end
+    /// (none = without end), and appends what has ended.
+    ///
+    /// # Errors
+    /// When the operating system refuses to wait; the fleet is of no use then.
+    fn wait(&mut self, patience: Option<Duration>, ended: &mut Vec<Ended>) -> std::io::Result<()>;
+
+    /// Ends a wait from another thread.
+    fn waker(&self) -> Arc<dyn Fn() + Send + Sync>;
 }

@@ -84,15 +84,25 @@ impl Credential {
         &self.name
     }
 
-    /// The envelope for one request. An error is the outcome of the attempt: halt when the secret cannot be read,
+    /// The envelope for one request, where nothing has to be read or fetched for it.
+    pub fn sealed(&self) -> Option<Sealed> {
+        match &self.scheme {
+            Scheme::OAuth2(oauth) => oauth.held().map(|(value, generation)| sealed_by(value, generation)),
+            _ => self.source().ok()?.held().and_then(|secret| self.enclose(secret).ok()),
+        }
+    }
+
+    /// The envelope for one request; may read a file, run a command or ask a token endpoint. An error is the outcome of the attempt: halt when the secret cannot be read,
     /// retry when a token could not be had for a passing cause.
     pub fn seal(&self) -> Result<Sealed, Outcome> {
         if let Scheme::OAuth2(oauth) = &self.scheme {
             let (value, generation) = oauth.token().map_err(|outcome| self.named(outcome))?;
-            let envelope = Envelope { header: Some((AUTHORIZATION, value)), query: None };
-            return Ok(Sealed { envelope, made_of: MadeOf::Token(generation) });
+            return Ok(sealed_by(value, generation));
         }
-        let secret = self.source()?.get().map_err(|why| self.halt(&why))?;
+        self.enclose(self.source()?.get().map_err(|why| self.halt(&why))?)
+    }
+
+    fn enclose(&self, secret: Arc<Secret>) -> Result<Sealed, Outcome> {
         let text = secret.expose();
         let envelope = match &self.scheme {
             Scheme::Bearer(_) => self.in_header(Zeroizing::new(format!("Bearer {text}")))?,
@@ -165,6 +175,11 @@ impl Credential {
             other => other,
         }
     }
+}
+
+fn sealed_by(token: HeaderValue, generation: u64) -> Sealed {
+    let envelope = Envelope { header: Some((AUTHORIZATION, token)), query: None };
+    Sealed { envelope, made_of: MadeOf::Token(generation) }
 }
 
 #[cfg(test)]

@@ -1,35 +1,41 @@
 //! HTTP: the one constructor of every client, and one call at a time on a connection that its owner keeps.
 //!
 //! A client follows no redirect, takes no proxy from the environment, has every time-out, reads at most 64 KiB of an
-//! answer, asks for no compression, and checks the address that it connects to. ureq keeps HTTP itself; connecting,
-//! TLS and buffers are ours, because its own would cost half of the speed (see `wire`).
+//! answer, asks for no compression, and checks the address that it connects to. Deliveries go through a [`HttpFleet`],
+//! many at once on one thread; what is called once in a while (tokens) goes through ureq, in an [`Exchange`]. Both open
+//! their connections in the same way (`docs/decisions/0011-deliveries-on-a-readiness-loop.md`).
 
+mod answer;
 mod buffers;
+mod exchange;
+mod fleet;
+mod line;
+mod message;
 mod open;
 mod resolver;
 mod trouble;
 mod wire;
 
 use std::fmt::{self, Write};
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
-use ureq::http::header::{HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use ureq::http::header::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
+pub use answer::Reply;
+pub use exchange::Exchange;
+pub use fleet::{Caller, HttpFleet};
 pub use open::basic;
 pub use resolver::{Resolver, forbidden};
 pub use trouble::Trouble;
 
 use crate::adapter::secret::SecretSource;
-use crate::adapter::{Request, tls};
-use crate::rules::classify::Answer;
+use crate::adapter::tls;
 use crate::rules::outcome::{Outcome, Reason};
-use open::{Later, Opener};
-use wire::{Connection, Wire};
+use open::Opener;
+use wire::{Channel, Wire};
 
 /// `User-Agent` of every request.
 pub const USER_AGENT: &str = concat!("hms-sync/", env!("CARGO_PKG_VERSION"));
@@ -148,30 +154,15 @@ impl Client {
 
     /// A connection of its own, opened at the first call.
     pub fn exchange(&self) -> Exchange {
-        let wire = Arc::new(Wire::new());
-        Exchange { agent: self.agent(&wire), settings: Arc::clone(&self.settings), wire }
+        Exchange::new(&self.settings)
     }
 
-    // ureq's time-outs stay unset: with one, ureq starts a thread for each look-up and asks the operating system
-    // about each call. The wire's deadline holds for everything that an agent does.
-    #[allow(clippy::disallowed_methods)]
-    fn agent(&self, wire: &Arc<Wire>) -> ureq::Agent {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .https_only(!self.settings.plain)
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(USER_AGENT)
-            .accept(ACCEPT)
-            .accept_encoding("identity")
-            .max_response_header_size(HEAD_LIMIT)
-            .max_idle_connections(1)
-            .max_idle_connections_per_host(1)
-            .max_idle_age(KEEP)
-            .build();
-        let opener = Opener { settings: Arc::clone(&self.settings), wire: Arc::clone(wire) };
-        ureq::Agent::with_parts(config, opener, Later)
+    /// Many calls at once, at most `most`, on one thread.
+    ///
+    /// # Errors
+    /// When the operating system gives no more of what it watches sockets with.
+    pub fn fleet<C: Caller>(&self, caller: Arc<C>, most: usize) -> std::io::Result<HttpFleet<C>> {
+        HttpFleet::new(Arc::clone(&self.settings), caller, most)
     }
 
     /// Resolves, connects and does the TLS handshake; sends nothing. The text says what was found.
@@ -186,8 +177,8 @@ impl Client {
         let wire = Arc::new(Wire::new());
         wire.begin(self.settings.timeout, 0);
         let opener = Opener { settings: Arc::clone(&self.settings), wire };
-        let connection = opener.open(host, port, tls).map_err(|trouble| trouble.reason)?;
-        Ok(format!("{host}:{port} is reached{}", describe(&connection)))
+        let channel = opener.open(host, port, tls).map_err(|trouble| trouble.reason)?;
+        Ok(format!("{host}:{port} is reached{}", describe(&channel)))
     }
 }
 
@@ -195,8 +186,8 @@ fn plain_http() -> Trouble {
     Trouble::halt("plain-http", "plain http is not allowed here; use https, or say plainHttp: true")
 }
 
-fn describe(connection: &Connection) -> String {
-    let Some(session) = connection.session() else { return ", plain http".to_owned() };
+fn describe(channel: &Channel) -> String {
+    let Some(session) = channel.session() else { return ", plain http".to_owned() };
     let version = match session.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
         _ => "TLS 1.2",
@@ -224,35 +215,6 @@ impl fmt::Debug for Envelope {
     }
 }
 
-/// An answer whose head was read to its end.
-#[derive(Debug)]
-pub struct Reply {
-    /// HTTP status.
-    pub status: u16,
-    /// Header fields.
-    pub headers: HeaderMap,
-    /// Body as far as it was read.
-    pub body: Vec<u8>,
-    /// False when the body went on beyond the limit, or broke off in an answer that is no success.
-    pub whole: bool,
-}
-
-impl Reply {
-    /// As [`crate::rules::classify::classify`] wants it.
-    pub fn answer(&self) -> Answer<'_> {
-        let text = |name| self.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        Answer {
-            status: self.status,
-            content_type: text(CONTENT_TYPE),
-            retry_after: text(RETRY_AFTER),
-            date: text(DATE),
-            location: text(LOCATION),
-            body: &self.body,
-            whole: self.whole,
-        }
-    }
-}
-
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Failure {
@@ -277,101 +239,6 @@ impl Failure {
     }
 }
 
-/// One request, one answer, on a connection that its owner keeps.
-#[derive(Debug)]
-pub struct Exchange {
-    agent: ureq::Agent,
-    settings: Arc<Settings>,
-    wire: Arc<Wire>,
-}
-
-impl Exchange {
-    /// One call. At most [`Options::timeout`] passes, whatever the target does.
-    pub fn call(&mut self, request: &Request, envelope: &Envelope) -> Result<Reply, Failure> {
-        self.wire.begin(self.settings.timeout, longest_line(request, envelope));
-        let message = message(request, envelope)?;
-        let answer = if request.body.is_empty() && bodiless(&request.method) {
-            self.agent.run(message.map(|_| ()))
-        } else {
-            self.agent.run(message)
-        };
-        let answer = answer.map_err(|error| self.failed(error))?;
-        self.read(answer)
-    }
-
-    /// Drops the connection; the next call opens another.
-    pub fn hang_up(&mut self) {
-        self.agent = Client { settings: Arc::clone(&self.settings) }.agent(&self.wire);
-    }
-
-    /// Bytes that left in the last call, TLS included.
-    pub fn sent(&self) -> u64 {
-        self.wire.sent()
-    }
-
-    fn failure(&self, trouble: Trouble) -> Failure {
-        Failure::Trouble { trouble, sent: self.wire.sent() > 0 }
-    }
-
-    fn failed(&self, error: ureq::Error) -> Failure {
-        let trouble = self.wire.take_trouble().unwrap_or_else(|| match error {
-            ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                Trouble::passing("closed", "the target closed the connection before its answer was complete")
-            }
-            ureq::Error::Protocol(error) => Trouble::garbage(format!("the answer breaks the rules of HTTP: {error}")),
-            ureq::Error::LargeResponseHeader(..) => {
-                Trouble::garbage(format!("the head of the answer is longer than {HEAD_LIMIT} bytes"))
-            }
-            ureq::Error::RequireHttpsOnly(_) => plain_http(),
-            ureq::Error::Io(error) => wire::trouble(&error, false),
-            other => Trouble::passing("http", format!("the call failed: {other}")),
-        });
-        self.failure(trouble)
-    }
-
-    fn read(&self, answer: ureq::http::Response<ureq::Body>) -> Result<Reply, Failure> {
-        let (parts, body) = answer.into_parts();
-        let status = parts.status.as_u16();
-        framing(&parts.headers).map_err(|trouble| self.failure(trouble))?;
-        let success = (200..300).contains(&status);
-        if success && self.wire.write_failed() {
-            return Err(self.failure(Trouble::garbage("the target said yes before it had the whole request")));
-        }
-        let mut reply = Reply { status, headers: parts.headers, body: Vec::new(), whole: true };
-        if encoded(&reply.headers) {
-            if success && status != 204 {
-                let text = "the answer is compressed although identity was asked for";
-                return Err(self.failure(Trouble::answered("content-encoding", text)));
-            }
-            // Its status says enough; what was compressed is not unpacked.
-            reply.whole = false;
-            return Ok(reply);
-        }
-        let mut reader = body.into_reader().take(BODY_LIMIT as u64 + 1);
-        match reader.read_to_end(&mut reply.body) {
-            Ok(_) => {
-                reply.whole = reply.body.len() <= BODY_LIMIT;
-                reply.body.truncate(BODY_LIMIT);
-                Ok(reply)
-            }
-            // The status of a refusal stands, even when its explanation broke off.
-            Err(_) if !success => {
-                reply.whole = false;
-                Ok(reply)
-            }
-            Err(error) => Err(self.failed(body_error(error))),
-        }
-    }
-}
-
-/// ureq wraps its own errors when a body is read through [`Read`].
-fn body_error(error: std::io::Error) -> ureq::Error {
-    match error.downcast::<ureq::Error>() {
-        Ok(inner) => inner,
-        Err(error) => ureq::Error::Io(error),
-    }
-}
-
 /// Percent-encodes all but the unreserved characters of RFC 3986; fit for queries and forms.
 pub fn percent(text: &str) -> Zeroizing<String> {
     let mut out = Zeroizing::new(String::with_capacity(text.len() * 3));
@@ -386,54 +253,6 @@ pub fn percent(text: &str) -> Zeroizing<String> {
     out
 }
 
-fn bodiless(method: &str) -> bool {
-    matches!(method, "DELETE" | "GET" | "HEAD" | "OPTIONS")
-}
-
-/// An upper bound of the longest line of the head, line end included.
-fn longest_line(request: &Request, envelope: &Envelope) -> usize {
-    let query = envelope.query.as_ref().map_or(0, |query| query.len());
-    let secret = envelope.header.as_ref().map_or(0, |(name, value)| name.as_str().len() + value.len());
-    let fields = request.headers.iter().map(|(name, value)| name.len() + value.len()).max().unwrap_or(0);
-    (request.url.len() + query).max(secret).max(fields) + 64
-}
-
-fn message<'r>(request: &'r Request, envelope: &Envelope) -> Result<ureq::http::Request<&'r [u8]>, Failure> {
-    let mut builder = ureq::http::Request::builder().method(request.method.as_str());
-    builder = match &envelope.query {
-        None => builder.uri(request.url.as_str()),
-        Some(query) => {
-            let joint = if request.url.contains('?') { '&' } else { '?' };
-            builder.uri(format!("{}{joint}{}", request.url, query.as_str()))
-        }
-    };
-    for (name, value) in &request.headers {
-        builder = builder.header(name.as_str(), value.as_str());
-    }
-    if let Some((name, value)) = &envelope.header {
-        builder = builder.header(name, value);
-    }
-    builder.body(request.body.as_slice()).map_err(|_| {
-        Failure::Request(Reason::new("url", "the URL or a header field cannot be sent; is a value too long?"))
-    })
-}
-
-/// Answers whose length can be read in two ways are not trusted (RFC 9112 §6.3): what one reader takes for the end
-/// of a body, another takes for the next answer.
-fn framing(headers: &HeaderMap) -> Result<(), Trouble> {
-    let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
-    let codings = headers.get_all(TRANSFER_ENCODING).iter().count();
-    let chunked = headers.get(TRANSFER_ENCODING).is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    if lengths > 1 || codings > 1 || (lengths > 0 && codings > 0) || !chunked {
-        return Err(Trouble::garbage("the answer states its length in more than one way"));
-    }
-    Ok(())
-}
-
-fn encoded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
@@ -446,20 +265,5 @@ mod tests {
         assert!(Proxy::parse("socks5://proxy.example", None).unwrap_err().contains("only http proxies"));
         assert!(Proxy::parse("http://proxy.example/x", None).unwrap_err().contains("only host and port"));
         assert!(Proxy::parse("not a url", None).unwrap_err().contains("not a URL"));
-    }
-
-    #[test]
-    fn an_answer_with_two_lengths_is_refused() {
-        let headers = |fields: &[(HeaderName, &'static str)]| {
-            fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect::<HeaderMap>()
-        };
-        assert!(framing(&headers(&[(CONTENT_LENGTH, "5")])).is_ok());
-        assert!(framing(&headers(&[(TRANSFER_ENCODING, "chunked")])).is_ok());
-        assert!(framing(&headers(&[])).is_ok());
-        let mut twice = headers(&[(CONTENT_LENGTH, "5")]);
-        twice.append(CONTENT_LENGTH, HeaderValue::from_static("5"));
-        assert!(framing(&twice).is_err());
-        assert!(framing(&headers(&[(CONTENT_LENGTH, "5"), (TRANSFER_ENCODING, "chunked")])).is_err());
-        assert!(framing(&headers(&[(TRANSFER_ENCODING, "gzip, chunked")])).is_err());
     }
 }

@@ -101,6 +101,13 @@ impl OAuth2 {
         OAuth2 { spec, client, state: Mutex::new(state), flight: Mutex::new(()) }
     }
 
+    /// What [`OAuth2::token`] gives, where it asks nobody for it.
+    pub fn held(&self) -> Option<(HeaderValue, u64)> {
+        let state = self.state();
+        let token = state.token.as_ref().filter(|token| token.is_fresh())?;
+        Some((token.value.clone(), token.generation))
+    }
+
     /// The `Authorization` value and its generation. At four fifths of its life one caller renews it while the others
     /// go on with the old one.
     pub fn token(&self) -> Result<(HeaderValue, u64), Outcome> {

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
 
 use ureq::http::header::{HeaderName, HeaderValue};
 
 use crate::adapter::auth::Credential;
-use crate::adapter::http::{Client, Envelope, Exchange, Options};
-use crate::adapter::{Adapter, Delivery, Lane, Parcel, Request, sha256};
+use crate::adapter::http::{Caller, Client, Options, Reply};
+use crate::adapter::{Adapter, Fleet, Parcel, Request};
 use crate::clock;
 use crate::event::{Op, Value};
 use crate::format::json;
@@ -250,8 +249,8 @@ impl Adapter for RestAdapter {
         &self.shared.fields
     }
 
-    fn lane(&self) -> Box<dyn Lane> {
-        Box::new(RestLane { shared: Arc::clone(&self.shared), exchange: self.shared.client.exchange() })
+    fn fleet(&self, most: usize) -> std::io::Result<Box<dyn Fleet>> {
+        Ok(Box::new(self.shared.client.fleet(Arc::clone(&self.shared), most)?))
     }
 
     fn probe(&self) -> Result<String, Reason> {
@@ -270,95 +269,16 @@ impl Adapter for RestAdapter {
     }
 }
 
-/// One worker's connection.
-struct RestLane {
-    shared: Arc<Shared>,
-    exchange: Exchange,
-}
-
-/// What came of the calls of one attempt.
-struct Came {
-    outcome: Outcome,
-    status: Option<u16>,
-    answer: Option<Vec<u8>>,
-    sent: bool,
-}
-
-impl Came {
-    fn unsent(outcome: Outcome) -> Came {
-        Came { outcome, status: None, answer: None, sent: false }
+impl Caller for Shared {
+    fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason> {
+        Ok(parcel.request(|record| Shared::render(self, parcel, record))?.map(Cow::into_owned))
     }
-}
 
-impl Lane for RestLane {
-    fn deliver(&mut self, parcel: &Parcel) -> Delivery {
-        let started = Instant::now();
-        let shared = Arc::clone(&self.shared);
-        let request = match parcel.request(|record| shared.render(parcel, record)) {
-            Ok(Some(request)) => request,
-            Ok(None) => {
-                let reason = Reason::new("skipped", "the connector sends nothing for this");
-                return delivery(Came::unsent(Outcome::SuccessWithRemarks(reason)), [0; 32], 0, started);
-            }
-            Err(reason) => return delivery(Came::unsent(Outcome::Reject(reason)), [0; 32], 0, started),
-        };
-        let came = self.call(&request, shared.asked(parcel, &request));
-        delivery(came, request.hash(), request.body.len() as u64, started)
+    fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply) -> Outcome {
+        classify(&reply.answer(), self.asked(parcel, request), clock::now())
     }
-}
 
-impl RestLane {
-    /// One attempt: one call, and at most one more each for a renewed credential and for a 421.
-    fn call(&mut self, request: &Request, asked: Asked<'_>) -> Came {
-        let nothing = Envelope::default();
-        let credential = self.shared.credential.clone();
-        let (mut renewed, mut moved) = (false, false);
-        loop {
-            let sealed = match credential.as_ref().map(|credential| credential.seal()).transpose() {
-                Ok(sealed) => sealed,
-                Err(outcome) => return Came::unsent(outcome),
-            };
-            let envelope = sealed.as_ref().map_or(&nothing, |sealed| &sealed.envelope);
-            let reply = match self.exchange.call(request, envelope) {
-                Ok(reply) => reply,
-                Err(failure) => {
-                    let sent = self.exchange.sent() > 0;
-                    return Came { sent, ..Came::unsent(failure.outcome()) };
-                }
-            };
-            match (reply.status, &credential, &sealed) {
-                (401, Some(credential), Some(sealed)) if !renewed => {
-                    renewed = true;
-                    match credential.refused(sealed) {
-                        Ok(true) => continue,
-                        Ok(false) => {}
-                        Err(outcome) => {
-                            return Came { outcome, status: Some(401), answer: Some(reply.body), sent: true };
-                        }
-                    }
-                }
-                // The connection may have ended at a server that is not this target (RFC 9110 §15.5.20).
-                (421, ..) if !moved => {
-                    moved = true;
-                    self.exchange.hang_up();
-                    continue;
-                }
-                _ => {}
-            }
-            let outcome = classify(&reply.answer(), asked, clock::now());
-            return Came { outcome, status: Some(reply.status), answer: Some(reply.body), sent: true };
-        }
-    }
-}
-
-fn delivery(came: Came, request_hash: [u8; 32], body: u64, started: Instant) -> Delivery {
-    let received = came.answer.as_ref().map_or(0, |answer| answer.len() as u64);
-    Delivery {
-        outcome: came.outcome,
-        status: came.status,
-        request_hash,
-        answer_hash: came.answer.as_deref().map(sha256),
-        bytes: (if came.sent { body } else { 0 }, received),
-        took: started.elapsed(),
+    fn credential(&self) -> Option<&Arc<Credential>> {
+        self.credential.as_ref()
     }
 }

@@ -126,6 +126,12 @@ impl SecretSource {
         Ok(secret)
     }
 
+    /// What [`SecretSource::get`] gives, where it looks at nothing for it.
+    pub fn held(&self) -> Option<Arc<Secret>> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.as_ref().filter(|held| held.looked.elapsed() < LOOK_AGAIN).map(|held| Arc::clone(&held.secret))
+    }
+
     /// Makes the next [`SecretSource::get`] read again: the target did not accept what was held. A command that ran
     /// less than 10 s ago is not run again, however many lanes are refused.
     pub fn forget(&self) {

@@ -1,26 +1,26 @@
-//! The lanes of one connector: threads, each with a connection of its own, that take parcels from one queue.
+//! The lanes of one connector: one thread that keeps as many deliveries under way as the connector may have.
 //!
-//! Lanes take work in groups and hand results in by groups, so that a busy connector pays no hand-off per event; a
-//! group is small while little waits, so that no lane sits idle behind another's, and a result never waits long.
+//! Work comes and results go in groups, so that a busy connector pays no hand-off per event; a result never waits long,
+//! and not at all when nothing else is under way.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::adapter::{Adapter, Delivery, Lane, Parcel};
+use crate::adapter::{Adapter, Delivery, Ended, Fleet, Parcel};
 use crate::engine::window::SlotId;
 use crate::rules::outcome::Outcome;
 
-/// Work for a lane: the parts of one event, in order.
+/// Work for the lanes: the parts of one event, in order.
 #[derive(Debug)]
 pub struct Job {
     /// Whose.
     pub slot: SlotId,
     /// What to send.
-    pub parts: Vec<Parcel>,
+    pub parts: Arc<[Parcel]>,
 }
 
 /// What came of a job: one delivery for each part that was tried; the first that is not delivered is the last.
@@ -28,42 +28,50 @@ pub struct Job {
 pub struct Done {
     /// Whose.
     pub slot: SlotId,
-    /// The parts, given back.
-    pub parts: Vec<Parcel>,
-    /// What came of them; empty when the lane broke down before it could say.
+    /// What came of it; empty when the lanes broke down before they could say.
     pub deliveries: Vec<Delivery>,
 }
 
-#[derive(Debug, Default)]
+type Notify = Arc<dyn Fn() + Send + Sync>;
+
+#[derive(Default)]
 struct Desk {
     jobs: VecDeque<Job>,
     done: Vec<Done>,
-    idle: usize,
-    /// An answer concerns every delivery: no lane begins another until the worker has seen it.
+    /// An answer concerns every delivery: none is begun until the worker has seen it.
     held: bool,
-    unsent: Vec<Job>,
+    unsent: Vec<SlotId>,
+    /// Wakes the thread; there while it waits with room for more.
+    asleep: Option<Notify>,
+    /// Wakes the thread in any case.
+    waker: Option<Notify>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     desk: Mutex<Desk>,
-    work: Condvar,
     stopping: AtomicBool,
-    /// Moves, under the desk's lock, when what is not begun must not be begun: a lane that has taken a group before
-    /// gives the rest of it back. Read without the lock, because it is read before every event.
+    /// Moves, under the desk's lock, when what is not begun must not be begun: what the thread has taken before is given
+    /// back. Read without the lock, because it is read before every event.
     turn: AtomicU64,
-    most: usize,
 }
 
 impl Shared {
-    fn turn_over(&self) {
-        self.turn.fetch_add(1, Ordering::Release);
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn recall(&self, desk: &mut Desk) -> Vec<Job> {
-        self.turn_over();
+    fn recall(&self, desk: &mut Desk) -> Vec<SlotId> {
+        self.turn_over(desk);
         desk.held = false;
-        desk.unsent.drain(..).chain(desk.jobs.drain(..)).collect()
+        desk.unsent.drain(..).chain(desk.jobs.drain(..).map(|job| job.slot)).collect()
+    }
+
+    fn turn_over(&self, desk: &Desk) {
+        self.turn.fetch_add(1, Ordering::Release);
+        if let Some(waker) = &desk.waker {
+            waker();
+        }
     }
 }
 
@@ -71,74 +79,75 @@ impl Shared {
 pub struct Lanes {
     shared: Arc<Shared>,
     adapter: Arc<dyn Adapter>,
-    notify: Arc<dyn Fn() + Send + Sync>,
+    notify: Notify,
     name: String,
     most: usize,
-    threads: Vec<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Lanes {
-    /// Lanes that are started as work comes, at most `most`; `notify` is called when results wait to be taken.
-    pub fn new(name: &str, adapter: Arc<dyn Adapter>, most: usize, notify: Arc<dyn Fn() + Send + Sync>) -> Lanes {
-        let most = most.max(1);
-        let shared = Arc::new(Shared { most, ..Shared::default() });
-        Lanes { shared, adapter, notify, name: name.to_owned(), most, threads: Vec::new() }
+    /// Lanes that start when work comes, with at most `most` deliveries under way; `notify` is called when results wait
+    /// to be taken.
+    pub fn new(name: &str, adapter: Arc<dyn Adapter>, most: usize, notify: Notify) -> Lanes {
+        let shared = Arc::default();
+        Lanes { shared, adapter, notify, name: name.to_owned(), most: most.max(1), thread: None }
     }
 
     /// Hands over work.
     ///
     /// # Errors
-    /// When the system gives not even one thread; the jobs are given back.
+    /// When the system gives no thread, or not what sockets are watched with; the jobs are given back.
     pub fn send(&mut self, jobs: Vec<Job>) -> Result<(), (Vec<Job>, std::io::Error)> {
-        let (waiting, idle) = {
-            let desk = lock(&self.shared.desk);
-            (desk.jobs.len() + jobs.len(), desk.idle)
-        };
-        let wanted = (waiting + self.threads.len().saturating_sub(idle)).min(self.most);
-        while self.threads.len() < wanted {
-            let (shared, notify) = (self.shared.clone(), self.notify.clone());
-            let lane = self.adapter.lane();
-            let name = format!("{}/{}", self.name, self.threads.len());
-            match std::thread::Builder::new()
-                .name(name)
-                .stack_size(512 * 1024)
-                .spawn(move || drive(&shared, lane, &notify))
-            {
-                Ok(thread) => self.threads.push(thread),
-                Err(error) if self.threads.is_empty() => return Err((jobs, error)),
-                Err(_) => break,
+        if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            match self.start() {
+                Ok(thread) => self.thread = Some(thread),
+                Err(error) => return Err((jobs, error)),
             }
         }
         let wake = {
-            let mut desk = lock(&self.shared.desk);
-            let count = jobs.len();
+            let mut desk = self.shared.desk();
             desk.jobs.extend(jobs);
-            count.min(desk.idle)
+            desk.asleep.take()
         };
-        (0..wake).for_each(|_| self.shared.work.notify_one());
+        if let Some(wake) = wake {
+            wake();
+        }
         Ok(())
     }
 
+    fn start(&self) -> std::io::Result<JoinHandle<()>> {
+        let fleet = self.adapter.fleet(self.most)?;
+        let mut lanes = Driver {
+            shared: Arc::clone(&self.shared),
+            adapter: Arc::clone(&self.adapter),
+            notify: Arc::clone(&self.notify),
+            most: self.most,
+            fleet,
+            turn: self.shared.turn.load(Ordering::Acquire),
+            jobs: VecDeque::new(),
+            under_way: HashMap::new(),
+            results: Results::default(),
+        };
+        std::thread::Builder::new().name(self.name.clone()).stack_size(512 * 1024).spawn(move || lanes.drive())
+    }
+
     /// Takes the results that wait; and what was given back, or not begun when a result concerns every delivery.
-    pub fn take(&self) -> (Vec<Done>, Vec<Job>) {
-        let mut desk = lock(&self.shared.desk);
+    pub fn take(&self) -> (Vec<Done>, Vec<SlotId>) {
+        let mut desk = self.shared.desk();
         let done = std::mem::take(&mut desk.done);
         let unsent = if desk.held { self.shared.recall(&mut desk) } else { std::mem::take(&mut desk.unsent) };
         (done, unsent)
     }
 
-    /// Takes back what no lane has begun.
-    pub fn recall(&self) -> Vec<Job> {
-        self.shared.recall(&mut lock(&self.shared.desk))
+    /// Takes back what is not begun.
+    pub fn recall(&self) -> Vec<SlotId> {
+        self.shared.recall(&mut self.shared.desk())
     }
 
     /// Lets the lanes end after what they are at; does not wait for them.
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Release);
-        // Under the lock, so that no lane can miss it between its look and its sleep.
-        let _desk = lock(&self.shared.desk);
-        self.shared.turn_over();
-        self.shared.work.notify_all();
+        self.shared.turn_over(&self.shared.desk());
     }
 }
 
@@ -148,23 +157,6 @@ impl Drop for Lanes {
     }
 }
 
-fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
-    desk.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn deliver(lane: &mut dyn Lane, parts: &[Parcel]) -> Vec<Delivery> {
-    let mut deliveries = Vec::with_capacity(parts.len());
-    for part in parts {
-        let delivery = lane.deliver(part);
-        let delivered = delivery.outcome.is_delivered();
-        deliveries.push(delivery);
-        if !delivered {
-            break;
-        }
-    }
-    deliveries
-}
-
 /// Whether an answer says that no other delivery is to be tried now: the credentials are not accepted, the target
 /// halts the connector or asks it to wait.
 fn concerns_all(deliveries: &[Delivery]) -> bool {
@@ -172,88 +164,175 @@ fn concerns_all(deliveries: &[Delivery]) -> bool {
     matches!(outcome, Some(Outcome::Halt(_) | Outcome::Reauth(_) | Outcome::Retry { after: Some(_), .. }))
 }
 
-/// Largest group that a lane takes at once.
-const GROUP: usize = 16;
-/// Results that took so long together are handed in, whatever the group still has to do.
+/// Results that waited so long for others are handed in.
 const KEEP: Duration = Duration::from_millis(1);
 
-fn drive(shared: &Shared, mut lane: Box<dyn Lane>, notify: &Arc<dyn Fn() + Send + Sync>) {
-    let mut group = Vec::with_capacity(GROUP);
-    let mut results = Results::default();
-    loop {
-        let mut desk = lock(&shared.desk);
-        while desk.jobs.is_empty() || desk.held {
-            if shared.stopping.load(Ordering::Acquire) {
+/// Jobs that are taken from the desk at once, at least.
+const AHEAD: usize = 16;
+
+/// The thread's side.
+struct Driver {
+    shared: Arc<Shared>,
+    adapter: Arc<dyn Adapter>,
+    notify: Notify,
+    most: usize,
+    fleet: Box<dyn Fleet>,
+    turn: u64,
+    jobs: VecDeque<Job>,
+    under_way: HashMap<u64, SlotId>,
+    results: Results,
+}
+
+impl Driver {
+    fn drive(&mut self) {
+        let mut ended = Vec::new();
+        self.shared.desk().waker = Some(self.fleet.waker());
+        loop {
+            let patience = match self.begin_more() {
+                Next::End => return,
+                Next::Wait => None,
+                Next::HandInSoon => Some(KEEP),
+            };
+            // An adapter that breaks down takes the answers of what is under way with it, never the agent.
+            let waited = catch_unwind(AssertUnwindSafe(|| self.fleet.wait(patience, &mut ended)));
+            let broken = !matches!(waited, Ok(Ok(())));
+            for Ended { ticket, deliveries } in ended.drain(..) {
+                if let Some(slot) = self.under_way.remove(&ticket) {
+                    self.results.add(Done { slot, deliveries });
+                }
+            }
+            if broken && !self.begin_anew() {
                 return;
             }
-            desk.idle += 1;
-            desk = shared.work.wait(desk).unwrap_or_else(PoisonError::into_inner);
-            desk.idle -= 1;
+            if self.results.urgent() || (self.under_way.is_empty() && self.jobs.is_empty()) {
+                self.hand_in();
+            }
         }
-        if shared.stopping.load(Ordering::Acquire) {
+    }
+
+    /// Begins what there is room for.
+    fn begin_more(&mut self) -> Next {
+        if self.shared.turn.load(Ordering::Acquire) != self.turn {
+            let mut desk = self.shared.desk();
+            self.turn = self.shared.turn.load(Ordering::Acquire);
+            if !self.jobs.is_empty() {
+                desk.unsent.extend(self.jobs.drain(..).map(|job| job.slot));
+                drop(desk);
+                (self.notify)();
+            }
+        }
+        while self.fleet.room() > 0 {
+            if self.jobs.is_empty() {
+                let mut desk = self.shared.desk();
+                if self.shared.stopping.load(Ordering::Acquire) || self.shared.turn.load(Ordering::Acquire) != self.turn
+                {
+                    break;
+                }
+                if !desk.held {
+                    let most = desk.jobs.len().min(self.most.max(AHEAD));
+                    self.jobs.extend(desk.jobs.drain(..most));
+                }
+                if self.jobs.is_empty() {
+                    if self.under_way.is_empty() && !self.results.done.is_empty() {
+                        drop(desk);
+                        self.hand_in();
+                        continue;
+                    }
+                    desk.asleep = desk.waker.clone();
+                    break;
+                }
+            }
+            let Some(job) = self.jobs.pop_front() else { break };
+            let ticket = job.slot.0;
+            self.under_way.insert(ticket, job.slot);
+            let begun = catch_unwind(AssertUnwindSafe(|| self.fleet.begin(ticket, job.parts)));
+            if begun.is_err() && !self.begin_anew() {
+                return Next::End;
+            }
+        }
+        if self.shared.stopping.load(Ordering::Acquire) && self.under_way.is_empty() {
+            self.hand_in();
+            return Next::End;
+        }
+        if self.results.done.is_empty() { Next::Wait } else { Next::HandInSoon }
+    }
+
+    /// After a breakdown: nobody knows what came of what was under way. False = there is no other fleet to be had.
+    fn begin_anew(&mut self) -> bool {
+        for (_, slot) in self.under_way.drain() {
+            self.results.add(Done { slot, deliveries: Vec::new() });
+        }
+        let fleet = self.adapter.fleet(self.most);
+        let mut desk = self.shared.desk();
+        if let Ok(fleet) = fleet {
+            desk.waker = Some(fleet.waker());
+            drop(desk);
+            self.fleet = fleet;
+            self.hand_in();
+            return true;
+        }
+        (desk.waker, desk.asleep) = (None, None);
+        let left = self.jobs.drain(..).map(|job| job.slot).collect::<Vec<_>>();
+        desk.unsent.extend(left);
+        drop(desk);
+        self.hand_in();
+        (self.notify)();
+        false
+    }
+
+    fn hand_in(&mut self) {
+        let done = self.results.take();
+        if done.is_empty() {
             return;
         }
-        let turn = shared.turn.load(Ordering::Acquire);
-        // Half of what is a lane's share, so that the last of the work is spread over all of them.
-        let share = (desk.jobs.len() / (2 * shared.most)).clamp(1, GROUP);
-        let available = desk.jobs.len().min(share);
-        group.extend(desk.jobs.drain(..available));
-        drop(desk);
-        let mut jobs = group.drain(..);
-        while let Some(Job { slot, parts }) = jobs.next() {
-            if shared.turn.load(Ordering::Acquire) != turn {
-                let mut desk = lock(&shared.desk);
-                desk.unsent.push(Job { slot, parts });
-                desk.unsent.extend(jobs);
-                drop(desk);
-                notify();
-                break;
-            }
-            // A lane that breaks down takes one event's answer with it, never the agent.
-            let deliveries =
-                catch_unwind(AssertUnwindSafe(|| deliver(lane.as_mut(), &parts))).unwrap_or_else(|_| Vec::new());
-            results.add(Done { slot, parts, deliveries });
-            if results.urgent {
-                results.hand_in(shared, notify);
-            }
+        let mut desk = self.shared.desk();
+        if !desk.held && done.iter().any(|done| concerns_all(&done.deliveries)) {
+            desk.held = true;
+            self.shared.turn_over(&desk);
         }
-        results.hand_in(shared, notify);
+        let first = desk.done.is_empty();
+        desk.done.extend(done);
+        drop(desk);
+        if first {
+            (self.notify)();
+        }
     }
 }
 
-/// What a lane has not handed in yet.
+/// What the thread does next.
+enum Next {
+    /// Wait for what comes.
+    Wait,
+    /// Wait no longer than results may.
+    HandInSoon,
+    /// Nothing any more.
+    End,
+}
+
+/// What is not handed in yet.
 #[derive(Default)]
 struct Results {
     done: Vec<Done>,
-    took: Duration,
-    /// The worker must see them now: one is not plainly delivered, or they have waited for each other long enough.
-    urgent: bool,
+    since: Option<Instant>,
+    /// One is not plainly delivered: the worker must see it now.
+    telling: bool,
 }
 
 impl Results {
     fn add(&mut self, done: Done) {
         let plain =
             !done.deliveries.is_empty() && done.deliveries.iter().all(|delivery| delivery.outcome.is_delivered());
-        self.took += done.deliveries.iter().map(|delivery| delivery.took).sum::<Duration>();
-        self.urgent |= !plain || self.took >= KEEP;
+        self.telling |= !plain;
+        self.since.get_or_insert_with(Instant::now);
         self.done.push(done);
     }
 
-    fn hand_in(&mut self, shared: &Shared, notify: &Arc<dyn Fn() + Send + Sync>) {
-        if self.done.is_empty() {
-            return;
-        }
-        let mut desk = lock(&shared.desk);
-        if !desk.held && self.done.iter().any(|done| concerns_all(&done.deliveries)) {
-            desk.held = true;
-            shared.turn_over();
-        }
-        let first = desk.done.is_empty();
-        desk.done.append(&mut self.done);
-        drop(desk);
-        (self.took, self.urgent) = (Duration::ZERO, false);
-        if first {
-            notify();
-        }
+    fn urgent(&self) -> bool {
+        self.telling || self.since.is_some_and(|since| since.elapsed() >= KEEP)
+    }
+
+    fn take(&mut self) -> Vec<Done> {
+        (self.since, self.telling) = (None, false);
+        std::mem::take(&mut self.done)
     }
 }

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use crate::adapter::Parcel;
 use crate::clock::Timestamp;
@@ -12,7 +13,7 @@ use crate::store::state::LogId;
 
 /// Which slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SlotId(u64);
+pub struct SlotId(pub u64);
 
 /// An event being worked on.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub struct Slot {
     /// Its log.
     pub log: LogId,
     /// What is sent for it, in order (two parts when its key changed).
-    pub parts: Vec<Parcel>,
+    pub parts: Arc<[Parcel]>,
     /// Attempts that counted.
     pub attempts: u32,
     /// Every attempt, counted or not, for the attempt log.
@@ -63,7 +64,7 @@ impl Slot {
         Slot {
             event,
             log,
-            parts,
+            parts: parts.into(),
             attempts: 0,
             tries: 0,
             first_attempt: None,

@@ -12,7 +12,7 @@ use hms_sync::rules::outcome::Outcome;
 use crate::support::ca::Ca;
 use crate::support::journal::{Expected, judge};
 use crate::support::receiver::{Door, Receiver};
-use crate::support::rest::{adapter, cleared, options, parcel, spec};
+use crate::support::rest::{OneLane, adapter, cleared, options, parcel, spec};
 use crate::support::scenario::{End, Mix, Scenario, json};
 
 const LIMIT: Duration = Duration::from_secs(5);

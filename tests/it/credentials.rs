@@ -11,7 +11,7 @@ use hms_sync::event::Op;
 use hms_sync::rules::outcome::Outcome;
 
 use crate::support::receiver::Receiver;
-use crate::support::rest::{cleared, options, secret, spec};
+use crate::support::rest::{OneLane, cleared, options, secret, spec};
 use crate::support::scenario::{End, Scenario, json};
 
 fn oauth(target: &Receiver) -> Arc<Credential> {

@@ -10,7 +10,7 @@ use hms_sync::rules::outcome::Outcome;
 use hms_sync::rules::template::Template;
 
 use crate::support::receiver::Receiver;
-use crate::support::rest::{cleared, options, spec};
+use crate::support::rest::{OneLane, cleared, options, spec};
 
 #[test]
 fn a_record_becomes_one_request_with_its_keys_and_the_same_bytes_each_time() {

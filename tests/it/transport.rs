@@ -11,7 +11,7 @@ use hms_sync::rules::outcome::Outcome;
 use crate::support::ca::{Ca, Leaf};
 use crate::support::proxy::ConnectProxy;
 use crate::support::receiver::{Blackhole, Door, Receiver, refusing};
-use crate::support::rest::{adapter, options, parcel, secret};
+use crate::support::rest::{OneLane, adapter, options, parcel, secret};
 use crate::support::scenario::Scenario;
 
 /// Long enough for a busy machine, short enough for a test that waits it out.

@@ -34,7 +34,8 @@ impl Connector<()> for Opener {
         let host = details.uri.host().unwrap_or_default();
         let tls = details.needs_tls();
         let port = details.uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        self.open(host, port, tls).map(Some).map_err(|trouble| self.wire.fail(trouble))
+        let channel = self.open(host, port, tls).map_err(|trouble| self.wire.fail(trouble))?;
+        Ok(Some(Connection::new(channel, Arc::clone(&self.wire))))
     }
 }
 
@@ -49,8 +50,8 @@ impl UreqResolver for Later {
 }
 
 impl Opener {
-    /// A connection to a host, within the connect limit and the deadline of the call.
-    pub fn open(&self, host: &str, port: u16, tls: bool) -> Result<Connection, Trouble> {
+    /// A way to a host, within the connect limit and the deadline of the call.
+    pub fn open(&self, host: &str, port: u16, tls: bool) -> Result<Channel, Trouble> {
         // The limit for connecting covers all of it: a stalled proxy or handshake must not eat the whole call.
         let call = self.wire.deadline();
         let settings = &self.settings;
@@ -77,15 +78,12 @@ impl Opener {
             let authorization = proxy.authorization()?;
             tunnel(&mut socket, host, port, authorization.as_ref().map(|text| text.as_str()))?;
         }
-        let channel = if tls {
-            let session = handshake(Arc::clone(&settings.tls), host, &mut socket)?;
-            socket.limit(None);
-            Channel::Tls(Box::new(session), socket)
-        } else {
-            socket.limit(None);
-            Channel::Plain(socket)
-        };
-        Ok(Connection::new(channel, Arc::clone(&self.wire)))
+        let session = if tls { Some(handshake(Arc::clone(&settings.tls), host, &mut socket)?) } else { None };
+        socket.limit(None);
+        Ok(match session {
+            Some(session) => Channel::Tls(Box::new(session), socket),
+            None => Channel::Plain(socket),
+        })
     }
 }
 

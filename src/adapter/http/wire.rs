@@ -1,5 +1,4 @@
-//! A connection that one lane owns: the head and the body of a request leave in one record, an answer comes in with
-//! one read, and nothing else is asked of the operating system on the way.
+//! Opening a connection, and a connection under ureq: blocking, with one deadline for a whole call.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -229,6 +228,22 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// The TLS session, if it is encrypted.
+    pub fn session(&self) -> Option<&ClientConnection> {
+        match self {
+            Channel::Tls(session, _) => Some(session),
+            Channel::Plain(_) => None,
+        }
+    }
+
+    /// Session and socket, for an owner that waits in its own way.
+    pub fn into_parts(self) -> (Option<Box<ClientConnection>>, TcpStream) {
+        match self {
+            Channel::Tls(session, socket) => (Some(session), socket.stream),
+            Channel::Plain(socket) => (None, socket.stream),
+        }
+    }
+
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Channel::Plain(socket) => {
@@ -347,14 +362,6 @@ impl Connection {
             used: Instant::now(),
             requests: 0,
             aside: false,
-        }
-    }
-
-    /// The TLS session, if it is encrypted.
-    pub fn session(&self) -> Option<&ClientConnection> {
-        match &self.channel {
-            Channel::Tls(session, _) => Some(session),
-            Channel::Plain(_) => None,
         }
     }
 

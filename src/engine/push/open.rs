@@ -282,7 +282,7 @@ impl Worker {
                         continue;
                     }
                     slot.intent_after.get_or_insert(committed.before);
-                    jobs.push(Job { slot: id, parts: std::mem::take(&mut slot.parts) });
+                    jobs.push(Job { slot: id, parts: Arc::clone(&slot.parts) });
                 }
                 if jobs.is_empty() {
                     return;
@@ -291,9 +291,6 @@ impl Worker {
                     log::error!("{}: no thread to send with: {error}", self.connector.name);
                     let due = clock::steady().plus(PAUSE);
                     for job in jobs {
-                        if let Some(slot) = self.window.get_mut(job.slot) {
-                            slot.parts = job.parts;
-                        }
                         self.window.put_back(job.slot, Some(due));
                     }
                 }

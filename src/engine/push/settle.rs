@@ -6,7 +6,7 @@ use crate::adapter::{Delivery, hash_of};
 use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;
 use crate::engine::frozen::freeze;
-use crate::engine::lanes::{Done, Job};
+use crate::engine::lanes::Done;
 use crate::engine::window::SlotId;
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::retry::{Tally, Verdict, judge};
@@ -27,16 +27,15 @@ impl Worker {
     }
 
     fn settle(&mut self, done: Done) {
-        let Done { slot: id, parts, deliveries } = done;
-        let Some(slot) = self.window.get_mut(id) else { return };
-        slot.parts = parts;
+        let Done { slot: id, deliveries } = done;
+        let Some(slot) = self.window.get(id) else { return };
         let delivered = !deliveries.is_empty()
             && deliveries.len() == slot.parts.len()
             && deliveries.iter().all(|delivery| delivery.outcome.is_delivered());
         let last = deliveries.last();
         let outcome = last.map_or_else(broken_lane, |delivery| delivery.outcome.clone());
         // Of several parts all count, sent or not: the next attempt asks whether the delivery is still the same.
-        let hash = match slot.parts.as_slice() {
+        let hash = match &*slot.parts {
             [_] => last.map(|delivery| delivery.request_hash),
             several => hash_of(several),
         };
@@ -141,13 +140,12 @@ impl Worker {
         self.put_back(unsent);
     }
 
-    fn put_back(&mut self, jobs: Vec<Job>) {
-        for job in jobs {
-            let Some(slot) = self.window.get_mut(job.slot) else { continue };
-            slot.parts = job.parts;
-            let (id, log) = (slot.event.id, slot.log);
-            self.settled.entry(log).or_default().push(unsent(id));
-            self.window.put_back(job.slot, None);
+    fn put_back(&mut self, unsent: Vec<SlotId>) {
+        for id in unsent {
+            let Some(slot) = self.window.get(id) else { continue };
+            let (event, log) = (slot.event.id, slot.log);
+            self.settled.entry(log).or_default().push(not_sent(event));
+            self.window.put_back(id, None);
         }
     }
 
@@ -311,7 +309,7 @@ fn doubt_after(outcome: &Outcome, deliveries: &[Delivery]) -> Option<bool> {
 }
 
 /// The outcome line of an attempt that was intended and then not made.
-fn unsent(id: crate::event::EventId) -> Settled {
+fn not_sent(id: crate::event::EventId) -> Settled {
     Settled::unanswered(id, Word::Retry, "unsent")
 }
 

@@ -7,7 +7,7 @@ use hms_sync::adapter::http::Options;
 use hms_sync::adapter::rest::{Delete, RestAdapter, RestSpec};
 use hms_sync::adapter::secret::{SecretRef, SecretSource};
 use hms_sync::adapter::tls::{TlsFiles, client_config};
-use hms_sync::adapter::{Adapter, Parcel, Request};
+use hms_sync::adapter::{Adapter, Delivery, Fleet, Parcel, Request};
 use hms_sync::clock::Timestamp;
 use hms_sync::event::{Event, EventId, Op, Record, Value};
 use hms_sync::rules::governance::Gate;
@@ -88,4 +88,31 @@ pub fn secret(folder: &Path, text: &str) -> SecretSource {
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
     std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
     SecretSource::new(SecretRef::File(path))
+}
+
+/// One delivery at a time, waited for.
+pub struct Lane(Box<dyn Fleet>);
+
+impl Lane {
+    /// What came of a parcel.
+    pub fn deliver(&mut self, parcel: &Parcel) -> Delivery {
+        let mut ended = Vec::new();
+        self.0.begin(7, [parcel.clone()].into());
+        while ended.is_empty() {
+            self.0.wait(None, &mut ended).unwrap();
+        }
+        assert_eq!((ended.len(), ended[0].ticket), (1, 7));
+        ended.remove(0).deliveries.remove(0)
+    }
+}
+
+/// An adapter with one lane.
+pub trait OneLane {
+    fn lane(&self) -> Lane;
+}
+
+impl OneLane for RestAdapter {
+    fn lane(&self) -> Lane {
+        Lane(self.fleet(1).unwrap())
+    }
 }

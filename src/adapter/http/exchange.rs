@@ -1,0 +1,208 @@
+//! One call at a time, waited for: how tokens are fetched. HTTP itself is ureq's, on a connection of ours.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
+use ureq::http::header::{HeaderMap, HeaderName, TRANSFER_ENCODING};
+
+use super::answer::Reply;
+use super::open::{Later, Opener};
+use super::trouble::Trouble;
+use super::wire::{self, Wire};
+use super::{ACCEPT, BODY_LIMIT, Envelope, Failure, HEAD_LIMIT, KEEP, Settings, USER_AGENT, plain_http};
+use crate::adapter::Request;
+use crate::rules::outcome::Reason;
+
+/// One request, one answer, on a connection that its owner keeps.
+#[derive(Debug)]
+pub struct Exchange {
+    agent: ureq::Agent,
+    settings: Arc<Settings>,
+    wire: Arc<Wire>,
+}
+
+impl Exchange {
+    /// One call. At most [`super::Options::timeout`] passes, whatever the target does.
+    pub fn call(&mut self, request: &Request, envelope: &Envelope) -> Result<Reply, Failure> {
+        self.wire.begin(self.settings.timeout, longest_line(request, envelope));
+        let message = message(request, envelope)?;
+        let answer = if request.body.is_empty() && bodiless(&request.method) {
+            self.agent.run(message.map(|_| ()))
+        } else {
+            self.agent.run(message)
+        };
+        let answer = answer.map_err(|error| self.failed(error))?;
+        self.read(answer)
+    }
+
+    /// A connection of its own, opened at the first call.
+    pub(super) fn new(settings: &Arc<Settings>) -> Exchange {
+        let wire = Arc::new(Wire::new());
+        Exchange { agent: agent(settings, &wire), settings: Arc::clone(settings), wire }
+    }
+
+    fn failure(&self, trouble: Trouble) -> Failure {
+        Failure::Trouble { trouble, sent: self.wire.sent() > 0 }
+    }
+
+    fn failed(&self, error: ureq::Error) -> Failure {
+        let trouble = self.wire.take_trouble().unwrap_or_else(|| match error {
+            ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Trouble::passing("closed", "the target closed the connection before its answer was complete")
+            }
+            ureq::Error::Protocol(error) => Trouble::garbage(format!("the answer breaks the rules of HTTP: {error}")),
+            ureq::Error::LargeResponseHeader(..) => {
+                Trouble::garbage(format!("the head of the answer is longer than {HEAD_LIMIT} bytes"))
+            }
+            ureq::Error::RequireHttpsOnly(_) => plain_http(),
+            ureq::Error::Io(error) => wire::trouble(&error, false),
+            other => Trouble::passing("http", format!("the call failed: {other}")),
+        });
+        self.failure(trouble)
+    }
+
+    fn read(&self, answer: ureq::http::Response<ureq::Body>) -> Result<Reply, Failure> {
+        let (parts, body) = answer.into_parts();
+        let status = parts.status.as_u16();
+        framing(&parts.headers).map_err(|trouble| self.failure(trouble))?;
+        let success = (200..300).contains(&status);
+        if success && self.wire.write_failed() {
+            return Err(self.failure(Trouble::garbage("the target said yes before it had the whole request")));
+        }
+        let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let mut reply = Reply {
+            status,
+            content_type: text(CONTENT_TYPE),
+            retry_after: text(RETRY_AFTER),
+            date: text(DATE),
+            location: text(LOCATION),
+            body: Vec::new(),
+            whole: true,
+        };
+        if encoded(&parts.headers) {
+            if success && status != 204 {
+                let text = "the answer is compressed although identity was asked for";
+                return Err(self.failure(Trouble::answered("content-encoding", text)));
+            }
+            // Its status says enough; what was compressed is not unpacked.
+            reply.whole = false;
+            return Ok(reply);
+        }
+        let mut reader = body.into_reader().take(BODY_LIMIT as u64 + 1);
+        match reader.read_to_end(&mut reply.body) {
+            Ok(_) => {
+                reply.whole = reply.body.len() <= BODY_LIMIT;
+                reply.body.truncate(BODY_LIMIT);
+                Ok(reply)
+            }
+            // The status of a refusal stands, even when its explanation broke off.
+            Err(_) if !success => {
+                reply.whole = false;
+                Ok(reply)
+            }
+            Err(error) => Err(self.failed(body_error(error))),
+        }
+    }
+}
+
+// ureq's time-outs stay unset: with one, ureq starts a thread for each look-up and asks the operating system
+// about each call. The wire's deadline holds for everything that an agent does.
+#[allow(clippy::disallowed_methods)]
+fn agent(settings: &Arc<Settings>, wire: &Arc<Wire>) -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .https_only(!settings.plain)
+        .proxy(None)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(USER_AGENT)
+        .accept(ACCEPT)
+        .accept_encoding("identity")
+        .max_response_header_size(HEAD_LIMIT)
+        .max_idle_connections(1)
+        .max_idle_connections_per_host(1)
+        .max_idle_age(KEEP)
+        .build();
+    let opener = Opener { settings: Arc::clone(settings), wire: Arc::clone(wire) };
+    ureq::Agent::with_parts(config, opener, Later)
+}
+
+/// ureq wraps its own errors when a body is read through [`Read`].
+fn body_error(error: std::io::Error) -> ureq::Error {
+    match error.downcast::<ureq::Error>() {
+        Ok(inner) => inner,
+        Err(error) => ureq::Error::Io(error),
+    }
+}
+
+fn bodiless(method: &str) -> bool {
+    matches!(method, "DELETE" | "GET" | "HEAD" | "OPTIONS")
+}
+
+/// An upper bound of the longest line of the head, line end included.
+fn longest_line(request: &Request, envelope: &Envelope) -> usize {
+    let query = envelope.query.as_ref().map_or(0, |query| query.len());
+    let secret = envelope.header.as_ref().map_or(0, |(name, value)| name.as_str().len() + value.len());
+    let fields = request.headers.iter().map(|(name, value)| name.len() + value.len()).max().unwrap_or(0);
+    (request.url.len() + query).max(secret).max(fields) + 64
+}
+
+fn message<'r>(request: &'r Request, envelope: &Envelope) -> Result<ureq::http::Request<&'r [u8]>, Failure> {
+    let mut builder = ureq::http::Request::builder().method(request.method.as_str());
+    builder = match &envelope.query {
+        None => builder.uri(request.url.as_str()),
+        Some(query) => {
+            let joint = if request.url.contains('?') { '&' } else { '?' };
+            builder.uri(format!("{}{joint}{}", request.url, query.as_str()))
+        }
+    };
+    for (name, value) in &request.headers {
+        builder = builder.header(name.as_str(), value.as_str());
+    }
+    if let Some((name, value)) = &envelope.header {
+        builder = builder.header(name, value);
+    }
+    builder.body(request.body.as_slice()).map_err(|_| {
+        Failure::Request(Reason::new("url", "the URL or a header field cannot be sent; is a value too long?"))
+    })
+}
+
+/// Answers whose length can be read in two ways are not trusted (RFC 9112 §6.3): what one reader takes for the end
+/// of a body, another takes for the next answer.
+fn framing(headers: &HeaderMap) -> Result<(), Trouble> {
+    let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
+    let codings = headers.get_all(TRANSFER_ENCODING).iter().count();
+    let chunked = headers.get(TRANSFER_ENCODING).is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if lengths > 1 || codings > 1 || (lengths > 0 && codings > 0) || !chunked {
+        return Err(Trouble::garbage("the answer states its length in more than one way"));
+    }
+    Ok(())
+}
+
+fn encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use ureq::http::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_with_two_lengths_is_refused() {
+        let headers = |fields: &[(HeaderName, &'static str)]| {
+            fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect::<HeaderMap>()
+        };
+        assert!(framing(&headers(&[(CONTENT_LENGTH, "5")])).is_ok());
+        assert!(framing(&headers(&[(TRANSFER_ENCODING, "chunked")])).is_ok());
+        assert!(framing(&headers(&[])).is_ok());
+        let mut twice = headers(&[(CONTENT_LENGTH, "5")]);
+        twice.append(CONTENT_LENGTH, HeaderValue::from_static("5"));
+        assert!(framing(&twice).is_err());
+        assert!(framing(&headers(&[(CONTENT_LENGTH, "5"), (TRANSFER_ENCODING, "chunked")])).is_err());
+        assert!(framing(&headers(&[(TRANSFER_ENCODING, "gzip, chunked")])).is_err());
+    }
+}

@@ -1,0 +1,468 @@
+//! Many calls at once on one thread: a readiness loop over connections that never wait.
+//!
+//! Only what is slow and rare waits, and then on a thread of its own for as long as it takes: opening a connection
+//! (look-up, TCP, proxy, TLS), fetching a token.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::answer::{Complete, Reply};
+use super::line::Line;
+use super::message::{Address, encode};
+use super::open::Opener;
+use super::trouble::Trouble;
+use super::wire::{Channel, Wire, trouble};
+use super::{Envelope, KEEP, Settings, plain_http};
+use crate::adapter::auth::{Credential, Sealed};
+use crate::adapter::{Delivery, Ended, Fleet, Parcel, Request, sha256};
+use crate::rules::outcome::{Outcome, Reason};
+
+/// What a fleet asks of the adapter that it sends for: the requests, and what their answers mean.
+pub trait Caller: Send + Sync + 'static {
+    /// The request of a parcel that has none yet.
+    fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason>;
+
+    /// What an answer means.
+    fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply) -> Outcome;
+
+    /// What seals its requests.
+    fn credential(&self) -> Option<&Arc<Credential>>;
+}
+
+/// The token of the waker; the others are berths.
+const WAKER: Token = Token(usize::MAX);
+
+/// Sockets that are looked at after one wait.
+const AT_ONCE: usize = 64;
+
+/// A place for one delivery at a time, and the connection that it keeps.
+#[derive(Default)]
+struct Berth {
+    line: Option<Line>,
+    task: Option<Task>,
+}
+
+/// One delivery under way: its parts in order, the first that is not delivered is the last.
+struct Task {
+    ticket: u64,
+    parts: Arc<[Parcel]>,
+    deliveries: Vec<Delivery>,
+    /// The request of the part at hand, when the parcel does not hold it.
+    rendered: Option<Request>,
+    started: Instant,
+    /// When the call at hand must be over; none while something slow is waited for.
+    deadline: Option<Instant>,
+    sealed: Option<Sealed>,
+    /// The credential was renewed once.
+    renewed: bool,
+    /// A 421 was tried on another connection.
+    moved: bool,
+    /// The 401 that stands unless there is a newer credential.
+    refusal: Option<Reply>,
+}
+
+impl Task {
+    fn part(&self) -> Option<&Parcel> {
+        self.parts.get(self.deliveries.len())
+    }
+
+    fn request(&self) -> Option<&Request> {
+        self.rendered.as_ref().or_else(|| self.part()?.rendered())
+    }
+}
+
+/// What came of the calls of one attempt.
+struct Came {
+    outcome: Outcome,
+    status: Option<u16>,
+    answer: Option<Vec<u8>>,
+    sent: bool,
+}
+
+impl Came {
+    fn unsent(outcome: Outcome) -> Came {
+        Came { outcome, status: None, answer: None, sent: false }
+    }
+}
+
+/// What a thread that waited has brought about.
+#[derive(Default)]
+struct Prepared {
+    /// Whether there is a newer credential than the one that was refused.
+    newer: Option<Result<bool, Outcome>>,
+    sealed: Option<Result<Sealed, Outcome>>,
+    channel: Option<Result<Channel, Trouble>>,
+}
+
+/// A fleet of connections to one target.
+pub struct HttpFleet<C> {
+    settings: Arc<Settings>,
+    caller: Arc<C>,
+    poll: Poll,
+    events: Events,
+    waker: Arc<Waker>,
+    berths: Vec<Berth>,
+    /// Berths without a task; the last one is used next, so that few connections are kept warm.
+    free: Vec<usize>,
+    /// No later than this something runs out: a call's time, or the time that an unused connection is kept.
+    alarm: Option<Instant>,
+    ended: Vec<Ended>,
+    prepared: (Sender<(usize, Prepared)>, Receiver<(usize, Prepared)>),
+}
+
+impl<C: Caller> HttpFleet<C> {
+    pub(super) fn new(settings: Arc<Settings>, caller: Arc<C>, most: usize) -> io::Result<HttpFleet<C>> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let most = most.max(1);
+        Ok(HttpFleet {
+            settings,
+            caller,
+            poll,
+            events: Events::with_capacity(AT_ONCE),
+            waker,
+            berths: (0..most).map(|_| Berth::default()).collect(),
+            free: (0..most).rev().collect(),
+            alarm: None,
+            ended: Vec::new(),
+            prepared: channel(),
+        })
+    }
+
+    fn task(&mut self, at: usize) -> Option<&mut Task> {
+        self.berths.get_mut(at)?.task.as_mut()
+    }
+
+    /// Begins the next part of a task.
+    fn begin_part(&mut self, at: usize) {
+        let caller = Arc::clone(&self.caller);
+        let Some(task) = self.task(at) else { return };
+        task.started = Instant::now();
+        (task.rendered, task.sealed, task.refusal) = (None, None, None);
+        (task.renewed, task.moved) = (false, false);
+        let Some(part) = task.part() else { return };
+        if part.rendered().is_none() {
+            match caller.render(part) {
+                Ok(Some(request)) => task.rendered = Some(request),
+                Ok(None) => {
+                    let reason = Reason::new("skipped", "the connector sends nothing for this");
+                    return self.end_part(at, Came::unsent(Outcome::SuccessWithRemarks(reason)));
+                }
+                Err(reason) => return self.end_part(at, Came::unsent(Outcome::Reject(reason))),
+            }
+        }
+        self.call(at);
+    }
+
+    /// Sends the request of the part at hand, once there are a credential and a connection.
+    fn call(&mut self, at: usize) {
+        let credential = self.caller.credential().cloned();
+        let Some(Berth { line, task: Some(task) }) = self.berths.get_mut(at) else { return };
+        let Some(address) = task.request().and_then(|request| Address::of(&request.url)) else {
+            let reason = Reason::new("url", "the URL or a header field cannot be sent; is a value too long?");
+            return self.end_part(at, Came::unsent(Outcome::Reject(reason)));
+        };
+        if !address.tls && !self.settings.plain {
+            return self.end_part(at, Came::unsent(plain_http().outcome(false)));
+        }
+        if line.as_mut().is_some_and(|line| line.origin() != address.origin || !line.is_fit()) {
+            *line = None;
+        }
+        let to = match (&line, address.host()) {
+            (Some(_), _) => None,
+            (None, Some((host, port))) => Some((host.to_owned(), port, address.tls)),
+            (None, None) => {
+                let reason = Reason::new("url", "the port is not a number below 65536");
+                return self.end_part(at, Came::unsent(Outcome::Reject(reason)));
+            }
+        };
+        if let Some(credential) = credential.as_ref().filter(|_| task.sealed.is_none()) {
+            task.sealed = credential.sealed();
+        }
+        let seal = credential.filter(|_| task.sealed.is_none());
+        if seal.is_none() && to.is_none() {
+            return self.send(at);
+        }
+        let settings = Arc::clone(&self.settings);
+        self.prepare(at, move || {
+            let mut prepared = Prepared { sealed: seal.map(|credential| credential.seal()), ..Prepared::default() };
+            if !matches!(prepared.sealed, Some(Err(_))) {
+                prepared.channel = to.map(|(host, port, tls)| open(settings, &host, port, tls));
+            }
+            prepared
+        });
+    }
+
+    /// Has a thread of its own wait for something slow.
+    fn prepare(&mut self, at: usize, work: impl FnOnce() -> Prepared + Send + 'static) {
+        let (done, waker) = (self.prepared.0.clone(), Arc::clone(&self.waker));
+        let thread = std::thread::Builder::new().name("opening".into()).stack_size(512 * 1024).spawn(move || {
+            // A fleet that has gone meanwhile wants nothing of it.
+            let _ = done.send((at, work()));
+            let _ = waker.wake();
+        });
+        if thread.is_err() {
+            let reason = Reason::new("io", "the operating system gives no thread to open a connection with");
+            self.end_part(at, Came::unsent(Outcome::Retry { reason, after: None, transport: true }));
+        }
+    }
+
+    fn take_prepared(&mut self) {
+        while let Ok((at, prepared)) = self.prepared.1.try_recv() {
+            self.go_on_prepared(at, prepared);
+        }
+    }
+
+    fn go_on_prepared(&mut self, at: usize, prepared: Prepared) {
+        let Some(Berth { line, task: Some(task) }) = self.berths.get_mut(at) else { return };
+        let refusal = task.refusal.take();
+        match prepared.newer {
+            None => {}
+            Some(Ok(true)) => task.sealed = None,
+            Some(Ok(false)) => return self.judge(at, refusal.unwrap_or_default()),
+            Some(Err(outcome)) => {
+                let answer = refusal.map(|reply| reply.body);
+                return self.end_part(at, Came { outcome, status: Some(401), answer, sent: true });
+            }
+        }
+        match prepared.sealed {
+            None => {}
+            Some(Ok(sealed)) => task.sealed = Some(sealed),
+            Some(Err(outcome)) => return self.end_part(at, Came::unsent(outcome)),
+        }
+        match prepared.channel {
+            None => {}
+            Some(Err(trouble)) => return self.end_part(at, Came::unsent(trouble.outcome(false))),
+            Some(Ok(channel)) => {
+                let origin = task.request().and_then(|request| Address::of(&request.url)).map(|address| address.origin);
+                let opened = Line::new(channel, origin.unwrap_or_default()).and_then(|line| {
+                    let watch = Interest::READABLE | Interest::WRITABLE;
+                    self.poll.registry().register(&mut SourceFd(&line.stream().as_raw_fd()), Token(at), watch)?;
+                    Ok(line)
+                });
+                match opened {
+                    Ok(opened) => *line = Some(opened),
+                    Err(error) => return self.end_part(at, Came::unsent(trouble(&error, true).outcome(false))),
+                }
+            }
+        }
+        self.call(at);
+    }
+
+    fn send(&mut self, at: usize) {
+        let nothing = Envelope::default();
+        let Some(Berth { line: Some(line), task: Some(task) }) = self.berths.get_mut(at) else { return };
+        let envelope = task.sealed.as_ref().map_or(&nothing, |sealed| &sealed.envelope);
+        let written = match task.request().and_then(|request| Some((request, Address::of(&request.url)?))) {
+            Some((request, address)) => encode(request, address, envelope, line.request()),
+            None => Err(Reason::new("url", "the URL cannot be sent")),
+        };
+        if let Err(reason) = written {
+            return self.end_part(at, Came::unsent(Outcome::Reject(reason)));
+        }
+        let deadline = Instant::now() + self.settings.timeout;
+        task.deadline = Some(deadline);
+        line.begin();
+        self.alarm = Some(self.alarm.map_or(deadline, |alarm| alarm.min(deadline)));
+    }
+
+    /// A socket has become readable or writable.
+    fn go_on(&mut self, at: usize) {
+        let Some(berth) = self.berths.get_mut(at) else { return };
+        let calling = berth.task.as_ref().is_some_and(|task| task.deadline.is_some());
+        match &mut berth.line {
+            Some(line) if calling => {
+                if let Some(result) = line.go_on() {
+                    self.answered(at, result);
+                }
+            }
+            // Nobody asked: it was closed, or what comes now must never be taken for an answer.
+            Some(line) => {
+                if !line.is_alive() {
+                    berth.line = None;
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A call has ended.
+    fn answered(&mut self, at: usize, result: Result<Complete, Trouble>) {
+        let Some(Berth { line, task: Some(task) }) = self.berths.get_mut(at) else { return };
+        task.deadline = None;
+        let sent = line.as_ref().is_some_and(|line| line.sent() > 0);
+        let Complete { reply, keep } = match result {
+            Ok(complete) => complete,
+            Err(trouble) => {
+                *line = None;
+                return self.end_part(at, Came { sent, ..Came::unsent(trouble.outcome(sent)) });
+            }
+        };
+        if !keep {
+            *line = None;
+        }
+        match (reply.status, &task.sealed) {
+            (401, Some(_)) if !task.renewed => {
+                task.renewed = true;
+                task.refusal = Some(reply);
+                let (Some(credential), Some(sealed)) = (self.caller.credential().cloned(), task.sealed.take()) else {
+                    return;
+                };
+                self.prepare(at, move || Prepared { newer: Some(credential.refused(&sealed)), ..Prepared::default() });
+            }
+            // The connection may have ended at a server that is not this target (RFC 9110 §15.5.20).
+            (421, _) if !task.moved => {
+                task.moved = true;
+                *line = None;
+                self.call(at);
+            }
+            _ => self.judge(at, reply),
+        }
+    }
+
+    fn judge(&mut self, at: usize, reply: Reply) {
+        let caller = Arc::clone(&self.caller);
+        let Some(task) = self.task(at) else { return };
+        let (Some(part), Some(request)) = (task.part(), task.request()) else { return };
+        let outcome = caller.judge(part, request, &reply);
+        self.end_part(at, Came { outcome, status: Some(reply.status), answer: Some(reply.body), sent: true });
+    }
+
+    /// Notes what came of a part; goes on with the next, or ends the task.
+    fn end_part(&mut self, at: usize, came: Came) {
+        let Some(berth) = self.berths.get_mut(at) else { return };
+        let Some(task) = &mut berth.task else { return };
+        let request = task.request();
+        let body = request.map_or(0, |request| request.body.len() as u64);
+        let delivered = came.outcome.is_delivered();
+        let delivery = Delivery {
+            outcome: came.outcome,
+            status: came.status,
+            request_hash: request.map_or([0; 32], Request::hash),
+            answer_hash: came.answer.as_deref().map(sha256),
+            bytes: (if came.sent { body } else { 0 }, came.answer.as_ref().map_or(0, |answer| answer.len() as u64)),
+            took: task.started.elapsed(),
+        };
+        task.deliveries.push(delivery);
+        if delivered && task.deliveries.len() < task.parts.len() {
+            return self.begin_part(at);
+        }
+        if let Some(task) = berth.task.take() {
+            self.ended.push(Ended { ticket: task.ticket, deliveries: task.deliveries });
+            self.free.push(at);
+            if let Some(line) = &berth.line {
+                let until = line.used() + KEEP;
+                self.alarm = Some(self.alarm.map_or(until, |alarm| alarm.min(until)));
+            }
+        }
+    }
+
+    /// Ends the calls whose time is over, and the connections that nobody has used for long.
+    fn ring(&mut self) {
+        let now = Instant::now();
+        if self.alarm.is_none_or(|alarm| now < alarm) {
+            return;
+        }
+        self.alarm = None;
+        for at in 0..self.berths.len() {
+            let Some(berth) = self.berths.get_mut(at) else { continue };
+            let deadline = berth.task.as_ref().and_then(|task| task.deadline);
+            let end = match (&mut berth.line, deadline) {
+                (Some(line), Some(deadline)) if deadline <= now => {
+                    let trouble = trouble(&io::ErrorKind::TimedOut.into(), false);
+                    let result = line.give_up(trouble).map(|complete| Complete { keep: false, ..complete });
+                    self.answered(at, result);
+                    continue;
+                }
+                (_, Some(deadline)) => Some(deadline),
+                (Some(line), None) if berth.task.is_none() => Some(line.used() + KEEP),
+                _ => None,
+            };
+            if deadline.is_none() && end.is_some_and(|end| end <= now) {
+                berth.line = None;
+                continue;
+            }
+            self.alarm = match (self.alarm, end) {
+                (Some(alarm), Some(end)) => Some(alarm.min(end)),
+                (alarm, end) => alarm.or(end),
+            };
+        }
+    }
+}
+
+fn open(settings: Arc<Settings>, host: &str, port: u16, tls: bool) -> Result<Channel, Trouble> {
+    let wire = Arc::new(Wire::new());
+    wire.begin(settings.timeout, 0);
+    Opener { settings, wire }.open(host, port, tls)
+}
+
+impl<C: Caller> Fleet for HttpFleet<C> {
+    fn room(&self) -> usize {
+        self.free.len()
+    }
+
+    fn begin(&mut self, ticket: u64, parts: Arc<[Parcel]>) {
+        // A berth with an open connection, if there is one.
+        let open = self.free.iter().rposition(|at| self.berths.get(*at).is_some_and(|berth| berth.line.is_some()));
+        let at = match open {
+            Some(place) => self.free.swap_remove(place),
+            None => match self.free.pop() {
+                Some(at) => at,
+                None => return self.ended.push(Ended { ticket, deliveries: Vec::new() }),
+            },
+        };
+        let deliveries = Vec::with_capacity(parts.len());
+        let task = Task {
+            ticket,
+            parts,
+            deliveries,
+            rendered: None,
+            started: Instant::now(),
+            deadline: None,
+            sealed: None,
+            renewed: false,
+            moved: false,
+            refusal: None,
+        };
+        if let Some(berth) = self.berths.get_mut(at) {
+            berth.task = Some(task);
+        }
+        self.begin_part(at);
+    }
+
+    fn wait(&mut self, patience: Option<Duration>, ended: &mut Vec<Ended>) -> io::Result<()> {
+        if self.ended.is_empty() {
+            let until = self.alarm.map(|alarm| alarm.saturating_duration_since(Instant::now()));
+            let timeout = match (patience, until) {
+                (Some(patience), Some(until)) => Some(patience.min(until)),
+                (patience, until) => patience.or(until),
+            };
+            match self.poll.poll(&mut self.events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            let ready: Vec<Token> = self.events.iter().map(|event| event.token()).collect();
+            for token in ready {
+                match token {
+                    WAKER => self.take_prepared(),
+                    Token(at) => self.go_on(at),
+                }
+            }
+            self.ring();
+        }
+        ended.append(&mut self.ended);
+        Ok(())
+    }
+
+    fn waker(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let waker = Arc::clone(&self.waker);
+        // A waker fails only where its loop is gone.
+        Arc::new(move || drop(waker.wake()))
+    }
+}
