@@ -25,7 +25,7 @@ use crate::rules::outcome::{Outcome, Reason};
 pub struct Parcel {
     key: String,
     op: Op,
-    kind: String,
+    kind: Arc<str>,
     load: Load,
 }
 
@@ -38,13 +38,13 @@ enum Load {
 impl Parcel {
     /// A parcel: `key` is the idempotency key (the event id, with `-a`/`-b` for the two parts of a key change and
     /// `-rN` for a changed replay); `kind` the event type.
-    pub fn new(key: String, op: Op, kind: &str, record: Cleared) -> Parcel {
-        Parcel { key, op, kind: kind.to_owned(), load: Load::Cleared(record) }
+    pub fn new(key: String, op: Op, kind: impl Into<Arc<str>>, record: Cleared) -> Parcel {
+        Parcel { key, op, kind: kind.into(), load: Load::Cleared(record) }
     }
 
     /// The same parcel as it was sent before, byte for byte.
-    pub fn frozen(key: String, op: Op, kind: &str, request: Request) -> Parcel {
-        Parcel { key, op, kind: kind.to_owned(), load: Load::Frozen(request) }
+    pub fn frozen(key: String, op: Op, kind: impl Into<Arc<str>>, request: Request) -> Parcel {
+        Parcel { key, op, kind: kind.into(), load: Load::Frozen(request) }
     }
 
     /// This parcel with its request rendered: what is sent for it from now on.
@@ -95,15 +95,18 @@ impl Parcel {
     }
 }
 
+/// Text of a request: most of it is the same in every one.
+pub type Text = Cow<'static, str>;
+
 /// One call as it stands on the wire, without the authentication that is filled in at send time and never stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// HTTP method.
-    pub method: String,
+    pub method: Text,
     /// Absolute URL.
-    pub url: String,
+    pub url: Arc<str>,
     /// Header fields in order, without `Host`, `Content-Length` and authentication.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(Text, Text)>,
     /// Body; empty = none.
     pub body: Vec<u8>,
 }

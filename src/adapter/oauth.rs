@@ -227,9 +227,9 @@ impl OAuth2 {
             }
         }
         let mut request = Request {
-            method: "POST".to_owned(),
-            url: self.spec.token_url.clone(),
-            headers: vec![("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned())],
+            method: "POST".into(),
+            url: self.spec.token_url.as_str().into(),
+            headers: vec![("Content-Type".into(), "application/x-www-form-urlencoded".into())],
             body: body.as_bytes().to_vec(),
         };
         let result = self.client.exchange().call(&request, &envelope);

@@ -7,7 +7,7 @@ use ureq::http::header::{HeaderName, HeaderValue};
 
 use crate::adapter::auth::Credential;
 use crate::adapter::http::{Caller, Client, Options, Reply};
-use crate::adapter::{Adapter, Fleet, Parcel, Request};
+use crate::adapter::{Adapter, Fleet, Parcel, Request, Text};
 use crate::clock;
 use crate::event::{Op, Value};
 use crate::format::json;
@@ -72,6 +72,8 @@ pub struct RestAdapter {
 #[derive(Debug)]
 struct Shared {
     url: Template,
+    /// The URL, when it is the same for every record.
+    fixed: Option<Arc<str>>,
     method: String,
     headers: Vec<(String, String)>,
     delete: Delete,
@@ -108,9 +110,9 @@ impl RestAdapter {
         let mut wrong = Vec::new();
         let mut keep = |result: Result<String, String>| result.map_err(|error| wrong.push(error)).unwrap_or_default();
         let origin = keep(origin_of(&url, http.plain).map_err(|error| format!("url: {error}")));
-        keep(known_method(&method));
+        keep(known_method(&method).map(str::to_owned));
         if let Delete::Request { method, url } = &delete {
-            keep(known_method(method).map_err(|error| format!("delete: {error}")));
+            keep(known_method(method).map(str::to_owned).map_err(|error| format!("delete: {error}")));
             if let Some(url) = url {
                 let elsewhere = keep(origin_of(url, http.plain).map_err(|error| format!("delete: url: {error}")));
                 if !elsewhere.is_empty() && elsewhere != origin {
@@ -132,16 +134,17 @@ impl RestAdapter {
         fields.sort();
         fields.dedup();
         let client = Client::new(http);
-        let shared = Shared { url, method, headers, delete, idem_key, retry_on, credential, client, origin, fields };
+        let fixed = if url.paths().is_empty() { url.url(|_| None).ok().map(Arc::from) } else { None };
+        let shared =
+            Shared { url, fixed, method, headers, delete, idem_key, retry_on, credential, client, origin, fields };
         Ok(RestAdapter { shared: Arc::new(shared) })
     }
 }
 
-fn known_method(method: &str) -> Result<String, String> {
-    match method {
-        "POST" | "PUT" | "PATCH" | "DELETE" => Ok(String::new()),
-        _ => Err(format!("method: {method} is not one of POST, PUT, PATCH, DELETE")),
-    }
+fn known_method(method: &str) -> Result<&'static str, String> {
+    const KNOWN: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
+    let known = KNOWN.into_iter().find(|known| *known == method);
+    known.ok_or_else(|| format!("method: {method} is not one of POST, PUT, PATCH, DELETE"))
 }
 
 fn header(name: &str, value: &str) -> Result<String, String> {
@@ -199,9 +202,10 @@ impl Shared {
             (Op::Delete, Delete::Hold) => {
                 return Err(Reason::new("delete-rule", "the connector holds deletes (delete: hold)"));
             }
-            (Op::Delete, Delete::Request { method, url }) => (method, url.as_ref().unwrap_or(&self.url), false),
+            (Op::Delete, Delete::Request { method, url: Some(url) }) => (method, url.url(lookup)?.into(), false),
+            (Op::Delete, Delete::Request { method, url: None }) => (method, self.fill(lookup)?, false),
             (Op::Delete, Delete::Body) | (Op::Insert | Op::Update | Op::Event, _) => {
-                (&self.method, &self.url, self.method != "DELETE")
+                (&self.method, self.fill(lookup)?, self.method != "DELETE")
             }
         };
         let mut headers = Vec::with_capacity(self.headers.len() + 4);
@@ -211,15 +215,28 @@ impl Shared {
         }
         let body = if with_body { json::encode(record.record())? } else { Vec::new() };
         if with_body && !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
-            headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+            headers.push(("Content-Type".into(), "application/json".into()));
         }
-        headers.push(("Idempotency-Key".to_owned(), parcel.key().to_owned()));
+        headers.push(("Idempotency-Key".into(), parcel.key().to_owned().into()));
         if let Some(template) = &self.idem_key {
-            headers.push(("Idem-Key".to_owned(), template.header(lookup)?));
+            headers.push(("Idem-Key".into(), template.header(lookup)?.into()));
         }
-        headers.push(("Sync-Op".to_owned(), parcel.op().as_str().to_owned()));
-        headers.extend(self.headers.iter().cloned());
-        Ok(Some(Request { method: method.clone(), url: url.url(lookup)?, headers, body }))
+        headers.push(("Sync-Op".into(), parcel.op().as_str().into()));
+        headers.extend(self.headers.iter().map(|(name, value)| (name.clone().into(), value.clone().into())));
+        Ok(Some(Request {
+            method: known_method(method).map_or_else(|_| method.clone().into(), Text::Borrowed),
+            url,
+            headers,
+            body,
+        }))
+    }
+
+    /// The endpoint's URL for a record.
+    fn fill<'v>(&self, lookup: impl Fn(&str) -> Option<&'v Value>) -> Result<Arc<str>, Reason> {
+        match &self.fixed {
+            Some(url) => Ok(Arc::clone(url)),
+            None => Ok(self.url.url(lookup)?.into()),
+        }
     }
 
     fn asked(&self, parcel: &Parcel, request: &Request) -> Asked<'_> {

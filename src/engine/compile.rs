@@ -96,7 +96,7 @@ fn arrival(event: &Event) -> Event {
 
 fn parcel(connector: &Connector, event: &Event, key: String) -> Result<Option<Parcel>, Reason> {
     let cleared = connector.gate.clear(event, &connector.mapping, connector.adapter.fields())?;
-    let parcel = Parcel::new(key, event.op, &event.kind, cleared);
+    let parcel = Parcel::new(key, event.op, event.kind.clone(), cleared);
     // Rendered once, here: what cannot be rendered is held, and the lanes have only to send.
     let request = connector.adapter.render(&parcel)?;
     Ok(request.map(|request| parcel.freeze(request)))

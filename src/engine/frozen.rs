@@ -1,10 +1,12 @@
 //! The bytes of an attempt whose outcome is unknown, kept so that the same bytes are sent again.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::{Parcel, Request};
+use crate::adapter::{Parcel, Request, Text};
 use crate::event::Op;
 
 #[derive(Serialize, Deserialize)]
@@ -18,9 +20,9 @@ struct Part {
     key: String,
     op: String,
     kind: String,
-    method: String,
-    url: String,
-    headers: Vec<(String, String)>,
+    method: Text,
+    url: Arc<str>,
+    headers: Vec<(Text, Text)>,
     body: String,
 }
 
@@ -55,7 +57,7 @@ pub fn thaw(origin: &str, bytes: &[u8]) -> Option<Vec<Parcel>> {
             let op = [Op::Insert, Op::Update, Op::Delete, Op::Event].into_iter().find(|op| op.as_str() == part.op)?;
             let body = BASE64_STANDARD.decode(part.body).ok()?;
             let request = Request { method: part.method, url: part.url, headers: part.headers, body };
-            Some(Parcel::frozen(part.key, op, &part.kind, request))
+            Some(Parcel::frozen(part.key, op, part.kind, request))
         })
         .collect()
 }

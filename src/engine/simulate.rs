@@ -105,9 +105,9 @@ fn masked(connector: &Connector, mut request: Request) -> Request {
         match name.strip_prefix('?') {
             Some(parameter) => {
                 let sign = if request.url.contains('?') { '&' } else { '?' };
-                request.url.push_str(&format!("{sign}{parameter}={value}"));
+                request.url = format!("{}{sign}{parameter}={value}", request.url).into();
             }
-            None => request.headers.push((name, value)),
+            None => request.headers.push((name.into(), value.into())),
         }
     }
     request

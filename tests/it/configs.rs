@@ -156,7 +156,7 @@ fn request(file: &str, image: Record) -> Request {
     let connector = build::connector(connector(file), &settings, &credentials, [0; 32]).unwrap();
     let event = event(image);
     let cleared = connector.gate.clear(&event, &connector.mapping, connector.adapter.fields()).unwrap();
-    let parcel = Parcel::new(event.id.to_string(), event.op, &event.kind, cleared);
+    let parcel = Parcel::new(event.id.to_string(), event.op, event.kind.clone(), cleared);
     connector.adapter.render(&parcel).unwrap().unwrap()
 }
 
@@ -165,15 +165,15 @@ fn the_printed_connectors_send_what_their_authors_meant() {
     let shot =
         [("patientId", text("123-45-6789")), ("vaccineCode", text("208")), ("dateAdministered", text("2026-03-05"))];
     let sent = request("cdc-immunization.json", shot.into_iter().collect());
-    assert_eq!((sent.method.as_str(), sent.url.as_str()), ("POST", "https://registry.test/immunizations"));
+    assert_eq!((&*sent.method, &*sent.url), ("POST", "https://registry.test/immunizations"));
     assert_eq!(String::from_utf8_lossy(&sent.body), r#"{"ssn":"123-45-6789","cvxcvxc":"208","date":"2026-03-05"}"#);
 
     let rule = [("ruleId", Value::Integer(42)), ("duration", Value::Integer(20)), ("maxPatients", Value::Integer(4))];
     let sent = request("appointment-rule-vista.yaml", rule.into_iter().collect());
-    assert_eq!((sent.method.as_str(), sent.url.as_str()), ("PUT", "https://vista.test/appointment-rules"));
+    assert_eq!((&*sent.method, &*sent.url), ("PUT", "https://vista.test/appointment-rules"));
     assert_eq!(String::from_utf8_lossy(&sent.body), r#"{"slotLen":20,"capacity":4}"#);
     let header =
-        |name: &str| sent.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str());
+        |name: &str| sent.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| &**v);
     assert_eq!((header("Idem-Key"), header("Idempotency-Key")), (Some("42"), Some("6f1c09aa-17-0b7e22d1")));
 }
 

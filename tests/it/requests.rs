@@ -114,7 +114,7 @@ fn a_record_that_the_template_cannot_hold_is_not_sent() {
     assert_eq!(rest.lane().deliver(&parcel).outcome.word(), "reject");
     let request = Request {
         method: "POST".into(),
-        url: target.url(&format!("/{}", "x".repeat(70_000))),
+        url: target.url(&format!("/{}", "x".repeat(70_000))).into(),
         headers: vec![],
         body: vec![],
     };

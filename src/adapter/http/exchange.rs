@@ -149,16 +149,16 @@ fn longest_line(request: &Request, envelope: &Envelope) -> usize {
 }
 
 fn message<'r>(request: &'r Request, envelope: &Envelope) -> Result<ureq::http::Request<&'r [u8]>, Failure> {
-    let mut builder = ureq::http::Request::builder().method(request.method.as_str());
+    let mut builder = ureq::http::Request::builder().method(&*request.method);
     builder = match &envelope.query {
-        None => builder.uri(request.url.as_str()),
+        None => builder.uri(&*request.url),
         Some(query) => {
             let joint = if request.url.contains('?') { '&' } else { '?' };
             builder.uri(format!("{}{joint}{}", request.url, query.as_str()))
         }
     };
     for (name, value) in &request.headers {
-        builder = builder.header(name.as_str(), value.as_str());
+        builder = builder.header(&**name, &**value);
     }
     if let Some((name, value)) = &envelope.header {
         builder = builder.header(name, value);

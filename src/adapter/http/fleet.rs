@@ -113,7 +113,9 @@ pub struct HttpFleet<C> {
     /// No later than this something runs out: a call's time, or the time that an unused connection is kept.
     alarm: Option<Instant>,
     ended: Vec<Ended>,
-    prepared: (Sender<(usize, Prepared)>, Receiver<(usize, Prepared)>),
+    /// Where the threads that wait hand in what they have.
+    desk: Sender<(usize, Prepared)>,
+    prepared: Receiver<(usize, Prepared)>,
 }
 
 impl<C: Caller> HttpFleet<C> {
@@ -121,6 +123,7 @@ impl<C: Caller> HttpFleet<C> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let most = most.max(1);
+        let (desk, prepared) = channel();
         Ok(HttpFleet {
             settings,
             caller,
@@ -131,7 +134,8 @@ impl<C: Caller> HttpFleet<C> {
             free: (0..most).rev().collect(),
             alarm: None,
             ended: Vec::new(),
-            prepared: channel(),
+            desk,
+            prepared,
         })
     }
 
@@ -201,7 +205,7 @@ impl<C: Caller> HttpFleet<C> {
 
     /// Has a thread of its own wait for something slow.
     fn prepare(&mut self, at: usize, work: impl FnOnce() -> Prepared + Send + 'static) {
-        let (done, waker) = (self.prepared.0.clone(), Arc::clone(&self.waker));
+        let (done, waker) = (self.desk.clone(), Arc::clone(&self.waker));
         let thread = std::thread::Builder::new().name("opening".into()).stack_size(512 * 1024).spawn(move || {
             // A fleet that has gone meanwhile wants nothing of it.
             let _ = done.send((at, work()));
@@ -214,7 +218,7 @@ impl<C: Caller> HttpFleet<C> {
     }
 
     fn take_prepared(&mut self) {
-        while let Ok((at, prepared)) = self.prepared.1.try_recv() {
+        while let Ok((at, prepared)) = self.prepared.try_recv() {
             self.go_on_prepared(at, prepared);
         }
     }
@@ -275,20 +279,14 @@ impl<C: Caller> HttpFleet<C> {
     /// A socket has become readable or writable.
     fn go_on(&mut self, at: usize) {
         let Some(berth) = self.berths.get_mut(at) else { return };
-        let calling = berth.task.as_ref().is_some_and(|task| task.deadline.is_some());
-        match &mut berth.line {
-            Some(line) if calling => {
-                if let Some(result) = line.go_on() {
-                    self.answered(at, result);
-                }
+        let Some(line) = &mut berth.line else { return };
+        if berth.task.as_ref().is_some_and(|task| task.deadline.is_some()) {
+            if let Some(result) = line.go_on() {
+                self.answered(at, result);
             }
+        } else if !line.is_alive() {
             // Nobody asked: it was closed, or what comes now must never be taken for an answer.
-            Some(line) => {
-                if !line.is_alive() {
-                    berth.line = None;
-                }
-            }
-            None => {}
+            berth.line = None;
         }
     }
 

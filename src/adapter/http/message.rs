@@ -90,7 +90,7 @@ fn write_all(request: &Request, address: Address<'_>, envelope: &Envelope, out: 
     if let Some((name, value)) = &envelope.header {
         put(out, &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
     }
-    if !(request.body.is_empty() && matches!(request.method.as_str(), "DELETE" | "GET" | "HEAD" | "OPTIONS")) {
+    if !(request.body.is_empty() && matches!(&*request.method, "DELETE" | "GET" | "HEAD" | "OPTIONS")) {
         // Writing to a Vec cannot fail.
         let _ = write!(out, "Content-Length: {}\r\n", request.body.len());
     }
@@ -113,8 +113,9 @@ mod tests {
     use super::*;
 
     fn sent(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<String, Reason> {
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let request = Request { method: method.into(), url: url.into(), headers, body: body.to_vec() };
+        let headers =
+            headers.iter().map(|(name, value)| ((*name).to_owned().into(), (*value).to_owned().into())).collect();
+        let request = Request { method: method.to_owned().into(), url: url.into(), headers, body: body.to_vec() };
         let mut out = Vec::new();
         encode(&request, Address::of(url).unwrap(), &Envelope::default(), &mut out)?;
         Ok(String::from_utf8(out).unwrap())

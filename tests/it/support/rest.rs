@@ -32,7 +32,10 @@ pub fn parcel(url: &str, key: &str, body: &[u8]) -> Parcel {
     let request = Request {
         method: "POST".into(),
         url: url.into(),
-        headers: vec![("Content-Type".into(), "application/json".into()), ("Idempotency-Key".into(), key.into())],
+        headers: vec![
+            ("Content-Type".into(), "application/json".into()),
+            ("Idempotency-Key".into(), key.to_owned().into()),
+        ],
         body: body.to_vec(),
     };
     Parcel::frozen(key.into(), Op::Update, "slots", request)
@@ -64,7 +67,7 @@ pub fn event(op: Op, id: i64) -> Event {
 pub fn cleared(adapter: &RestAdapter, op: Op, id: i64) -> Parcel {
     let event = event(op, id);
     let record = Gate::open().clear(&event, &Mapping::whole(), adapter.fields()).unwrap();
-    Parcel::new(event.id.to_string(), op, &event.kind, record)
+    Parcel::new(event.id.to_string(), op, event.kind.clone(), record)
 }
 
 /// What a plain POST adapter is made of.
