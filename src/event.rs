@@ -24,8 +24,8 @@ pub enum Value {
     Real(f64),
     /// The digits of a JSON number that fits neither of the two above without loss, as written.
     Number(Box<str>),
-    /// Text that is valid UTF-8.
-    Text(String),
+    /// Text that is valid UTF-8; copies share it.
+    Text(Arc<str>),
     /// Text that is not valid UTF-8, byte for byte.
     BadText(Vec<u8>),
     /// Bytes.
@@ -68,7 +68,7 @@ impl Value {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Value {
-        Value::Text(text.to_owned())
+        Value::Text(text.into())
     }
 }
 

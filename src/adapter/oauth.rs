@@ -305,7 +305,7 @@ fn error_code(body: &[u8]) -> Option<&'static str> {
     ];
     let Ok(Value::Map(fields)) = json::decode(body) else { return None };
     let Some(Value::Text(code)) = fields.get("error") else { return None };
-    CODES.into_iter().find(|known| known == code)
+    CODES.into_iter().find(|known| **known == **code)
 }
 
 #[cfg(test)]

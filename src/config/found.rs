@@ -267,7 +267,7 @@ fn constant(node: &Node) -> event::Value {
         Value::Bool(flag) => event::Value::Bool(*flag),
         Value::Integer(number) => event::Value::Integer(*number),
         Value::Real(number) => event::Value::Real(*number),
-        Value::Text(text) => event::Value::Text(text.clone()),
+        Value::Text(text) => event::Value::Text(text.as_str().into()),
         Value::List(items) => event::Value::List(items.iter().map(constant).collect()),
         Value::Map(entries) => {
             event::Value::Map(entries.iter().map(|(key, node)| (key.name.as_str(), constant(node))).collect())

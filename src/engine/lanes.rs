@@ -3,12 +3,14 @@
 //! Work comes and results go in groups, so that a busy connector pays no hand-off per event; a result never waits long,
 //! and not at all when nothing else is under way.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
 
 use crate::adapter::{Adapter, Delivery, Ended, Fleet, Parcel};
 use crate::engine::window::SlotId;
@@ -125,7 +127,7 @@ impl Lanes {
             fleet,
             turn: self.shared.turn.load(Ordering::Acquire),
             jobs: VecDeque::new(),
-            under_way: HashMap::new(),
+            under_way: HashMap::default(),
             results: Results::default(),
         };
         std::thread::Builder::new().name(self.name.clone()).stack_size(512 * 1024).spawn(move || lanes.drive())

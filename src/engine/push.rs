@@ -9,10 +9,12 @@ mod open;
 mod recover;
 mod settle;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
+
+use foldhash::{HashMap, HashSet};
 
 use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;

@@ -268,7 +268,7 @@ mod tests {
             any::<i64>().prop_map(Value::Integer),
             any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(Value::Real),
             "-?[1-9][0-9]{25,40}(\\.[0-9]{1,5})?".prop_map(|digits| Value::Number(digits.into())),
-            any::<String>().prop_map(Value::Text),
+            any::<String>().prop_map(|text| Value::Text(text.into())),
             any::<Vec<u8>>().prop_map(Value::Blob),
         ];
         leaf.prop_recursive(4, 64, 8, |inner| {

@@ -249,7 +249,7 @@ impl<'a> Input<'a> {
             }
             b'r' => Value::Real(f64::from_bits(u64::from_le_bytes(self.array()?))),
             b'd' => Value::Number(self.text()?.into()),
-            b't' => Value::Text(self.text()?.to_owned()),
+            b't' => Value::Text(self.text()?.into()),
             b'x' => Value::BadText(self.bytes()?.to_vec()),
             b'b' => Value::Blob(self.bytes()?.to_vec()),
             b'l' => {

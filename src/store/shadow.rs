@@ -379,7 +379,7 @@ fn decode_key(mut bytes: &[u8]) -> Vec<Value> {
             b'i' => Value::Integer(number.cast_signed()),
             b'r' => Value::Real(f64::from_bits(number)),
             b't' => match String::from_utf8(part.to_vec()) {
-                Ok(text) => Value::Text(text),
+                Ok(text) => Value::Text(text.into()),
                 Err(bad) => Value::BadText(bad.into_bytes()),
             },
             b'b' => Value::Blob(part.to_vec()),
@@ -399,7 +399,7 @@ mod tests {
         let key = vec![
             Value::Integer(-5),
             Value::Real(0.1),
-            Value::Text("na\u{ef}ve".to_owned()),
+            Value::Text("na\u{ef}ve".into()),
             Value::BadText(vec![0xff, 0x41]),
             Value::Blob(vec![0, 255]),
             Value::Null,

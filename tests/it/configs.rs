@@ -112,7 +112,7 @@ fn the_examples_load() {
 }
 
 fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
+    Value::Text(text.into())
 }
 
 /// An inserted row.

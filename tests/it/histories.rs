@@ -262,7 +262,7 @@ fn rows(app: &Connection, spec: &WatchSpec, columns: Option<&[&str]>) -> Vec<Str
                 ValueRef::Integer(number) => Value::Integer(number),
                 ValueRef::Real(number) => Value::Real(number),
                 ValueRef::Text(text) => String::from_utf8(text.to_vec())
-                    .map_or_else(|error| Value::BadText(error.into_bytes()), Value::Text),
+                    .map_or_else(|error| Value::BadText(error.into_bytes()), |text| Value::Text(text.into())),
                 ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
             })
             .collect();

@@ -1,8 +1,9 @@
 //! Opening events: permission, durable intent, then the lanes. And the batch that goes to the ledger.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+use foldhash::HashSet;
 
 use super::{Message, PAUSE, Run, Worker};
 use crate::clock::{self, Timestamp};
@@ -268,7 +269,7 @@ impl Worker {
             Ok(committed) => {
                 self.batch = None;
                 if !self.batch_touched.is_empty() {
-                    self.batch_touched = HashSet::new();
+                    self.batch_touched = HashSet::default();
                     self.next_due = None;
                 }
                 self.last_attempt = self.last_attempt.max(committed.before);

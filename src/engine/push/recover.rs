@@ -1,8 +1,10 @@
 //! Taking up what an earlier run left: cursors, parked lanes, open intents, breaker, mode, schedule.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+
+use foldhash::{HashMap, HashSet};
 
 use super::{Log, Mailbox, Message, Parts, Summary, Worker, WorkerError};
 use crate::clock::{self, Timestamp};
@@ -54,8 +56,8 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
                 act::record(db, &act, clock::now())?;
             }
             let mut cursors = Vec::new();
-            let mut parked_ids = HashSet::new();
-            let mut traces = HashMap::new();
+            let mut parked_ids = HashSet::default();
+            let mut traces = HashMap::default();
             for log in &logs {
                 let at = cursor::get(db, known.id, *log)?.unwrap_or_default();
                 let left = attempt::traces(db, known.id, *log, known.settled)?;
@@ -77,7 +79,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
                     .filter(|lane| !chains.holds(*lane))
                     .collect()
             } else {
-                HashSet::new()
+                HashSet::default()
             };
             Ok(Kept {
                 breaker: connector::breaker(db, known.id, &origin)?,
@@ -145,7 +147,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         dead_lanes: kept.dead,
         parked_ids: kept.parked_ids,
         traces: kept.traces,
-        touched: HashSet::new(),
+        touched: HashSet::default(),
         next_due: None,
         pending: Vec::new(),
         settled: BTreeMap::new(),
@@ -154,7 +156,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         opening: Vec::new(),
         committing: Vec::new(),
         batch: None,
-        batch_touched: HashSet::new(),
+        batch_touched: HashSet::default(),
         batch_refused: None,
         flow: 0,
         gather_until: None,

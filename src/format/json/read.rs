@@ -74,7 +74,7 @@ impl<'t> Reader<'t> {
     fn value(&mut self, depth: usize) -> Result<Value, String> {
         self.space();
         match self.peek() {
-            Some(b'"') => Ok(Value::Text(self.string()?)),
+            Some(b'"') => Ok(Value::Text(self.string()?.into())),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b'{' | b'[') if depth == DEPTH => self.fail(&format!("more than {DEPTH} levels of nesting")),
             Some(b'{') => self.object(depth + 1),
@@ -234,7 +234,7 @@ impl<'t> Reader<'t> {
 fn bytes_or(fields: Record) -> Value {
     if fields.len() == 1
         && let Some(Value::Text(text)) = fields.get(BASE64)
-        && let Ok(bytes) = STANDARD.decode(text)
+        && let Ok(bytes) = STANDARD.decode(text.as_bytes())
     {
         return Value::Blob(bytes);
     }

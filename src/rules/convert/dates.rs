@@ -178,15 +178,15 @@ impl Form {
             Moment::Instant(_) => written(pattern, &zoned()?),
         };
         Ok(match self {
-            Form::Rfc3339 | Form::Iso => Value::Text(zoned()?.timestamp().to_string()),
-            Form::Date => Value::Text(strftime("%Y-%m-%d")?),
-            Form::DateTime => Value::Text(strftime("%Y-%m-%d %H:%M:%S")?),
+            Form::Rfc3339 | Form::Iso => Value::Text(zoned()?.timestamp().to_string().into()),
+            Form::Date => Value::Text(strftime("%Y-%m-%d")?.into()),
+            Form::DateTime => Value::Text(strftime("%Y-%m-%d %H:%M:%S")?.into()),
             Form::Epoch => Value::Integer(zoned()?.timestamp().as_second()),
             Form::EpochMs => Value::Integer(zoned()?.timestamp().as_millisecond()),
-            Form::Julian => Value::Text(strftime("%Y%j")?),
-            Form::Hl7 => Value::Text(strftime("%Y%m%d%H%M%S%z")?),
-            Form::Odata2 => Value::Text(format!("/Date({})/", zoned()?.timestamp().as_millisecond())),
-            Form::Pattern(pattern) => Value::Text(strftime(pattern)?),
+            Form::Julian => Value::Text(strftime("%Y%j")?.into()),
+            Form::Hl7 => Value::Text(strftime("%Y%m%d%H%M%S%z")?.into()),
+            Form::Odata2 => Value::Text(format!("/Date({})/", zoned()?.timestamp().as_millisecond()).into()),
+            Form::Pattern(pattern) => Value::Text(strftime(pattern)?.into()),
         })
     }
 }

@@ -112,7 +112,7 @@ impl Word {
             Word::PadLeft(width, char) => text(&value, |text| padding(text, *width, *char) + text),
             Word::PadRight(width, char) => text(&value, |text| text.to_owned() + &padding(text, *width, *char)),
             Word::Text => match value.as_text() {
-                Some(text) => Ok(Value::Text(text.into_owned())),
+                Some(text) => Ok(Value::Text(text.into())),
                 None => Err("a text, a number or a boolean"),
             },
             Word::Integer => {
@@ -156,7 +156,7 @@ fn padding(text: &str, width: usize, char: char) -> String {
 fn text(value: &Value, change: impl Fn(&str) -> String) -> Result<Value, &'static str> {
     match value {
         Value::Text(_) | Value::Integer(_) | Value::Number(_) => {
-            value.as_text().map(|text| Value::Text(change(&text))).ok_or("a text or an integer")
+            value.as_text().map(|text| Value::Text(change(&text).into())).ok_or("a text or an integer")
         }
         _ => Err("a text or an integer"),
     }
@@ -164,9 +164,9 @@ fn text(value: &Value, change: impl Fn(&str) -> String) -> Result<Value, &'stati
 
 fn bytes(value: &Value, change: impl Fn(&[u8]) -> String) -> Result<Value, &'static str> {
     match value {
-        Value::Blob(bytes) | Value::BadText(bytes) => Ok(Value::Text(change(bytes))),
+        Value::Blob(bytes) | Value::BadText(bytes) => Ok(Value::Text(change(bytes).into())),
         value => match value.as_text() {
-            Some(text) => Ok(Value::Text(change(text.as_bytes()))),
+            Some(text) => Ok(Value::Text(change(text.as_bytes()).into())),
             None => Err("a text, a number, a boolean or a blob"),
         },
     }

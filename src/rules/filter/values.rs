@@ -85,7 +85,7 @@ fn convert(value: &Value, missing: &Missing) -> Jinja {
             Ok(number) => Jinja::from(number),
             Err(_) => Jinja::from(digits.parse::<f64>().unwrap_or(f64::NAN)),
         },
-        Value::Text(text) => Jinja::from(text.as_str()),
+        Value::Text(text) => Jinja::from(Arc::clone(text)),
         Value::BadText(_) | Value::Blob(_) => Jinja::from_object(Opaque),
         Value::List(items) => items.iter().map(|item| convert(item, missing)).collect(),
         Value::Map(fields) => Jinja::from_object(Names::whole("", fields, missing)),

@@ -63,7 +63,7 @@ fn replace(value: &mut Value, how: Redact, secret: Option<&hmac::Key>) {
                 Value::Blob(bytes) | Value::BadText(bytes) => hmac::sign(key, bytes),
                 value => hmac::sign(key, value.as_text().unwrap_or_default().as_bytes()),
             };
-            *value = Value::Text(hex(tag.as_ref()));
+            *value = Value::Text(hex(tag.as_ref()).into());
         }
         (value, _, _) => *value = MASK.into(),
     }

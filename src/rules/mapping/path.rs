@@ -1,6 +1,7 @@
 //! Paths into an event: `a.b`, `items.0.code`, `$event.id`, `$key.x`, `$before.x`, `$after.x`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::event::{Event, Record, Value};
 use crate::rules::nearest::hint;
@@ -161,12 +162,12 @@ impl<'p> Path<'p> {
 impl Meta {
     fn of(self, event: &Event) -> Value {
         match self {
-            Meta::Id => Value::Text(event.id.to_string()),
-            Meta::Log => Value::Text(event.log.to_string()),
+            Meta::Id => Value::Text(event.id.to_string().into()),
+            Meta::Log => Value::Text(Arc::clone(&event.log)),
             Meta::Seq => Value::Integer(event.seq()),
-            Meta::Type => Value::Text(event.kind.to_string()),
-            Meta::Op => Value::Text(event.op.as_str().to_owned()),
-            Meta::At => Value::Text(event.at.to_string()),
+            Meta::Type => Value::Text(Arc::clone(&event.kind)),
+            Meta::Op => Value::Text(event.op.as_str().into()),
+            Meta::At => Value::Text(event.at.to_string().into()),
             Meta::Origin => event.origin.as_deref().map_or(Value::Null, Value::from),
         }
     }

@@ -135,7 +135,7 @@ impl CapturedLog {
 fn spellings(wanted: &Value) -> Vec<Sqlite> {
     match wanted {
         Value::Text(text) => {
-            let mut values = vec![Sqlite::Text(text.clone())];
+            let mut values = vec![Sqlite::Text(text.to_string())];
             values.extend(text.parse().ok().map(Sqlite::Integer));
             values.extend(text.parse().ok().map(Sqlite::Real));
             values

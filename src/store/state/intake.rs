@@ -105,7 +105,7 @@ fn reader(db: &Connection) -> Sql<impl FnMut(&rusqlite::Row<'_>) -> Sql<Event> +
         let payload = image::decode_record(row.get_ref(5)?.as_blob()?).map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Blob, Box::new(error))
         })?;
-        let key: Record = match lane_key.map(Value::Text).or_else(|| payload.get("id").cloned()) {
+        let key: Record = match lane_key.map(|key| Value::Text(key.into())).or_else(|| payload.get("id").cloned()) {
             Some(id) => [("id", id)].into_iter().collect(),
             None => Record::new(),
         };
