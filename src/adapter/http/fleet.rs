@@ -38,9 +38,6 @@ pub trait Caller: Send + Sync + 'static {
 /// The token of the waker; the others are berths.
 const WAKER: Token = Token(usize::MAX);
 
-/// Sockets that are looked at after one wait.
-const AT_ONCE: usize = 64;
-
 /// A place for one delivery at a time, and the connection that it keeps.
 #[derive(Default)]
 struct Berth {
@@ -113,6 +110,8 @@ pub struct HttpFleet<C> {
     /// No later than this something runs out: a call's time, or the time that an unused connection is kept.
     alarm: Option<Instant>,
     ended: Vec<Ended>,
+    /// When the operating system last said which sockets have something; all of it was looked at.
+    watched: Instant,
     /// Where the threads that wait hand in what they have.
     desk: Sender<(usize, Prepared)>,
     prepared: Receiver<(usize, Prepared)>,
@@ -128,12 +127,13 @@ impl<C: Caller> HttpFleet<C> {
             settings,
             caller,
             poll,
-            events: Events::with_capacity(AT_ONCE),
+            events: Events::with_capacity(most + 1),
             waker,
             berths: (0..most).map(|_| Berth::default()).collect(),
             free: (0..most).rev().collect(),
             alarm: None,
             ended: Vec::new(),
+            watched: Instant::now(),
             desk,
             prepared,
         })
@@ -166,7 +166,7 @@ impl<C: Caller> HttpFleet<C> {
 
     /// Sends the request of the part at hand, once there are a credential and a connection.
     fn call(&mut self, at: usize) {
-        let credential = self.caller.credential().cloned();
+        let (credential, watched) = (self.caller.credential().cloned(), self.watched);
         let Some(Berth { line, task: Some(task) }) = self.berths.get_mut(at) else { return };
         let Some(address) = task.request().and_then(|request| Address::of(&request.url)) else {
             let reason = Reason::new("url", "the URL or a header field cannot be sent; is a value too long?");
@@ -175,7 +175,7 @@ impl<C: Caller> HttpFleet<C> {
         if !address.tls && !self.settings.plain {
             return self.end_part(at, Came::unsent(plain_http().outcome(false)));
         }
-        if line.as_mut().is_some_and(|line| line.origin() != address.origin || !line.is_fit()) {
+        if line.as_mut().is_some_and(|line| line.origin() != address.origin || !line.is_fit(watched)) {
             *line = None;
         }
         let to = match (&line, address.host()) {
@@ -445,6 +445,7 @@ impl<C: Caller> Fleet for HttpFleet<C> {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
+            self.watched = Instant::now();
             let ready: Vec<Token> = self.events.iter().map(|event| event.token()).collect();
             for token in ready {
                 match token {

@@ -12,8 +12,8 @@ use super::answer::{Complete, Reading};
 use super::trouble::Trouble;
 use super::wire::{Channel, trouble};
 
-/// A line that was unused for longer is looked at before it is used again: has the target closed it, or said something
-/// unasked?
+/// A line that was neither used nor watched for longer is looked at before it is used again: has the target closed it,
+/// or said something unasked?
 const IDLE: Duration = Duration::from_millis(1);
 
 /// A line that has carried fewer requests is looked at before every one: targets that end connections without saying so
@@ -244,9 +244,9 @@ impl Line {
     }
 
     /// Whether another request may be sent: the target has neither closed nor said anything unasked meanwhile. Looks
-    /// only where that is likely.
-    pub fn is_fit(&mut self) -> bool {
-        let wary = self.requests < YOUNG || self.more || self.used.elapsed() > IDLE;
+    /// only where that is likely; until `watched` nothing had come in.
+    pub fn is_fit(&mut self, watched: Instant) -> bool {
+        let wary = self.requests < YOUNG || self.more || self.used.max(watched).elapsed() > IDLE;
         !wary || self.is_alive()
     }
 
