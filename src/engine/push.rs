@@ -105,7 +105,7 @@ pub struct Parts {
 }
 
 /// Most events read from the logs that are in the window at once.
-const WINDOW: usize = 1024;
+const WINDOW: usize = 512;
 /// Most parked deliveries that are in the window at once.
 const DUE_WINDOW: usize = 256;
 /// Most bytes of requests that are in the window at once, about.
