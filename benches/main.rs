@@ -16,7 +16,7 @@ mod instructions;
 mod latency;
 mod memory;
 mod outage;
-mod report;
+mod page;
 mod start;
 mod support;
 
@@ -82,7 +82,7 @@ fn main() {
         Some("as-receiver") => return support::journal::serve(words),
         Some("as-bare") => return bare::drain(words),
         Some("as-pure") => return instructions::pure(words),
-        Some("as-report") => return report::write(words),
+        Some("as-report") => return page::write(words),
         _ => {}
     }
     let arguments = Arguments::parse();
