@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Results;
 use super::targets::{list, numbers};
 use crate::support::figures::{median, percentile};
-use crate::support::plot::{Axis, Panel, Scale, Series, draw};
+use crate::support::plot::{Axis, Panel, Series, draw};
 
 /// Every plot that there are numbers for: file name, content.
 pub fn all(results: &Results) -> Vec<(&'static str, String)> {
@@ -49,14 +49,14 @@ fn flight(results: &Results) -> Option<String> {
             of.iter().filter_map(|way| Some((way["in flight"].as_f64()?, value(way)?))).collect()
         };
         lines.push(dashed("", 3, at(&|way| way["limit"].as_f64())));
-        lines.push(series(format!("{after} ms"), colour, at(&|way| Some(median(&numbers(&way["events/s"]))))));
+        lines.push(series(format!("after {after} ms"), colour, at(&|way| Some(median(&numbers(&way["events/s"]))))));
     }
     let panel = Panel {
         x: Axis::powers("requests in flight", 2.0, 0, 6),
         y: Axis::powers("events/s", 10.0, 0, 5),
         series: lines,
     };
-    let said = "Over TLS, one event a request, by how long the target takes to answer. Dashed: what arithmetic, or the bare loop, allows.";
+    let said = "Over TLS, by how long the target takes to answer. Dashed: in flight / answer time, and a bare loop.";
     Some(draw("Throughput against requests in flight", said, 130.0, &[panel]))
 }
 
@@ -102,7 +102,7 @@ fn latency(results: &Results) -> Option<String> {
     let smooth = |line: Series| Series { dots: false, ..line };
     let panel = Panel {
         x: Axis::up_to("milliseconds from the application's commit to the request at the target", most),
-        y: Axis { scale: Scale::Linear, ..Axis::up_to("% of the changes", 100.0) },
+        y: Axis { to: 100.0, ticks: vec![0.0, 25.0, 50.0, 75.0, 100.0], ..Axis::up_to("% of the changes", 100.0) },
         series: vec![
             dashed(name("floor", &floors), 3, curve(&floors)),
             smooth(series(name("HMS-SYNC", &ours), 0, curve(&ours))),
@@ -110,5 +110,5 @@ fn latency(results: &Results) -> Option<String> {
     };
     let said =
         "20 changes a second, over TLS. Floor: one sync of the application's log, one durable commit, one raw request.";
-    Some(draw("From commit to arrival", said, 180.0, &[panel]))
+    Some(draw("From commit to arrival", said, 110.0, &[panel]))
 }

@@ -63,19 +63,19 @@ pub struct Panel {
     pub series: Vec<Series>,
 }
 
-const HEIGHT: f64 = 400.0;
-const TOP: f64 = 86.0;
+const HEIGHT: f64 = 410.0;
+const TOP: f64 = 100.0;
 const BOTTOM: f64 = 56.0;
 const LEFT: f64 = 70.0;
 
 const STYLE: &str = "\
 .card{fill:#ffffff;stroke:#d0d7de}.title{fill:#1f2328;font-size:17px;font-weight:600}.said{fill:#59636e;font-size:13px}\
-.tick,.axis{fill:#59636e;font-size:12px}.grid{stroke:#d8dee4;stroke-width:1}.name{font-size:13px;font-weight:600}\
+.tick,.axis{fill:#59636e;font-size:12px}.grid{stroke:#d8dee4;stroke-width:1}.name{font-size:13px;font-weight:600;paint-order:stroke;stroke:#ffffff;stroke-width:4px;stroke-linejoin:round}\
 .line{fill:none;stroke-width:2.5;stroke-linejoin:round;stroke-linecap:round}.dashed{stroke-width:1.5;stroke-dasharray:5 5}\
 .c0{stroke:#0969da}.f0{fill:#0969da}.c1{stroke:#bc4c00}.f1{fill:#bc4c00}.c2{stroke:#1a7f37}.f2{fill:#1a7f37}\
 .c3{stroke:#6e7781}.f3{fill:#59636e}\
 @media(prefers-color-scheme:dark){.card{fill:#0d1117;stroke:#30363d}.title{fill:#e6edf3}.said,.tick,.axis{fill:#9198a1}\
-.grid{stroke:#262c36}.c0{stroke:#4493f8}.f0{fill:#4493f8}.c1{stroke:#f0883e}.f1{fill:#f0883e}.c2{stroke:#3fb950}.f2{fill:#3fb950}\
+.grid{stroke:#262c36}.name{stroke:#0d1117}.c0{stroke:#4493f8}.f0{fill:#4493f8}.c1{stroke:#f0883e}.f1{fill:#f0883e}.c2{stroke:#3fb950}.f2{fill:#3fb950}\
 .c3{stroke:#848d97}.f3{fill:#9198a1}}";
 
 /// Draws panels side by side. `right` is the room for the names at the ends of the lines.
