@@ -27,6 +27,10 @@ struct Stretch {
     written: [f64; 3],
     probes: u64,
     cpu: f64,
+    /// Rows that the queue wrote: attempts, parked deliveries, acts.
+    rows: i64,
+    /// Events that the shadow of the comparison followed: it is written beside the queue.
+    shadowed: i64,
 }
 
 /// Measures and prints.
@@ -44,7 +48,7 @@ pub fn run(arguments: &Arguments) -> Value {
     office::batches(&db, 1, RECORDS + 1, BATCH, office::insert);
     let agent = agent::start(&folder, Cores::Free);
     let began = Instant::now();
-    while !is_open(&folder) {
+    while asked(&folder, "SELECT count(*) FROM breaker") == 0 {
         assert!(began.elapsed() < Duration::from_secs(60), "the breaker does not open");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -52,16 +56,24 @@ pub fn run(arguments: &Arguments) -> Value {
     // What the events from before cost is not the outage's: the log is followed to its end once.
     std::thread::sleep(Duration::from_secs(2));
     let stretch = |seconds: u64, events: u64| {
+        let rows = "SELECT (SELECT count(*) FROM attempt) + (SELECT count(*) FROM parked) + (SELECT count(*) FROM act)";
+        let shadow = "SELECT max(seq) FROM shadow_at WHERE kind = ''";
+        let now = || [rows, shadow].map(|sql| asked(&folder, sql));
+        let told = now();
         let (before, cpu, knocked) =
             (process::written(agent.0.id()), process::fine_cpu(agent.0.id()), knocks.load(Ordering::Relaxed));
         come_in(&db, seconds, events);
         let after = process::written(agent.0.id());
+        let cpu = process::fine_cpu(agent.0.id()) - cpu;
+        let [rows, shadowed] = [0, 1].map(|at| now()[at] - told[at]);
         Stretch {
             seconds: seconds as f64,
             events,
             written: [0, 1, 2].map(|at| after[at] - before[at]),
             probes: knocks.load(Ordering::Relaxed) - knocked,
-            cpu: process::fine_cpu(agent.0.id()) - cpu,
+            cpu,
+            rows,
+            shadowed,
         }
     };
     let quiet = stretch(seconds / 2, 0);
@@ -77,6 +89,7 @@ pub fn run(arguments: &Arguments) -> Value {
     let row = |name: &str, stretch: &Stretch| {
         let mut row = vec![name.to_owned(), format!("{:.0}", stretch.seconds), stretch.events.to_string()];
         row.extend(stretch.written.map(|count| format!("{count:.0}")));
+        row.extend([stretch.rows, stretch.shadowed].map(|count| count.to_string()));
         row.extend([stretch.probes.to_string(), format!("{:.2}", stretch.cpu)]);
         row
     };
@@ -86,13 +99,25 @@ pub fn run(arguments: &Arguments) -> Value {
         .chain([bytes, calls, disk].map(|per| format!("{per:.4}")));
     let title =
         "outage: the endpoint hangs up on everyone (P13: no writes an event, at most 4 probes a minute over an hour)";
-    let head = ["", "s", "events in", "bytes written", "write calls", "bytes to disk", "probes", "CPU s"];
+    let head = [
+        "",
+        "s",
+        "events in",
+        "bytes written",
+        "write calls",
+        "bytes to disk",
+        "queue rows",
+        "shadowed",
+        "probes",
+        "CPU s",
+    ];
     print(title, &head, &[row("nothing comes in", &quiet), row("events come in", &busy), per_event.collect()]);
     // The first minute has most of them: the pauses are 1, 2, 4... up to 60 s, each up to a quarter shorter.
     let minutes = lasted / 60.0;
     println!("{probes:.0} probes in the first {lasted:.0} s of the outage\n");
     json!({ "seconds": lasted, "events": events, "bytes an event": bytes, "write calls an event": calls,
             "disk bytes an event": disk, "probes": probes, "quiet written": quiet.written, "busy written": busy.written,
+            "queue rows": [quiet.rows, busy.rows], "events shadowed": busy.shadowed,
             "probes a minute": (minutes >= 5.0).then_some(probes / minutes), "cpu s": busy.cpu })
 }
 
@@ -124,8 +149,9 @@ fn hang_up() -> (u16, Arc<AtomicU64>) {
     (port, knocks)
 }
 
-fn is_open(folder: &Path) -> bool {
+/// What the agent's state file answers; 0 as long as there is none.
+fn asked(folder: &Path, sql: &str) -> i64 {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let Ok(state) = Connection::open_with_flags(folder.join("state/state.db"), flags) else { return false };
-    state.query_row("SELECT count(*) FROM breaker", [], |row| row.get::<_, i64>(0)).is_ok_and(|open| open > 0)
+    let state = Connection::open_with_flags(folder.join("state/state.db"), flags);
+    state.and_then(|state| state.query_row(sql, [], |row| row.get(0))).unwrap_or(0)
 }

@@ -231,11 +231,15 @@ const TARGETS: &[Row] = &[
             let (calls, bytes) = (outage["write calls an event"].as_f64()?, outage["bytes an event"].as_f64()?);
             let (probes, seconds) = (outage["probes"].as_f64()?, outage["seconds"].as_f64()?);
             let a_minute = outage["probes a minute"].as_f64();
-            // A write call for a thousand events is noise beside those that no event causes.
+            // The rows of a probe are there with and without events. A write call for a thousand events is noise.
+            let rows = numbers(&outage["queue rows"]).last().copied()?;
             let held = calls < 0.001 && a_minute.is_none_or(|probes| probes <= 4.0);
+            let events = outage["events"].as_f64()?;
             Some((
                 format!(
-                    "{bytes:.1} bytes and {calls:.4} write calls an event; {probes:.0} probes in the first {seconds:.0} s"
+                    "{bytes:.1} bytes in {calls:.4} write calls an event ({rows:.0} rows of the queue for {} events); \
+                     {probes:.0} probes in the first {seconds:.0} s",
+                    thousands(events)
                 ),
                 "the same outage without events".to_owned(),
                 Some(held),
