@@ -68,6 +68,7 @@ const TARGETS: &[Row] = &[
             Some(ratio <= 1.6),
         ))
     }),
+    (("P3", "", "drain, 100 events a request: at least 0.9 × bare with the same batch", ""), |_| None),
     (
         (
             "P4",
@@ -129,6 +130,28 @@ const TARGETS: &[Row] = &[
                 format!("{insert:.2}, {update:.2}, {delete:.2} × plain JSON trigger; {commits:.2} × no trigger"),
                 "a plain JSON trigger; no trigger".to_owned(),
                 Some(batches.iter().all(|ratio| *ratio <= 1.5) && commits <= 1.1),
+            ))
+        },
+    ),
+    (
+        (
+            "P7",
+            "beside",
+            "an application beside a full-rate drain: p99 of its commits at most 1.2 × alone, at most 1 in 100,000 refused",
+            "an application's commits beside a full-rate drain",
+        ),
+        |beside| {
+            let (own, free) = (&beside["WAL, a core of its own"], &beside["WAL, cores free"]);
+            let ratio = |met: &Value| met["p99 of alone"].as_f64();
+            let refused = |met: &Value| met["refused in 100,000"].as_f64();
+            let (own, free, refused) = (ratio(own)?, ratio(free)?, refused(own)?.max(refused(free)?));
+            let measured = format!(
+                "p99 {own:.2} × alone (a core of its own), {free:.2} × (cores free); {refused:.1} in 100,000 refused"
+            );
+            Some((
+                measured,
+                "the same commits without the agent".to_owned(),
+                Some(own.max(free) <= 1.2 && refused <= 1.0),
             ))
         },
     ),
