@@ -15,15 +15,13 @@ const AFTER: [u64; 2] = [20, 100];
 const FLIGHT: [u64; 4] = [1, 4, 16, 64];
 /// Answer times before it counts: connections are made, the window is full.
 const WARM: u64 = 5;
-/// Events that wait.
-const WAITING: u64 = 20_000;
 
 /// Measures and prints.
 pub fn run(arguments: &Arguments) -> Value {
     let rounds = if arguments.long { arguments.rounds.unwrap_or(3) } else { 1 };
     let (mut rows, mut results) = (Vec::new(), Vec::new());
     for after in AFTER {
-        let turns = if arguments.long { 8000 } else { 2000 } / after;
+        let turns = turns(arguments, after);
         for flight in FLIGHT {
             let rates: Vec<f64> = (0..rounds).map(|_| rate(arguments, after, flight, turns)).collect();
             let limit = flight as f64 * 1000.0 / after as f64;
@@ -47,8 +45,15 @@ pub fn run(arguments: &Arguments) -> Value {
     json!({ "cores": format!("{:?}", arguments.cores), "rounds": rounds, "ways": results })
 }
 
+/// Answer times that are measured.
+fn turns(arguments: &Arguments, after: u64) -> u64 {
+    if arguments.long { 8000 / after } else { 2000 / after }
+}
+
 fn rate(arguments: &Arguments, after: u64, flight: u64, turns: u64) -> f64 {
-    let stock = backlog::of(WAITING);
+    // One backlog for all, enough for the most that are in flight, for the shortest answer time.
+    let most = FLIGHT[FLIGHT.len() - 1] * (WARM + self::turns(arguments, AFTER[0]) + 1);
+    let stock = backlog::of(most.next_multiple_of(backlog::RECORDS));
     let folder = stock.fresh();
     // Whole turns, so that a burst of answers at their end is not cut in two.
     let marks = [flight * WARM, flight * (WARM + turns)];

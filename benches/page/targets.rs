@@ -174,9 +174,9 @@ const TARGETS: &[Row] = &[
             }
             let few: Vec<String> = ways
                 .iter()
-                .filter_map(|way| Some(format!("{:.1}", way["peak MB with 2000 waiting"].as_f64()?)))
+                .filter_map(|way| Some(format!("{:.1}", way["peak MB with 10000 waiting"].as_f64()?)))
                 .collect();
-            let floor = format!("{} MB with 2,000 waiting", dedup(few).join(" and "));
+            let floor = format!("{} MB with 10,000 waiting", dedup(few).join(" and "));
             (!parts.is_empty()).then(|| (parts.join("; "), floor, Some(held)))
         },
     ),
