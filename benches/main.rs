@@ -5,16 +5,25 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod backlog;
 mod bare;
 mod capture;
 mod drain;
+mod faults;
+mod flight;
 mod idle;
+mod instructions;
 mod latency;
+mod memory;
+mod outage;
+mod page;
+mod start;
 mod support;
 
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use serde_json::{Map, Value, json};
 
 use support::machine;
@@ -23,9 +32,10 @@ use support::process::Cores;
 /// Measures the agent beside the floor of the same run.
 #[derive(Debug, Parser)]
 pub struct Arguments {
-    /// Which benches: capture, latency, drain, idle; all of them unless some are named
+    /// Which benches; all of them unless some are named
+    #[arg(value_parser = PossibleValuesParser::new(ALL.iter().map(|(name, _)| *name)))]
     which: Vec<String>,
-    /// More rounds and larger backlogs: some ten minutes
+    /// More rounds, larger backlogs, a longer outage: about an hour
     #[arg(long)]
     long: bool,
     /// Where the two sides of a drain run: free, shared (one core for all), apart (a core each)
@@ -51,8 +61,19 @@ pub struct Arguments {
 /// A bench: prints its table, returns its raw numbers.
 type Bench = fn(&Arguments) -> Value;
 
-const ALL: [(&str, Bench); 4] =
-    [("capture", capture::run), ("latency", latency::run), ("drain", drain::run), ("idle", idle::run)];
+const ALL: &[(&str, Bench)] = &[
+    ("backlog", backlog::run),
+    ("capture", capture::run),
+    ("drain", drain::run),
+    ("faults", faults::run),
+    ("flight", flight::run),
+    ("idle", idle::run),
+    ("instructions", instructions::run),
+    ("latency", latency::run),
+    ("memory", memory::run),
+    ("outage", outage::run),
+    ("start", start::run),
+];
 
 fn main() {
     // The other sides of a measurement are this program again, in processes of their own.
@@ -60,21 +81,21 @@ fn main() {
     match words.next().as_deref() {
         Some("as-receiver") => return support::journal::serve(words),
         Some("as-bare") => return bare::drain(words),
+        Some("as-pure") => return instructions::pure(words),
+        Some("as-report") => return page::write(words),
         _ => {}
     }
     let arguments = Arguments::parse();
-    let unknown = arguments.which.iter().find(|name| !ALL.iter().any(|(known, _)| known == name));
-    if let Some(name) = unknown {
-        eprintln!("no bench {name}; there are {}", ALL.map(|(name, _)| name).join(", "));
-        std::process::exit(2);
-    }
     let mut results = Map::new();
     results.insert("machine".into(), machine::describe());
+    results.insert("taken".into(), json!(jiff::Timestamp::now().to_string()));
+    results.insert("long".into(), json!(arguments.long));
     for (name, bench) in ALL {
         if arguments.which.is_empty() || arguments.which.iter().any(|wanted| wanted == name) {
-            results.insert(name.into(), bench(&arguments));
+            results.insert((*name).into(), bench(&arguments));
         }
     }
+    support::backlog::remove();
     results.insert("load after".into(), json!(machine::load()));
     if let Some(path) = &arguments.out {
         std::fs::write(path, serde_json::to_string_pretty(&results).unwrap() + "\n").unwrap();

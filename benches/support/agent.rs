@@ -10,23 +10,52 @@ use super::process::{Cores, Running};
 /// The binary.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_hms-sync");
 
-/// Writes the configuration: the office's table goes to `port` on this machine, by so many connectors.
+/// Where an agent delivers to, and by what.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Folder of the authority.
+    pub authority: &'a Path,
+    /// Port on this machine.
+    pub port: u16,
+    /// No TLS.
+    pub plain: bool,
+    /// Requests in flight of each connector.
+    pub flight: usize,
+    /// Connectors; each sends everything.
+    pub connectors: usize,
+}
+
+impl Target<'_> {
+    /// Writes the configuration: the office's table goes there.
+    pub fn configure(&self, folder: &Path) {
+        // The cap is out of the way: what is measured is a backlog, not the valve.
+        let settings = "database: office.db\nstate: state/state.db\noffice: BENCH\nwatch: {appointments: {}}\n\
+                        governance: {default: public}\ncapture: {cap: 1000GiB}\n";
+        std::fs::write(folder.join("sync.yaml"), settings).unwrap();
+        std::fs::create_dir_all(folder.join("connectors")).unwrap();
+        let mut map = String::new();
+        for (column, name) in office::NAMES {
+            writeln!(map, "  {column}: {name}").unwrap();
+        }
+        let way = if self.plain {
+            format!("  url: http://127.0.0.1:{}/appointments\n  plainHttp: true\n", self.port)
+        } else {
+            let ca = self.authority.join("ca.pem");
+            format!("  url: https://127.0.0.1:{}/appointments\n  tls: {{ca: {}}}\n", self.port, ca.display())
+        };
+        for number in 0..self.connectors {
+            let connector = format!(
+                "listen: appointments\ntarget:\n{way}  method: POST\nconcurrency: {}\nstart: beginning\nmap:\n{map}",
+                self.flight
+            );
+            std::fs::write(folder.join(format!("connectors/target-{number}.yaml")), connector).unwrap();
+        }
+    }
+}
+
+/// Writes the configuration: the office's table goes to `port` on this machine over TLS, by so many connectors.
 pub fn configure(folder: &Path, authority: &Path, port: u16, flight: usize, connectors: usize) {
-    let watch = "database: office.db\nstate: state/state.db\noffice: BENCH\nwatch: {appointments: {}}\ngovernance: {default: public}\n";
-    std::fs::write(folder.join("sync.yaml"), watch).unwrap();
-    std::fs::create_dir_all(folder.join("connectors")).unwrap();
-    let mut map = String::new();
-    for (column, name) in office::NAMES {
-        writeln!(map, "  {column}: {name}").unwrap();
-    }
-    for number in 0..connectors {
-        let connector = format!(
-            "listen: appointments\ntarget:\n  url: https://127.0.0.1:{port}/appointments\n  method: POST\n  tls: {{ca: {}}}\n\
-             concurrency: {flight}\nstart: beginning\nmap:\n{map}",
-            authority.join("ca.pem").display()
-        );
-        std::fs::write(folder.join(format!("connectors/target-{number}.yaml")), connector).unwrap();
-    }
+    Target { authority, port, plain: false, flight, connectors }.configure(folder);
 }
 
 /// Has the table watched, and what is in it known, before the application writes on.

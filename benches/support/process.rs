@@ -55,6 +55,13 @@ pub fn fine_cpu(process: u32) -> f64 {
     used.sum::<f64>() / 1e9
 }
 
+/// What a running process has written: bytes and calls of its write calls, and bytes that went to the disk for it.
+pub fn written(process: u32) -> [f64; 3] {
+    let text = std::fs::read_to_string(format!("/proc/{process}/io")).unwrap();
+    ["wchar: ", "syscw: ", "write_bytes: "]
+        .map(|name| text.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap())
+}
+
 /// Most memory that a running process has had, in MB.
 pub fn peak_memory(process: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();

@@ -1,27 +1,48 @@
-//! A target that does as little as can be: one readiness loop, keep-alive, TLS, a fixed answer.
+//! A target that does as little as can be: one readiness loop, keep-alive, TLS or not, a fixed answer at once or later.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::{ServerConfig, ServerConnection};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+const REFUSAL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
 const LISTENER: u64 = 0;
 
-/// Serves for ever; `seen` is called with the body of each request.
+/// Serves TLS for ever; `seen` is called with the body of each request, which is answered at once.
 pub fn serve(listener: &TcpListener, tls: &Arc<ServerConfig>, mut seen: impl FnMut(&[u8])) -> io::Result<()> {
+    answer(listener, Some(tls), Duration::ZERO, |body| {
+        seen(body);
+        true
+    })
+}
+
+/// Serves for ever, with TLS or without; each request is answered so long after it came: 200, or 503 where `seen` says
+/// no. The wait holds up nobody else.
+pub fn answer(
+    listener: &TcpListener,
+    tls: Option<&Arc<ServerConfig>>,
+    after: Duration,
+    mut seen: impl FnMut(&[u8]) -> bool,
+) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     epoll::add(&poll, listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
     let mut connections: HashMap<u64, Connection> = HashMap::new();
     let mut next = LISTENER + 1;
     let mut events = Vec::with_capacity(128);
+    // Every answer waits equally long, so they fall due in the order of coming in.
+    let mut waiting: VecDeque<(Instant, u64, bool)> = VecDeque::new();
     loop {
-        epoll::wait(&poll, spare_capacity(&mut events), None)?;
+        wait(&poll, waiting.front().map(|(due, ..)| *due), &mut events)?;
         for event in events.drain(..) {
             let at = event.data.u64();
             if at == LISTENER {
@@ -29,50 +50,112 @@ pub fn serve(listener: &TcpListener, tls: &Arc<ServerConfig>, mut seen: impl FnM
                 socket.set_nonblocking(true)?;
                 socket.set_nodelay(true)?;
                 epoll::add(&poll, &socket, EventData::new_u64(next), EventFlags::IN)?;
-                let session = ServerConnection::new(tls.clone()).map_err(io::Error::other)?;
+                let session =
+                    tls.map(|tls| ServerConnection::new(tls.clone())).transpose().map_err(io::Error::other)?;
                 connections.insert(next, Connection { socket, session, input: Vec::with_capacity(16 * 1024) });
                 next += 1;
-            } else if let Some(connection) = connections.get_mut(&at)
-                && !connection.turn(&mut seen).unwrap_or(false)
-            {
+            } else if let Some(connection) = connections.get_mut(&at) {
+                let turned = connection.turn(|connection, body| {
+                    let good = seen(&connection.input[body]);
+                    if after.is_zero() {
+                        return connection.say(good);
+                    }
+                    waiting.push_back((Instant::now() + after, at, good));
+                    Ok(())
+                });
                 // Closing the socket takes it out of the poll.
+                if !turned.and_then(|here| connection.flush().map(|()| here)).unwrap_or(false) {
+                    connections.remove(&at);
+                }
+            }
+        }
+        while waiting.front().is_some_and(|(due, ..)| *due <= Instant::now()) {
+            let Some((_, at, good)) = waiting.pop_front() else { break };
+            let said =
+                connections.get_mut(&at).map(|connection| connection.say(good).and_then(|()| connection.flush()));
+            if said.is_some_and(|said| said.is_err()) {
                 connections.remove(&at);
             }
         }
     }
 }
 
+/// Waits for events, at most until `due`. The readiness call itself would round up to a millisecond.
+fn wait(epoll: &OwnedFd, due: Option<Instant>, events: &mut Vec<epoll::Event>) -> io::Result<()> {
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if let Some(due) = due {
+        let left = due.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        poll(&mut [PollFd::new(epoll, PollFlags::IN)], Some(&left))?;
+    }
+    epoll::wait(epoll, spare_capacity(events), due.map(|_| &at_once))?;
+    Ok(())
+}
+
 struct Connection {
     socket: TcpStream,
-    session: ServerConnection,
+    session: Option<ServerConnection>,
     input: Vec<u8>,
 }
 
 impl Connection {
-    /// Takes what has come; false = the client has gone.
-    fn turn(&mut self, seen: &mut impl FnMut(&[u8])) -> io::Result<bool> {
-        match self.session.read_tls(&mut self.socket) {
-            Ok(0) => return Ok(false),
-            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
-            _ => {}
-        }
-        self.session.process_new_packets().map_err(io::Error::other)?;
-        if let Err(error) = self.session.reader().read_to_end(&mut self.input)
-            && error.kind() != ErrorKind::WouldBlock
-        {
+    /// Takes what has come, and hands over where each body lies in it; false = the client has gone.
+    fn turn(
+        &mut self,
+        mut request_is_here: impl FnMut(&mut Connection, std::ops::Range<usize>) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        if !self.receive()? {
             return Ok(false);
         }
         let mut from = 0;
         while let Some((body, end)) = request(&self.input[from..]) {
-            seen(&self.input[from + body..from + end]);
-            self.session.writer().write_all(ANSWER)?;
+            request_is_here(self, from + body..from + end)?;
             from += end;
         }
         self.input.drain(..from);
-        while self.session.wants_write() {
-            self.session.write_tls(&mut self.socket)?;
-        }
         Ok(true)
+    }
+
+    fn receive(&mut self) -> io::Result<bool> {
+        let Some(session) = &mut self.session else {
+            let mut part = [0; 16 * 1024];
+            return match self.socket.read(&mut part) {
+                Ok(0) => Ok(false),
+                Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+                Err(_) => Ok(true),
+                Ok(length) => {
+                    self.input.extend_from_slice(&part[..length]);
+                    Ok(true)
+                }
+            };
+        };
+        match session.read_tls(&mut self.socket) {
+            Ok(0) => return Ok(false),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+        session.process_new_packets().map_err(io::Error::other)?;
+        match session.reader().read_to_end(&mut self.input) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Ok(false),
+            _ => Ok(true),
+        }
+    }
+
+    fn say(&mut self, good: bool) -> io::Result<()> {
+        let answer = if good { ANSWER } else { REFUSAL };
+        match &mut self.session {
+            Some(session) => session.writer().write_all(answer),
+            None => self.socket.write_all(answer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if let Some(session) = &mut self.session {
+            while session.wants_write() {
+                session.write_tls(&mut self.socket)?;
+            }
+        }
+        Ok(())
     }
 }
 
