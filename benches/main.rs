@@ -10,6 +10,7 @@ mod capture;
 mod drain;
 mod idle;
 mod latency;
+mod peers;
 mod support;
 
 use std::path::PathBuf;
@@ -23,7 +24,8 @@ use support::process::Cores;
 /// Measures the agent beside the floor of the same run.
 #[derive(Debug, Parser)]
 pub struct Arguments {
-    /// Which benches: capture, latency, drain, idle; all of them unless some are named
+    /// Which benches: capture, latency, drain, idle; all of them unless some are named. And peers, which needs
+    /// benches/peers/run
     which: Vec<String>,
     /// More rounds and larger backlogs: some ten minutes
     #[arg(long)]
@@ -53,6 +55,8 @@ type Bench = fn(&Arguments) -> Value;
 
 const ALL: [(&str, Bench); 4] =
     [("capture", capture::run), ("latency", latency::run), ("drain", drain::run), ("idle", idle::run)];
+/// Only when it is named: it needs programs that are not ours.
+const NAMED: (&str, Bench) = ("peers", peers::run);
 
 fn main() {
     // The other sides of a measurement are this program again, in processes of their own.
@@ -60,18 +64,19 @@ fn main() {
     match words.next().as_deref() {
         Some("as-receiver") => return support::journal::serve(words),
         Some("as-bare") => return bare::drain(words),
+        Some("as-ledger") => return peers::ledger::serve(words),
         _ => {}
     }
     let arguments = Arguments::parse();
-    let unknown = arguments.which.iter().find(|name| !ALL.iter().any(|(known, _)| known == name));
+    let unknown = arguments.which.iter().find(|name| !ALL.iter().any(|(known, _)| known == name) && *name != NAMED.0);
     if let Some(name) = unknown {
         eprintln!("no bench {name}; there are {}", ALL.map(|(name, _)| name).join(", "));
         std::process::exit(2);
     }
     let mut results = Map::new();
     results.insert("machine".into(), machine::describe());
-    for (name, bench) in ALL {
-        if arguments.which.is_empty() || arguments.which.iter().any(|wanted| wanted == name) {
+    for (name, bench) in ALL.into_iter().chain([NAMED]) {
+        if (arguments.which.is_empty() && name != NAMED.0) || arguments.which.iter().any(|wanted| wanted == name) {
             results.insert(name.into(), bench(&arguments));
         }
     }
