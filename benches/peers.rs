@@ -86,12 +86,16 @@ pub fn run(arguments: &Arguments) -> Value {
     authority::make(place.path());
     let bench = Bench { place: place.path(), cores: arguments.cores, events, rounds };
     let mut drains = Vec::new();
-    for &flight in &arguments.flight {
-        let sides: Vec<Alternative> = here.iter().copied().filter(|one| flight <= one.flight).collect();
-        drains.push(bench.drain(&[&[BARE, OURS], &sides[..]].concat(), flight, 1));
+    for (at, &flight) in arguments.flight.iter().enumerate() {
+        let able: Vec<Alternative> = here.iter().copied().filter(|one| flight <= one.flight).collect();
+        let sides = bench.drain(&[&[BARE, OURS], &able[..]].concat(), flight, 1);
+        if at == 0 {
+            enough(&sides);
+        }
+        drains.push(raw(&sides, flight, 1));
     }
-    let sides: Vec<Alternative> = here.iter().copied().filter(|one| one.batches).collect();
-    drains.push(bench.drain(&[&[BARE], &sides[..]].concat(), 1, BATCH));
+    let able: Vec<Alternative> = here.iter().copied().filter(|one| one.batches).collect();
+    drains.push(raw(&bench.drain(&[&[BARE], &able[..]].concat(), 1, BATCH), 1, BATCH));
     let latency = bench.latencies(&[&[OURS], &here[..]].concat());
     let versions = std::env::var("HMS_PEERS_VERSIONS").unwrap_or_default();
     json!({ "alternatives": versions.lines().collect::<Vec<_>>(), "events": events, "cores": format!("{:?}", arguments.cores), "rounds": rounds, "drains": drains,
@@ -107,7 +111,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// One table: everybody in turn, as many times as there are rounds.
-    fn drain(&self, who: &[Alternative], flight: usize, batch: usize) -> Value {
+    fn drain(&self, who: &[Alternative], flight: usize, batch: usize) -> Vec<Side> {
         let templates: Vec<PathBuf> = who.iter().map(|one| self.template(one, flight, batch)).collect();
         let mut sides: Vec<Side> = who.iter().map(|&who| Side { who, rounds: Vec::new() }).collect();
         for round in 0..self.rounds {
@@ -122,17 +126,7 @@ impl Bench<'_> {
             self.events, self.cores, self.rounds
         );
         table(&title, &sides);
-        enough(&sides);
-        let bare = &sides[0];
-        let each = sides.iter().map(|side| {
-            json!({ "name": side.who.name, "events": self.share(&side.who), "events/s": side.rates(),
-                    "cpu s/100k": side.cpu(), "peak MB": side.of(|round| round.memory),
-                    "lost": side.of(|round| round.lost as f64),
-                    "receiver": side.rounds.iter().map(|round| round.tally).collect::<Vec<_>>(),
-                    "rate of bare": paired(&side.rates(), &bare.rates()),
-                    "cpu of bare": paired(&side.cpu(), &bare.cpu()) })
-        });
-        json!({ "in flight": flight, "events a request": batch, "sides": each.collect::<Vec<_>>() })
+        sides
     }
 
     fn share(&self, who: &Alternative) -> u64 {
@@ -144,7 +138,7 @@ impl Bench<'_> {
         self.place.join("round")
     }
 
-    /// A folder with the alternative's backlog. Made where it will run, because some write down where their files are.
+    /// A folder with the alternative's backlog, as far as it is in the application's file.
     fn template(&self, who: &Alternative, flight: usize, batch: usize) -> PathBuf {
         let template = self.place.join(format!("{}-{flight}-{batch}", who.name));
         make_office(&self.folder(), self.place, self.share(who));
@@ -160,28 +154,67 @@ impl Bench<'_> {
     fn round(&self, who: &Alternative, template: &Path, flight: usize, batch: usize) -> Round {
         let events = self.share(who);
         copy(template, &self.folder());
-        let mut receiver = self.cores.command(&std::env::current_exe().unwrap(), true);
-        receiver.arg("as-ledger").arg(self.place).args([(events / VERSIONS).to_string(), events.to_string()]);
-        let mut receiver = Running(receiver.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
-        let mut lines = BufReader::new(receiver.0.stdout.take().unwrap()).lines();
-        let port: u16 = lines.next().unwrap().unwrap().parse().unwrap();
-        let (told, tallies) = channel();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| told.send(line)));
-        let mut sender = who.start(&self.setting(port, flight, batch, self.cores));
+        let (mut receiver, mut sender, before);
+        let tallies;
+        if who.backlog == Backlog::Queue {
+            // A target that comes back: the queue has been filled while nobody listened on its port.
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            sender = who.start_filled(&self.setting(port, flight, batch, self.cores));
+            before = process::cpu(sender.0.id());
+            (receiver, tallies, _) = self.receiver(events, port);
+        } else {
+            let port;
+            (receiver, tallies, port) = self.receiver(events, 0);
+            sender = who.start(&self.setting(port, flight, batch, self.cores));
+            before = 0.0;
+        }
         let process = sender.0.id();
         let tally = until_end(&mut receiver, &tallies, events);
         let gone = sender.0.try_wait().unwrap().is_some();
-        let (cpu, memory) = if gone { (0.0, 0.0) } else { (process::cpu(process), process::peak_memory(process)) };
+        let (cpu, memory) =
+            if gone { (0.0, 0.0) } else { (process::cpu(process) - before, process::peak_memory(process)) };
         let round = Round { tally, lost: events - tally.received, cpu, memory };
         if gone || round.lost > 0 {
             let log = std::fs::read_to_string(self.folder().join("log")).unwrap_or_default();
             let from = log.len().saturating_sub(2000);
-            eprintln!("peers: {} delivered {} of {events}: {}", who.name, tally.received, log.get(from..).unwrap_or(""));
+            eprintln!(
+                "peers: {} delivered {} of {events}: {}",
+                who.name,
+                tally.received,
+                log.get(from..).unwrap_or("")
+            );
         }
         drop((sender, receiver));
         std::fs::remove_dir_all(self.folder()).unwrap();
         round
     }
+}
+
+impl Bench<'_> {
+    /// A receiver of its own, its tallies, and its port.
+    fn receiver(&self, events: u64, port: u16) -> (Running, Receiver<String>, u16) {
+        let mut command = self.cores.command(&std::env::current_exe().unwrap(), true);
+        command.arg("as-ledger").arg(self.place);
+        command.args([(events / VERSIONS).to_string(), events.to_string(), port.to_string()]);
+        let mut receiver = Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+        let mut lines = BufReader::new(receiver.0.stdout.take().unwrap()).lines();
+        let port: u16 = lines.next().unwrap().unwrap().parse().unwrap();
+        let (told, tallies) = channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| told.send(line)));
+        (receiver, tallies, port)
+    }
+}
+
+fn raw(sides: &[Side], flight: usize, batch: usize) -> Value {
+    let bare = &sides[0];
+    let each = sides.iter().map(|side| {
+        json!({ "name": side.who.name, "events/s": side.rates(), "cpu s/100k": side.cpu(),
+                "peak MB": side.of(|round| round.memory), "lost": side.of(|round| round.lost as f64),
+                "receiver": side.rounds.iter().map(|round| round.tally).collect::<Vec<_>>(),
+                "rate of bare": paired(&side.rates(), &bare.rates()),
+                "cpu of bare": paired(&side.cpu(), &bare.cpu()) })
+    });
+    json!({ "in flight": flight, "events a request": batch, "sides": each.collect::<Vec<_>>() })
 }
 
 /// Waits until everything has come, or nothing new does.
@@ -224,18 +257,36 @@ fn table(title: &str, sides: &[Side]) {
             ]
         })
         .collect();
-    let head =
-        ["", "events/s", "of bare", "CPU s/100k", "of bare", "peak MB", "lost", "repeated", "out of order", "of events"];
+    let head = [
+        "",
+        "events/s",
+        "of bare",
+        "CPU s/100k",
+        "of bare",
+        "peak MB",
+        "lost",
+        "repeated",
+        "out of order",
+        "of events",
+    ];
     print(title, &head, &rows);
     let Some(ours) = sides.iter().find(|side| side.who.name == OURS.name) else { return };
-    let lossless = || sides.iter().filter(|side| ALL.iter().any(|one| one.name == side.who.name)).filter(|side| side.sum(|round| round.lost) == 0);
+    let lossless = || {
+        sides
+            .iter()
+            .filter(|side| ALL.iter().any(|one| one.name == side.who.name))
+            .filter(|side| side.sum(|round| round.lost) == 0)
+    };
     let best = |sides: &mut dyn Iterator<Item = &Side>| -> Option<String> {
         let best = sides.max_by(|one, other| median(&one.rates()).total_cmp(&median(&other.rates())))?;
         let (rate, cpu) = (paired(&ours.rates(), &best.rates()), paired(&ours.cpu(), &best.cpu()));
         Some(format!("{} ({rate:.2} times its events/s, {cpu:.2} times its CPU)", best.who.name))
     };
     let none = || "none".to_owned();
-    println!("hms-sync beside the fastest alternative that lost nothing: {}", best(&mut lossless()).unwrap_or_else(none));
+    println!(
+        "hms-sync beside the fastest alternative that lost nothing: {}",
+        best(&mut lossless()).unwrap_or_else(none)
+    );
     let ordered = best(&mut lossless().filter(|side| side.sum(|round| round.tally.overtaken) == 0));
     println!("hms-sync beside the fastest that also kept the order of each record: {}\n", ordered.unwrap_or_else(none));
 }
@@ -261,7 +312,8 @@ impl Bench<'_> {
         for one in who {
             eprintln!("peers: latency: {}", one.name);
             let values = self.latency(one);
-            let at = |part| if values.is_empty() { "-".to_owned() } else { format!("{:.2}", percentile(&values, part)) };
+            let at =
+                |part| if values.is_empty() { "-".to_owned() } else { format!("{:.2}", percentile(&values, part)) };
             rows.push(vec![one.name.to_owned(), at(0.5), at(0.9), at(0.99), at(1.0)]);
             results.insert(one.name.to_owned(), json!(values));
         }
@@ -283,38 +335,36 @@ impl Bench<'_> {
                 ledger::events(body).for_each(|event| _ = arrived.send((event, now)));
             })
         });
-        let db = office::open(&setting.database());
-        let _running = who.start(&setting);
-        let mut feed = (who.backlog == Backlog::Queue).then(|| Feed::open(&setting));
-        office::insert(&db, 1, 2);
-        let mut values = Vec::new();
-        for version in 2..=u32::try_from(WARM + SAMPLES).unwrap() + 1 {
-            std::thread::sleep(PAUSE);
-            office::update(&db, 1, 2);
-            if let Some(feed) = &mut feed {
-                feed.write(&newest(&db));
-                feed.flush();
-            }
-            let committed = Instant::now();
-            loop {
-                match arrivals.recv_timeout(STALL) {
-                    Ok((event, at)) if event == (1, version) => {
-                        values.push(at.saturating_duration_since(committed).as_secs_f64() * 1000.0);
-                        break;
-                    }
-                    Ok(_) => {}
-                    Err(_) => {
-                        eprintln!("peers: {} did not deliver a change", who.name);
-                        return Vec::new();
-                    }
-                }
-            }
-        }
-        drop(feed);
-        drop(_running);
+        let running = who.start(&setting);
+        let feed = (who.backlog == Backlog::Queue).then(|| Feed::open(&setting));
+        let values = changes(&office::open(&setting.database()), feed, &arrivals);
+        drop(running);
         std::fs::remove_dir_all(&setting.folder).unwrap();
-        values.split_off(WARM)
+        values.unwrap_or_default()
     }
+}
+
+/// Changes one record, again when the change before has arrived. None if one did not.
+fn changes(db: &Connection, mut feed: Option<Feed>, arrivals: &Receiver<((usize, u32), Instant)>) -> Option<Vec<f64>> {
+    office::insert(db, 1, 2);
+    let mut values = Vec::new();
+    for version in 2..=u32::try_from(WARM + SAMPLES).unwrap() + 1 {
+        std::thread::sleep(PAUSE);
+        office::update(db, 1, 2);
+        if let Some(feed) = &mut feed {
+            feed.write(&newest(db));
+            feed.flush();
+        }
+        let committed = Instant::now();
+        let arrived = loop {
+            let (event, at) = arrivals.recv_timeout(STALL).ok()?;
+            if event == (1, version) {
+                break at;
+            }
+        };
+        values.push(arrived.saturating_duration_since(committed).as_secs_f64() * 1000.0);
+    }
+    Some(values.split_off(WARM))
 }
 
 /// The newest event of the plain outbox.

@@ -52,13 +52,7 @@ pub const ALL: [Alternative; 6] = [
     known("tutorial", Backlog::Outbox, 50, 1, false),
 ];
 
-const fn known(
-    name: &'static str,
-    backlog: Backlog,
-    share: u64,
-    flight: usize,
-    batches: bool,
-) -> Alternative {
+const fn known(name: &'static str, backlog: Backlog, share: u64, flight: usize, batches: bool) -> Alternative {
     Alternative { name, backlog, share, flight, batches }
 }
 
@@ -171,47 +165,43 @@ impl Alternative {
         command
     }
 
-    /// Brings what the application's file has in its outbox to where this alternative keeps its backlog, with the
-    /// target out of reach, and ends it in good order. The folder must not be moved between this and a start.
+    /// Brings what the application's file has in its outbox to apalis's table, if it is apalis's to deliver.
     pub fn take_in(&self, setting: &Setting) {
-        let db = Connection::open(setting.database()).unwrap();
-        match self.backlog {
-            Backlog::Captured | Backlog::Outbox => {}
-            Backlog::Jobs => {
-                let mut tables = self.command(setting);
-                let done = tables.arg("tables").output().unwrap();
-                assert!(done.status.success(), "apalis: {}", String::from_utf8_lossy(&done.stderr));
-                // The trigger of an application that wants its job in the transaction of its own row.
-                let job = |row: &str| {
-                    format!(
-                        "INSERT INTO Jobs (job, id, job_type)
-                         SELECT CAST({row}body AS BLOB), printf('%026d', {row}seq), '{}'",
-                        String::from_utf8_lossy(&done.stdout).trim()
-                    )
-                };
-                db.execute_batch(&format!(
-                    "{} FROM plain ORDER BY seq; CREATE TRIGGER job AFTER INSERT ON plain BEGIN {}; END;
-                     PRAGMA wal_checkpoint(TRUNCATE);",
-                    job(""),
-                    job("NEW.")
-                ))
-                .unwrap();
-            }
-            Backlog::Queue => {
-                // Nobody listens on the port for nothing.
-                let running = self.start(&Setting { port: 1, ..setting.clone() });
-                let mut line = Feed::open(setting);
-                let mut read = db.prepare("SELECT body FROM plain ORDER BY seq").unwrap();
-                let bodies = read.query_map((), |row| row.get::<_, String>(0)).unwrap();
-                bodies.for_each(|body| line.write(&body.unwrap()));
-                line.write("END");
-                line.flush();
-                until("the queue to have everything", || {
-                    std::fs::metadata(setting.fed()).is_ok_and(|file| file.len() > 0)
-                });
-                end(running);
-            }
+        if self.backlog != Backlog::Jobs {
+            return;
         }
+        let done = self.command(setting).arg("tables").output().unwrap();
+        assert!(done.status.success(), "apalis: {}", String::from_utf8_lossy(&done.stderr));
+        // The trigger of an application that wants its job in the transaction of its own row.
+        let job = |row: &str| {
+            format!(
+                "INSERT INTO Jobs (job, id, job_type)
+                 SELECT CAST({row}body AS BLOB), printf('%026d', {row}seq), '{}'",
+                String::from_utf8_lossy(&done.stdout).trim()
+            )
+        };
+        let db = Connection::open(setting.database()).unwrap();
+        db.execute_batch(&format!(
+            "{} FROM plain ORDER BY seq; CREATE TRIGGER job AFTER INSERT ON plain BEGIN {}; END;
+             PRAGMA wal_checkpoint(TRUNCATE);",
+            job(""),
+            job("NEW.")
+        ))
+        .unwrap();
+    }
+
+    /// Starts it with the target out of reach, and gives its queue what the application's file has in its outbox.
+    pub fn start_filled(&self, setting: &Setting) -> Running {
+        let running = self.start(setting);
+        let mut feed = Feed::open(setting);
+        let db = Connection::open(setting.database()).unwrap();
+        let mut read = db.prepare("SELECT body FROM plain ORDER BY seq").unwrap();
+        let bodies = read.query_map((), |row| row.get::<_, String>(0)).unwrap();
+        bodies.for_each(|body| feed.write(&body.unwrap()));
+        feed.write("END");
+        feed.flush();
+        until("the queue to have everything", || std::fs::metadata(setting.fed()).is_ok_and(|file| file.len() > 0));
+        running
     }
 }
 
@@ -237,17 +227,6 @@ impl Feed {
     pub fn flush(&mut self) {
         self.0.flush().unwrap();
     }
-}
-
-/// Ends it as the system does, and waits until it has put everything away.
-fn end(mut running: Running) {
-    let process = rustix::process::Pid::from_child(&running.0);
-    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
-    let mut ended = false;
-    until("an alternative to end", || {
-        ended = ended || running.0.try_wait().unwrap().is_some();
-        ended
-    });
 }
 
 fn until(what: &str, mut there: impl FnMut() -> bool) {

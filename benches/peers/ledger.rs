@@ -81,13 +81,14 @@ impl Ledger {
     }
 }
 
-/// A receiver process: folder of the authority, number of records, number of events. Prints its port, then the tally as
-/// JSON once every event has come, and whenever a line comes in at its input.
+/// A receiver process: folder of the authority, number of records, number of events, port or 0 for any. Prints its
+/// port, then the tally as JSON once every event has come, and whenever a line comes in at its input.
 pub fn serve(mut words: impl Iterator<Item = String>) {
     let folder = PathBuf::from(words.next().unwrap());
     let records: usize = words.next().unwrap().parse().unwrap();
     let events: u64 = words.next().unwrap().parse().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port: u16 = words.next().unwrap().parse().unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     println!("{}", listener.local_addr().unwrap().port());
     let ledger = Arc::new(Mutex::new(Ledger { seen: vec![0; records + 1], ..Ledger::default() }));
     let asked = Arc::clone(&ledger);
