@@ -12,13 +12,14 @@ use crate::support::{authority, office};
 /// Rows that are read, and acknowledged, at once.
 const GROUP: i64 = 100;
 
-/// A process that drains: the application's file, folder of the authority, port, requests in flight. Stays when it
-/// is done, so that it can be looked at.
+/// A process that drains: the application's file, folder of the authority, port, requests in flight, and events a
+/// request where it is not one. Stays when it is done, so that it can be looked at.
 pub fn drain(mut words: impl Iterator<Item = String>) {
     let office = words.next().unwrap();
     let tls = authority::client(&PathBuf::from(words.next().unwrap()));
     let port: u16 = words.next().unwrap().parse().unwrap();
     let flight: usize = words.next().unwrap().parse().unwrap();
+    let batch: usize = words.next().map_or(1, |word| word.parse().unwrap());
     let outbox = Mutex::new(Outbox { db: office::open(Path::new(&office)), after: 0 });
     std::thread::scope(|scope| {
         for _ in 0..flight {
@@ -27,8 +28,10 @@ pub fn drain(mut words: impl Iterator<Item = String>) {
                 loop {
                     let group = outbox.lock().unwrap().next();
                     let (Some((first, _)), Some((last, _))) = (group.first(), group.last()) else { return };
-                    for (seq, body) in &group {
-                        client.post(*seq, body);
+                    if batch == 1 {
+                        group.iter().for_each(|(seq, body)| client.post(*seq, body));
+                    } else {
+                        group.chunks(batch).for_each(|some| client.post(some[0].0, &array(some)));
                     }
                     outbox.lock().unwrap().acknowledge(*first, *last);
                 }
@@ -38,6 +41,18 @@ pub fn drain(mut words: impl Iterator<Item = String>) {
     loop {
         std::thread::park();
     }
+}
+
+/// Events as one JSON array.
+fn array(events: &[(i64, Vec<u8>)]) -> Vec<u8> {
+    let mut body = vec![b'['];
+    for (_, event) in events {
+        body.extend_from_slice(event);
+        body.push(b',');
+    }
+    body.pop();
+    body.push(b']');
+    body
 }
 
 struct Outbox {

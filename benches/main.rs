@@ -17,6 +17,7 @@ mod latency;
 mod memory;
 mod outage;
 mod page;
+mod peers;
 mod start;
 mod support;
 
@@ -32,8 +33,8 @@ use support::process::Cores;
 /// Measures the agent beside the floor of the same run.
 #[derive(Debug, Parser)]
 pub struct Arguments {
-    /// Which benches; all of them unless some are named
-    #[arg(value_parser = PossibleValuesParser::new(ALL.iter().map(|(name, _)| *name)))]
+    /// Which benches; all of them but peers (which needs benches/peers/run) unless some are named
+    #[arg(value_parser = PossibleValuesParser::new(ALL.iter().chain([&NAMED]).map(|(name, _)| *name)))]
     which: Vec<String>,
     /// More rounds, larger backlogs, a longer outage: about an hour
     #[arg(long)]
@@ -75,12 +76,16 @@ const ALL: &[(&str, Bench)] = &[
     ("start", start::run),
 ];
 
+/// Only when it is named: it needs programs that are not ours.
+const NAMED: (&str, Bench) = ("peers", peers::run);
+
 fn main() {
     // The other sides of a measurement are this program again, in processes of their own.
     let mut words = std::env::args().skip(1);
     match words.next().as_deref() {
         Some("as-receiver") => return support::journal::serve(words),
         Some("as-bare") => return bare::drain(words),
+        Some("as-ledger") => return peers::ledger::serve(words),
         Some("as-pure") => return instructions::pure(words),
         Some("as-report") => return page::write(words),
         _ => {}
@@ -90,8 +95,9 @@ fn main() {
     results.insert("machine".into(), machine::describe());
     results.insert("taken".into(), json!(jiff::Timestamp::now().to_string()));
     results.insert("long".into(), json!(arguments.long));
-    for (name, bench) in ALL {
-        if arguments.which.is_empty() || arguments.which.iter().any(|wanted| wanted == name) {
+    for (name, bench) in ALL.iter().chain([&NAMED]) {
+        let named = arguments.which.iter().any(|wanted| wanted == name);
+        if named || (arguments.which.is_empty() && *name != NAMED.0) {
             results.insert((*name).into(), bench(&arguments));
         }
     }
