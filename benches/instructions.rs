@@ -135,7 +135,7 @@ impl<'e> Slot<'e> {
         let mut values = image.iter().map(|(_, value)| value);
         let mut next = || values.next();
         let text = |value: Option<&'e Value>| match value? {
-            Value::Text(text) => Some(text.as_str()),
+            Value::Text(text) => Some(&**text),
             _ => None,
         };
         let number = |value: Option<&'e Value>| match value? {

@@ -78,9 +78,50 @@ impl From<i64> for Value {
     }
 }
 
-/// Named values in order: a row, a key, a JSON object.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Record(Vec<(Arc<str>, Value)>);
+/// Named values in order: a row, a key, a JSON object. Records of one table share their names.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    names: Names,
+    values: Vec<Value>,
+}
+
+/// As many names as there are values.
+#[derive(Clone, Debug)]
+enum Names {
+    Shared(Arc<[Arc<str>]>),
+    Own(Vec<Arc<str>>),
+}
+
+impl Default for Names {
+    fn default() -> Names {
+        Names::Own(Vec::new())
+    }
+}
+
+impl Names {
+    fn as_slice(&self) -> &[Arc<str>] {
+        match self {
+            Names::Shared(names) => names,
+            Names::Own(names) => names,
+        }
+    }
+
+    /// The names, to change: no longer shared.
+    fn own(&mut self) -> &mut Vec<Arc<str>> {
+        loop {
+            match self {
+                Names::Own(names) => return names,
+                Names::Shared(names) => *self = Names::Own(names.to_vec()),
+            }
+        }
+    }
+}
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Record) -> bool {
+        self.names.as_slice() == other.names.as_slice() && self.values == other.values
+    }
+}
 
 impl Record {
     /// An empty record.
@@ -90,22 +131,37 @@ impl Record {
 
     /// An empty record with room for `fields` fields.
     pub fn with_capacity(fields: usize) -> Record {
-        Record(Vec::with_capacity(fields))
+        Record { names: Names::Own(Vec::with_capacity(fields)), values: Vec::with_capacity(fields) }
+    }
+
+    /// A record of values under names that others share; what has no name or no value is left out.
+    pub fn shared(names: &Arc<[Arc<str>]>, mut values: Vec<Value>) -> Record {
+        values.truncate(names.len());
+        let names = match names.get(..values.len()) {
+            Some(some) if some.len() < names.len() => Names::Own(some.to_vec()),
+            _ => Names::Shared(Arc::clone(names)),
+        };
+        Record { names, values }
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.names.as_slice().iter().position(|field| &**field == name)
     }
 
     /// The value of a field; names are compared exactly.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(field, _)| &**field == name).map(|(_, value)| value)
+        self.place(name).and_then(|at| self.values.get(at))
     }
 
     /// The value of a field, to change.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
-        self.0.iter_mut().find(|(field, _)| &**field == name).map(|(_, value)| value)
+        self.place(name).and_then(|at| self.values.get_mut(at))
     }
 
     /// Adds a field at the end, without looking whether it is there already.
     pub fn push(&mut self, name: impl Into<Arc<str>>, value: Value) {
-        self.0.push((name.into(), value));
+        self.names.own().push(name.into());
+        self.values.push(value);
     }
 
     /// Sets a field: replaced where it stands, else added at the end.
@@ -118,38 +174,40 @@ impl Record {
 
     /// Removes a field.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        let at = self.0.iter().position(|(field, _)| &**field == name)?;
-        Some(self.0.remove(at).1)
+        let at = self.place(name)?;
+        self.names.own().remove(at);
+        Some(self.values.remove(at))
     }
 
     /// The fields in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Value)> {
-        self.0.iter().map(|(name, value)| (name, value))
+        self.names.as_slice().iter().zip(&self.values)
     }
 
     /// How many fields.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.values.len()
     }
 
     /// Whether it has no field.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty()
     }
 }
 
 impl<N: Into<Arc<str>>> FromIterator<(N, Value)> for Record {
     fn from_iter<I: IntoIterator<Item = (N, Value)>>(fields: I) -> Record {
-        Record(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
+        let (names, values) = fields.into_iter().map(|(name, value)| (name.into(), value)).unzip();
+        Record { names: Names::Own(names), values }
     }
 }
 
 impl IntoIterator for Record {
     type Item = (Arc<str>, Value);
-    type IntoIter = std::vec::IntoIter<(Arc<str>, Value)>;
+    type IntoIter = std::iter::Zip<std::vec::IntoIter<Arc<str>>, std::vec::IntoIter<Value>>;
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+    fn into_iter(mut self) -> Self::IntoIter {
+        std::mem::take(self.names.own()).into_iter().zip(self.values)
     }
 }
 

@@ -4,6 +4,7 @@ pub mod path;
 mod plan;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::event::{Event, Record, Value};
 use crate::rules::convert::Convert;
@@ -35,7 +36,7 @@ pub struct Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Mapping {
     /// None = the record as it is.
-    plan: Option<Vec<Field>>,
+    plan: Option<(Vec<Field>, Arc<[Arc<str>]>)>,
     reads: Vec<Path<'static>>,
     /// For each of `reads`, the number of its entry.
     entries: Vec<usize>,
@@ -73,7 +74,8 @@ impl Mapping {
         plan::strip_systems(&mut entries);
         let (fields, reads) = plan::compile(entries)?;
         let (entries, reads) = reads.into_iter().unzip();
-        Ok(Mapping { plan: Some(fields), reads, entries })
+        let names = plan::names(&fields);
+        Ok(Mapping { plan: Some((fields, names)), reads, entries })
     }
 
     /// The outgoing record. A failure's reason has class `mapping` and names the field: the event is held.
@@ -87,7 +89,7 @@ impl Mapping {
     /// As [`Mapping::apply`], on an event of which some sources were redacted.
     pub fn apply_touched(&self, event: &Event, touch: &dyn Fn(&Path<'_>) -> Touch) -> Result<Record, Reason> {
         match &self.plan {
-            Some(fields) => plan::record(fields, event, touch),
+            Some((fields, names)) => plan::record((fields, names), event, touch),
             None => Ok(event.image().clone()),
         }
     }

@@ -208,15 +208,34 @@ fn lists(make: &mut Make, path: &str) -> Result<(), (String, String)> {
     Ok(())
 }
 
-/// The outgoing record.
-pub fn record(fields: &[Field], event: &Event, touch: &dyn Fn(&Path<'_>) -> Touch) -> Result<Record, Reason> {
-    let mut record = Record::with_capacity(fields.len());
-    for field in fields {
-        if let Some(value) = field.make.value(event, touch)? {
-            record.push(Arc::clone(&field.name), value);
+/// The names of the outgoing record, for all that are made by these fields.
+pub fn names(fields: &[Field]) -> Arc<[Arc<str>]> {
+    fields.iter().map(|field| Arc::clone(&field.name)).collect()
+}
+
+/// The outgoing record; `names` are those of the fields.
+pub fn record(
+    (fields, names): (&[Field], &Arc<[Arc<str>]>),
+    event: &Event,
+    touch: &dyn Fn(&Path<'_>) -> Touch,
+) -> Result<Record, Reason> {
+    let mut values = Vec::with_capacity(fields.len());
+    for (at, field) in fields.iter().enumerate() {
+        match field.make.value(event, touch)? {
+            Some(value) => values.push(value),
+            // One is left out: the rest stands under names of its own.
+            None => {
+                let mut record = Record::shared(names, values);
+                for field in fields.get(at + 1..).unwrap_or_default() {
+                    if let Some(value) = field.make.value(event, touch)? {
+                        record.push(Arc::clone(&field.name), value);
+                    }
+                }
+                return Ok(record);
+            }
         }
     }
-    Ok(record)
+    Ok(Record::shared(names, values))
 }
 
 impl Make {
@@ -226,7 +245,7 @@ impl Make {
             Make::Constant(value) => Ok(Some(value.clone())),
             Make::Read(read) => read.value(event, touch(&read.path)),
             Make::Map(fields) => {
-                let inner = record(fields, event, touch)?;
+                let inner = record((fields, &names(fields)), event, touch)?;
                 Ok((!inner.is_empty()).then_some(Value::Map(inner)))
             }
             Make::List(items) => {

@@ -72,7 +72,7 @@ pub(super) struct Version {
     pub table: String,
     pub kind: Arc<str>,
     /// Names of c0, c1...
-    pub columns: Vec<Arc<str>>,
+    pub columns: Arc<[Arc<str>]>,
     /// Slots of the key, in key order.
     pub key: Vec<usize>,
     /// Collations of the key.

@@ -148,7 +148,7 @@ impl CapturedLog {
                     table: entry.spec.table.clone(),
                     kind: version.kind.clone(),
                     key: version.key.iter().filter_map(|slot| version.columns.get(*slot).cloned()).collect(),
-                    columns: version.columns.clone(),
+                    columns: version.columns.to_vec(),
                     excluded: version.excluded.clone(),
                     version: entry.ver,
                     state: log.state(*tid, entry)?,

@@ -110,22 +110,22 @@ pub(super) fn decode(log: &Arc<str>, catalogue: &Catalogue, row: &Row<'_>, bytes
     let op = match code {
         b'I' => {
             after = Some(reader.image(Side::New, bytes)?);
-            changed.clone_from(&version.columns);
+            changed = version.columns.to_vec();
             Op::Insert
         }
         b'U' | b'M' => {
             let now = reader.image(Side::New, bytes)?;
-            let mut then = Record::with_capacity(version.columns.len());
+            let mut then = Vec::with_capacity(version.columns.len());
             for (slot, (column, value)) in now.iter().enumerate() {
                 if reader.changed(slot)? {
                     changed.push(column.clone());
-                    then.push(column.clone(), reader.value(slot, Side::Old, bytes)?);
+                    then.push(reader.value(slot, Side::Old, bytes)?);
                 } else {
                     *bytes += weight(value);
-                    then.push(column.clone(), value.clone());
+                    then.push(value.clone());
                 }
             }
-            (before, after) = (Some(then), Some(now));
+            (before, after) = (Some(Record::shared(&version.columns, then)), Some(now));
             if code == b'M' {
                 old_key = Some(reader.key(Side::Old, bytes)?);
             }
@@ -208,11 +208,11 @@ impl RowReader<'_> {
     }
 
     fn image(&self, side: Side, bytes: &mut usize) -> Result<Record> {
-        let mut image = Record::with_capacity(self.version.columns.len());
-        for (slot, column) in self.version.columns.iter().enumerate() {
-            image.push(column.clone(), self.value(slot, side, bytes)?);
+        let mut values = Vec::with_capacity(self.version.columns.len());
+        for slot in 0..self.version.columns.len() {
+            values.push(self.value(slot, side, bytes)?);
         }
-        Ok(image)
+        Ok(Record::shared(&self.version.columns, values))
     }
 
     fn key(&self, side: Side, bytes: &mut usize) -> Result<Record> {
