@@ -22,6 +22,7 @@ mod layers;
 mod replaced;
 mod requests;
 mod running;
+mod state_file;
 mod support;
 mod sync_record;
 mod systemd;
