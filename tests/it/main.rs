@@ -19,6 +19,7 @@ mod end_to_end;
 mod examples;
 mod histories;
 mod layers;
+mod power_cuts;
 mod replaced;
 mod requests;
 mod running;
