@@ -80,7 +80,7 @@ impl From<StateError> for Failure {
             StateError::Folder { .. } => Code::CannotWrite,
             StateError::Absent(_) => Code::Unavailable,
             StateError::Newer { .. } => Code::Data,
-            StateError::Disk { .. } | StateError::Broken { .. } => Code::Disk,
+            StateError::Disk { .. } | StateError::Broken { .. } | StateError::Damaged { .. } => Code::Disk,
             StateError::Sqlite { .. } => Code::Failed,
         };
         Failure::new(code, error.to_string())

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -90,6 +91,8 @@ pub struct Agent {
 struct RunningWorker {
     name: Arc<str>,
     mailbox: Mailbox,
+    /// Set before anybody is told that it has ended: its thread may still be on its way out then.
+    over: Arc<AtomicBool>,
     thread: JoinHandle<Summary>,
 }
 
@@ -102,7 +105,8 @@ impl Agent {
         ended: impl Fn() + Send + Sync + 'static,
     ) -> Result<Agent, AgentError> {
         let state_path = config.settings.state.clone();
-        let state = State::open(&state_path)?;
+        let mut state = State::open(&state_path)?;
+        state.recheck()?;
         let databases = config.settings.databases.clone();
         let secret = state.read(|db| fact(db, "mac_key"))?;
         let (ledger, writer) = Ledger::start(state)?;
@@ -137,13 +141,15 @@ impl Agent {
         ended: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<(), AgentError> {
         for (name, worker) in workers {
-            let (mailbox, ended) = (worker.mailbox(), ended.clone());
+            let (mailbox, ended, over) = (worker.mailbox(), ended.clone(), Arc::<AtomicBool>::default());
+            let is_over = over.clone();
             let thread = std::thread::Builder::new().name(format!("push/{name}")).spawn(move || {
                 let summary = worker.run(run);
+                is_over.store(true, Ordering::Release);
                 ended();
                 summary
             })?;
-            self.workers.push(RunningWorker { name, mailbox, thread });
+            self.workers.push(RunningWorker { name, mailbox, over, thread });
         }
         let mailboxes: Vec<Mailbox> = self.workers.iter().map(|worker| worker.mailbox.clone()).collect();
         for (mut keeper, reconciler) in keepers {
@@ -175,7 +181,7 @@ impl Agent {
 
     /// Whether a worker found the state file broken; it has ended then.
     pub fn has_ended_worker(&self) -> bool {
-        self.workers.iter().any(|worker| worker.thread.is_finished())
+        self.workers.iter().any(|worker| worker.over.load(Ordering::Acquire) || worker.thread.is_finished())
     }
 
     /// Waits until every worker has ended by itself (a run of once), then stops the rest.
@@ -330,8 +336,9 @@ pub fn register(config: &Config) -> Result<(), AgentError> {
     };
     let mut places = vec![(logs::INTAKE.to_owned(), 0, 0)];
     for database in &config.settings.databases {
-        let log = CapturedLog::open(&database.name, &database.path, Access::Read)?;
+        let mut log = CapturedLog::open(&database.name, &database.path, Access::Read)?;
         let (lowest, highest) = if log.installed()? { (log.lowest_seq()?, log.highest_seq()?) } else { (1, 0) };
+        log.sync_wal()?;
         places.push((database.name.clone(), lowest, highest));
     }
     state.commit(|db| {

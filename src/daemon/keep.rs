@@ -74,6 +74,14 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sen
                         caught_up = clock::steady();
                         let _ = healer.send(Task::CatchUp);
                     }
+                    match keeper.check_state() {
+                        Err(error) if error.is_broken() => {
+                            log::error!("{error}");
+                            tell(workers, || Message::Broken);
+                        }
+                        Err(error) => complain(&name, error.to_string(), &mut complaint),
+                        Ok(()) => {}
+                    }
                     keeper.tidy_due().ok().flatten()
                 }
                 Err(error) => {

@@ -53,6 +53,13 @@ pub enum KeeperError {
     Ledger(#[from] LedgerError),
 }
 
+impl KeeperError {
+    /// Whether the state file must not be used any more.
+    pub fn is_broken(&self) -> bool {
+        matches!(self, KeeperError::State(error) | KeeperError::Ledger(LedgerError::State(error)) if error.is_broken())
+    }
+}
+
 /// The keeper of one log.
 pub struct Keeper {
     log: CapturedLog,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::clock::{self, Timestamp};
 use crate::engine::report::{ConnectorStatus, connector_status};
 use crate::store::capture::{self, CaptureError, CapturedLog, Seen};
-use crate::store::state::{Holder, LogId, StateError, StateReader, connector, intake, log as logs};
+use crate::store::state::{Holder, LogId, StateError, StateReader, connector, health, intake, log as logs};
 
 /// How long an endpoint may be down before somebody should look: the first alert of a delivery that waits.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -38,6 +38,9 @@ pub struct AgentStatus {
     pub process: Option<String>,
     /// There is a state file.
     pub has_run: bool,
+    /// When the state file was last looked through for damage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked: Option<String>,
 }
 
 /// A log at a glance.
@@ -137,7 +140,23 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
         }
     }
     connectors.sort_by(|a, b| a.connector.cmp(&b.connector));
-    let agent = AgentStatus { running, process: holder.map(|holder| holder.process), has_run: state.is_some() };
+    let health = state.as_mut().map(|state| state.read(health::last)).transpose()?.flatten();
+    if let Some(found) = health.as_ref().and_then(|health| health.damage.as_ref()) {
+        needs.insert(
+            0,
+            Need {
+                subject: "state".to_owned(),
+                what: format!("the state file is damaged ({found})"),
+                mend: "check the disk; `hms-sync run` says how to go on".to_owned(),
+            },
+        );
+    }
+    let agent = AgentStatus {
+        running,
+        process: holder.map(|holder| holder.process),
+        has_run: state.is_some(),
+        checked: health.map(|health| health.at.to_string()),
+    };
     Ok(Overview { agent, logs: statuses, connectors, needs })
 }
 

@@ -50,6 +50,8 @@ pub enum Message {
     Pause(bool),
     /// A log's positions are not what they were (replaced or restored file, replay): begin again from the cursor.
     Rewind,
+    /// The state file can no longer be trusted: end at once.
+    Broken,
     /// Finish what is in flight, then end.
     Stop,
 }
@@ -278,6 +280,7 @@ impl Worker {
             }
             Message::Pause(pause) => self.set_paused(pause),
             Message::Rewind => self.rewind(),
+            Message::Broken => self.summary.broken = true,
             Message::Stop => {
                 if self.stop_at.is_none() {
                     self.stop_at = Some(clock::steady().plus(GRACE));

@@ -134,6 +134,8 @@ pub fn catch_up(state: &Connection, log: &mut CapturedLog) -> Result<i64> {
         if events.is_empty() {
             return Ok(at);
         }
+        // The shadow must not know what a power cut can take back.
+        log.sync_wal()?;
         atomically(state, || apply(state, log.name(), at, &events))?;
     }
 }

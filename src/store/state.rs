@@ -9,6 +9,7 @@ pub mod batch;
 pub mod connector;
 pub mod counter;
 pub mod cursor;
+pub mod health;
 pub mod intake;
 pub mod log;
 pub mod parked;
@@ -84,6 +85,16 @@ pub enum StateError {
         /// SQLite's answer.
         error: rusqlite::Error,
     },
+    /// Pages or indexes of the file are not as SQLite left them.
+    #[error(
+        "{path}: the state file is damaged ({found}): nothing is sent from it. Check the disk; put back a copy of the folder, mend it with `sqlite3 FILE .recover`, or move it away and begin a new epoch with `hms-sync run --take-over`"
+    )]
+    Damaged {
+        /// The state file.
+        path: PathBuf,
+        /// The first thing that SQLite found.
+        found: String,
+    },
     /// Anything else that SQLite refuses.
     #[error("{path}: {error}")]
     Sqlite {
@@ -139,6 +150,8 @@ impl State {
         db.pragma_update(None, "secure_delete", "ON").map_err(at)?;
         migrate(&mut db, path)?;
         first_facts(&db).map_err(at)?;
+        // SQLite syncs the folder only for a -wal that it made itself, and a reader may have made this one.
+        sync_folder(folder).map_err(|error| StateError::Folder { path: folder.to_owned(), error })?;
         Ok(State { db, path: path.to_owned(), lock })
     }
 
@@ -168,6 +181,11 @@ impl State {
 }
 
 impl StateReader {
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Opens an existing state file for reading.
     pub fn open(path: &Path) -> Result<StateReader, StateError> {
         if !path.exists() {
@@ -226,11 +244,11 @@ impl SideState {
 impl StateError {
     /// Whether the file must not be used any more by this process.
     pub fn is_broken(&self) -> bool {
-        matches!(self, StateError::Broken { .. })
+        matches!(self, StateError::Broken { .. } | StateError::Damaged { .. })
     }
 
     fn of(path: &Path, error: rusqlite::Error) -> StateError {
-        use rusqlite::ErrorCode::{DiskFull, ReadOnly, SystemIoFailure};
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure};
         let path = path.to_owned();
         let extended = error.sqlite_error().map(|error| error.extended_code);
         if matches!(extended, Some(rusqlite::ffi::SQLITE_IOERR_FSYNC | rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC)) {
@@ -238,6 +256,7 @@ impl StateError {
         }
         match error.sqlite_error_code() {
             Some(DiskFull | SystemIoFailure | ReadOnly) => StateError::Disk { path, error },
+            Some(DatabaseCorrupt | NotADatabase) => StateError::Damaged { path, found: error.to_string() },
             _ => StateError::Sqlite { path, error },
         }
     }
@@ -247,11 +266,20 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
+    let made: Vec<&Path> = folder.ancestors().take_while(|path| !path.exists()).collect();
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    builder.create(folder)?;
+    // The new names must not go in a power cut: the application's file would be left with an owner that nobody knows.
+    made.iter().filter_map(|path| path.parent()).try_for_each(sync_folder)
+}
+
+/// Makes the names in a folder durable.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    File::open(folder)?.sync_all()
 }
 
 /// The lock is the kernel's and goes with the process, so a kill -9 leaves nothing stuck.

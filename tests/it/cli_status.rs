@@ -131,7 +131,9 @@ fn it_works_while_the_agent_runs() {
             break status;
         }
     };
-    assert_eq!(status["agent"], json!({ "running": true, "process": agent.id().to_string(), "hasRun": true }));
+    let told = &status["agent"];
+    let process = agent.id().to_string();
+    assert_eq!((&told["running"], &told["process"], &told["hasRun"]), (&json!(true), &json!(process), &json!(true)));
     assert!(desk.ends(0, &["status", "appointments", "1"]).out.contains("vista: delivered"));
     assert!(desk.ends(0, &["status"]).out.contains("the agent is running"));
     agent.kill().unwrap();

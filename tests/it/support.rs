@@ -13,6 +13,7 @@
 
 pub mod ca;
 pub mod desk;
+pub mod disk;
 pub mod journal;
 pub mod office;
 pub mod proxy;
@@ -20,3 +21,4 @@ pub mod receiver;
 pub mod rest;
 pub mod scenario;
 pub mod stream;
+pub mod trace;

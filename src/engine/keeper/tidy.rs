@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::store::shadow;
 use crate::store::state::act::{self, Act};
 use crate::store::state::connector::{self, Mode};
-use crate::store::state::{ConnectorId, cursor, parked};
+use crate::store::state::{ConnectorId, StateError, cursor, health, parked};
 
 /// Writes to the application's file wait until nobody has written for so long.
 pub const GAP: Duration = Duration::from_millis(250);
@@ -63,6 +63,32 @@ impl Keeper {
         }
         self.remember_seen()?;
         Ok(look)
+    }
+
+    /// Looks through the state file when that is due, and notes what was found. Call in a quiet moment.
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`] when the file is not whole.
+    pub fn check_state(&mut self) -> Result<(), KeeperError> {
+        let at = clock::now();
+        if !self.reader.read(|db| health::is_due(db, at))? {
+            return Ok(());
+        }
+        let damage = match self.reader.inspect() {
+            Ok(()) => None,
+            Err(StateError::Damaged { found, .. }) => Some(found),
+            Err(error) => return Err(error.into()),
+        };
+        let noted = damage.clone();
+        let kept = self.ledger.call(move |state| state.commit(|db| health::set(db, at, noted.as_deref())));
+        match damage {
+            None => {
+                log::info!("the state file is whole");
+                Ok(kept?)
+            }
+            // A file that is damaged may refuse the note.
+            Some(found) => Err(StateError::Damaged { path: self.reader.path().to_owned(), found }.into()),
+        }
     }
 
     /// Whether every connector has settled everything that was captured.
@@ -165,6 +191,10 @@ impl Keeper {
             }
             Ok(behind)
         })?;
+        if !behind.is_empty() {
+            // What is parked is sent from there, and must not vanish from here.
+            self.log.sync_wal()?;
+        }
         for (at, seq) in &behind {
             let (at, mut after) = (*at, *seq);
             while after < below - 1 {

@@ -11,11 +11,11 @@ use crate::engine::frozen::freeze;
 use crate::engine::lanes::Job;
 use crate::engine::ledger::Committed;
 use crate::rules::breaker::Permit;
-use crate::store::state::StateError;
 use crate::store::state::attempt::Intent;
 use crate::store::state::batch::{Batch, Entry};
 use crate::store::state::connector::Mode;
 use crate::store::state::counter::Counter;
+use crate::store::state::{LogId, StateError};
 
 /// Events that are open for each lane: enough that a lane never waits for the commit of the next group.
 const OPEN_PER_LANE: usize = 8;
@@ -174,22 +174,36 @@ impl Worker {
 
     /// What is about to be sent must not be able to vanish from the application's file in a power cut.
     fn make_durable(&mut self, opened: &[crate::engine::window::SlotId]) -> bool {
+        let slots = opened.iter().filter_map(|id| self.window.get(*id)).filter(|slot| !slot.from_parked);
+        let positions: Vec<_> = slots.map(|slot| (slot.log, slot.event.seq())).collect();
+        self.make_durable_to(&positions)
+    }
+
+    /// The same for what the state file is about to say of a log without anything being sent: an event that is parked is
+    /// sent later from there, and below a cursor nothing is ever looked for again, whatever a power cut puts there.
+    fn make_noted_durable(&mut self) -> bool {
+        let parked = self.pending.iter().filter_map(|entry| match entry {
+            Entry::Park(parked) => Some((parked.log, parked.event.seq())),
+            _ => None,
+        });
+        let moved = self.logs.iter().map(|log| (log.id, self.window.cursor(log.id), log.stored));
+        let moved = moved.filter(|(_, cursor, stored)| cursor > stored).map(|(log, cursor, _)| (log, cursor));
+        let positions: Vec<_> = parked.chain(moved).collect();
+        self.make_durable_to(&positions)
+    }
+
+    fn make_durable_to(&mut self, positions: &[(LogId, i64)]) -> bool {
         for log in &mut self.logs {
-            let highest = opened
-                .iter()
-                .filter_map(|id| self.window.get(*id))
-                .filter(|slot| slot.log == log.id && !slot.from_parked)
-                .map(|slot| slot.event.seq())
-                .max();
-            if highest.is_some_and(|seq| seq > log.durable_to) {
-                // The sync covers everything that has been read, not only this group.
-                let covers = self.window.read_to(log.id);
-                if let Err(error) = log.source.make_durable() {
-                    log::error!("{}: nothing is sent: {error}", self.connector.name);
-                    return false;
-                }
-                log.durable_to = covers;
+            if !positions.iter().any(|(id, seq)| *id == log.id && *seq > log.durable_to) {
+                continue;
             }
+            // The sync covers everything that has been read, not only this group.
+            let covers = self.window.read_to(log.id);
+            if let Err(error) = log.source.make_durable() {
+                log::error!("{}: nothing is sent: {error}", self.connector.name);
+                return false;
+            }
+            log.durable_to = covers;
         }
         true
     }
@@ -213,6 +227,12 @@ impl Worker {
         let idle = clock::steady() >= self.last_advance.plus(super::IDLE_ADVANCE);
         let ending = run == Run::Once || self.stop_at.is_some();
         if !self.has_news() && !(moved && (far || idle || ending)) {
+            return;
+        }
+        if !self.make_noted_durable() {
+            // The outcomes of this batch can wait: without them the same is sent again under the same keys.
+            let until = clock::steady().plus(PAUSE);
+            (self.source_pause, self.gather_until, self.last_advance) = (Some(until), Some(until), clock::steady());
             return;
         }
         let results = self.settled.values().map(Vec::len).sum::<usize>();

@@ -26,7 +26,14 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
     let now = clock::steady();
     let mut begins = Vec::new();
     for (log, source) in &mut parts.sources {
-        let from = if connector.from_beginning { source.floor()? } else { source.highest()? };
+        let from = if connector.from_beginning {
+            source.floor()?
+        } else {
+            let highest = source.highest()?;
+            // Where a cursor begins must not be taken back: what comes in its place would lie below.
+            source.make_durable()?;
+            highest
+        };
         begins.push((*log, from));
     }
     let logs: Vec<_> = begins.iter().map(|(log, _)| *log).collect();

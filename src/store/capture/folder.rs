@@ -138,17 +138,15 @@ fn lockout(file: Owned, folder: Owned, us: Us) -> Option<String> {
 
 impl CapturedLog {
     /// Makes all that was read durable, whatever the application's `synchronous` says: `fdatasync` of its `-wal`,
-    /// or `fsync` of the folder where a rollback journal's unlink is the commit. Call before the first send of
-    /// what was read: a change that a power cut takes back must never have been sent.
+    /// or, where the end of a rollback journal is the commit, of what is left of the journal and of the folder. Call
+    /// before the first send of what was read: a change that a power cut takes back must never have been sent.
     ///
     /// `synchronous=OFF` in the application cannot be repaired.
     pub fn sync_wal(&mut self) -> Result<()> {
         if self.journal_mode()? != "wal" {
-            return self.sync_folder();
+            return self.sync_journal();
         }
-        let mut path = self.real.clone().into_os_string();
-        path.push("-wal");
-        let path = PathBuf::from(path);
+        let path = self.sibling("-wal");
         let fail = |doing, source| CaptureError::Io { path: path.clone(), doing, source };
         let Some(id) = identify(&path)? else {
             // All of it is in the database: whoever checkpointed and removed the log synced it first.
@@ -166,6 +164,25 @@ impl CapturedLog {
             Some(wal) => wal.file.sync_data().map_err(|source| fail("sync it", source)),
             None => Ok(()),
         }
+    }
+
+    /// A journal that is kept was cut to nothing or overwritten at its head by the commit: without a sync a power cut
+    /// brings it back, and SQLite rolls the commit back with it. One that was removed is gone with its name.
+    fn sync_journal(&self) -> Result<()> {
+        let path = self.sibling("-journal");
+        match File::open(&path).and_then(|journal| journal.sync_all()) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(CaptureError::Io { path, doing: "sync it", source })
+            }
+            _ => self.sync_folder(),
+        }
+    }
+
+    /// A file that SQLite keeps beside the application's.
+    fn sibling(&self, ending: &str) -> PathBuf {
+        let mut path = self.real.clone().into_os_string();
+        path.push(ending);
+        PathBuf::from(path)
     }
 
     fn journal_mode(&self) -> Result<String> {
@@ -188,9 +205,7 @@ impl CapturedLog {
     /// has no name any more, and keep the new file locked for everybody else.
     pub(super) fn same_file(&mut self) -> Result<Option<bool>> {
         let Some(file) = identify(&self.path)? else { return Ok(None) };
-        let mut wal = self.real.clone().into_os_string();
-        wal.push("-wal");
-        let wal = identify(Path::new(&wal))?;
+        let wal = identify(&self.sibling("-wal"))?;
         // As long as a connection is in WAL mode its -wal stands: one that is missing was taken away.
         let taken = match (&self.beside, &wal) {
             (Some(known), now) => now.as_ref() != Some(known),

@@ -47,6 +47,11 @@ impl Office {
         office
     }
 
+    /// One in a folder that has everything.
+    pub fn of(folder: tempfile::TempDir) -> Office {
+        Office { folder }
+    }
+
     /// One with `visits(id, name)`, watched.
     pub fn visits() -> Office {
         let office = Office::new("CREATE TABLE visits(id INTEGER PRIMARY KEY, name TEXT, minutes);");

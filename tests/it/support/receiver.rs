@@ -191,6 +191,14 @@ impl Receiver {
         self.desk(|desk| desk.journal.clone())
     }
 
+    /// Goes on from another time: with this journal, and with what of it was committed.
+    pub fn resume(&self, journal: Vec<Entry>) {
+        let request = |entry: &Entry| (entry.method.clone(), entry.path.clone(), entry.body.clone());
+        let done = journal.iter().filter(|entry| entry.committed);
+        let store = done.map(|entry| (entry.key.clone(), request(entry))).collect();
+        self.desk(|desk| (desk.journal, desk.store) = (journal, store));
+    }
+
     /// What the next call of `/token` meets; without, it gives `token-1`, `token-2`...
     pub fn next_token(&self, scenario: Scenario) {
         self.desk(|desk| desk.next_token.push_back(scenario));
