@@ -20,6 +20,7 @@ mod examples;
 mod faults;
 mod histories;
 mod layers;
+mod outage;
 mod replaced;
 mod requests;
 mod running;

@@ -137,6 +137,7 @@ impl Worker {
 
     /// Takes back what no lane has begun to send: the target is not to be asked now.
     pub(super) fn call_back(&mut self) {
+        self.called_back.extend(self.opening.iter().chain(&self.committing));
         let unsent = self.lanes.recall();
         self.put_back(unsent);
     }
@@ -145,10 +146,16 @@ impl Worker {
         for job in jobs {
             let Some(slot) = self.window.get_mut(job.slot) else { continue };
             slot.parts = job.parts;
-            let (id, log) = (slot.event.id, slot.log);
-            self.settled.entry(log).or_default().push(unsent(id));
-            self.window.put_back(job.slot, None);
+            self.put_back_unsent(job.slot);
         }
+    }
+
+    /// Puts an event back that was intended and is not sent after all; its attempt ends so in the attempt log.
+    pub(super) fn put_back_unsent(&mut self, id: SlotId) {
+        let Some(slot) = self.window.get(id) else { return };
+        let (event, log) = (slot.event.id, slot.log);
+        self.settled.entry(log).or_default().push(unsent(event));
+        self.window.put_back(id, None);
     }
 
     fn store_breaker(&mut self) {
