@@ -237,8 +237,8 @@ impl Worker {
                 self.call_back();
             } else {
                 self.keep_schedule(run);
-                self.fill();
                 self.load_due();
+                self.fill();
                 self.open_next();
             }
             self.submit(run);

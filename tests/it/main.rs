@@ -19,6 +19,7 @@ mod end_to_end;
 mod examples;
 mod faults;
 mod histories;
+mod keeping;
 mod layers;
 mod outage;
 mod replaced;

@@ -88,6 +88,30 @@ fn an_outage_writes_nothing_for_the_thousand_events_that_come_in_and_uses_none_o
 }
 
 #[test]
+fn an_outage_writes_nothing_for_changes_that_would_wait_behind_a_record_that_failed_before() {
+    let (target, other) = (Receiver::start(), Receiver::start());
+    target.meet(|_| Some(Scenario::named("status_503")));
+    let office = Office::with(&target, "", "");
+    office.rest("other", &other, "");
+    for id in 1..=8 {
+        office.sql(&format!("INSERT INTO visits VALUES ({id}, 'x', 0)"));
+    }
+    let agent = office.agent();
+    agent.says("legacy: the endpoint is down");
+    other.wait("the other endpoint is served", |journal| committed(journal) == 8);
+    for _ in 0..50 {
+        office.sql("UPDATE visits SET minutes = minutes + 1");
+    }
+    other.wait("the other endpoint is served", |journal| committed(journal) == 408);
+    agent.stop();
+    let parked = office.parked_words("legacy");
+    assert!(parked.len() <= 16, "those that failed before it opened, and no more: {parked:?}");
+    target.behave();
+    wait("everything arrives", || office.once().0 == Some(0));
+    office.judge("legacy", &target);
+}
+
+#[test]
 fn an_endpoint_that_is_down_is_asked_by_one_request_at_a_time() {
     let target = Receiver::start();
     target.meet(|_| Some(Scenario::named("status_503")));

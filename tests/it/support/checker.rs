@@ -87,7 +87,7 @@ impl Office {
     }
 
     /// The table `visits` is the application's own last word: the target must have it, and nothing else.
-    fn unlike_the_table(&self, journal: &[Entry]) -> Vec<String> {
+    pub fn unlike_the_table(&self, journal: &[Entry]) -> Vec<String> {
         let mut has: BTreeMap<String, serde_json::Value> = BTreeMap::new();
         for entry in journal.iter().filter(|entry| entry.committed) {
             match entry.method.as_str() {
