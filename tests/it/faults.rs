@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use hms_sync::store::state::attempt::Line;
 use hms_sync::store::state::connector::Mode;
 
 use crate::support::ca::{Ca, Leaf};
@@ -329,7 +330,9 @@ fn what_was_under_way_at_a_kill_is_noted_as_unknown_at_the_next_start_and_sent_a
         let agent = office.agent();
         office.sql(&format!("UPDATE visits SET minutes = {round}"));
         target.wait("it is under way", |journal| journal.len() > before);
-        assert_eq!(office.outcomes_of_the_last("legacy"), Vec::<String>::new(), "an intent, and no outcome yet");
+        let event = office.events().pop().unwrap();
+        let lines = office.attempts("legacy", std::slice::from_ref(&event)).remove(&event.id).unwrap();
+        assert!(matches!(lines[..], [Line::Intent { .. }]), "{name}: an intent, and no outcome yet: {lines:?}");
         agent.kill();
         target.next(Scenario::named(name));
         configure(&office, &target, "/visits/{id}");

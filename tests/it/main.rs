@@ -22,6 +22,7 @@ mod histories;
 mod keeping;
 mod layers;
 mod outage;
+mod parked;
 mod replaced;
 mod requests;
 mod running;
