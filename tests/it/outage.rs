@@ -278,7 +278,7 @@ fn a_halted_connector_tries_one_event_when_it_looks_again_and_uses_up_no_attempt
     let agent = office.agent();
     agent.says("halted: http-403");
     for tries in 2..=4 {
-        assert_eq!(office.run(&["sync", "legacy"]).code.is_some(), true);
+        assert_eq!(office.run(&["sync", "legacy"]).code, Some(0));
         target.wait("it looks again", |journal| journal.len() == tries);
     }
     office.sql("UPDATE visits SET minutes = 1");
