@@ -207,7 +207,7 @@ impl Keeper {
         let shadow = self.reader.read(|db| shadow::position(db, &name).or(Ok(0)))?;
         let witness = self.seen.witness.map_or(i64::MAX, |witness| witness.seq);
         let lowest = self.log.lowest_seq()?;
-        let block = lowest.saturating_add(BLOCK).min(cursor + 1).min(witness);
+        let block = lowest.saturating_add(BLOCK).min(cursor + 1).min(witness).min(self.log.highest_seq()?);
         if block <= lowest {
             return Ok(None);
         }
