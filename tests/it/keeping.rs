@@ -101,6 +101,7 @@ fn a_connector_that_is_halted_for_weeks_keeps_no_other_from_being_captured() {
     work(&office, 1);
     agent.says("legacy: halted");
     work(&office, 180);
+    wait("the other passes over them", || office.cursor("other") > 9000);
     wait("capture does not wait for it", || number(&office, "SELECT acked FROM hms_sync_ctl") > 9000);
     work(&office, 60);
     office.sql("INSERT INTO calls VALUES (1)");
