@@ -57,7 +57,8 @@ class Target(BaseHTTPRequestHandler):
         names = ("Idempotency-Key", "Idem-Key", "Sync-Op")
         headers = [f"{name}: {self.headers[name]}" for name in names if name in self.headers]
         parts = [f"{self.command} {self.path}", *headers, body.decode("utf-8", "replace"), f"-> {status} ({note})"]
-        print("  ".join(part for part in parts if part), flush=True)
+        # In one piece with its line end: several threads write.
+        print("  ".join(part for part in parts if part) + "\n", end="", flush=True)
         text = json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -78,6 +78,8 @@ pub struct Keeper {
     last_write: Timestamp,
     acked: i64,
     cap: i64,
+    /// The last tidying found something to prune: there may be more.
+    again: bool,
     trouble: Vec<String>,
     heal: Heal,
 }
@@ -137,6 +139,7 @@ impl Keeper {
             last_write: clock::steady().minus(tidy::SELDOM),
             acked: 0,
             cap: 0,
+            again: false,
             trouble: Vec::new(),
             heal: Heal::default(),
             log,

@@ -179,6 +179,8 @@ pub struct Worker {
     /// Slots whose intents are in the next batch, and in the one being committed.
     opening: Vec<SlotId>,
     committing: Vec<SlotId>,
+    /// Slots among these that were called back meanwhile: they are not sent when their intents are durable.
+    called_back: HashSet<SlotId>,
     batch: Option<Arc<Batch>>,
     batch_touched: HashSet<EventId>,
     batch_refused: Option<Timestamp>,
@@ -239,8 +241,8 @@ impl Worker {
                 self.call_back();
             } else {
                 self.keep_schedule(run);
-                self.fill();
                 self.load_due();
+                self.fill();
                 self.open_next();
             }
             self.submit(run);

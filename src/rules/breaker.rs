@@ -2,7 +2,8 @@
 //!
 //! It opens after [`FAILURES`] failures in a row over at least two records, or [`FAILURES_ALONE`] on the only record
 //! waiting. While it is open nothing is sent and nothing is written per event: an outage of any length costs neither
-//! attempts nor disk.
+//! attempts nor disk. It re-opens the road slowly: after the probe got through one event may be under way, and with each
+//! success one more, so that an endpoint that has just come up is not buried under what waited for it.
 
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub const FAILURES: u32 = 5;
 pub const FAILURES_ALONE: u32 = 3;
 /// Longest time between two probes.
 pub const LONGEST_PROBE: Duration = Duration::from_secs(60);
+/// So many successes after it closed, the endpoint gets as much as there is.
+const FULL: usize = 64;
 
 /// A breaker.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ enum State {
         failures: u32,
         record: Option<u64>,
         several: bool,
+        /// Events that may be under way at once, while it re-opens.
+        most: usize,
     },
     /// Open; with the record when only one has failed: it may be the record that is to blame.
     Open(Opened, Option<u64>),
@@ -95,6 +100,14 @@ impl Breaker {
         }
     }
 
+    /// Events that may be under way at once while what `permit` allows is all there is.
+    pub fn most(&self) -> usize {
+        match &self.state {
+            State::Closed { most, .. } => *most,
+            _ => usize::MAX,
+        }
+    }
+
     /// What may be sent now.
     pub fn permit(&self, now: Timestamp) -> Permit {
         match &self.state {
@@ -121,16 +134,20 @@ impl Breaker {
 
     /// An answer came that is no failure of the endpoint. True when this closed it.
     pub fn success(&mut self) -> bool {
-        let was_closed = self.is_closed();
-        self.state = CLOSED;
-        !was_closed
+        let (closes, most) = match &self.state {
+            State::Closed { most, .. } if *most >= FULL => (false, usize::MAX),
+            State::Closed { most, .. } => (false, *most + 1),
+            _ => (true, 1),
+        };
+        self.state = State::Closed { failures: 0, record: None, several: false, most };
+        closes
     }
 
     /// The endpoint failed for a record (by its lane). `alone` = no other record is waiting; `jitter` in 0..1. True
     /// when the open state changed and is to be stored.
     pub fn failure(&mut self, lane: u64, alone: bool, reason: &Reason, now: Timestamp, jitter: f64) -> bool {
         match &mut self.state {
-            State::Closed { failures, record, several } => {
+            State::Closed { failures, record, several, .. } => {
                 *failures += 1;
                 *several |= record.is_some_and(|first| first != lane);
                 record.get_or_insert(lane);
@@ -164,7 +181,7 @@ impl Breaker {
     }
 }
 
-const CLOSED: State = State::Closed { failures: 0, record: None, several: false };
+const CLOSED: State = State::Closed { failures: 0, record: None, several: false, most: usize::MAX };
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -234,6 +251,25 @@ mod tests {
         breaker.probe_sent();
         assert!(breaker.success());
         assert_eq!(breaker.permit(Timestamp(now)), Permit::All);
+    }
+
+    #[test]
+    fn after_an_outage_one_event_may_be_under_way_and_with_each_success_one_more_until_all_may() {
+        let mut breaker = Breaker::new(Duration::from_secs(1));
+        assert_eq!(breaker.most(), usize::MAX, "without an outage nothing is held back");
+        (0..3).for_each(|_| {
+            fail(&mut breaker, 1, true, 0);
+        });
+        breaker.probe_sent();
+        assert!(breaker.success());
+        for most in 1..FULL {
+            assert_eq!(breaker.most(), most);
+            breaker.success();
+        }
+        fail(&mut breaker, 1, false, 0);
+        assert_eq!(breaker.most(), FULL, "a target that fails now and then gets there too");
+        breaker.success();
+        assert_eq!(breaker.most(), usize::MAX);
     }
 
     #[test]

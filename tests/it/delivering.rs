@@ -21,6 +21,7 @@ fn a_commit_wakes_the_agent_by_itself() {
         assert_eq!(body(journal.last().unwrap())["id"], id);
     }
     agent.stop();
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -38,6 +39,7 @@ fn a_refused_record_is_parked_its_later_changes_wait_and_others_flow() {
     assert_eq!(at(&target.journal(), "/visits/2").len(), 1, "a refusal is not tried again by itself");
     assert_eq!(office.parked_words("legacy"), ["dead http-422", "behind behind", "behind behind"]);
     assert_eq!(body(at(&journal, "/visits/1")[1])["minutes"], 5);
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -51,6 +53,7 @@ fn a_record_that_the_target_cannot_bear_does_not_stop_the_others() {
     target.wait("the others arrive", |journal| committed(journal) == 3);
     wait("the one is parked by itself", || office.parked_words("legacy") == ["waiting http-500"]);
     agent.stop();
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -65,6 +68,7 @@ fn a_busy_target_gets_the_same_key_and_bytes_again() {
     agent.stop();
     assert_eq!(journal.len(), 3);
     assert!(all_the_same(&journal));
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -80,6 +84,7 @@ fn retry_after_holds_the_whole_connector_and_no_other() {
     agent.stop();
     assert_eq!(target.journal().len(), 1);
     assert_eq!((office.parked_words("legacy"), office.cursor("legacy")), (vec!["waiting http-503".to_owned()], 1));
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -105,6 +110,7 @@ fn rejected_credentials_halt_the_connector_and_no_other() {
     token(&office, "right");
     assert_eq!(office.once().0, Some(0));
     assert_eq!((committed(&target.journal()), office.mode("legacy").0), (3, Mode::Running));
+    office.judge("legacy", &target);
 }
 
 fn token(office: &Office, text: &str) {
@@ -132,6 +138,7 @@ fn a_redirect_halts_and_nothing_goes_to_the_other_host() {
         assert_eq!((office.mode("legacy").0, thief.connections(), target.journal().len()), (Mode::Halted, 0, 1));
         target.behave();
         assert_eq!(office.once().0, Some(0), "nothing is lost");
+        office.judge("legacy", &target);
     }
 }
 
@@ -155,6 +162,7 @@ fn a_web_page_is_no_success_and_three_in_a_row_halt_the_connector() {
         // What was said of a page may have been done: it is asked for again.
         assert_eq!(entries.last().unwrap().scenario, "ok");
     }
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -175,6 +183,7 @@ fn an_outage_uses_up_no_attempts() {
     agent.says("the endpoint is back");
     office.wait_settled("legacy");
     agent.stop();
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -199,6 +208,7 @@ fn a_record_that_always_fails_ends_as_a_dead_letter_after_its_attempts_and_other
     let journal = target.journal();
     let entries = at(&journal, "/visits/2");
     assert!(entries.len() == 3 && all_the_same(entries.iter().copied()), "{entries:#?}");
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -224,6 +234,7 @@ fn a_record_that_cannot_be_mapped_is_held_and_goes_by_itself_when_the_mapping_is
     let journal = target.journal();
     let seconds: Vec<_> = at(&journal, "/visits/1").iter().map(|entry| body(entry)["seconds"].clone()).collect();
     assert_eq!(seconds, [serde_json::json!("ten"), serde_json::json!(11)]);
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -248,6 +259,7 @@ fn what_may_have_arrived_before_a_kill_is_sent_as_it_was_even_under_a_new_mappin
     assert!(first.len() == 3 && all_the_same(first.iter().copied()), "{first:#?}");
     assert_eq!(body(first[2]), serde_json::json!({"id": 1, "old": "Ada"}));
     assert_eq!(body(at(&journal, "/visits/2")[0]), serde_json::json!({"id": 2, "newest": "Bea"}));
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -266,6 +278,7 @@ fn a_lost_answer_stays_in_doubt_through_a_busy_target_and_a_new_mapping() {
     agent.stop();
     let journal = target.journal();
     assert!(journal.len() == 4 && all_the_same(&journal), "{journal:#?}");
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -280,6 +293,7 @@ fn a_record_that_leaves_the_where_is_deleted_at_the_target() {
     assert_eq!(methods("/visits/1"), ["PUT"]);
     assert_eq!(methods("/visits/2"), ["PUT", "DELETE"], "outside the filter nothing more is said of it");
     assert_eq!(methods("/visits/3"), ["PUT", "DELETE"]);
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -292,6 +306,7 @@ fn a_key_change_deletes_the_old_record_and_puts_the_new_one() {
     assert_eq!(said, [("PUT", "/visits/1"), ("DELETE", "/visits/1"), ("PUT", "/visits/7")]);
     let one = journal[1].key.strip_suffix("-a").unwrap();
     assert_eq!(journal[2].key.strip_suffix("-b"), Some(one));
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -325,6 +340,7 @@ fn a_key_change_that_waits_holds_up_both_of_its_records() {
     assert_eq!(firsts("/visits/1"), ["PUT", "DELETE", "PUT"]);
     assert_eq!(firsts("/visits/2"), ["PUT", "PUT"]);
     assert_eq!(body(at(&journal, "/visits/2").last().unwrap())["minutes"], 11);
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -339,6 +355,7 @@ fn the_parts_of_a_key_change_keep_their_keys_when_the_first_is_put_off() {
     agent.stop();
     let keys: HashSet<String> = target.journal().into_iter().map(|entry| entry.key).collect();
     assert_eq!(keys.len(), 3, "{keys:?}");
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -382,6 +399,7 @@ fn answers_that_say_nothing_are_retried_with_a_reason_and_lose_nothing() {
         assert!(entries.len() >= 2 && all_the_same(entries.iter().copied()), "{name}: {entries:#?}");
         assert_eq!(body(entries[0])["minutes"], round);
     }
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -391,4 +409,5 @@ fn an_endless_answer_is_cut_off_and_its_status_counts() {
     let office = Office::with(&target, "", THREE);
     assert_eq!(office.once().0, Some(0));
     assert_eq!((target.journal().len(), committed(&target.journal())), (3, 3));
+    office.judge("legacy", &target);
 }

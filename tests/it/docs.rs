@@ -1,5 +1,6 @@
 //! The documents are true to the tree: what they name is there, and what they link to as well.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +52,7 @@ fn dangling(document: &str, folder: &Path) -> Vec<String> {
 fn what_the_documents_name_is_there() {
     let mut found = Vec::new();
     documents(root(), &mut found);
-    for must in ["README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md"] {
+    for must in ["README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/QUEUE.md"] {
         assert!(found.contains(&root().join(must)), "{must}");
     }
     for path in found {
@@ -123,6 +124,58 @@ fn after_removal_as_described_nothing_of_the_agent_is_left() {
     let count = |sql: &str| desk.app.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(count("SELECT count(*) FROM sqlite_master WHERE sql LIKE '%hms_sync%'"), 0);
     desk.app.execute_batch("UPDATE visits SET name = 'b'").unwrap();
+}
+
+/// The names of all tests below a folder.
+fn tests_of(folder: &Path, found: &mut HashSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            tests_of(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let named = text.split("#[test]").skip(1).filter_map(|after| after.split("fn ").nth(1)?.split('(').next());
+            found.extend(named.map(str::to_owned));
+        }
+    }
+}
+
+/// Lines of a page's tables that are not backed by a test, and names of tests in them that do not exist.
+fn unbacked(page: &str, tests: &HashSet<String>) -> Vec<String> {
+    let lines: Vec<&str> = page.lines().collect();
+    let ruler = |at: usize| lines.get(at).is_some_and(|line| line.starts_with("|---"));
+    let rows = (0..lines.len()).filter(|at| lines[*at].starts_with('|') && !ruler(*at) && !ruler(at + 1));
+    let mut wrong = Vec::new();
+    for row in rows.map(|at| lines[at]) {
+        let last = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let names: Vec<&str> = last.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() {
+            wrong.push(format!("no test: {row}"));
+        }
+        wrong.extend(names.iter().filter(|name| !tests.contains(**name)).map(|name| format!("no such test: {name}")));
+    }
+    wrong
+}
+
+#[test]
+fn every_line_of_the_page_of_the_queue_is_backed_by_a_test() {
+    let mut tests = HashSet::new();
+    tests_of(&root().join("tests/it"), &mut tests);
+    tests_of(&root().join("src"), &mut tests);
+    let page = fs::read_to_string(root().join("docs/QUEUE.md")).unwrap();
+    assert_eq!(unbacked(&page, &tests), Vec::<String>::new());
+    assert!(page.lines().filter(|line| line.starts_with('|')).count() > 100);
+    // Also in prose: what is written like the name of a test is one.
+    let prose = page.lines().filter(|line| !line.starts_with('|')).flat_map(|line| line.split('`').skip(1).step_by(2));
+    let like_a_test = |name: &&str| name.matches('_').count() > 3 && name.starts_with(char::is_lowercase);
+    assert_eq!(prose.filter(like_a_test).find(|name| !tests.contains(*name)), None);
+}
+
+#[test]
+fn a_line_without_a_test_is_seen() {
+    let page = "| State | Test |\n|---|---|\n| a | `that_there_is` |\n| b | none |\n| c | `that_is_gone` |\n\ntext";
+    let tests = HashSet::from(["that_there_is".to_owned()]);
+    assert_eq!(unbacked(page, &tests), ["no test: | b | none |", "no such test: that_is_gone"]);
 }
 
 #[test]

@@ -10,13 +10,11 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use hms_sync::store::state::StateReader;
-use hms_sync::store::state::attempt::{self, Line};
-use hms_sync::store::state::{connector, log as logs};
 use rusqlite::{Connection, ErrorCode, params};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::support::checker::delivery;
 use crate::support::journal::{Entry, Expected, committed, judge};
 use crate::support::office::{Office, RETRY, wait};
 use crate::support::receiver::Receiver;
@@ -328,15 +326,6 @@ fn step_of(entry: &Entry) -> Step {
     Step::Put(Visit { id: body.id, slot: body.slot, n: body.n, name: body.name, price, note: body.note })
 }
 
-/// A delivery's key without `-rN`: that is put behind the key of a delivery that the target has refused for the time
-/// being and that another configuration has changed since.
-fn delivery(key: &str) -> &str {
-    match key.rsplit_once("-r") {
-        Some((delivery, number)) if number.parse::<u32>().is_ok() => delivery,
-        _ => key,
-    }
-}
-
 /// Holds the journal against what the application says it committed: everything arrived, as it was, in order for
 /// each record, nothing else arrived, and what arrived twice was the same request under the same key.
 fn compare(truth: &[Step], journal: &[Entry]) {
@@ -373,32 +362,6 @@ fn compare(truth: &[Step], journal: &[Entry]) {
     assert!(arrived.is_empty(), "records that were never committed arrived: {arrived:?}");
     let plain = |entry: &Entry| Entry { key: delivery(&entry.key).to_owned(), ..entry.clone() };
     assert_eq!(judge(&expected, &journal.iter().map(plain).collect::<Vec<_>>()), Vec::<String>::new());
-}
-
-/// Every request that arrived was recorded before it left, and every event's outcome after.
-fn everything_is_recorded(office: &Office, journal: &[Entry]) {
-    let mut state = StateReader::open(&office.state()).unwrap();
-    let mut tries: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in journal {
-        *tries.entry(delivery(&entry.key).to_owned()).or_default() += 1;
-    }
-    state
-        .read(|db| {
-            let known = connector::find(db, "legacy")?.unwrap();
-            let log = logs::find(db, "office")?.unwrap();
-            for (key, arrived) in &tries {
-                let event = key.trim_end_matches("-a").trim_end_matches("-b").parse().unwrap();
-                let lines = attempt::of_event(db, known.id, log, event)?;
-                let intents = lines.iter().filter(|line| matches!(line, Line::Intent { .. })).count();
-                let delivered = lines
-                    .iter()
-                    .any(|line| matches!(line, Line::Outcome { settled, .. } if settled.word.is_delivered()));
-                assert!(intents >= *arrived, "{key} arrived {arrived} times but was intended {intents} times");
-                assert!(delivered, "{key}: no outcome");
-            }
-            Ok(())
-        })
-        .unwrap();
 }
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -481,5 +444,5 @@ fn every_commit_arrives_in_order_through_outage_faults_kills_restarts_and_reload
     agent.stop();
     let journal = target.journal();
     compare(&truth, &journal);
-    everything_is_recorded(&office, &journal);
+    office.judge("legacy", &target);
 }

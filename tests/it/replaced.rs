@@ -101,6 +101,48 @@ fn a_backup_that_is_restored_while_the_agent_runs_is_noticed_and_what_differs_is
 }
 
 #[test]
+fn a_backup_that_was_restored_and_written_to_while_the_agent_was_down_is_noticed_though_the_numbers_fit() {
+    for changes in [0, 1, 10] {
+        let target = Receiver::start();
+        let (office, agent) = delivered(&target);
+        let backup = backup(&office);
+        write(&office, "UPDATE visits SET minutes = 99 WHERE id = 1; INSERT INTO visits VALUES (3, 'Cleo', 30)");
+        arrives(&target, "/visits/3", 30);
+        office.wait_settled("legacy");
+        agent.stop();
+        put_in_place(&office, &backup);
+        // The numbers of what was sent are given again to other changes, and more than those.
+        (0..changes).for_each(|n| write(&office, &format!("UPDATE visits SET minutes = {n} + 50 WHERE id = 2")));
+        let agent = office.agent();
+        agent.says("a new epoch begins");
+        arrives(&target, "/visits/1", 10);
+        target.wait("what the backup did not have is deleted", |journal| {
+            at(journal, "/visits/3").last().is_some_and(|entry| entry.method == "DELETE")
+        });
+        office.wait_settled("legacy");
+        agent.stop();
+        assert_eq!(office.unlike_the_table(&target.journal()), Vec::<String>::new(), "{changes} changes");
+    }
+}
+
+#[test]
+fn numbers_that_begin_again_in_an_emptied_log_are_noticed_and_what_differs_is_sent() {
+    let target = Receiver::start();
+    let (office, agent) = delivered(&target);
+    agent.stop();
+    write(&office, "DELETE FROM hms_sync_outbox; UPDATE sqlite_sequence SET seq = 0 WHERE name = 'hms_sync_outbox'");
+    write(&office, "UPDATE visits SET minutes = 77 WHERE id = 1");
+    let agent = office.agent();
+    agent.says("a new epoch begins");
+    arrives(&target, "/visits/1", 77);
+    write(&office, "UPDATE visits SET minutes = 78 WHERE id = 2");
+    arrives(&target, "/visits/2", 78);
+    office.wait_settled("legacy");
+    agent.stop();
+    assert_eq!(office.unlike_the_table(&target.journal()), Vec::<String>::new());
+}
+
+#[test]
 fn a_fresh_file_in_the_place_of_the_old_one_is_watched_and_compared_while_the_agent_runs() {
     let target = Receiver::start();
     let (office, agent) = delivered(&target);

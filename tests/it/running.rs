@@ -22,6 +22,7 @@ fn one_run_ends_with_0_when_all_is_delivered_1_when_something_is_refused_75_when
     office.sql("UPDATE visits SET minutes = 11");
     let (code, summary) = office.once();
     assert_eq!((code, summary["dead"].as_i64()), (Some(1), Some(1)), "{summary}");
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -30,6 +31,7 @@ fn one_run_delivers_what_a_schedule_would_deliver_later() {
     let office = Office::with(&target, "schedule: \"0 0 1 1 *\"", THREE);
     assert_eq!(office.once().0, Some(0));
     assert_eq!(committed(&target.journal()), 3);
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -72,6 +74,7 @@ fn a_broken_configuration_is_refused_at_reload_and_the_old_one_kept() {
         target.wait("it delivers as before", |journal| committed(journal) == at + 1);
     }
     agent.stop();
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -85,6 +88,7 @@ fn a_stop_waits_for_a_request_in_flight_and_no_longer_than_it_may() {
     assert_eq!(office.once().0, Some(0));
     let journal = target.journal();
     assert!(journal.len() == 2 && all_the_same(&journal), "{journal:#?}");
+    office.judge("legacy", &target);
 }
 
 #[test]
@@ -99,6 +103,7 @@ fn a_second_stop_ends_it_at_once_and_nothing_is_lost() {
     agent.wait();
     assert_eq!(office.once().0, Some(0));
     assert!(all_the_same(&target.journal()));
+    office.judge("legacy", &target);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 #![allow(dead_code)]
 
 pub mod ca;
+pub mod checker;
 pub mod desk;
 pub mod disk;
 pub mod journal;

@@ -37,10 +37,19 @@ impl Keeper {
     }
 
     fn wants_tidying(&mut self) -> Result<bool, KeeperError> {
-        let (id, connectors) = (self.id, self.connectors.clone());
-        let lowest = self.reader.read(|db| cursor::lowest(db, id, &connectors))?;
         let hourly = clock::steady() >= self.last_write.plus(HOUR);
-        Ok(lowest.is_some_and(|seq| seq > self.acked) || self.quiet_since > self.last_write || hourly)
+        let now = hourly || self.again || self.quiet_since > self.last_write;
+        Ok(now || self.settled()?.is_some_and(|seq| seq > self.acked))
+    }
+
+    /// Up to where every connector that is not left behind has settled everything; when all are, the lowest of them.
+    fn settled(&mut self) -> Result<Option<i64>, KeeperError> {
+        // Whoever lags so far is left out, also when it is halted or paused: capture goes on for the others.
+        let floor = self.overflow_floor()?;
+        match self.lowest(|mode, seq| mode != Mode::Overflowed && seq >= floor)? {
+            Some(seq) => Ok(Some(seq)),
+            None => self.lowest(|_, _| true),
+        }
     }
 
     /// Writes what is due in the application's file: left-over candidates, the acknowledged position, the cap, one
@@ -50,13 +59,13 @@ impl Keeper {
         self.log.sweep()?;
         self.set_cap()?;
         self.mark_overflow()?;
-        let all = self.lowest(|_| true)?;
-        let acked = self.lowest(|mode| mode != Mode::Overflowed)?.or(all);
+        let acked = self.settled()?;
         if let Some(acked) = acked.filter(|seq| *seq > self.acked) {
             self.log.set_acked(acked)?;
             self.acked = acked;
         }
         let mut look = Look::default();
+        self.again = false;
         if let Some(below) = self.prunable(acked)? {
             look.rewound = self.set_aside(below)?;
             self.log.prune(below, BLOCK as usize, None)?;
@@ -94,21 +103,28 @@ impl Keeper {
     /// Whether every connector has settled everything that was captured.
     pub fn is_drained(&mut self) -> Result<bool, KeeperError> {
         let highest = self.log.highest_seq()?;
-        Ok(self.lowest(|_| true)?.is_none_or(|lowest| lowest >= highest))
+        Ok(self.lowest(|_, _| true)?.is_none_or(|lowest| lowest >= highest))
     }
 
-    /// The lowest cursor over the connectors in certain modes.
-    fn lowest(&mut self, wanted: impl Fn(Mode) -> bool) -> Result<Option<i64>, KeeperError> {
+    /// The lowest cursor over the connectors that are wanted by their mode and where their cursor stands.
+    fn lowest(&mut self, wanted: impl Fn(Mode, i64) -> bool) -> Result<Option<i64>, KeeperError> {
         let (id, connectors) = (self.id, self.connectors.clone());
         Ok(self.reader.read(|db| {
-            let all = connector::all(db)?;
-            let chosen: Vec<ConnectorId> = all
-                .iter()
-                .filter(|known| connectors.contains(&known.id) && wanted(known.mode))
-                .map(|known| known.id)
-                .collect();
-            cursor::lowest(db, id, &chosen)
+            let mut lowest = None;
+            for known in connector::all(db)?.into_iter().filter(|known| connectors.contains(&known.id)) {
+                let at = cursor::get(db, known.id, id)?.map(|at| at.seq).filter(|seq| wanted(known.mode, *seq));
+                lowest = at.into_iter().chain(lowest).min();
+            }
+            Ok(lowest)
         })?)
+    }
+
+    /// A cursor below this lags by more than most of the cap.
+    fn overflow_floor(&mut self) -> Result<i64, KeeperError> {
+        if self.cap == 0 {
+            return Ok(i64::MIN);
+        }
+        Ok(self.log.highest_seq()? - (self.cap as f64 * OVERFLOW_PART) as i64)
     }
 
     /// The cap in events that the configured bytes come to, by the average size of an event here.
@@ -129,16 +145,13 @@ impl Keeper {
 
     /// A connector that lags beyond most of the cap is left behind: capture goes on for the others.
     fn mark_overflow(&mut self) -> Result<(), KeeperError> {
-        if self.cap == 0 {
-            return Ok(());
-        }
-        let (id, highest, limit) = (self.id, self.log.highest_seq()?, (self.cap as f64 * OVERFLOW_PART) as i64);
+        let (id, floor) = (self.id, self.overflow_floor()?);
         let connectors = self.connectors.clone();
         let lagging: Vec<connector::Remembered> = self.reader.read(|db| {
             let mut lagging = Vec::new();
             for known in connector::all(db)? {
                 let at = cursor::get(db, known.id, id)?;
-                let behind = at.is_some_and(|at| highest - at.seq > limit);
+                let behind = at.is_some_and(|at| at.seq < floor);
                 if connectors.contains(&known.id) && behind != (known.mode == Mode::Overflowed) {
                     lagging.push(known);
                 }
@@ -216,15 +229,15 @@ impl Keeper {
         Ok(!behind.is_empty())
     }
 
-    /// Up to where one block may be pruned now: below every cursor, out of its retention or beyond the ceiling.
+    /// Up to where one block may be pruned now: below every cursor, out of its retention or beyond the ceiling. When
+    /// there is something to prune, tidying comes again without waiting for another write.
     fn prunable(&mut self, lowest_cursor: Option<i64>) -> Result<Option<i64>, KeeperError> {
         let Some(cursor) = lowest_cursor else { return Ok(None) };
         let name = self.log.name().to_owned();
         let shadow = self.reader.read(|db| shadow::position(db, &name).or(Ok(0)))?;
         let witness = self.seen.witness.map_or(i64::MAX, |witness| witness.seq);
-        let ceiling = (cursor + 1).min(shadow + 1).min(witness);
         let lowest = self.log.lowest_seq()?;
-        let block = lowest.saturating_add(BLOCK).min(ceiling);
+        let block = lowest.saturating_add(BLOCK).min(cursor + 1).min(witness).min(self.log.highest_seq()?);
         if block <= lowest {
             return Ok(None);
         }
@@ -234,6 +247,12 @@ impl Keeper {
         let too_many = over(size.rows, self.keep.max_rows) || over(size.bytes, self.keep.max_bytes);
         let cutoff = clock::now().minus(self.keep.events);
         let old = self.log.event_at(block - 1)?.is_none_or(|event| event.at < cutoff);
-        Ok((too_many || old).then_some(block))
+        if !(too_many || old) {
+            return Ok(None);
+        }
+        // What the shadow has not read yet stays; it is on its way.
+        self.again = true;
+        let block = block.min(shadow + 1);
+        Ok((block > lowest).then_some(block))
     }
 }

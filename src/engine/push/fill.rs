@@ -10,6 +10,7 @@ use crate::engine::window::Slot;
 use crate::event::Event;
 use crate::rules::outcome::Reason;
 use crate::store::state::batch::Entry;
+use crate::store::state::connector::Mode;
 use crate::store::state::counter::Counter;
 use crate::store::state::parked::{self, Parked, ParkedState};
 use crate::store::state::{LogId, attempt};
@@ -27,7 +28,14 @@ impl Worker {
     }
 
     fn has_room(&self) -> bool {
-        self.window.fresh() < WINDOW && self.window.weight() < WINDOW_BYTES
+        self.window.fresh() < WINDOW && self.window.weight() < WINDOW_BYTES && !self.has_enough()
+    }
+
+    /// While nothing may be sent but a probe, reading on would only park what waits behind parked changes of its
+    /// record, a write for each: it rests as soon as there is a record to probe with, beside the one that alone failed.
+    fn has_enough(&self) -> bool {
+        let down = !self.breaker.is_closed() || self.mode == Mode::Halted;
+        down && self.window.records() > usize::from(self.breaker.only_record().is_some())
     }
 
     /// Reads on in each log, once: what was found is sent on its way before the next look, which often finds nothing.

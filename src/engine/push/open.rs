@@ -65,7 +65,7 @@ impl Worker {
     }
 
     fn room(&self) -> usize {
-        self.most_open().saturating_sub(self.window.opened())
+        self.most_open().min(self.breaker.most()).saturating_sub(self.window.opened())
     }
 
     fn most_open(&self) -> usize {
@@ -297,11 +297,11 @@ impl Worker {
                 let stopping = self.stop_at.is_some();
                 let mut jobs = Vec::with_capacity(slots.len());
                 for id in slots {
-                    let Some(slot) = self.window.get_mut(id) else { continue };
-                    if stopping {
-                        self.window.put_back(id, None);
+                    if self.called_back.remove(&id) || stopping {
+                        self.put_back_unsent(id);
                         continue;
                     }
+                    let Some(slot) = self.window.get_mut(id) else { continue };
                     slot.intent_after.get_or_insert(committed.before);
                     jobs.push(Job { slot: id, parts: Arc::clone(&slot.parts) });
                 }

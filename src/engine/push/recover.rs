@@ -46,6 +46,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
             let (known, new) = connector::remember(db, &name)?;
             let changed = !new && known.config_hash.is_some_and(|old| old != hash);
             connector::set_config(db, known.id, &hash, &text)?;
+            connector::forget_breakers_but(db, known.id, &origin)?;
             for (log, from) in &begins {
                 cursor::begin(db, known.id, *log, *from)?;
             }
@@ -162,6 +163,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         counts: BTreeMap::new(),
         opening: Vec::new(),
         committing: Vec::new(),
+        called_back: HashSet::default(),
         batch: None,
         batch_touched: HashSet::default(),
         batch_refused: None,

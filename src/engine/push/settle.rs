@@ -136,17 +136,23 @@ impl Worker {
 
     /// Takes back what no lane has begun to send: the target is not to be asked now.
     pub(super) fn call_back(&mut self) {
+        self.called_back.extend(self.opening.iter().chain(&self.committing));
         let unsent = self.lanes.recall();
         self.put_back(unsent);
     }
 
     fn put_back(&mut self, unsent: Vec<SlotId>) {
         for id in unsent {
-            let Some(slot) = self.window.get(id) else { continue };
-            let (event, log) = (slot.event.id, slot.log);
-            self.settled.entry(log).or_default().push(not_sent(event));
-            self.window.put_back(id, None);
+            self.put_back_unsent(id);
         }
+    }
+
+    /// Puts an event back that was intended and is not sent after all; its attempt ends so in the attempt log.
+    pub(super) fn put_back_unsent(&mut self, id: SlotId) {
+        let Some(slot) = self.window.get(id) else { return };
+        let (event, log) = (slot.event.id, slot.log);
+        self.settled.entry(log).or_default().push(not_sent(event));
+        self.window.put_back(id, None);
     }
 
     fn store_breaker(&mut self) {

@@ -159,7 +159,13 @@ pub fn breaker(db: &Connection, id: ConnectorId, origin: &str) -> Sql<Option<Ope
     .optional()
 }
 
-/// Any open breaker of a connector, for `status`.
+/// Forgets the breakers of endpoints that a connector no longer sends to.
+pub fn forget_breakers_but(db: &Connection, id: ConnectorId, origin: &str) -> Sql<()> {
+    db.execute("DELETE FROM breaker WHERE connector = ?1 AND origin <> ?2", (id.0, origin))?;
+    Ok(())
+}
+
+/// The open breaker of a connector, for `status`.
 pub fn any_breaker(db: &Connection, id: ConnectorId) -> Sql<Option<OpenBreaker>> {
     let origin: Option<String> =
         db.query_row("SELECT origin FROM breaker WHERE connector = ?1 LIMIT 1", [id.0], |row| row.get(0)).optional()?;

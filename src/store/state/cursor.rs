@@ -78,14 +78,3 @@ pub fn put(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -> Sql
     )?;
     Ok(())
 }
-
-/// The lowest cursor of a log over the connectors named: nothing above it may be pruned.
-pub fn lowest(db: &Connection, log: LogId, connectors: &[ConnectorId]) -> Sql<Option<i64>> {
-    let mut lowest = None;
-    for connector in connectors {
-        if let Some(cursor) = get(db, *connector, log)? {
-            lowest = Some(lowest.map_or(cursor.seq, |seq: i64| seq.min(cursor.seq)));
-        }
-    }
-    Ok(lowest)
-}

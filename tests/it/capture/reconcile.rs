@@ -115,6 +115,21 @@ fn many_deletes_are_refused_before_anything_is_written_unless_forced() {
 }
 
 #[test]
+fn of_a_large_table_one_in_twenty_may_be_deleted_unasked_and_no_more() {
+    let (office, mut log) = Office::watching("CREATE TABLE t(k INTEGER PRIMARY KEY, v)", &[WatchSpec::table("t")]);
+    office.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO t SELECT i, i FROM n");
+    let state = state();
+    shadow::catch_up(&state, &mut log).unwrap();
+    unseen(&office, "DELETE FROM t WHERE k <= 151");
+    match run(&state, &mut log, false) {
+        Err(ShadowError::Capture(CaptureError::TooManyDeletes { deletes: 151, limit: 150, .. })) => {}
+        other => panic!("{other:?}"),
+    }
+    office.run("INSERT INTO t VALUES(1, 1)");
+    assert_eq!(run(&state, &mut log, false).unwrap(), Report { compared: 2850, images: 0, deletes: 150 });
+}
+
+#[test]
 fn events_are_applied_once_and_a_gap_is_refused() {
     let (office, mut log) = Office::watching("CREATE TABLE t(k INTEGER PRIMARY KEY, v)", &[WatchSpec::table("t")]);
     office.run("INSERT INTO t VALUES(1, 1); DELETE FROM t; INSERT INTO t VALUES(2, 2)");

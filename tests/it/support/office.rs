@@ -169,7 +169,8 @@ impl Office {
         agent
     }
 
-    fn reader(&self) -> StateReader {
+    /// A reading connection to the agent's file.
+    pub fn reader(&self) -> StateReader {
         StateReader::open(&self.state()).unwrap()
     }
 
