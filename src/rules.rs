@@ -3,6 +3,7 @@
 
 pub mod breaker;
 pub mod classify;
+pub mod clock;
 pub mod convert;
 pub mod decimal;
 pub mod filter;

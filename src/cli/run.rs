@@ -149,7 +149,8 @@ fn verdict(summaries: &[(std::sync::Arc<str>, Summary)], stuck: bool, waiting: b
     }
 }
 
-fn socket_of(settings: &config::Settings) -> PathBuf {
+/// Where the agent of this configuration listens.
+pub fn socket_of(settings: &config::Settings) -> PathBuf {
     let configured = settings.api.listen.iter().find_map(|listener| match listener {
         Listener::Unix(path) => Some(path.clone()),
         Listener::Tcp(..) => None,

@@ -349,6 +349,18 @@ impl Keeper {
     }
 }
 
+/// What the agent knows of a log, with the witness where it stands now; none = it never looked at the log.
+///
+/// # Errors
+/// The state file cannot be read.
+pub fn last_seen(state: &mut StateReader, log: &str) -> Result<Option<Seen>, StateError> {
+    let Some(id) = state.read(|db| logs::find(db, log))? else { return Ok(None) };
+    let (seen, mut witness_n) = state.read(|db| logs::seen(db, id))?;
+    let Some(mut seen) = seen.and_then(|seen| serde_json::from_str::<Seen>(&seen).ok()) else { return Ok(None) };
+    advance_witness(state, id, &mut seen, &mut witness_n)?;
+    Ok(Some(seen))
+}
+
 /// The witness moves up to the highest event that any intent of this epoch has used since.
 fn advance_witness(
     reader: &mut StateReader,

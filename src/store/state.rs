@@ -3,6 +3,7 @@
 //! WAL, `synchronous=FULL`, `secure_delete`: one commit here makes a group of attempts durable. Who can edit the
 //! business data cannot edit the proof, because it stands in this file and not in the application's.
 
+pub mod account;
 pub mod act;
 pub mod attempt;
 pub mod batch;
@@ -351,6 +352,19 @@ pub fn note(db: &Connection, name: &str) -> Sql<Option<String>> {
 pub fn set_note(db: &Connection, name: &str, text: &str) -> Sql<()> {
     db.execute("INSERT INTO meta(k, v) VALUES (?1, ?2) ON CONFLICT(k) DO UPDATE SET v = excluded.v", (name, text))?;
     Ok(())
+}
+
+/// The state file's journal mode; the agent sets `wal`.
+pub fn journal(db: &Connection) -> Sql<String> {
+    db.query_row("PRAGMA journal_mode", [], |row| row.get(0))
+}
+
+/// What SQLite's own quick check finds wrong with the file; reads all of it.
+pub fn quick_check(db: &Connection) -> Sql<Vec<String>> {
+    let mut found: Vec<String> =
+        db.prepare("PRAGMA quick_check(10)")?.query_map([], |row| row.get(0))?.collect::<Sql<_>>()?;
+    found.retain(|line| line != "ok");
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod credentials;
 mod delivering;
 mod demo;
 mod docs;
+mod doctor;
 mod end_to_end;
 mod examples;
 mod histories;

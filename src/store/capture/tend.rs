@@ -61,7 +61,7 @@ impl CapturedLog {
         })
     }
 
-    fn any_gone(&self, tid: i64) -> Result<bool> {
+    pub(super) fn any_gone(&self, tid: i64) -> Result<bool> {
         let found = self.with_plan(tid, |plan| {
             let sql = format!("SELECT EXISTS (SELECT 1 FROM main.hms_sync_cand AS y WHERE {})", plan.gone());
             Ok(self.conn.query_row(&sql, [], |row| row.get(0))?)

@@ -7,7 +7,7 @@ use super::attempt::{self, Intent, Settled};
 use super::connector::{self, Mode, OpenBreaker};
 use super::counter::{self, Counter};
 use super::parked::{self, Parked, ParkedState};
-use super::{ConnectorId, LogId, Sql, cursor};
+use super::{ConnectorId, LogId, Sql, account, cursor};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId};
 use crate::rules::outcome::Reason;
@@ -63,10 +63,14 @@ impl Batch {
                 Entry::Intend(log, config, group) => attempt::intend(db, of, *log, config, now, group)?,
                 Entry::Settle(log, group) => attempt::settle(db, of, *log, now, group)?,
                 Entry::Advance(log, seq) => cursor::advance(db, of, *log, *seq)?,
-                Entry::Park(parked) if parked.state == ParkedState::Behind => {
-                    parked::park_behind(db, of, parked, crate::clock::steady())?;
+                Entry::Park(parked) => {
+                    account::note_parked(db, of, parked)?;
+                    if parked.state == ParkedState::Behind {
+                        parked::park_behind(db, of, parked, crate::clock::steady())?;
+                    } else {
+                        parked::park(db, of, parked)?;
+                    }
                 }
-                Entry::Park(parked) => parked::park(db, of, parked)?,
                 Entry::Freeze(id, frozen, config) => parked::freeze(db, of, *id, frozen, config)?,
                 Entry::End(_, event) => {
                     parked::end(db, of, event, crate::clock::steady())?;
