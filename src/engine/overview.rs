@@ -125,6 +125,8 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
                 source.as_mut()?.read(after, 1, usize::MAX).ok()?.first().map(|event| event.at)
             };
             let mut status = connector_status(state, &known, &ends, captured_at)?;
+            // What a killed agent left says nothing.
+            status.braked = if running { status.braked } else { 0 };
             status.configured = configured.iter().any(|name| **name == *known.name);
             needs_of(&status, running, &mut needs);
             connectors.push(status);
@@ -230,6 +232,14 @@ fn needs_of(status: &ConnectorStatus, running: bool, needs: &mut Vec<Need>) {
             by_agent(running, "sends the tables again once the target takes them"),
         ),
         _ => {}
+    }
+    if status.braked > 0 {
+        let noun = if status.braked == 1 { "record is" } else { "records are" };
+        need(
+            format!("{} {noun} braked to one delivery a second: each is followed by another change", status.braked),
+            "look for what writes the record again when it is delivered (the agent's log names type and event)"
+                .to_owned(),
+        );
     }
     let down: Option<Timestamp> = status.down_since.as_deref().and_then(|at| at.parse().ok()).map(Timestamp::from_jiff);
     if let Some(since) = down.filter(|since| clock::now().since(*since) >= PATIENCE) {

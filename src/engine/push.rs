@@ -4,6 +4,7 @@
 //! fills the window, opens what may be sent, and hands one batch to the ledger: the outcomes of what has come back
 //! ride in the same commit as the intents of what goes next. Nothing is sent before its intent is durable.
 
+mod brake;
 mod fill;
 mod open;
 mod recover;
@@ -22,6 +23,7 @@ use crate::engine::ledger::{Committed, Ledger, LedgerError};
 use crate::engine::source::Source;
 use crate::engine::window::{SlotId, Window};
 use crate::event::EventId;
+use crate::rules::brake::Brake;
 use crate::rules::breaker::{Breaker, Permit};
 use crate::rules::outcome::Reason;
 use crate::rules::retry::Streak;
@@ -149,6 +151,7 @@ pub struct Worker {
     window: Window,
     lanes: Lanes,
     breaker: Breaker,
+    brake: Brake,
     /// The record that the endpoint failed for last.
     failed_lane: Option<u64>,
     streak: Streak,
@@ -234,6 +237,7 @@ impl Worker {
             if self.stop_at.is_some() {
                 self.call_back();
             } else {
+                self.release_brakes(clock::steady());
                 self.keep_schedule(run);
                 self.fill();
                 self.load_due();
@@ -294,6 +298,7 @@ impl Worker {
         if self.stop_at.is_none() {
             due.extend(self.source_pause);
             due.extend(self.next_run);
+            due.extend(self.brake.next_end());
             if self.mode == Mode::Halted {
                 due.push(self.halt_probe);
             }
@@ -349,6 +354,10 @@ impl Worker {
         }
         if self.hold_until.is_some_and(|until| until > now) {
             self.summary.left_off = Some(Reason::new("retry-after", "the target asked to wait"));
+            return !self.cursor_moved();
+        }
+        if self.is_braked() {
+            self.summary.left_off = Some(Reason::new("brake", "each delivery of a record causes its next change"));
             return !self.cursor_moved();
         }
         if self.source_pause.is_some() {

@@ -21,6 +21,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
+use crate::clock::Timestamp;
+
 /// Row number of a connector in the state file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectorId(pub i64);
@@ -352,6 +354,12 @@ pub fn note(db: &Connection, name: &str) -> Sql<Option<String>> {
 pub fn set_note(db: &Connection, name: &str, text: &str) -> Sql<()> {
     db.execute("INSERT INTO meta(k, v) VALUES (?1, ?2) ON CONFLICT(k) DO UPDATE SET v = excluded.v", (name, text))?;
     Ok(())
+}
+
+/// When the last line of the attempt log was written, by the clock of then; none = nothing was ever sent.
+pub fn last_line(db: &Connection) -> Sql<Option<Timestamp>> {
+    let sql = "SELECT at FROM attempt ORDER BY n DESC LIMIT 1";
+    Ok(db.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?.map(Timestamp))
 }
 
 /// The state file's journal mode; the agent sets `wal`.

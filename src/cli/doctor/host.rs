@@ -14,7 +14,7 @@ use crate::config::connector::ConnectorSpec;
 use crate::config::credential::Credential;
 use crate::config::{Settings, Severity, build};
 use crate::rules::clock::doubt;
-use crate::store::state::{StateReader, attempt};
+use crate::store::state::{StateReader, last_line};
 
 /// Less free space than this is little,
 const LITTLE: u64 = 500_000_000;
@@ -25,7 +25,7 @@ const SOON: Duration = Duration::from_secs(30 * 86_400);
 
 /// Can the clock be believed?
 pub fn clock(state: Option<&mut StateReader>, findings: &mut Findings) {
-    let last = state.and_then(|state| state.read(attempt::last_at).ok().flatten());
+    let last = state.and_then(|state| state.read(last_line).ok().flatten());
     let now = clock::now();
     match doubt(now, clock::BUILT, last) {
         Some(doubt) => {

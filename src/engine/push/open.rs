@@ -132,6 +132,7 @@ impl Worker {
             self.window.hurry();
         }
         let opened = if probing { self.window.open_probe(self.failed_lane, now) } else { self.window.open(most, now) };
+        let opened = self.brake(opened, now);
         if opened.is_empty() {
             return;
         }

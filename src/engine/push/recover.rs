@@ -10,6 +10,7 @@ use crate::engine::chains::Chains;
 use crate::engine::connector::Pace;
 use crate::engine::lanes::Lanes;
 use crate::engine::window::Window;
+use crate::rules::brake::Brake;
 use crate::rules::breaker::{Breaker, Opened};
 use crate::rules::retry::Streak;
 use crate::store::state::attempt::{self, Settled, Word};
@@ -37,6 +38,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
             let (known, new) = connector::remember(db, &name)?;
             let changed = !new && known.config_hash.is_some_and(|old| old != hash);
             connector::set_config(db, known.id, &hash, &text)?;
+            connector::set_braked(db, known.id, 0)?;
             for (log, from) in &begins {
                 cursor::begin(db, known.id, *log, *from)?;
             }
@@ -135,6 +137,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         window,
         lanes,
         breaker,
+        brake: Brake::default(),
         failed_lane: None,
         streak: Streak::default(),
         mode: kept.mode,

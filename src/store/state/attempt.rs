@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use super::{ConnectorId, LogId, Sql};
 use crate::clock::Timestamp;
@@ -208,12 +208,6 @@ fn append<T>(
 /// The number of the last row of the attempt log.
 pub fn last(db: &Connection) -> Sql<i64> {
     db.prepare_cached("SELECT ifnull(max(n), 0) FROM attempt")?.query_row([], |row| row.get(0))
-}
-
-/// When the last row of the attempt log was written; none = nothing was ever sent.
-pub fn last_at(db: &Connection) -> Sql<Option<Timestamp>> {
-    let sql = "SELECT at FROM attempt ORDER BY n DESC LIMIT 1";
-    Ok(db.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?.map(Timestamp))
 }
 
 /// Goes on through the intents of a log after attempt number `after`: the number of the last row, and the highest
