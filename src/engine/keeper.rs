@@ -73,6 +73,8 @@ pub struct Keeper {
     cap: i64,
     trouble: Vec<String>,
     heal: Heal,
+    /// The clock is not believed; that was told.
+    doubted: bool,
 }
 
 /// What the reconciler is to do.
@@ -132,6 +134,7 @@ impl Keeper {
             cap: 0,
             trouble: Vec::new(),
             heal: Heal::default(),
+            doubted: false,
             log,
         };
         let mut anew = false;

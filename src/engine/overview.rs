@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use crate::clock::{self, Timestamp};
 use crate::engine::report::{ConnectorStatus, connector_status};
+use crate::rules::clock::doubt;
 use crate::store::capture::{self, CaptureError, CapturedLog, Seen};
-use crate::store::state::{Holder, LogId, StateError, StateReader, connector, intake, log as logs};
+use crate::store::state::{Holder, LogId, StateError, StateReader, connector, intake, last_line, log as logs};
 
 /// How long an endpoint may be down before somebody should look: the first alert of a delivery that waits.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -108,6 +109,11 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
         }
     }
     let mut connectors = Vec::new();
+    let last = state.as_mut().map(|state| state.read(last_line)).transpose()?.flatten();
+    if let Some(doubt) = doubt(clock::now(), clock::BUILT, last) {
+        let mend = "set it; until then nothing is deleted by age, and certificates may look expired".to_owned();
+        needs.push(Need { subject: "clock".to_owned(), what: doubt.to_string(), mend });
+    }
     if let Some(state) = &mut state {
         let (mut places, taken_in) = (Vec::new(), state.read(intake::highest)?);
         for (name, captured, log) in &mut readable {

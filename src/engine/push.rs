@@ -5,6 +5,7 @@
 //! ride in the same commit as the intents of what goes next. Nothing is sent before its intent is durable.
 
 mod brake;
+mod doubt;
 mod fill;
 mod open;
 mod recover;
@@ -416,6 +417,7 @@ impl Worker {
 
     /// The connector stops until a probe gets through, the configuration changes, or a person resumes it.
     fn halt(&mut self, reason: Reason) {
+        let reason = self.blame_clock(reason);
         self.halt_probe = clock::steady().plus(HALT_PROBE);
         self.call_back();
         if self.mode != Mode::Halted || self.mode_reason.as_ref() != Some(&reason) {

@@ -356,10 +356,11 @@ pub fn set_note(db: &Connection, name: &str, text: &str) -> Sql<()> {
     Ok(())
 }
 
-/// When the last line of the attempt log was written, by the clock of then; none = nothing was ever sent.
+/// The latest time in the last hundred rows of the attempt log, by the clock of then; none = nothing was ever sent. A clock
+/// that was set back is told from it also when it has written a few lines already.
 pub fn last_line(db: &Connection) -> Sql<Option<Timestamp>> {
-    let sql = "SELECT at FROM attempt ORDER BY n DESC LIMIT 1";
-    Ok(db.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?.map(Timestamp))
+    let sql = "SELECT max(at) FROM (SELECT at FROM attempt ORDER BY n DESC LIMIT 100)";
+    db.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0)).map(|at| at.map(Timestamp))
 }
 
 /// The state file's journal mode; the agent sets `wal`.

@@ -11,6 +11,7 @@ mod cli_init;
 mod cli_simulate;
 mod cli_status;
 mod cli_tail;
+mod clock;
 mod configs;
 mod credentials;
 mod delivering;
