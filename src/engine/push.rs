@@ -4,12 +4,15 @@
 //! fills the window, opens what may be sent, and hands one batch to the ledger: the outcomes of what has come back
 //! ride in the same commit as the intents of what goes next. Nothing is sent before its intent is durable.
 
+mod beat;
 mod brake;
 mod doubt;
 mod fill;
 mod open;
 mod recover;
 mod settle;
+
+pub use beat::Beat;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -103,6 +106,8 @@ pub struct Parts {
     pub reader: StateReader,
     /// For attempts that an older configuration encoded.
     pub rebuild: Rebuild,
+    /// How it shows that it is alive, when somebody asks.
+    pub beat: Option<Beat>,
 }
 
 /// Most events read from the logs that are in the window at once.
@@ -153,6 +158,10 @@ pub struct Worker {
     lanes: Lanes,
     breaker: Breaker,
     brake: Brake,
+    beat: Option<Beat>,
+    next_beat: Timestamp,
+    /// A batch was committed since the last beat.
+    has_committed: bool,
     /// The record that the endpoint failed for last.
     failed_lane: Option<u64>,
     streak: Streak,
@@ -245,6 +254,7 @@ impl Worker {
                 self.open_next();
             }
             self.submit(run);
+            self.beat(clock::steady());
             if self.has_ended(run) {
                 break;
             }
@@ -294,6 +304,7 @@ impl Worker {
     fn next_turn(&mut self) -> Option<Duration> {
         let now = clock::steady();
         let mut due: Vec<Timestamp> = Vec::with_capacity(8);
+        due.extend(self.next_beat(now));
         due.extend(self.stop_at);
         due.extend(self.batch_refused);
         if self.stop_at.is_none() {

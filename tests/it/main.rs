@@ -29,3 +29,4 @@ mod support;
 mod sync_record;
 mod systemd;
 mod transport;
+mod watchdog;

@@ -47,6 +47,9 @@ impl Keeper {
     /// Writes what is due in the application's file: left-over candidates, the acknowledged position, the cap, one
     /// block of pruning. Each in a transaction of its own of well under 10 ms.
     pub fn tidy(&mut self) -> Result<Look, KeeperError> {
+        if self.lost {
+            return Ok(Look::default());
+        }
         self.last_write = clock::steady();
         self.watch_clock()?;
         self.log.sweep()?;

@@ -268,6 +268,7 @@ impl Worker {
         match result {
             Ok(committed) => {
                 self.batch = None;
+                self.has_committed = true;
                 if !self.batch_touched.is_empty() {
                     self.batch_touched = HashSet::new();
                     self.next_due = None;

@@ -194,6 +194,11 @@ impl CapturedLog {
         })
     }
 
+    /// The id of the agent that captures here, as the last look found it.
+    pub fn last_owner(&self) -> Option<&str> {
+        self.catalogue.owner.as_deref()
+    }
+
     /// The id of the agent that captures here.
     pub fn owner(&mut self) -> Result<Option<String>> {
         self.reading("look at the owner", |log| {
