@@ -41,7 +41,11 @@ fn look_at(
         ),
     }
     if deep {
-        let wrong = log.quick_check()?;
+        let wrong = match log.quick_check() {
+            // So torn that the check itself cannot go on.
+            Err(CaptureError::Sqlite { source, .. }) => vec![source.to_string()],
+            found => found?,
+        };
         if wrong.is_empty() {
             findings.ok("integrity", &name, "SQLite finds no damage");
         } else {

@@ -49,7 +49,11 @@ fn sound(state: &mut StateReader, path: &Path, deep: bool, findings: &mut Findin
     }
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
     if deep || size <= SMALL {
-        let wrong = state.read(quick_check)?;
+        let wrong = match state.read(quick_check) {
+            // So torn that the check itself cannot go on.
+            Err(StateError::Sqlite { error, .. }) => vec![error.to_string()],
+            found => found?,
+        };
         if wrong.is_empty() {
             findings.ok("integrity", &name, "SQLite finds no damage");
         } else {
