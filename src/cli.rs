@@ -7,6 +7,7 @@ pub mod check;
 pub mod completions;
 pub mod deliveries;
 pub mod demo;
+pub mod doctor;
 pub mod failure;
 pub mod init;
 pub mod order;
@@ -89,6 +90,7 @@ enum Verb {
     Reconcile(capture::Reconcile),
     /// Finds everything that is wrong with a configuration
     Check(check::Check),
+    Doctor(doctor::Doctor),
     /// Runs a connector now, or delivers one record now
     Sync(sync::Sync),
     /// Sends again what was delivered since a time or a position
@@ -134,6 +136,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Capture(capture)) => capture::capture(&place, capture),
         Some(Verb::Reconcile(reconcile)) => capture::reconcile(&place, reconcile),
         Some(Verb::Check(check)) => check::check(&place, check),
+        Some(Verb::Doctor(doctor)) => doctor::doctor(&place, doctor),
         Some(Verb::Sync(sync)) => sync::sync(&place, sync),
         Some(Verb::Replay(replay)) => replay::replay(&place, replay),
         Some(Verb::Backfill(backfill)) => backfill::backfill(&place, backfill),

@@ -65,6 +65,12 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// When this program was built: a clock that shows an earlier time is wrong.
+pub const BUILT: Timestamp = match i64::from_str_radix(env!("HMS_SYNC_BUILT"), 10) {
+    Ok(seconds) => Timestamp(seconds.saturating_mul(1000)),
+    Err(_) => Timestamp(0),
+};
+
 /// A clock for timers: the wall time at which this process started, moved on by the monotonic clock. It never jumps
 /// when the wall clock is set. A due time that was stored by an earlier process is clamped when it is loaded.
 pub fn steady() -> Timestamp {

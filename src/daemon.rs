@@ -6,5 +6,6 @@ pub mod client;
 pub mod handle;
 pub mod heal;
 pub mod keep;
+pub mod notify;
 pub mod socket;
 pub mod wake;

@@ -1,3 +1,4 @@
 //! ENCODE: pure functions between records and bytes.
 
+pub mod certificate;
 pub mod json;

@@ -1,8 +1,10 @@
 //! DECIDE: pure functions. No SQL, no sockets, no files, no wall clock, no randomness, no logging; time and
 //! jitter are inputs.
 
+pub mod brake;
 pub mod breaker;
 pub mod classify;
+pub mod clock;
 pub mod convert;
 pub mod decimal;
 pub mod filter;

@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
 use crate::clock::Timestamp;
+use crate::format::certificate::{self, Validity};
 use crate::rules::outcome::Reason;
 
 /// `tls:` of an endpoint: files in PEM.
@@ -110,6 +111,12 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         return Err(format!("{}: holds no certificate (expected -----BEGIN CERTIFICATE-----)", show(file)));
     }
     Ok(found)
+}
+
+/// How long the certificates of a PEM file are valid, in the file's order. Errors name the file.
+pub fn validities(file: &Path) -> Result<Vec<Validity>, String> {
+    let unreadable = || format!("{}: holds a certificate that cannot be read", show(file));
+    certificates(file)?.iter().map(|der| certificate::validity(der).ok_or_else(unreadable)).collect()
 }
 
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {

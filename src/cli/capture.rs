@@ -6,10 +6,8 @@ use jiff::{Span, SpanRelativeTo};
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
-use crate::cli::{Outcome, order, output, watch};
+use crate::cli::{Outcome, doctor, order, output, watch};
 use crate::clock;
-use crate::daemon::agent::{Agent, Options};
-use crate::engine::push::Run;
 use crate::engine::reconcile::Reconciler;
 use crate::store::capture::Access;
 
@@ -36,7 +34,7 @@ enum Verb {
         /// The table; LOG.TABLE when there is more than one database
         table: String,
     },
-    /// Puts back what is missing of our tables and triggers, and reconciles what may have been missed
+    /// The same as `doctor --fix`: puts back what is missing of our tables and triggers, and reconciles what was missed
     Repair,
 }
 
@@ -76,18 +74,7 @@ pub fn capture(place: &Place, capture: Capture) -> Outcome {
                 &format!("the pause of {table} is over; the agent's next look captures it again and reconciles it"),
             )
         }
-        Verb::Repair => {
-            if order::running(&config.settings.state)?.is_some() {
-                return say(
-                    place,
-                    "the running agent repairs capture at every look; `hms-sync watch --list` shows how it stands",
-                );
-            }
-            let mut config = config;
-            config.connectors.clear();
-            Agent::start(config, Options { run: Run::Once, take_over: false }, || {})?.finish();
-            say(place, "capture is repaired; `hms-sync watch --list` shows how it stands")
-        }
+        Verb::Repair => doctor::doctor(place, doctor::Doctor::fix()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `check`: everything that is wrong with a configuration, at once.
 
-mod secrets;
+pub(super) mod secrets;
 mod tables;
 
 use std::path::{Path, PathBuf};

@@ -13,7 +13,7 @@ use crate::config::api::Listener;
 use crate::config::{self, Config};
 use crate::daemon::agent::{Agent, Options, rehearse};
 use crate::daemon::api::{Api, Shared};
-use crate::daemon::socket;
+use crate::daemon::{notify, socket};
 use crate::engine::push::{self, Summary};
 
 /// Delivers until it is stopped, or once
@@ -149,7 +149,8 @@ fn verdict(summaries: &[(std::sync::Arc<str>, Summary)], stuck: bool, waiting: b
     }
 }
 
-fn socket_of(settings: &config::Settings) -> PathBuf {
+/// Where the agent of this configuration listens.
+pub fn socket_of(settings: &config::Settings) -> PathBuf {
     let configured = settings.api.listen.iter().find_map(|listener| match listener {
         Listener::Unix(path) => Some(path.clone()),
         Listener::Tcp(..) => None,
@@ -239,14 +240,17 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
     let shared = Arc::new(RwLock::new(agent.handle()));
     let api = listen(&socket, &agent, &shared);
     log::info!("running: {}", names(&agent));
+    notify::tell("READY=1");
     loop {
         match inbox.recv() {
             Ok(Told::Reload) => match load().and_then(|config| Ok(rehearse(config)?)).and_then(|()| load()) {
                 Ok(config) => {
+                    notify::tell("RELOADING=1");
                     agent.stop();
                     agent = start(config, false)?;
                     *shared.write().unwrap_or_else(PoisonError::into_inner) = agent.handle();
                     announce(&socket, &agent);
+                    notify::tell("READY=1");
                     log::info!("reloaded; running: {}", names(&agent));
                 }
                 Err(failure) => {
@@ -259,6 +263,7 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
             Ok(Told::Stop | Told::Ended) | Err(_) => break,
         }
     }
+    notify::tell("STOPPING=1");
     // A second signal ends the process at once, whatever is in flight.
     let impatient = std::thread::Builder::new().name("impatient".into()).spawn(move || {
         while let Ok(word) = inbox.recv() {
@@ -267,10 +272,14 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
             }
         }
     });
+    let lost = agent.has_lost();
     let summaries = agent.stop();
     if let Some(api) = api {
         api.stop();
     }
     drop(impatient);
+    if lost {
+        return Ok(Code::Refused);
+    }
     Ok(verdict(&summaries, false, false))
 }

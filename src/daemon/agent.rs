@@ -14,11 +14,12 @@ use crate::config::{Config, Problems, Settings, from_canonical};
 use crate::daemon::handle::Handle;
 use crate::daemon::heal::{Task, do_heal, heal};
 use crate::daemon::keep::keep;
+use crate::daemon::notify;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::connector::Connector;
 use crate::engine::keeper::{Keep, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
-use crate::engine::push::{Mailbox, Message, Parts, Rebuild, Run, Summary, Worker, WorkerError};
+use crate::engine::push::{Beat, Mailbox, Message, Parts, Rebuild, Run, Summary, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::engine::source::{Intake, Source};
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
@@ -86,13 +87,15 @@ pub struct Agent {
     workers: Vec<RunningWorker>,
     databases: Vec<Database>,
     state: PathBuf,
+    /// Another agent has taken a log.
+    lost: Arc<AtomicBool>,
+    /// A worker has ended by itself. Not asked of its thread, which is still there while it says so.
+    has_ended: Arc<AtomicBool>,
 }
 
 struct RunningWorker {
     name: Arc<str>,
     mailbox: Mailbox,
-    /// Set before anybody is told that it has ended: its thread may still be on its way out then.
-    over: Arc<AtomicBool>,
     thread: JoinHandle<Summary>,
 }
 
@@ -121,6 +124,8 @@ impl Agent {
                     workers: Vec::new(),
                     databases,
                     state: state_path,
+                    lost: Arc::default(),
+                    has_ended: Arc::default(),
                 };
                 agent.set_going(keepers, workers, options.run, Arc::new(ended))?;
                 Ok(agent)
@@ -141,15 +146,14 @@ impl Agent {
         ended: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<(), AgentError> {
         for (name, worker) in workers {
-            let (mailbox, ended, over) = (worker.mailbox(), ended.clone(), Arc::<AtomicBool>::default());
-            let is_over = over.clone();
+            let (mailbox, ended, has_ended) = (worker.mailbox(), ended.clone(), self.has_ended.clone());
             let thread = std::thread::Builder::new().name(format!("push/{name}")).spawn(move || {
                 let summary = worker.run(run);
-                is_over.store(true, Ordering::Release);
+                has_ended.store(true, Ordering::SeqCst);
                 ended();
                 summary
             })?;
-            self.workers.push(RunningWorker { name, mailbox, over, thread });
+            self.workers.push(RunningWorker { name, mailbox, thread });
         }
         let mailboxes: Vec<Mailbox> = self.workers.iter().map(|worker| worker.mailbox.clone()).collect();
         for (mut keeper, reconciler) in keepers {
@@ -158,10 +162,10 @@ impl Agent {
             let (healer, tasks) = channel();
             self.healers.push((log.clone(), healer.clone()));
             std::thread::Builder::new().name(format!("heal/{log}")).spawn(move || heal(&log, reconciler, &tasks))?;
-            let (bell, mailboxes) = (watch.bell(), mailboxes.clone());
+            let (bell, mailboxes, lost) = (watch.bell(), mailboxes.clone(), self.lost.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("keep/{}", keeper.log().name()))
-                .spawn(move || keep(keeper, &watch, &mailboxes, &healer))?;
+                .spawn(move || keep(keeper, &watch, &mailboxes, &healer, &lost))?;
             self.keepers.push((bell, thread));
         }
         Ok(())
@@ -181,7 +185,12 @@ impl Agent {
 
     /// Whether a worker found the state file broken; it has ended then.
     pub fn has_ended_worker(&self) -> bool {
-        self.workers.iter().any(|worker| worker.over.load(Ordering::Acquire) || worker.thread.is_finished())
+        self.has_ended.load(Ordering::SeqCst) || self.workers.iter().any(|worker| worker.thread.is_finished())
+    }
+
+    /// Whether another agent has taken a log: the workers have stopped then.
+    pub fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
     }
 
     /// Waits until every worker has ended by itself (a run of once), then stops the rest.
@@ -279,10 +288,13 @@ fn assemble(
     };
     let mut workers = Vec::new();
     let mut ids = Vec::new();
+    let beats = if options.run == Run::Forever { notify::beats(config.connectors.len()) } else { Vec::new() };
+    let mut beats = beats.into_iter();
     for spec in config.connectors {
         let connector = build::connector(spec, &settings, &credentials, secret)?;
+        let beat = beats.next().flatten();
         let name = connector.name.clone();
-        let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone())
+        let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat)
             .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
         ids.push(worker.id());
         workers.push((name, worker));
@@ -311,6 +323,7 @@ fn worker(
     ledger: &Ledger,
     state: &Path,
     rebuild: Rebuild,
+    beat: Option<Beat>,
 ) -> Result<Result<Worker, CaptureError>, WorkerError> {
     let mut sources: Vec<(LogId, Box<dyn Source>)> = Vec::new();
     for (database, keeper) in settings.databases.iter().zip(keepers) {
@@ -321,7 +334,8 @@ fn worker(
     }
     sources.push((intake, Box::new(Intake::new(StateReader::open(state)?))));
     let reader = StateReader::open(state)?;
-    Worker::new(Parts { connector: Arc::new(connector), sources, ledger: ledger.clone(), reader, rebuild }).map(Ok)
+    Worker::new(Parts { connector: Arc::new(connector), sources, ledger: ledger.clone(), reader, rebuild, beat })
+        .map(Ok)
 }
 
 /// Makes connectors that have never run known, with their cursors where the logs stand now: what is captured from now

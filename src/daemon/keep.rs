@@ -1,5 +1,6 @@
 //! The thread that keeps one captured log: wakes the workers when it grows, and tidies in the gaps.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -25,8 +26,14 @@ pub const AGAIN: [Duration; 7] = [
 /// While deliveries wait, the shadow follows the log this seldom: it can wait, and they should not wait for it.
 const BESIDE: Duration = Duration::from_secs(10);
 
-/// Keeps a log until it is told to stop.
-pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sender<Task>) -> Keeper {
+/// Keeps a log until it is told to stop, or until another agent takes it: then it sets `lost` and stops the workers.
+pub fn keep(
+    mut keeper: Keeper,
+    watch: &Watch,
+    workers: &[Mailbox],
+    healer: &Sender<Task>,
+    lost: &AtomicBool,
+) -> Keeper {
     let name = keeper.log().name().to_owned();
     let mut again = AGAIN.iter();
     let mut complaint = String::new();
@@ -58,7 +65,15 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sen
                     again = AGAIN.iter();
                 }
             }
-            Err(error) => complain(&name, error.to_string(), &mut complaint),
+            Err(error) => {
+                complain(&name, error.to_string(), &mut complaint);
+                if keeper.is_lost() {
+                    // What is captured from now on is the other agent's to deliver.
+                    lost.store(true, Ordering::SeqCst);
+                    tell(workers, || Message::Stop);
+                    return keeper;
+                }
+            }
         }
         let heal = keeper.take_heal();
         if !heal.is_empty() {

@@ -82,6 +82,10 @@ pub struct Keeper {
     again: bool,
     trouble: Vec<String>,
     heal: Heal,
+    /// The clock is not believed; that was told.
+    doubted: bool,
+    /// Another agent has taken the log: nothing more is written there.
+    lost: bool,
 }
 
 /// What the reconciler is to do.
@@ -142,12 +146,15 @@ impl Keeper {
             again: false,
             trouble: Vec::new(),
             heal: Heal::default(),
+            doubted: false,
+            lost: false,
             log,
         };
         let mut anew = false;
         if known.is_some() && keeper.log.installed()? {
             advance_witness(&mut keeper.reader, id, &mut keeper.seen, &mut keeper.witness_n)?;
-            let (findings, repairs) = answer(&mut keeper.log, &keeper.seen)?;
+            let owner = (!take_over).then(|| keeper.owner.clone());
+            let (findings, repairs) = answer(&mut keeper.log, &keeper.seen, owner.as_deref())?;
             findings.iter().for_each(|finding| log::debug!("{}: {finding:?}", keeper.log.name()));
             for repair in repairs {
                 anew |= keeper.note(&repair)?;
@@ -244,8 +251,12 @@ impl Keeper {
         }
         let mut look = Look { grown, ..Look::default() };
         advance_witness(&mut self.reader, self.id, &mut self.seen, &mut self.witness_n)?;
-        let (findings, repairs) = match answer(&mut self.log, &self.seen) {
+        let (findings, repairs) = match answer(&mut self.log, &self.seen, Some(&self.owner)) {
             Ok(answered) => answered,
+            Err(error @ KeeperError::Capture(CaptureError::OtherOwner { .. })) => {
+                self.lost = true;
+                return Err(error);
+            }
             // The file that stands there now was never watched.
             Err(_) if self.log.follow().is_ok() && !self.log.installed().unwrap_or(true) => {
                 look.rewound = self.adopt(true, false)?;
@@ -353,10 +364,27 @@ impl Keeper {
         Ok(())
     }
 
+    /// Whether another agent has taken the log.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     /// What the reconciler is to do since this was last asked.
     pub fn take_heal(&mut self) -> Heal {
         std::mem::take(&mut self.heal)
     }
+}
+
+/// What the agent knows of a log, with the witness where it stands now; none = it never looked at the log.
+///
+/// # Errors
+/// The state file cannot be read.
+pub fn last_seen(state: &mut StateReader, log: &str) -> Result<Option<Seen>, StateError> {
+    let Some(id) = state.read(|db| logs::find(db, log))? else { return Ok(None) };
+    let (seen, mut witness_n) = state.read(|db| logs::seen(db, id))?;
+    let Some(mut seen) = seen.and_then(|seen| serde_json::from_str::<Seen>(&seen).ok()) else { return Ok(None) };
+    advance_witness(state, id, &mut seen, &mut witness_n)?;
+    Ok(Some(seen))
 }
 
 /// The witness moves up to the highest event that any intent of this epoch has used since.
@@ -378,14 +406,21 @@ fn advance_witness(
 }
 
 /// Polls and answers every finding. What a repair changes can hide or make further findings, so it looks again until
-/// nothing new is found.
-fn answer(log: &mut CapturedLog, seen: &Seen) -> Result<(Vec<Finding>, Vec<Repair>), KeeperError> {
+/// nothing new is found. A log that another agent than `owner` has taken is that one's to mend: two that both begin new
+/// epochs would never end.
+fn answer(log: &mut CapturedLog, seen: &Seen, owner: Option<&str>) -> Result<(Vec<Finding>, Vec<Repair>), KeeperError> {
     let mut known = seen.clone();
     let (mut findings, mut repairs) = (Vec::new(), Vec::new());
     for _ in 0..4 {
         // A file can be replaced twice while it is looked at; anything else that was answered is not asked again.
         let fresh = |finding: &Finding| *finding == Finding::FileReplaced || !findings.contains(finding);
         let found: Vec<Finding> = log.poll(&known)?.into_iter().filter(fresh).collect();
+        if let (Some(owner), Some(other)) = (owner, log.last_owner())
+            && owner != other
+        {
+            let (path, owner) = (log.path().to_path_buf(), other.to_owned());
+            return Err(CaptureError::OtherOwner { path, owner }.into());
+        }
         if found.is_empty() {
             break;
         }

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use crate::clock::{self, Timestamp};
 use crate::engine::report::{ConnectorStatus, connector_status};
+use crate::rules::clock::doubt;
 use crate::store::capture::{self, CaptureError, CapturedLog, Seen};
-use crate::store::state::{Holder, LogId, StateError, StateReader, connector, health, intake, log as logs};
+use crate::store::state::{Holder, LogId, StateError, StateReader, connector, health, intake, last_line, log as logs};
 
 /// How long an endpoint may be down before somebody should look: the first alert of a delivery that waits.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -111,6 +112,11 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
         }
     }
     let mut connectors = Vec::new();
+    let last = state.as_mut().map(|state| state.read(last_line)).transpose()?.flatten();
+    if let Some(doubt) = doubt(clock::now(), clock::BUILT, last) {
+        let mend = "set it; until then nothing is deleted by age, and certificates may look expired".to_owned();
+        needs.push(Need { subject: "clock".to_owned(), what: doubt.to_string(), mend });
+    }
     if let Some(state) = &mut state {
         let (mut places, taken_in) = (Vec::new(), state.read(intake::highest)?);
         for (name, captured, log) in &mut readable {
@@ -128,6 +134,8 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
                 source.as_mut()?.read(after, 1, usize::MAX).ok()?.first().map(|event| event.at)
             };
             let mut status = connector_status(state, &known, &ends, captured_at)?;
+            // What a killed agent left says nothing.
+            status.braked = if running { status.braked } else { 0 };
             status.configured = configured.iter().any(|name| **name == *known.name);
             needs_of(&status, running, &mut needs);
             connectors.push(status);
@@ -249,6 +257,14 @@ fn needs_of(status: &ConnectorStatus, running: bool, needs: &mut Vec<Need>) {
             by_agent(running, "sends the tables again once the target takes them"),
         ),
         _ => {}
+    }
+    if status.braked > 0 {
+        let noun = if status.braked == 1 { "record is" } else { "records are" };
+        need(
+            format!("{} {noun} braked to one delivery a second: each is followed by another change", status.braked),
+            "look for what writes the record again when it is delivered (the agent's log names type and event)"
+                .to_owned(),
+        );
     }
     let down: Option<Timestamp> = status.down_since.as_deref().and_then(|at| at.parse().ok()).map(Timestamp::from_jiff);
     if let Some(since) = down.filter(|since| clock::now().since(*since) >= PATIENCE) {

@@ -4,10 +4,15 @@
 //! fills the window, opens what may be sent, and hands one batch to the ledger: the outcomes of what has come back
 //! ride in the same commit as the intents of what goes next. Nothing is sent before its intent is durable.
 
+mod beat;
+mod brake;
+mod doubt;
 mod fill;
 mod open;
 mod recover;
 mod settle;
+
+pub use beat::Beat;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -24,6 +29,7 @@ use crate::engine::ledger::{Committed, Ledger, LedgerError};
 use crate::engine::source::Source;
 use crate::engine::window::{SlotId, Window};
 use crate::event::EventId;
+use crate::rules::brake::Brake;
 use crate::rules::breaker::{Breaker, Permit};
 use crate::rules::outcome::Reason;
 use crate::rules::retry::Streak;
@@ -104,6 +110,8 @@ pub struct Parts {
     pub reader: StateReader,
     /// For attempts that an older configuration encoded.
     pub rebuild: Rebuild,
+    /// How it shows that it is alive, when somebody asks.
+    pub beat: Option<Beat>,
 }
 
 /// Most events read from the logs that are in the window at once.
@@ -153,6 +161,11 @@ pub struct Worker {
     window: Window,
     lanes: Lanes,
     breaker: Breaker,
+    brake: Brake,
+    beat: Option<Beat>,
+    next_beat: Timestamp,
+    /// A batch was committed since the last beat.
+    has_committed: bool,
     /// The record that the endpoint failed for last.
     failed_lane: Option<u64>,
     streak: Streak,
@@ -240,12 +253,14 @@ impl Worker {
             if self.stop_at.is_some() {
                 self.call_back();
             } else {
+                self.release_brakes(clock::steady());
                 self.keep_schedule(run);
                 self.load_due();
                 self.fill();
                 self.open_next();
             }
             self.submit(run);
+            self.beat(clock::steady());
             if self.has_ended(run) {
                 break;
             }
@@ -296,11 +311,13 @@ impl Worker {
     fn next_turn(&mut self) -> Option<Duration> {
         let now = clock::steady();
         let mut due: Vec<Timestamp> = Vec::with_capacity(8);
+        due.extend(self.next_beat(now));
         due.extend(self.stop_at);
         due.extend(self.batch_refused);
         if self.stop_at.is_none() {
             due.extend(self.source_pause);
             due.extend(self.next_run);
+            due.extend(self.brake.next_end());
             if self.mode == Mode::Halted {
                 due.push(self.halt_probe);
             }
@@ -356,6 +373,10 @@ impl Worker {
         }
         if self.hold_until.is_some_and(|until| until > now) {
             self.summary.left_off = Some(Reason::new("retry-after", "the target asked to wait"));
+            return !self.cursor_moved();
+        }
+        if self.is_braked() {
+            self.summary.left_off = Some(Reason::new("brake", "each delivery of a record causes its next change"));
             return !self.cursor_moved();
         }
         if self.source_pause.is_some() {
@@ -414,6 +435,7 @@ impl Worker {
 
     /// The connector stops until a probe gets through, the configuration changes, or a person resumes it.
     fn halt(&mut self, reason: Reason) {
+        let reason = self.blame_clock(reason);
         self.halt_probe = clock::steady().plus(HALT_PROBE);
         self.call_back();
         if self.mode != Mode::Halted || self.mode_reason.as_ref() != Some(&reason) {

@@ -41,6 +41,8 @@ pub struct ConnectorStatus {
     pub held: u64,
     /// Parked: dead letters.
     pub dead: u64,
+    /// Records that are braked, because each delivery of them causes their next change.
+    pub braked: u64,
     /// Delivered so far.
     pub delivered: u64,
     /// When it last delivered.
@@ -93,6 +95,7 @@ pub fn connector_status(
             behind: parked(ParkedState::Behind),
             held: parked(ParkedState::Held),
             dead: parked(ParkedState::Dead),
+            braked: connector::braked(db, known.id)?,
             delivered: counter::get(db, known.id, Counter::Delivered)?,
             last: attempt::last_delivered(db, known.id)?.map(|at| at.to_string()),
             skipped: counter::get(db, known.id, Counter::Skipped)?,

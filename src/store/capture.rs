@@ -7,6 +7,7 @@
 
 mod catalogue;
 mod count;
+mod examine;
 mod fault;
 mod filter;
 mod folder;
@@ -33,6 +34,7 @@ use rusqlite::{Connection, OpenFlags};
 use catalogue::Catalogue;
 
 pub use catalogue::{Depth, Epoch, WatchSpec};
+pub use examine::Valve;
 pub use fault::{BUSY_TIMEOUT, CaptureError, Result};
 pub use history::Kind;
 pub use install::{Installed, State, Watched};

@@ -5,11 +5,15 @@
 //! shadow follows the log, so every comparison first applies the events that were not read yet, in the very
 //! snapshot that it compares.
 
+mod compare;
+
 use aws_lc_rs::digest;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::event::{Event, Op, Record, Value};
 use crate::store::capture::{CaptureError, CapturedLog};
+
+pub use compare::{Comparison, compare};
 
 /// What can go wrong with the shadow.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 //! WAL, `synchronous=FULL`, `secure_delete`: one commit here makes a group of attempts durable. Who can edit the
 //! business data cannot edit the proof, because it stands in this file and not in the application's.
 
+pub mod account;
 pub mod act;
 pub mod attempt;
 pub mod batch;
@@ -20,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
+
+use crate::clock::Timestamp;
 
 /// Row number of a connector in the state file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -379,6 +382,26 @@ pub fn note(db: &Connection, name: &str) -> Sql<Option<String>> {
 pub fn set_note(db: &Connection, name: &str, text: &str) -> Sql<()> {
     db.execute("INSERT INTO meta(k, v) VALUES (?1, ?2) ON CONFLICT(k) DO UPDATE SET v = excluded.v", (name, text))?;
     Ok(())
+}
+
+/// The latest time in the last hundred rows of the attempt log, by the clock of then; none = nothing was ever sent. A clock
+/// that was set back is told from it also when it has written a few lines already.
+pub fn last_line(db: &Connection) -> Sql<Option<Timestamp>> {
+    let sql = "SELECT max(at) FROM (SELECT at FROM attempt ORDER BY n DESC LIMIT 100)";
+    db.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0)).map(|at| at.map(Timestamp))
+}
+
+/// The state file's journal mode; the agent sets `wal`.
+pub fn journal(db: &Connection) -> Sql<String> {
+    db.query_row("PRAGMA journal_mode", [], |row| row.get(0))
+}
+
+/// What SQLite's own quick check finds wrong with the file; reads all of it.
+pub fn quick_check(db: &Connection) -> Sql<Vec<String>> {
+    let mut found: Vec<String> =
+        db.prepare("PRAGMA quick_check(10)")?.query_map([], |row| row.get(0))?.collect::<Sql<_>>()?;
+    found.retain(|line| line != "ok");
+    Ok(found)
 }
 
 #[cfg(test)]

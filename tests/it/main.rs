@@ -4,17 +4,20 @@
 
 mod answers;
 mod bad_input;
+mod braking;
 mod capture;
 mod cli_check;
 mod cli_init;
 mod cli_simulate;
 mod cli_status;
 mod cli_tail;
+mod clock;
 mod configs;
 mod credentials;
 mod delivering;
 mod demo;
 mod docs;
+mod doctor;
 mod end_to_end;
 mod examples;
 mod faults;
@@ -32,3 +35,4 @@ mod support;
 mod sync_record;
 mod systemd;
 mod transport;
+mod watchdog;

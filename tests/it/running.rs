@@ -2,8 +2,8 @@
 
 use rustix::process::Signal;
 
-use crate::support::journal::{all_the_same, committed};
-use crate::support::office::{Office, THREE, wait};
+use crate::support::journal::{all_the_same, at, body, committed};
+use crate::support::office::{Agent, Office, THREE, wait};
 use crate::support::receiver::Receiver;
 use crate::support::scenario::Scenario;
 
@@ -114,4 +114,41 @@ fn one_run_says_that_the_target_asked_to_wait() {
     let (code, summary) = office.once();
     assert_eq!((code, summary["delivered"].as_i64(), target.journal().len()), (Some(75), Some(0), 1));
     assert!(summary["leftOff"][0].as_str().unwrap().contains("asked to wait"), "{summary}");
+}
+
+#[test]
+fn an_agent_whose_database_is_taken_over_leaves_it_alone_and_ends_with_77() {
+    let (target, other_target) = (Receiver::start(), Receiver::start());
+    let office = Office::with(&target, "", THREE);
+    let mut first = office.agent();
+    office.wait_settled("legacy");
+    // Another agent, with a configuration and a state file of its own, for the same database.
+    let second = Office::visits();
+    let (database, state) = (office.database(), second.state());
+    let settings = format!("database: {}\nstate: {}\nwatch: {{visits: {{}}}}\n", database.display(), state.display());
+    std::fs::write(second.config().join("sync.yaml"), settings).unwrap();
+    second.rest("legacy", &other_target, "");
+    let refused = second.run(&["run"]);
+    assert_eq!(refused.code, Some(77), "{refused:?}");
+    let taken = Agent::start(second.command(&["-v", "run", "--take-over"]));
+    taken.says("running: ");
+    assert_eq!(first.wait().code(), Some(77), "{}", first.said());
+    assert!(first.said().contains("captured by another agent"), "{}", first.said());
+    // The first is started again and again, as a service manager does it: the other never notices.
+    let epochs = || -> i64 {
+        let count = "SELECT count(*) FROM hms_sync_meta WHERE k LIKE 'epoch/%'";
+        office.app().query_row(count, [], |row| row.get(0)).unwrap()
+    };
+    let before = epochs();
+    for _ in 0..3 {
+        assert_eq!(office.run(&["run"]).code, Some(77));
+    }
+    office.sql("UPDATE visits SET minutes = 99 WHERE id = 1");
+    other_target.wait("the second delivers", |journal| {
+        at(journal, "/visits/1").last().is_some_and(|entry| body(entry)["minutes"] == 99)
+    });
+    assert_eq!((epochs(), before), (2, 2), "one take-over, one new epoch");
+    let heard = at(&target.journal(), "/visits/1").len();
+    assert_eq!(heard, 1, "the first delivers no more");
+    taken.stop();
 }

@@ -79,6 +79,14 @@ fn the_unit_runs_as_the_account_that_sysusers_makes() {
 }
 
 #[test]
+fn it_is_watched_and_says_itself_when_it_is_ready() {
+    let unit = unit();
+    for line in ["Type=notify", "NotifyAccess=main", "WatchdogSec=2min"] {
+        assert!(unit.lines().any(|found| found == line), "{line}");
+    }
+}
+
+#[test]
 fn only_a_configuration_error_is_not_tried_again() {
     let unit = unit();
     assert!(unit.lines().any(|line| line == "Restart=on-failure"));

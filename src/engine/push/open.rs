@@ -133,6 +133,7 @@ impl Worker {
             self.window.hurry();
         }
         let opened = if probing { self.window.open_probe(self.failed_lane, now) } else { self.window.open(most, now) };
+        let opened = self.brake(opened, now);
         if opened.is_empty() {
             return;
         }
@@ -288,6 +289,7 @@ impl Worker {
         match result {
             Ok(committed) => {
                 self.batch = None;
+                self.has_committed = true;
                 if !self.batch_touched.is_empty() {
                     self.batch_touched = HashSet::default();
                     self.next_due = None;

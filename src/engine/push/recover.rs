@@ -12,6 +12,7 @@ use crate::engine::chains::Chains;
 use crate::engine::connector::Pace;
 use crate::engine::lanes::Lanes;
 use crate::engine::window::Window;
+use crate::rules::brake::Brake;
 use crate::rules::breaker::{Breaker, Opened};
 use crate::rules::retry::Streak;
 use crate::store::state::attempt::{self, Settled, Word};
@@ -47,6 +48,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
             let changed = !new && known.config_hash.is_some_and(|old| old != hash);
             connector::set_config(db, known.id, &hash, &text)?;
             connector::forget_breakers_but(db, known.id, &origin)?;
+            connector::set_braked(db, known.id, 0)?;
             for (log, from) in &begins {
                 cursor::begin(db, known.id, *log, *from)?;
             }
@@ -145,6 +147,10 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         window,
         lanes,
         breaker,
+        brake: Brake::default(),
+        beat: parts.beat,
+        next_beat: now,
+        has_committed: false,
         failed_lane: None,
         streak: Streak::default(),
         mode: kept.mode,

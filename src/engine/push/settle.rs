@@ -42,6 +42,7 @@ impl Worker {
         let hash = hash.unwrap_or([0; 32]);
         let (lane, log, event_id) = (slot.event.lane, slot.log, slot.event.id);
         let status = last.and_then(|delivery| delivery.status);
+        let took = last.map_or(std::time::Duration::ZERO, |delivery| delivery.took);
         let doubt = if delivered { Some(false) } else { doubt_after(&outcome, &deliveries) };
         let mut line = record(event_id, &outcome, &deliveries, hash);
         if doubt == Some(true) {
@@ -52,6 +53,7 @@ impl Worker {
         let closed = self.breaker.is_closed();
         self.note_endpoint(&outcome, lane, now);
         if delivered {
+            self.note_pace(id, took, now);
             self.deliver(id);
             self.unhalt();
             return;

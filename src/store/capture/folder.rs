@@ -185,7 +185,8 @@ impl CapturedLog {
         PathBuf::from(path)
     }
 
-    fn journal_mode(&self) -> Result<String> {
+    /// The file's journal mode: `wal`, `delete`, ...
+    pub fn journal_mode(&self) -> Result<String> {
         self.tell("ask for journal_mode", || {
             Ok(self.conn.prepare_cached("PRAGMA main.journal_mode")?.query_row([], |row| row.get(0))?)
         })

@@ -61,7 +61,7 @@ impl CapturedLog {
         })
     }
 
-    fn any_gone(&self, tid: i64) -> Result<bool> {
+    pub(super) fn any_gone(&self, tid: i64) -> Result<bool> {
         let found = self.with_plan(tid, |plan| {
             let sql = format!("SELECT EXISTS (SELECT 1 FROM main.hms_sync_cand AS y WHERE {})", plan.gone());
             Ok(self.conn.query_row(&sql, [], |row| row.get(0))?)
@@ -192,6 +192,11 @@ impl CapturedLog {
             let average = if looked == 0 { 0.0 } else { held as f64 / looked as f64 + OVERHEAD };
             Ok(Size { rows, bytes: (average * rows as f64) as i64 })
         })
+    }
+
+    /// The id of the agent that captures here, as the last look found it.
+    pub fn last_owner(&self) -> Option<&str> {
+        self.catalogue.owner.as_deref()
     }
 
     /// The id of the agent that captures here.

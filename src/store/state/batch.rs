@@ -7,7 +7,7 @@ use super::attempt::{self, Intent, Settled};
 use super::connector::{self, Mode, OpenBreaker};
 use super::counter::{self, Counter};
 use super::parked::{self, Parked, ParkedState};
-use super::{ConnectorId, LogId, Sql, cursor};
+use super::{ConnectorId, LogId, Sql, account, cursor};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId};
 use crate::rules::outcome::Reason;
@@ -35,6 +35,8 @@ pub enum Entry {
     Mode(Mode, Option<Reason>),
     /// The breaker of an endpoint: open, or none when it closed.
     Breaker(String, Option<OpenBreaker>),
+    /// So many records are braked.
+    Braked(u64),
     /// Every intent up to this attempt number has its outcome.
     Settled(i64),
     /// A scheduled run began.
@@ -63,10 +65,14 @@ impl Batch {
                 Entry::Intend(log, config, group) => attempt::intend(db, of, *log, config, now, group)?,
                 Entry::Settle(log, group) => attempt::settle(db, of, *log, now, group)?,
                 Entry::Advance(log, seq) => cursor::advance(db, of, *log, *seq)?,
-                Entry::Park(parked) if parked.state == ParkedState::Behind => {
-                    parked::park_behind(db, of, parked, crate::clock::steady())?;
+                Entry::Park(parked) => {
+                    account::note_parked(db, of, parked)?;
+                    if parked.state == ParkedState::Behind {
+                        parked::park_behind(db, of, parked, crate::clock::steady())?;
+                    } else {
+                        parked::park(db, of, parked)?;
+                    }
                 }
-                Entry::Park(parked) => parked::park(db, of, parked)?,
                 Entry::Freeze(id, frozen, config) => parked::freeze(db, of, *id, frozen, config)?,
                 Entry::End(_, event) => {
                     parked::end(db, of, event, crate::clock::steady())?;
@@ -75,6 +81,7 @@ impl Batch {
                 Entry::Count(counter, n) => counter::add(db, of, *counter, *n)?,
                 Entry::Mode(mode, reason) => connector::set_mode(db, of, *mode, reason.as_ref(), now)?,
                 Entry::Breaker(origin, open) => connector::set_breaker(db, of, origin, open.as_ref())?,
+                Entry::Braked(n) => connector::set_braked(db, of, *n)?,
                 Entry::Settled(n) => connector::set_settled(db, of, *n)?,
                 Entry::LastRun(at) => connector::set_last_run(db, of, *at)?,
                 Entry::Act(verb, subject, reason) => act::record(

@@ -130,6 +130,21 @@ pub fn set_settled(db: &Connection, id: ConnectorId, n: i64) -> Sql<()> {
     Ok(())
 }
 
+/// Notes how many records are braked, for `status`; a brake itself does not survive a restart.
+pub fn set_braked(db: &Connection, id: ConnectorId, records: u64) -> Sql<()> {
+    let name = format!("braked/{}", id.0);
+    match records {
+        0 => db.execute("DELETE FROM meta WHERE k = ?1", [name]).map(drop),
+        _ => super::set_note(db, &name, &records.to_string()),
+    }
+}
+
+/// How many records are braked.
+pub fn braked(db: &Connection, id: ConnectorId) -> Sql<u64> {
+    let noted = super::note(db, &format!("braked/{}", id.0))?;
+    Ok(noted.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
 /// An open breaker, as it survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenBreaker {

@@ -19,12 +19,21 @@ pub enum Counter {
     Held,
     /// Parked events that a person discarded.
     Discarded,
+    /// Events that a replay has parked: they were counted when they were passed the first time.
+    Repeated,
 }
 
 impl Counter {
     /// All counters.
-    pub const ALL: [Counter; 6] =
-        [Counter::Delivered, Counter::Skipped, Counter::Retried, Counter::Dead, Counter::Held, Counter::Discarded];
+    pub const ALL: [Counter; 7] = [
+        Counter::Delivered,
+        Counter::Skipped,
+        Counter::Retried,
+        Counter::Dead,
+        Counter::Held,
+        Counter::Discarded,
+        Counter::Repeated,
+    ];
 
     /// The word in the file and in `status`.
     pub fn as_str(self) -> &'static str {
@@ -35,6 +44,7 @@ impl Counter {
             Counter::Dead => "dead",
             Counter::Held => "held",
             Counter::Discarded => "discarded",
+            Counter::Repeated => "repeated",
         }
     }
 }

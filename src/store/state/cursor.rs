@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{ConnectorId, LogId, Sql};
+use super::{ConnectorId, LogId, Sql, account};
 use crate::event::EventId;
 
 /// A connector's position in a log.
@@ -21,9 +21,20 @@ pub fn get(db: &Connection, connector: ConnectorId, log: LogId) -> Sql<Option<Cu
         .optional()
 }
 
-/// Sets where a connector begins in a log, unless it has begun already.
+/// All cursors of a connector.
+pub fn of(db: &Connection, connector: ConnectorId) -> Sql<Vec<(LogId, Cursor)>> {
+    db.prepare_cached("SELECT log, seq, replay_to FROM cursor WHERE connector = ?1 ORDER BY log")?
+        .query_map([connector.0], |row| Ok((LogId(row.get(0)?), Cursor { seq: row.get(1)?, replay_to: row.get(2)? })))?
+        .collect()
+}
+
+/// Sets where a connector begins in a log, unless it has begun already. Opens its account when it has none.
 pub fn begin(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -> Sql<()> {
-    db.execute("INSERT OR IGNORE INTO cursor(connector, log, seq) VALUES (?1, ?2, ?3)", (connector.0, log.0, seq))?;
+    account::open(db, connector)?;
+    let sql = "INSERT OR IGNORE INTO cursor(connector, log, seq) VALUES (?1, ?2, ?3)";
+    if db.execute(sql, (connector.0, log.0, seq))? > 0 {
+        account::begin(db, connector, seq)?;
+    }
     Ok(())
 }
 
@@ -71,6 +82,7 @@ pub fn set_back(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -
 
 /// Puts a cursor where it must stand, in either direction (a replaced or restored log).
 pub fn put(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -> Sql<()> {
+    account::close(db, connector)?;
     db.execute(
         "INSERT INTO cursor(connector, log, seq) VALUES (?1, ?2, ?3)
          ON CONFLICT(connector, log) DO UPDATE SET seq = excluded.seq, replay_to = 0",

@@ -6,7 +6,7 @@ pub use selection::{Selection, select};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{ConnectorId, LogId, Sql, cursor};
+use super::{ConnectorId, LogId, Sql, account, cursor};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId};
 use crate::rules::outcome::Reason;
@@ -161,6 +161,7 @@ const OVERFLOW: &str = "overflow";
 /// Parks an event for a connector that was left behind. An earlier change of the same record that was parked for the
 /// same reason is replaced: of each record the last one counts. A change of its key stays, because it ends a record.
 pub fn set_aside(db: &Connection, connector: ConnectorId, log: LogId, event: Event, now: Timestamp) -> Sql<()> {
+    account::close(db, connector)?;
     db.prepare_cached(
         "DELETE FROM parked WHERE connector = ?1 AND lane = ?2 AND class = ?3 AND lane2 IS NULL AND log = ?4 AND seq < ?5",
     )?

@@ -1,0 +1,197 @@
+//! Clock, disk, certificates, secrets: what the agent stands on.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::finding::{Findings, Level};
+use crate::adapter::tls::{TlsFiles, validities};
+use crate::cli::check::secrets;
+use crate::cli::failure::Code;
+use crate::clock::{self, Timestamp};
+use crate::config::connector::ConnectorSpec;
+use crate::config::credential::Credential;
+use crate::config::{Settings, Severity, build};
+use crate::rules::clock::doubt;
+use crate::store::state::{StateReader, last_line};
+
+/// Less free space than this is little,
+const LITTLE: u64 = 500_000_000;
+/// and less than this part of the disk too; below both it is too little.
+const PART: u64 = 10;
+/// A certificate that ends within this time should be renewed.
+const SOON: Duration = Duration::from_secs(30 * 86_400);
+
+/// Can the clock be believed?
+pub fn clock(state: Option<&mut StateReader>, findings: &mut Findings) {
+    let last = state.and_then(|state| state.read(last_line).ok().flatten());
+    let now = clock::now();
+    match doubt(now, clock::BUILT, last) {
+        Some(doubt) => {
+            let mend = "set it (NTP); until then nothing is deleted by age, and certificates may look expired";
+            findings.bad("clock", "host", doubt.to_string(), mend);
+        }
+        None => findings.ok("clock", "host", now.to_string()),
+    }
+}
+
+/// Is there room where the files lie?
+pub fn disk(settings: &Settings, findings: &mut Findings) {
+    let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
+    let files = settings.databases.iter().map(|database| &database.path).chain([&settings.state]);
+    folders.extend(files.filter_map(|file| file.parent()).map(|folder| match folder.as_os_str().is_empty() {
+        true => PathBuf::from("."),
+        false => folder.to_path_buf(),
+    }));
+    for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
+        let name = folder.display().to_string();
+        match rustix::fs::statvfs(&folder) {
+            Ok(disk) => {
+                let (free, all) = (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
+                let what = format!("{} MB free of {}", free / 1_000_000, all / 1_000_000);
+                match room(free, all) {
+                    Level::Ok => findings.ok("disk", &name, what),
+                    Level::Warn => findings.warn("disk", &name, what, "free space on it before it is full"),
+                    Level::Bad => {
+                        let mend =
+                            "free space on it: what cannot be recorded is not sent, and the application cannot write";
+                        findings.bad("disk", &name, what, mend);
+                        findings.with_code(Code::Disk);
+                    }
+                }
+            }
+            Err(error) => findings.bad("disk", &name, format!("cannot be asked: {error}"), "check the mount"),
+        }
+    }
+}
+
+/// How the room on a disk is, in bytes.
+fn room(free: u64, all: u64) -> Level {
+    match (free < LITTLE, free < all / PART) {
+        (true, true) => Level::Bad,
+        (false, false) => Level::Ok,
+        _ => Level::Warn,
+    }
+}
+
+/// Are the certificates valid that the configuration names?
+pub fn certificates(settings: &Settings, connectors: &[ConnectorSpec], findings: &mut Findings) {
+    for connector in connectors {
+        look_at(&connector.name, &connector.endpoint.tls, findings);
+    }
+    for (name, credential) in &settings.credentials {
+        if let Credential::OAuth2(oauth) = credential {
+            look_at(name, &oauth.tls, findings);
+        }
+    }
+}
+
+fn look_at(owner: &str, tls: &TlsFiles, findings: &mut Findings) {
+    let client = tls.client.as_ref();
+    for file in tls.ca.iter().chain(client.map(|client| &client.cert)) {
+        match validities(file) {
+            // A chain is as good as what ends first.
+            Ok(found) => {
+                let from = found.iter().map(|validity| validity.from).max();
+                let until = found.iter().map(|validity| validity.until).min();
+                from.zip(until).into_iter().for_each(|(from, until)| judge(owner, file, from, until, findings));
+            }
+            Err(error) => {
+                findings.bad("certificate", owner, error, "put the file where `tls:` says");
+                findings.with_code(Code::Config);
+            }
+        }
+    }
+    if let Some(key) = client.map(|client| &client.key)
+        && let Ok(metadata) = std::fs::metadata(key)
+        && metadata.mode() & 0o077 != 0
+    {
+        let what = format!("{}: mode {:03o}: others can use this key", key.display(), metadata.mode() & 0o777);
+        findings.warn("certificate", owner, what, format!("`chmod 600 {}`", key.display()));
+    }
+}
+
+fn judge(owner: &str, file: &Path, from: Timestamp, until: Timestamp, findings: &mut Findings) {
+    let (file, now) = (file.display(), clock::now());
+    if now < from {
+        let mend = "check this machine's clock first";
+        findings.bad("certificate", owner, format!("{file}: not valid before {from}"), mend);
+    } else if until < now {
+        findings.bad(
+            "certificate",
+            owner,
+            format!("{file}: expired on {until}"),
+            "put a new one in its place, then reload",
+        );
+    } else if until < now.plus(SOON) {
+        findings.warn(
+            "certificate",
+            owner,
+            format!("{file}: ends on {until}"),
+            "put a new one in its place, then reload",
+        );
+    } else {
+        findings.ok("certificate", owner, format!("{file}: valid until {until}"));
+    }
+}
+
+/// Can every secret be had? Programs that print one are run only when `online`.
+pub fn secrets(settings: &Settings, online: bool, findings: &mut Findings) {
+    let mut problems = Vec::new();
+    secrets::look(settings, online, &mut problems);
+    if problems.is_empty() && !settings.secrets.is_empty() {
+        findings.ok("secrets", &settings.file, format!("{} can be had", settings.secrets.len()));
+    }
+    for problem in problems {
+        let mend = problem.hint.unwrap_or_else(|| "put it where the configuration says".to_owned());
+        match problem.severity {
+            Severity::Error => {
+                findings.bad("secrets", &problem.key, problem.message, mend);
+                findings.with_code(Code::Config);
+            }
+            Severity::Warning => findings.warn("secrets", &problem.key, problem.message, mend),
+        }
+    }
+}
+
+/// Asks every target, without changing anything there.
+pub fn targets(settings: &Settings, connectors: Vec<ConnectorSpec>, findings: &mut Findings) {
+    // What is wrong with a credential was said.
+    let credentials = build::credentials(settings).unwrap_or_default();
+    for spec in connectors {
+        let name = spec.name.to_string();
+        if spec.endpoint.credential.as_ref().is_some_and(|credential| !credentials.contains_key(credential)) {
+            continue;
+        }
+        match build::connector(spec, settings, &credentials, [0; 32]) {
+            Ok(connector) => match connector.adapter.probe() {
+                Ok(text) => findings.ok("target", &name, text),
+                Err(reason) => {
+                    findings.bad(
+                        "target",
+                        &name,
+                        reason.to_string(),
+                        "nothing is lost meanwhile: it is tried again by itself",
+                    );
+                    findings.with_code(Code::Unavailable);
+                }
+            },
+            Err(problems) => findings.failed("target", &name, problems),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_full_below_500_mb_and_a_tenth_and_little_below_either() {
+        const GB: u64 = 1_000_000_000;
+        assert_eq!(room(4 * GB, 20 * GB), Level::Ok);
+        assert_eq!(room(GB, 20 * GB), Level::Warn);
+        assert_eq!(room(GB / 4, GB), Level::Warn);
+        assert_eq!(room(GB / 4, 20 * GB), Level::Bad);
+    }
+}

@@ -1,0 +1,113 @@
+//! The account of a connector: what its cursors have passed equals what came of it.
+//!
+//! Each event that a cursor has passed was delivered, skipped, discarded, or is parked. The counters are written in the
+//! commits that make them true, so the two sides agree after every commit; a difference is a loss, or a fault of the
+//! bookkeeping, and never passes by itself. Where positions change their meaning (a new epoch, a connector that is left
+//! behind) the account is closed, and opened anew at the next start.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+
+use super::counter::{self, Counter};
+use super::{ConnectorId, Sql, attempt, connector, cursor, note, parked, set_note};
+use crate::event::EventId;
+
+/// The two sides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Events that the cursors have passed since the account was opened.
+    pub passed: i64,
+    /// Delivered.
+    pub delivered: i64,
+    /// Not wanted.
+    pub skipped: i64,
+    /// Discarded by a person.
+    pub discarded: i64,
+    /// Parked now.
+    pub parked: i64,
+}
+
+impl Account {
+    /// Events that were passed and of which nothing came (above zero), or that were counted twice (below).
+    pub fn missing(&self) -> i64 {
+        let Account { passed, delivered, skipped, discarded, parked } = self;
+        passed - (delivered + skipped + discarded + parked)
+    }
+}
+
+fn name(connector: ConnectorId) -> String {
+    format!("account/{}", connector.0)
+}
+
+/// Opens the account of a connector that has none: it balances now.
+pub(super) fn open(db: &Connection, connector: ConnectorId) -> Sql<()> {
+    if note(db, &name(connector))?.is_none_or(|text| text.is_empty()) {
+        let missing = sides(db, connector, 0)?.missing();
+        set_note(db, &name(connector), &missing.to_string())?;
+    }
+    Ok(())
+}
+
+/// A further cursor begins here.
+pub(super) fn begin(db: &Connection, connector: ConnectorId, seq: i64) -> Sql<()> {
+    if let Some(base) = base(db, connector)? {
+        set_note(db, &name(connector), &(base + seq).to_string())?;
+    }
+    Ok(())
+}
+
+/// The positions of a log are not what they were: the account is closed until the next start.
+pub(super) fn close(db: &Connection, connector: ConnectorId) -> Sql<()> {
+    set_note(db, &name(connector), "")
+}
+
+/// A replay parks what was counted when it was passed the first time.
+pub(super) fn note_parked(db: &Connection, connector: ConnectorId, parked: &parked::Parked) -> Sql<()> {
+    let seq = parked.event.seq();
+    let Some(at) = cursor::get(db, connector, parked.log)? else { return Ok(()) };
+    let again = at.seq < seq && seq <= at.replay_to;
+    if again && parked::find(db, connector, &parked.event.id.to_string())?.is_none() {
+        counter::add(db, connector, Counter::Repeated, 1)?;
+    }
+    Ok(())
+}
+
+fn base(db: &Connection, connector: ConnectorId) -> Sql<Option<i64>> {
+    Ok(note(db, &name(connector))?.and_then(|text| text.parse().ok()))
+}
+
+/// The account as it stands; none = it is not open. Read it in one snapshot.
+pub fn account(db: &Connection, connector: ConnectorId) -> Sql<Option<Account>> {
+    base(db, connector)?.map(|base| sides(db, connector, base)).transpose()
+}
+
+fn sides(db: &Connection, id: ConnectorId, base: i64) -> Sql<Account> {
+    let settled = connector::all(db)?.into_iter().find(|known| known.id == id).map_or(0, |known| known.settled);
+    let (mut passed, mut ended_above, mut parked_above) = (-base, 0, 0);
+    for (log, at) in cursor::of(db, id)? {
+        // What a replay sends again was passed before.
+        let end = at.seq.max(at.replay_to);
+        passed += end;
+        let parked: BTreeSet<EventId> = parked::ids_above(db, id, log, end)?.into_iter().collect();
+        let mut ended: BTreeSet<EventId> = cursor::ahead(db, id, log)?.into_iter().collect();
+        let left = attempt::traces(db, id, log, settled)?.into_iter();
+        ended.extend(left.filter(|(_, trace)| trace.delivered).map(|(event, _)| event));
+        ended.retain(|event| event.seq > end && !parked.contains(event));
+        parked_above += length(&parked);
+        ended_above += length(&ended);
+    }
+    let count = |which: Counter| counter::get(db, id, which).map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+    let parked: u64 = parked::counts(db, id)?.into_iter().map(|(_, n)| n).sum();
+    Ok(Account {
+        passed,
+        delivered: count(Counter::Delivered)? - count(Counter::Repeated)? - ended_above,
+        skipped: count(Counter::Skipped)?,
+        discarded: count(Counter::Discarded)?,
+        parked: i64::try_from(parked).unwrap_or(i64::MAX) - parked_above,
+    })
+}
+
+fn length(set: &BTreeSet<EventId>) -> i64 {
+    i64::try_from(set.len()).unwrap_or(i64::MAX)
+}
