@@ -277,11 +277,11 @@ impl<C: Caller> HttpFleet<C> {
     }
 
     /// A socket has become readable or writable.
-    fn go_on(&mut self, at: usize) {
+    fn go_on(&mut self, at: usize, to_the_end: bool) {
         let Some(berth) = self.berths.get_mut(at) else { return };
         let Some(line) = &mut berth.line else { return };
         if berth.task.as_ref().is_some_and(|task| task.deadline.is_some()) {
-            if let Some(result) = line.go_on() {
+            if let Some(result) = line.go_on(to_the_end) {
                 self.answered(at, result);
             }
         } else if !line.is_alive() {
@@ -446,11 +446,11 @@ impl<C: Caller> Fleet for HttpFleet<C> {
                 _ => {}
             }
             self.watched = Instant::now();
-            let ready: Vec<Token> = self.events.iter().map(|event| event.token()).collect();
-            for token in ready {
+            let ready = self.events.iter().map(|event| (event.token(), event.is_read_closed() || event.is_error()));
+            for (token, has_end) in ready.collect::<Vec<_>>() {
                 match token {
                     WAKER => self.take_prepared(),
-                    Token(at) => self.go_on(at),
+                    Token(at) => self.go_on(at, has_end),
                 }
             }
             self.ring();

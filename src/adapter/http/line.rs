@@ -122,9 +122,10 @@ impl Line {
     }
 
     /// Goes on with the call after the socket has become readable or writable: what came of it, once it has ended.
-    pub fn go_on(&mut self) -> Option<Result<Complete, Trouble>> {
+    /// `to_the_end` = the socket is known to have an end, which a read that is not filled does not show.
+    pub fn go_on(&mut self, to_the_end: bool) -> Option<Result<Complete, Trouble>> {
         self.push();
-        let result = self.pull()?;
+        let result = self.pull(to_the_end)?;
         self.used = Instant::now();
         Some(match result {
             Err(trouble) => Err(self.write_failed.take().unwrap_or(trouble)),
@@ -181,8 +182,9 @@ impl Line {
         }
     }
 
-    /// Reads as much as there is.
-    fn pull(&mut self) -> Option<Result<Complete, Trouble>> {
+    /// Reads as much as there is. A read that is not filled has taken all, and the operating system tells of what comes
+    /// later; only an end that was there before is not told again.
+    fn pull(&mut self, to_the_end: bool) -> Option<Result<Complete, Trouble>> {
         let mut plain = [0; 8 * 1024];
         loop {
             let mut socket = Socket { stream: &self.stream, more: false };
@@ -201,7 +203,7 @@ impl Line {
                     return Some(self.reading.ended(true));
                 }
                 match self.reading.feed(plain.get(..count).unwrap_or_default()) {
-                    Ok(None) if self.more => continue,
+                    Ok(None) if self.more || to_the_end => continue,
                     result => return result.transpose(),
                 }
             };
@@ -237,7 +239,7 @@ impl Line {
             }
             // A key update wants an answer.
             self.push();
-            if !self.more {
+            if !self.more && !to_the_end {
                 return None;
             }
         }
