@@ -7,4 +7,5 @@ pub mod handle;
 pub mod heal;
 pub mod keep;
 pub mod socket;
+pub mod trouble;
 pub mod wake;

@@ -106,6 +106,9 @@ fn once(place: &Place, config: Config, take_over: bool) -> Outcome {
     let settings = config.settings.clone();
     let agent = Agent::start(config, Options { run: push::Run::Once, take_over }, || {})?;
     let summaries = agent.finish();
+    if summaries.iter().any(|(_, summary)| summary.broken) {
+        return Ok(Code::Disk);
+    }
     let mut state = place.state(&settings)?;
     let mut parked = std::collections::BTreeMap::new();
     for known in state.read(crate::store::state::connector::all)? {
@@ -254,6 +257,8 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
                     log::error!("not reloaded, the old configuration stays");
                 }
             },
+            // At once: stopping in good order would write to the databases.
+            Ok(Told::Ended) if agent.is_broken() => return Ok(Code::Disk),
             Ok(Told::Ended) if !agent.has_ended_worker() => {}
             Ok(Told::StopNow) => return Ok(Code::Ok),
             Ok(Told::Stop | Told::Ended) | Err(_) => break,

@@ -13,6 +13,7 @@ use crate::config::{Config, Problems, Settings, from_canonical};
 use crate::daemon::handle::Handle;
 use crate::daemon::heal::{Task, do_heal, heal};
 use crate::daemon::keep::keep;
+use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::connector::Connector;
 use crate::engine::keeper::{Keep, Keeper, KeeperError};
@@ -85,6 +86,7 @@ pub struct Agent {
     workers: Vec<RunningWorker>,
     databases: Vec<Database>,
     state: PathBuf,
+    trouble: Trouble,
 }
 
 struct RunningWorker {
@@ -94,8 +96,8 @@ struct RunningWorker {
 }
 
 impl Agent {
-    /// Starts everything. `ended` is called when a worker has ended by itself: in a run of once, or because the state
-    /// file is broken.
+    /// Starts everything. `ended` is called when a worker has ended by itself in a run of once, and when a sync has
+    /// failed.
     pub fn start(
         config: Config,
         options: Options,
@@ -117,8 +119,9 @@ impl Agent {
                     workers: Vec::new(),
                     databases,
                     state: state_path,
+                    trouble: Trouble::new(Arc::new(ended)),
                 };
-                agent.set_going(keepers, workers, options.run, Arc::new(ended))?;
+                agent.set_going(keepers, workers, options.run)?;
                 Ok(agent)
             }
             Err(error) => {
@@ -134,13 +137,16 @@ impl Agent {
         keepers: Vec<(Keeper, Reconciler)>,
         workers: Vec<(Arc<str>, Worker)>,
         run: Run,
-        ended: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<(), AgentError> {
         for (name, worker) in workers {
-            let (mailbox, ended) = (worker.mailbox(), ended.clone());
+            let (mailbox, trouble) = (worker.mailbox(), self.trouble.clone());
             let thread = std::thread::Builder::new().name(format!("push/{name}")).spawn(move || {
                 let summary = worker.run(run);
-                ended();
+                if summary.broken {
+                    trouble.meet();
+                } else {
+                    trouble.ended();
+                }
                 summary
             })?;
             self.workers.push(RunningWorker { name, mailbox, thread });
@@ -151,11 +157,17 @@ impl Agent {
             let log = keeper.log().name().to_owned();
             let (healer, tasks) = channel();
             self.healers.push((log.clone(), healer.clone()));
-            std::thread::Builder::new().name(format!("heal/{log}")).spawn(move || heal(&log, reconciler, &tasks))?;
+            let trouble = self.trouble.clone();
+            self.healing.push(
+                std::thread::Builder::new()
+                    .name(format!("heal/{log}"))
+                    .spawn(move || heal(&log, reconciler, &tasks, &trouble))?,
+            );
+            let trouble = self.trouble.clone();
             let (bell, mailboxes) = (watch.bell(), mailboxes.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("keep/{}", keeper.log().name()))
-                .spawn(move || keep(keeper, &watch, &mailboxes, &healer))?;
+                .spawn(move || keep(keeper, &watch, &mailboxes, &healer, &trouble))?;
             self.keepers.push((bell, thread));
         }
         Ok(())
@@ -173,7 +185,12 @@ impl Agent {
         }
     }
 
-    /// Whether a worker found the state file broken; it has ended then.
+    /// Whether a sync has failed: the process must end, and write nothing to the databases before.
+    pub fn is_broken(&self) -> bool {
+        self.trouble.is_met()
+    }
+
+    /// Whether a worker has ended by itself.
     pub fn has_ended_worker(&self) -> bool {
         self.workers.iter().any(|worker| worker.thread.is_finished())
     }
@@ -190,7 +207,7 @@ impl Agent {
     }
 
     fn end(self) -> Vec<(Arc<str>, Summary)> {
-        let summaries = self
+        let mut summaries: Vec<(Arc<str>, Summary)> = self
             .workers
             .into_iter()
             .map(|worker| {
@@ -201,6 +218,11 @@ impl Agent {
                 (worker.name, summary)
             })
             .collect();
+        if self.trouble.is_met() {
+            // The end is where the databases would be tidied and closed, and synced once more.
+            summaries.push(("disk".into(), Summary { broken: true, ..Summary::default() }));
+            return summaries;
+        }
         for (_, healer) in &self.healers {
             let _ = healer.send(Task::Stop);
         }
@@ -212,10 +234,18 @@ impl Agent {
         for (bell, thread) in self.keepers {
             let _ = bell.send(Wake::Stop);
             if let Ok(mut keeper) = thread.join()
+                && !self.trouble.is_met()
                 && let Err(error) = keeper.tidy()
             {
                 log::warn!("{}: {error}", keeper.log().name());
+                if error.is_broken() {
+                    self.trouble.meet();
+                }
             }
+        }
+        if self.trouble.is_met() {
+            summaries.push(("disk".into(), Summary { broken: true, ..Summary::default() }));
+            return summaries;
         }
         self.ledger.stop();
         let _ = self.writer.join();
@@ -288,7 +318,7 @@ fn assemble(
         if options.run == Run::Once {
             // What the one run is to deliver must be in the log before it begins.
             reconciler.fill()?;
-            do_heal(&database.name, &mut reconciler, &keeper.take_heal());
+            do_heal(&database.name, &mut reconciler, &keeper.take_heal())?;
             reconciler.catch_up()?;
         }
         kept.push((keeper, reconciler));

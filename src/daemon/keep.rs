@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::daemon::heal::Task;
+use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::{Wake, Watch};
-use crate::engine::keeper::Keeper;
+use crate::engine::keeper::{Keeper, KeeperError};
 use crate::engine::push::{Mailbox, Message};
 
 /// How often a log is looked at when nothing wakes its reader.
@@ -25,8 +26,14 @@ pub const AGAIN: [Duration; 7] = [
 /// While deliveries wait, the shadow follows the log this seldom: it can wait, and they should not wait for it.
 const BESIDE: Duration = Duration::from_secs(10);
 
-/// Keeps a log until it is told to stop.
-pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sender<Task>) -> Keeper {
+/// Keeps a log until it is told to stop, or a sync has failed.
+pub fn keep(
+    mut keeper: Keeper,
+    watch: &Watch,
+    workers: &[Mailbox],
+    healer: &Sender<Task>,
+    trouble: &Trouble,
+) -> Keeper {
     let name = keeper.log().name().to_owned();
     let mut again = AGAIN.iter();
     let mut complaint = String::new();
@@ -35,7 +42,7 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sen
     let mut next_look = caught_up;
     loop {
         let wake = watch.wait(patience);
-        if wake == Some(Wake::Stop) {
+        if wake == Some(Wake::Stop) || trouble.is_met() {
             return keeper;
         }
         if wake.is_some() {
@@ -58,7 +65,7 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sen
                     again = AGAIN.iter();
                 }
             }
-            Err(error) => complain(&name, error.to_string(), &mut complaint),
+            Err(error) => complain(&name, &error, &mut complaint, trouble),
         }
         let heal = keeper.take_heal();
         if !heal.is_empty() {
@@ -77,13 +84,13 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sen
                     keeper.tidy_due().ok().flatten()
                 }
                 Err(error) => {
-                    complain(&name, error.to_string(), &mut complaint);
+                    complain(&name, &error, &mut complaint, trouble);
                     None
                 }
             },
             Ok(due) => due,
             Err(error) => {
-                complain(&name, error.to_string(), &mut complaint);
+                complain(&name, &error, &mut complaint, trouble);
                 None
             }
         };
@@ -100,7 +107,11 @@ fn tell(workers: &[Mailbox], message: impl Fn() -> Message) {
 }
 
 /// Says what is wrong once, not at every look.
-fn complain(name: &str, text: String, last: &mut String) {
+fn complain(name: &str, error: &KeeperError, last: &mut String, trouble: &Trouble) {
+    let text = error.to_string();
+    if error.is_broken() {
+        trouble.meet();
+    }
     if *last != text {
         log::error!("{name}: {text}");
         *last = text;

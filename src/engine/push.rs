@@ -81,7 +81,7 @@ pub struct Summary {
     pub retried: u64,
     /// Why it had to leave off before everything was sent: the endpoint is down, or the connector is halted.
     pub left_off: Option<Reason>,
-    /// The state file can no longer be trusted (a sync failed): the agent must restart.
+    /// The state file, or a log, can no longer be trusted (a sync failed): the agent must restart.
     pub broken: bool,
 }
 
@@ -238,6 +238,9 @@ impl Worker {
                 self.fill();
                 self.load_due();
                 self.open_next();
+            }
+            if self.summary.broken {
+                break;
             }
             self.submit(run);
             if self.has_ended(run) {

@@ -19,6 +19,7 @@ mod end_to_end;
 mod examples;
 mod histories;
 mod layers;
+mod process_faults;
 mod replaced;
 mod requests;
 mod running;

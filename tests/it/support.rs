@@ -19,4 +19,5 @@ pub mod proxy;
 pub mod receiver;
 pub mod rest;
 pub mod scenario;
+pub mod strace;
 pub mod stream;

@@ -185,6 +185,7 @@ impl Worker {
                 let covers = self.window.read_to(log.id);
                 if let Err(error) = log.source.make_durable() {
                     log::error!("{}: nothing is sent: {error}", self.connector.name);
+                    self.summary.broken |= error.broken;
                     return false;
                 }
                 log.durable_to = covers;

@@ -64,6 +64,13 @@ impl Office {
         office
     }
 
+    /// Another one, as this one is now. Nobody may have its files open.
+    pub fn copy(&self) -> Office {
+        let folder = tempfile::tempdir().unwrap();
+        copy_tree(self.folder(), folder.path());
+        Office { folder }
+    }
+
     /// Its folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -209,6 +216,19 @@ impl Office {
                 Ok(cursor::get(db, known.id, log)?.unwrap().seq)
             })
             .unwrap()
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (kind, target) = (entry.file_type().unwrap(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy_tree(&entry.path(), &target);
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 
