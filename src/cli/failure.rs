@@ -152,6 +152,7 @@ impl From<ReconcileError> for Failure {
         match error {
             ReconcileError::Capture(error) | ReconcileError::Shadow(ShadowError::Capture(error)) => error.into(),
             ReconcileError::State(error) => error.into(),
+            ReconcileError::Shadow(error) if error.is_busy() => Failure::new(Code::Temporary, error.to_string()),
             ReconcileError::Shadow(error) if error.is_disk() => Failure::new(Code::Disk, error.to_string()),
             ReconcileError::Shadow(error) => Failure::new(Code::Failed, error.to_string()),
         }

@@ -1,20 +1,25 @@
 //! `run`, and the short form `hms-sync --mapping FILE --token TOKEN`.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
+use crate::clock;
 use crate::config::api::Listener;
 use crate::config::{self, Config};
 use crate::daemon::agent::{Agent, Options, rehearse};
 use crate::daemon::api::{Api, Shared};
 use crate::daemon::socket;
 use crate::engine::push::{self, Summary};
+
+/// A stop takes no longer than this, whatever happens (15 s are promised).
+const LAST: Duration = Duration::from_secs(14);
 
 /// Delivers until it is stopped, or once
 #[derive(Debug, clap::Args)]
@@ -264,11 +269,18 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
             Ok(Told::Stop | Told::Ended) | Err(_) => break,
         }
     }
-    // A second signal ends the process at once, whatever is in flight.
+    // A second signal ends the process at once, whatever is in flight; and so does a disk that does not answer.
+    let until = clock::steady().plus(LAST);
     let impatient = std::thread::Builder::new().name("impatient".into()).spawn(move || {
-        while let Ok(word) = inbox.recv() {
-            if matches!(word, Told::StopNow) {
-                std::process::exit(Code::Ok as i32);
+        loop {
+            match inbox.recv_timeout(until.since(clock::steady())) {
+                Ok(Told::StopNow) => std::process::exit(Code::Ok as i32),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    log::error!("the files do not answer: it ends without tidying them");
+                    std::process::exit(Code::Ok as i32);
+                }
             }
         }
     });

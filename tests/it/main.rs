@@ -14,6 +14,7 @@ mod configs;
 mod credentials;
 mod delivering;
 mod demo;
+mod disk_full;
 mod docs;
 mod end_to_end;
 mod examples;

@@ -10,8 +10,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod application;
-mod judge;
+mod daemon;
 mod points;
 mod scene;
 
@@ -26,8 +25,8 @@ use crate::support::journal::{Entry, committed};
 use crate::support::office::{Ended, Office, PATIENCE};
 use crate::support::receiver::Receiver;
 use crate::support::strace::{Fault, SYNCS, Strace, after_the_fault, call, counts};
-use application::Memory;
-use judge::{arrivals, installed, integrity, recorded, records};
+use crate::support::verdict::{arrivals, installed, integrity, recorded, records};
+use crate::support::visits::Memory;
 use points::{Files, Point, points};
 use scene::Scene;
 
@@ -70,16 +69,26 @@ fn under_strace(scene: Scene, office: &Office, mut strace: Strace) -> Met {
     Met { status, stderr, trace: strace.lines() }
 }
 
+/// Meets the scene, with or without a fault.
+fn meet(scene: Scene, office: &Office, memory: &mut Memory, target: &Receiver, strace: Strace) -> Met {
+    match scene {
+        Scene::Daemon => daemon::meet(office, memory, target, strace),
+        _ => under_strace(scene, office, strace),
+    }
+}
+
 /// The points of a scene.
 fn points_of(scene: Scene) -> Vec<Point> {
     let target = Receiver::start();
-    let (template, _) = scene.prepare(&target);
+    let template = scene.prepare(&target);
     let mut all = Vec::new();
     for files in Files::ALL {
-        let office = template.copy();
-        let met = under_strace(scene, &office, Strace { paths: files.paths(&office), ..Strace::default() });
+        let (office, mut memory) = (template.0.copy(), template.1.clone());
+        let strace = Strace { paths: files.paths(&office), ..Strace::default() };
+        let met = meet(scene, &office, &mut memory, &target, strace);
+        target.forget();
         assert_eq!(met.status.and_then(|status| status.code()), Some(0), "{}", met.stderr);
-        let begins = |line: &str| files != Files::Any || line.contains("sync.yaml");
+        let begins = |line: &str| files != Files::Any || scene == Scene::Daemon || line.contains("sync.yaml");
         all.extend(points(scene, files, &counts(&met.trace, begins)));
     }
     all
@@ -121,8 +130,6 @@ fn ending(point: &Point, met: &Met) -> Vec<String> {
             }
         }
         _ if code.is_none_or(|code| !EXIT_CODES.contains(&code)) => wrong.push(format!("it ended with {status}")),
-        // SQLite takes a lock request that fails for one that another process has refused.
-        Fault::Interrupted if hit.is_some_and(|(line, _)| line.contains(" fcntl(")) && code == Some(75) => {}
         Fault::Interrupted if code != Some(0) => wrong.push(format!("an interrupted call shows: {status}")),
         // Whether a folder's sync has failed SQLite tells nobody.
         Fault::Sync if hit.is_some_and(|(line, _)| !line.contains(".db")) => {}
@@ -139,6 +146,9 @@ fn ending(point: &Point, met: &Met) -> Vec<String> {
                 wrong.push(format!("a second sync after the failed one: {failed}, then {second}"));
             }
         }
+        Fault::Full | Fault::FullOnce if point.scene == Scene::Daemon && code != Some(0) => {
+            wrong.push(format!("a full disk ends the running agent: {status}"));
+        }
         _ => {}
     }
     if code.is_some_and(|code| code != 0) && met.stderr.trim().is_empty() && point.injection.fault != Fault::Kill {
@@ -153,7 +163,7 @@ fn try_point(point: &Point, template: &(Office, Memory), whole: &[String], targe
     let scene = point.scene;
     let strace =
         Strace { paths: point.files.paths(&office), injection: Some(point.injection.clone()), ..Strace::default() };
-    let met = under_strace(scene, &office, strace);
+    let met = meet(scene, &office, &mut memory, target, strace);
     let mut wrong = ending(point, &met);
     let there = installed(&office);
     if scene == Scene::First && !there.is_empty() && there != *whole {
@@ -193,7 +203,7 @@ fn try_point(point: &Point, template: &(Office, Memory), whole: &[String], targe
 /// What must hold in the end.
 fn after_all(scene: Scene, office: &Office, memory: &Memory, journal: &[Entry]) -> Vec<String> {
     let mut wrong = arrivals(memory, journal, scene.counts_steps());
-    wrong.extend(recorded(office, journal));
+    wrong.extend(recorded(&office.state(), journal));
     wrong.extend(integrity(&office.database()));
     wrong.extend(integrity(&office.state()));
     let wanted: &[i64] = match scene {
@@ -294,6 +304,11 @@ fn a_fault_while_pruning_leaves_the_witness_and_sends_nothing_again() {
 #[test]
 fn a_fault_while_a_table_is_compared_loses_no_difference() {
     series(Scene::Heal);
+}
+
+#[test]
+fn a_fault_in_a_running_agent_loses_nothing_and_a_full_disk_does_not_end_it() {
+    series(Scene::Daemon);
 }
 
 #[test]

@@ -21,3 +21,5 @@ pub mod rest;
 pub mod scenario;
 pub mod strace;
 pub mod stream;
+pub mod verdict;
+pub mod visits;

@@ -204,7 +204,7 @@ impl CaptureError {
             return CaptureError::Broken { path, doing, cause: source.to_string() };
         }
         match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
                 CaptureError::Busy { path, doing, seconds: BUSY_TIMEOUT.as_secs() }
             }
             Some(ErrorCode::NotADatabase) => CaptureError::NotADatabase { path },

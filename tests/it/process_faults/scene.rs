@@ -1,8 +1,8 @@
 //! What the agent is at when the fault comes.
 
-use super::application::Memory;
 use crate::support::office::Office;
 use crate::support::receiver::Receiver;
+use crate::support::visits::Memory;
 
 /// One piece of the agent's work, with the offices as they are before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -305,6 +305,11 @@ impl Agent {
         self.child.wait().unwrap();
     }
 
+    /// How it has ended, if it has.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits for its end, as long as it may take (R-TERM).
     pub fn wait(&mut self) -> ExitStatus {
         let began = Instant::now();

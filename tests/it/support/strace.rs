@@ -103,8 +103,8 @@ impl Fault {
             Fault::Full | Fault::FullOnce => of(&[&WRITES]),
             Fault::Error | Fault::ErrorOnce => of(&[&WRITES, &READS]),
             Fault::Sync => of(&[&SYNCS]),
-            // A look at a file waits for nothing, so nothing can interrupt it; neither does a socket that does not block
-            // while it connects. A sync that says so has failed.
+            // Only what can wait can be interrupted. SQLite's lock requests and a look at a file do not wait, nor does a
+            // socket that connects without blocking; and a sync that was interrupted has failed.
             Fault::Interrupted => vec![
                 "write",
                 "writev",
@@ -115,8 +115,6 @@ impl Fault {
                 "read",
                 "readv",
                 "pread64",
-                "fcntl",
-                "flock",
                 "sendto",
                 "sendmsg",
                 "recvfrom",

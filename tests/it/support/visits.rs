@@ -1,10 +1,10 @@
-//! The application of the process faults: a small known history, and its own memory of what it has committed.
+//! The application of the fault tests: a small known history, and its own memory of what it has committed.
 
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-use crate::support::office::Office;
+use super::office::Office;
 
 /// What a commit made of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,16 @@ impl Memory {
         self.put(&db, 4, "Dot", 41);
         self.put(&db, 2, "Bea again", 22);
         self.put(&db, 1, "Ada", 13);
+    }
+
+    /// A few hundred visits, two changes of each.
+    pub fn work_hard(&mut self, office: &Office) {
+        let db = application(office);
+        for minutes in [1, 2] {
+            for id in 100..400 {
+                self.put(&db, id, "Many", minutes);
+            }
+        }
     }
 
     /// Rows that stand in the table and were never told.
