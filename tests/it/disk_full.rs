@@ -131,17 +131,11 @@ impl Disk for Injected {
     }
 
     fn fill(&mut self, office: &Office, agent: &Agent) {
-        let writes = "pwrite64,write,ftruncate,fallocate,?mkdir";
-        let injection = Injection { fault: Fault::Full, call: writes.to_owned(), n: 1 };
-        let log = office.folder().join("strace");
-        let strace = Strace { paths: files_of(&office.state()), injection: Some(injection), log };
-        self.strace = Some(strace.attach(agent.pid()));
+        self.strace = Some(no_space(office, &office.state(), agent));
     }
 
     fn free(&mut self, _: &Office, _: &Agent) {
-        let mut strace = self.strace.take().unwrap();
-        kill_process(Pid::from_child(&strace), Signal::INT).unwrap();
-        strace.wait().unwrap();
+        let_go(self.strace.take().unwrap());
     }
 
     fn state(&self, office: &Office, _: &Agent) -> PathBuf {
@@ -151,6 +145,19 @@ impl Disk for Injected {
     fn verb(&self, office: &Office, _: &Agent, arguments: &[&str]) -> Command {
         office.command(arguments)
     }
+}
+
+/// From now on the agent finds no space for a database.
+fn no_space(office: &Office, database: &Path, agent: &Agent) -> Child {
+    let call = "pwrite64,write,ftruncate,fallocate".to_owned();
+    let injection = Some(Injection { fault: Fault::Full, call, n: 1 });
+    let log = office.folder().join("strace");
+    Strace { paths: files_of(database), injection, log }.attach(agent.pid())
+}
+
+fn let_go(mut strace: Child) {
+    kill_process(Pid::from_child(&strace), Signal::INT).unwrap();
+    strace.wait().unwrap();
 }
 
 fn goes_on_through_a_full_disk(disk: &mut dyn Disk) {
@@ -202,4 +209,25 @@ fn an_agent_on_a_disk_of_2_mb_that_is_full_sends_nothing_unrecorded_answers_and_
 #[test]
 fn an_agent_whose_every_write_is_refused_for_want_of_space_goes_on_by_itself() {
     goes_on_through_a_full_disk(&mut Injected::default());
+}
+
+#[test]
+fn what_was_captured_is_delivered_even_when_the_agent_finds_no_space_in_the_applications_file() {
+    let target = Receiver::start();
+    let office = Office::visits();
+    office.rest("legacy", &target, "");
+    let agent = office.agent();
+    let mut memory = Memory::default();
+    let strace = no_space(&office, &office.database(), &agent);
+    memory.work(&office);
+    target.wait("it delivers", |journal| committed(journal) == memory.account.len());
+    agent.says("the disk is full");
+    let_go(strace);
+    let acknowledged = "SELECT acked >= (SELECT max(seq) FROM hms_sync_outbox) FROM hms_sync_ctl";
+    wait("it acknowledges", || office.app().query_row(acknowledged, [], |row| row.get(0)).unwrap());
+    let mut wrong = arrivals(&memory, &target.journal(), true);
+    wrong.extend(recorded(&office.state(), &target.journal()));
+    wrong.extend(integrity(&office.database()));
+    assert_eq!(wrong, Vec::<String>::new());
+    agent.stop();
 }

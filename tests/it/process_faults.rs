@@ -24,7 +24,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::support::journal::{Entry, committed};
 use crate::support::office::{Ended, Office, PATIENCE};
 use crate::support::receiver::Receiver;
-use crate::support::strace::{Fault, SYNCS, Strace, after_the_fault, call, counts};
+use crate::support::strace::{Fault, READS, SYNCS, Strace, after_the_fault, call, counts};
 use crate::support::verdict::{arrivals, installed, integrity, recorded, records};
 use crate::support::visits::Memory;
 use points::{Files, Point, points};
@@ -241,8 +241,13 @@ fn chosen(scene: Scene) -> Vec<Point> {
         return named.filter(|point| point.scene == scene).collect();
     }
     let mut all = points_of(scene);
+    eprintln!("{}: there are {} points", scene.name(), all.len());
     let wanted = match wish.as_str() {
-        "all" => return all,
+        "all" => {
+            // What changes something first.
+            all.sort_by_key(|point| READS.contains(&&*point.injection.call));
+            return all;
+        }
         number => number.parse::<usize>().expect("HMS_FAULTS is a number, `all`, or names"),
     };
     let seed = setting("HMS_SEED").map_or(1, |seed| seed.parse().unwrap());
@@ -260,7 +265,7 @@ fn chosen(scene: Scene) -> Vec<Point> {
 
 fn series(scene: Scene) {
     let points = chosen(scene);
-    let (queue, bad) = (Mutex::new(points.iter()), Mutex::new(Vec::new()));
+    let (queue, bad) = (Mutex::new(points.iter().enumerate()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..WORKERS.min(points.len()) {
             scope.spawn(|| {
@@ -271,7 +276,10 @@ fn series(scene: Scene) {
                 target.forget();
                 let whole = installed(&done);
                 loop {
-                    let Some(point) = queue.lock().unwrap().next() else { return };
+                    let Some((at, point)) = queue.lock().unwrap().next() else { return };
+                    if at > 0 && at % 100 == 0 {
+                        eprintln!("{}: {at} of {} points", scene.name(), points.len());
+                    }
                     let wrong = try_point(point, &template, &whole, &target);
                     if !wrong.is_empty() {
                         eprintln!("{}: {wrong:#?}", point.name());
