@@ -178,6 +178,8 @@ pub struct Worker {
     batch: Option<Arc<Batch>>,
     batch_touched: HashSet<EventId>,
     batch_refused: Option<Timestamp>,
+    /// It was said that the state file refuses; it is said once.
+    refusal_said: bool,
     /// Results that come in while one batch is committed, about.
     flow: usize,
     /// The next batch is held back until then, to take more along.
@@ -332,14 +334,16 @@ impl Worker {
         if let Some(stop_at) = self.stop_at {
             return quiet || clock::steady() >= stop_at;
         }
+        // What is at the lanes is waited for; that it was sent cannot be recorded, so it counts as unknown.
+        let at_lanes = self.window.opened().saturating_sub(self.opening.len() + self.committing.len());
+        if run == Run::Once && self.batch_refused.is_some() && at_lanes == 0 {
+            self.summary.left_off = Some(Reason::new("state", "the state file cannot be written"));
+            return true;
+        }
         if run == Run::Forever || !quiet {
             return false;
         }
         let now = clock::steady();
-        if self.batch_refused.is_some() {
-            self.summary.left_off = Some(Reason::new("state", "the state file cannot be written"));
-            return true;
-        }
         if self.mode == Mode::Paused || (self.mode == Mode::Halted && now < self.halt_probe) {
             self.summary.left_off = self.mode_reason.clone().or_else(|| Some(Reason::new("paused", "it is paused")));
             return !self.cursor_moved();

@@ -32,8 +32,8 @@ use scene::Scene;
 
 /// What the contract names, and 74 for the disk.
 const EXIT_CODES: [i32; 9] = [0, 1, 2, 65, 69, 73, 74, 75, 78];
-/// Offices that are tried at the same time.
-const WORKERS: usize = 3;
+/// Offices that are tried at the same time: most of the time they wait.
+const WORKERS: usize = 6;
 
 /// How a verb under strace ended.
 struct Met {
@@ -242,6 +242,8 @@ fn chosen(scene: Scene) -> Vec<Point> {
     }
     let mut all = points_of(scene);
     eprintln!("{}: there are {} points", scene.name(), all.len());
+    let seed = setting("HMS_SEED").map_or(1, |seed| seed.parse().unwrap());
+    fastrand::Rng::with_seed(seed).shuffle(&mut all);
     let wanted = match wish.as_str() {
         "all" => {
             // What changes something first.
@@ -250,8 +252,6 @@ fn chosen(scene: Scene) -> Vec<Point> {
         }
         number => number.parse::<usize>().expect("HMS_FAULTS is a number, `all`, or names"),
     };
-    let seed = setting("HMS_SEED").map_or(1, |seed| seed.parse().unwrap());
-    fastrand::Rng::with_seed(seed).shuffle(&mut all);
     // Every kind of fault first, then what the chances bring.
     let mut first: Vec<Point> = Vec::new();
     for fault in Fault::ALL {

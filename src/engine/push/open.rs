@@ -268,6 +268,9 @@ impl Worker {
         match result {
             Ok(committed) => {
                 self.batch = None;
+                if std::mem::take(&mut self.refusal_said) {
+                    log::warn!("{}: the state file can be written again", self.connector.name);
+                }
                 if !self.batch_touched.is_empty() {
                     self.batch_touched = HashSet::new();
                     self.next_due = None;
@@ -305,7 +308,7 @@ impl Worker {
                     self.summary.broken = true;
                     return;
                 }
-                if self.batch_refused.is_none() {
+                if !std::mem::replace(&mut self.refusal_said, true) {
                     log::error!("{}: nothing is sent: {error}", self.connector.name);
                 }
                 self.batch_refused = Some(clock::steady().plus(PAUSE));
