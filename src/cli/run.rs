@@ -251,7 +251,10 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
         match inbox.recv() {
             Ok(Told::Reload) => match load().and_then(|config| Ok(rehearse(config)?)).and_then(|()| load()) {
                 Ok(config) => {
-                    agent.stop();
+                    let broken = agent.stop().iter().any(|(_, summary)| summary.broken);
+                    if broken {
+                        return Ok(Code::Disk);
+                    }
                     agent = start(config, false)?;
                     *shared.write().unwrap_or_else(PoisonError::into_inner) = agent.handle();
                     announce(&socket, &agent);
