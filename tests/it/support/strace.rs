@@ -239,7 +239,7 @@ pub fn counts(lines: &[String], from: impl Fn(&str) -> bool) -> BTreeMap<String,
 }
 
 /// The lines that fail because of the injection, and what comes after the first of them.
-pub fn after_the_fault<'l>(lines: &'l [String]) -> Option<(&'l str, &'l [String])> {
+pub fn after_the_fault(lines: &[String]) -> Option<(&str, &[String])> {
     let at = lines.iter().position(|line| line.contains("(INJECTED)"))?;
     Some((&lines[at], &lines[at + 1..]))
 }
