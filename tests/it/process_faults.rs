@@ -24,7 +24,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::support::journal::{Entry, committed};
 use crate::support::office::{Ended, Office, PATIENCE};
 use crate::support::receiver::Receiver;
-use crate::support::strace::{Fault, READS, SYNCS, Strace, after_the_fault, call, counts};
+use crate::support::strace::{Fault, SYNCS, Strace, after_the_fault, call, counts};
 use crate::support::verdict::{arrivals, installed, integrity, recorded, records};
 use crate::support::visits::Memory;
 use points::{Files, Point, points};
@@ -125,6 +125,8 @@ fn ending(point: &Point, met: &Met) -> Vec<String> {
     let hit = after_the_fault(&met.trace);
     match point.injection.fault {
         Fault::Kill if status.signal() == Some(9) => {}
+        // What wakes a thread does not wait, so that nothing can interrupt it; libraries count on that.
+        Fault::Interrupted if hit.is_some_and(|(line, _)| line.contains("<anon_inode:")) => {}
         _ if code.is_none_or(|code| !EXIT_CODES.contains(&code)) => wrong.push(format!("it ended with {status}")),
         Fault::Interrupted if code != Some(0) => wrong.push(format!("an interrupted call shows: {status}")),
         // Whether a folder's sync has failed SQLite tells nobody.
@@ -240,18 +242,18 @@ fn chosen(scene: Scene) -> Vec<Point> {
     eprintln!("{}: there are {} points", scene.name(), all.len());
     let seed = setting("HMS_SEED").map_or(1, |seed| seed.parse().unwrap());
     fastrand::Rng::with_seed(seed).shuffle(&mut all);
-    let wanted = match wish.as_str() {
-        "all" => {
-            // What changes something first.
-            all.sort_by_key(|point| READS.contains(&&*point.injection.call));
-            return all;
-        }
-        number => number.parse::<usize>().expect("HMS_FAULTS is a number, `all`, or names"),
-    };
-    // Every kind of fault first, then what the chances bring.
+    // What changes something first.
+    all.sort_by_key(Point::reads);
+    if wish == "all" {
+        return all;
+    }
+    let wanted = wish.parse().expect("HMS_FAULTS is a number, `all`, or names");
+    // One of each kind of fault, at a call that changes something and at one that looks; then what the chances bring.
     let mut first: Vec<Point> = Vec::new();
     for fault in Fault::ALL {
-        first.extend(all.iter().find(|point| point.injection.fault == fault).cloned());
+        for reads in [false, true] {
+            first.extend(all.iter().find(|point| point.injection.fault == fault && point.reads() == reads).cloned());
+        }
     }
     all.retain(|point| !first.contains(point));
     first.extend(all);

@@ -110,3 +110,26 @@ fn store_debts(db: &Connection, log: LogId, debts: &Debts) -> Sql<()> {
 fn debts_of(log: LogId) -> String {
     format!("owed/{}", log.0)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn what_is_owed_anew_while_it_is_being_paid_stays_owed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        let visits = Debt::Table("visits".to_owned());
+        let owed = [visits.clone(), Debt::All, Debt::Anew];
+        let log = state.commit(|db| remember(db, "office")).unwrap();
+        state.commit(|db| owe(db, log, &owed)).unwrap();
+        let before = state.read(|db| debts(db, log)).unwrap();
+        assert_eq!(before.keys().collect::<Vec<_>>(), [&Debt::All, &Debt::Anew, &visits]);
+        state.commit(|db| owe(db, log, &owed[..1])).unwrap();
+        let pay_all = |db: &Connection| before.iter().try_for_each(|(debt, number)| pay(db, log, debt, *number));
+        state.read(pay_all).unwrap();
+        assert_eq!(state.read(|db| debts(db, log)).unwrap().into_keys().collect::<Vec<_>>(), [visits]);
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::scene::Scene;
 use crate::support::office::Office;
-use crate::support::strace::{Fault, Injection, SOCKETS, files_of};
+use crate::support::strace::{Fault, Injection, READS, SOCKETS, files_of};
 
 /// Whose calls are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +64,11 @@ impl Point {
     pub fn name(&self) -> String {
         let Injection { fault, call, n } = &self.injection;
         format!("{}/{}/{}/{call}/{n}", self.scene.name(), self.files.name(), fault.name())
+    }
+
+    /// Whether the call only looks.
+    pub fn reads(&self) -> bool {
+        READS.contains(&&*self.injection.call)
     }
 
     /// Reads a name.
