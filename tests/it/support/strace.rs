@@ -186,7 +186,8 @@ impl Strace {
 
     /// Takes hold of a running process and all its threads; they are counted from now on.
     pub fn attach(&self, pid: u32) -> Child {
-        let child = self.base().arg("-p").arg(pid.to_string()).stdin(Stdio::null()).spawn().unwrap();
+        let mut strace = self.base();
+        let child = strace.arg("-p").arg(pid.to_string()).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         wait("strace has every thread", || traced(pid));
         child
     }

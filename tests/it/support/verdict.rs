@@ -15,7 +15,10 @@ use super::visits::{Memory, Step};
 /// What is wrong with a file of SQLite's.
 pub fn integrity(path: &Path) -> Vec<String> {
     let look = || -> rusqlite::Result<Vec<String>> {
-        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        // Reading leaves the files as they are; only what a rollback journal holds has to be put back first.
+        let hot = Path::new(&format!("{}-journal", path.display())).exists();
+        let mode = if hot { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
+        let db = Connection::open_with_flags(path, mode)?;
         db.busy_timeout(std::time::Duration::from_secs(5))?;
         let mut check = db.prepare("PRAGMA integrity_check")?;
         check.query_map([], |row| row.get::<_, String>(0))?.collect()
