@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use super::Met;
 use crate::support::journal::committed;
-use crate::support::office::{Agent, Office};
+use crate::support::office::{Agent, Office, PATIENCE};
 use crate::support::receiver::Receiver;
 use crate::support::strace::Strace;
 use crate::support::visits::Memory;
@@ -29,12 +29,18 @@ pub fn meet(office: &Office, memory: &mut Memory, target: &Receiver, mut strace:
         std::thread::sleep(Duration::from_millis(10));
         status = agent.try_wait();
     }
-    let status = status.unwrap_or_else(|| {
+    if status.is_none() {
         agent.signal(Signal::TERM);
-        agent.wait()
-    });
+        let told = Instant::now();
+        while status.is_none() && told.elapsed() < PATIENCE / 2 {
+            std::thread::sleep(Duration::from_millis(10));
+            status = agent.try_wait();
+        }
+    }
+    let stderr = said(&agent);
+    drop(agent);
     holder.wait().unwrap();
-    Met { status: Some(status), stderr: said(&agent), trace: strace.lines() }
+    Met { status, stderr, trace: strace.lines() }
 }
 
 /// What it has said after it came up.
