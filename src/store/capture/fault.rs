@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use rustix::fs::Access;
 
 /// A failure around the application's file.
 #[derive(Debug, thiserror::Error)]
@@ -209,6 +210,11 @@ impl CaptureError {
             }
             Some(ErrorCode::NotADatabase) => CaptureError::NotADatabase { path },
             Some(ErrorCode::CannotOpen) => CaptureError::CannotOpen { path, cause: source.to_string() },
+            // SQLite opens for reading what it is refused for writing, whatever the reason: if its permissions allow to
+            // write, this one passes.
+            Some(ErrorCode::ReadOnly) if rustix::fs::access(&path, Access::READ_OK | Access::WRITE_OK).is_ok() => {
+                CaptureError::CannotOpen { path, cause: source.to_string() }
+            }
             Some(ErrorCode::ReadOnly) => {
                 CaptureError::ReadOnly { path, what: "the file", uid: rustix::process::geteuid().as_raw() }
             }
