@@ -166,6 +166,8 @@ impl From<CaptureError> for Failure {
             CaptureError::Busy { .. } => Code::Temporary,
             // Never 78, after which systemd would not start the agent again.
             error if error.is_disk() => Code::Disk,
+            error if error.is_corrupt() => Code::Data,
+            CaptureError::Sqlite { .. } => Code::Failed,
             CaptureError::OtherOwner { .. } => Code::Refused,
             CaptureError::TooManyDeletes { .. } | CaptureError::Filter(_) => Code::Data,
             _ => Code::Config,

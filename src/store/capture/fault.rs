@@ -197,6 +197,12 @@ impl CaptureError {
         }
     }
 
+    /// Whether SQLite finds the file damaged, or could not read enough of it to say otherwise.
+    pub fn is_corrupt(&self) -> bool {
+        let CaptureError::Sqlite { source, .. } = self else { return false };
+        source.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+    }
+
     /// Adds path and purpose to a bare SQLite error, and finds the message that fits it.
     pub(super) fn at(self, path: &Path, doing: &'static str) -> CaptureError {
         let CaptureError::Sql(source) = self else { return self };
