@@ -8,4 +8,5 @@ pub mod heal;
 pub mod keep;
 pub mod notify;
 pub mod socket;
+pub mod trouble;
 pub mod wake;

@@ -15,6 +15,13 @@ const STATE_MARK: &str = "-- ===== the agent's state file =====";
 /// an agent has many such connections.
 const SMALL_CACHE: i64 = -512;
 
+/// Whether SQLite says that a sync has failed.
+fn is_failed_sync(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
+    let extended = error.sqlite_error().map(|error| error.extended_code);
+    matches!(extended, Some(SQLITE_IOERR_FSYNC | SQLITE_IOERR_DIR_FSYNC))
+}
+
 /// The part of `schema.sql` that belongs into the state file.
 fn state_schema() -> &'static str {
     SCHEMA.split_once(STATE_MARK).map_or("", |(_, state)| state)

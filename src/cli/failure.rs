@@ -6,6 +6,7 @@ use crate::config::Problems;
 use crate::daemon::agent::AgentError;
 use crate::engine::keeper::KeeperError;
 use crate::engine::ledger::LedgerError;
+use crate::engine::push::WorkerError;
 use crate::engine::reconcile::ReconcileError;
 use crate::store::capture::CaptureError;
 use crate::store::shadow::ShadowError;
@@ -81,6 +82,7 @@ impl From<StateError> for Failure {
             StateError::Absent(_) => Code::Unavailable,
             StateError::Newer { .. } => Code::Data,
             StateError::Disk { .. } | StateError::Broken { .. } | StateError::Damaged { .. } => Code::Disk,
+            StateError::Sqlite { .. } if error.is_busy() => Code::Temporary,
             StateError::Sqlite { .. } => Code::Failed,
         };
         Failure::new(code, error.to_string())
@@ -115,9 +117,19 @@ impl From<AgentError> for Failure {
             AgentError::Capture(error) => of_tables(error.into()),
             AgentError::Keeper(error) => of_tables(error.into()),
             AgentError::Reconcile(error) => error.into(),
-            AgentError::Worker { .. } | AgentError::Thread(_) => Failure::new(Code::Failed, error.to_string()),
+            AgentError::Worker { connector, error } => of_worker(&connector, *error),
+            AgentError::Thread(_) => Failure::new(Code::Failed, error.to_string()),
         }
     }
+}
+
+fn of_worker(connector: &str, error: WorkerError) -> Failure {
+    let failure: Failure = match error {
+        WorkerError::State(error) => error.into(),
+        WorkerError::Ledger(error) => error.into(),
+        WorkerError::Source(error) => Failure::new(Code::Temporary, error.to_string()),
+    };
+    Failure { message: format!("{connector}: {}", failure.message), ..failure }
 }
 
 /// A table that cannot be captured as it is configured: `check` knows the line.
@@ -140,6 +152,8 @@ impl From<ReconcileError> for Failure {
         match error {
             ReconcileError::Capture(error) | ReconcileError::Shadow(ShadowError::Capture(error)) => error.into(),
             ReconcileError::State(error) => error.into(),
+            ReconcileError::Shadow(error) if error.is_busy() => Failure::new(Code::Temporary, error.to_string()),
+            ReconcileError::Shadow(error) if error.is_disk() => Failure::new(Code::Disk, error.to_string()),
             ReconcileError::Shadow(error) => Failure::new(Code::Failed, error.to_string()),
         }
     }
@@ -150,6 +164,10 @@ impl From<CaptureError> for Failure {
         let code = match &error {
             CaptureError::Missing { .. } => Code::Unavailable,
             CaptureError::Busy { .. } => Code::Temporary,
+            // Never 78, after which systemd would not start the agent again.
+            error if error.is_disk() => Code::Disk,
+            error if error.is_corrupt() => Code::Data,
+            CaptureError::Sqlite { .. } => Code::Failed,
             CaptureError::OtherOwner { .. } => Code::Refused,
             CaptureError::TooManyDeletes { .. } | CaptureError::Filter(_) => Code::Data,
             _ => Code::Config,

@@ -1,20 +1,25 @@
 //! `run`, and the short form `hms-sync --mapping FILE --token TOKEN`.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
+use crate::clock;
 use crate::config::api::Listener;
 use crate::config::{self, Config};
 use crate::daemon::agent::{Agent, Options, rehearse};
 use crate::daemon::api::{Api, Shared};
 use crate::daemon::{notify, socket};
 use crate::engine::push::{self, Summary};
+
+/// A stop takes no longer than this, whatever happens (15 s are promised).
+const LAST: Duration = Duration::from_secs(14);
 
 /// Delivers until it is stopped, or once
 #[derive(Debug, clap::Args)]
@@ -106,6 +111,9 @@ fn once(place: &Place, config: Config, take_over: bool) -> Outcome {
     let settings = config.settings.clone();
     let agent = Agent::start(config, Options { run: push::Run::Once, take_over }, || {})?;
     let summaries = agent.finish();
+    if summaries.iter().any(|(_, summary)| summary.broken) {
+        return Ok(Code::Disk);
+    }
     let mut state = place.state(&settings)?;
     let mut parked = std::collections::BTreeMap::new();
     for known in state.read(crate::store::state::connector::all)? {
@@ -246,7 +254,10 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
             Ok(Told::Reload) => match load().and_then(|config| Ok(rehearse(config)?)).and_then(|()| load()) {
                 Ok(config) => {
                     notify::tell("RELOADING=1");
-                    agent.stop();
+                    let broken = agent.stop().iter().any(|(_, summary)| summary.broken);
+                    if broken {
+                        return Ok(Code::Disk);
+                    }
                     agent = start(config, false)?;
                     *shared.write().unwrap_or_else(PoisonError::into_inner) = agent.handle();
                     announce(&socket, &agent);
@@ -258,17 +269,26 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
                     log::error!("not reloaded, the old configuration stays");
                 }
             },
+            // At once: stopping in good order would write to the databases.
+            Ok(Told::Ended) if agent.is_broken() => return Ok(Code::Disk),
             Ok(Told::Ended) if !agent.has_ended_worker() => {}
             Ok(Told::StopNow) => return Ok(Code::Ok),
             Ok(Told::Stop | Told::Ended) | Err(_) => break,
         }
     }
     notify::tell("STOPPING=1");
-    // A second signal ends the process at once, whatever is in flight.
+    // A second signal ends the process at once, whatever is in flight; and so does a disk that does not answer.
+    let until = clock::steady().plus(LAST);
     let impatient = std::thread::Builder::new().name("impatient".into()).spawn(move || {
-        while let Ok(word) = inbox.recv() {
-            if matches!(word, Told::StopNow) {
-                std::process::exit(Code::Ok as i32);
+        loop {
+            match inbox.recv_timeout(until.since(clock::steady())) {
+                Ok(Told::StopNow) => std::process::exit(Code::Ok as i32),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    log::error!("the files do not answer: it ends without tidying them");
+                    std::process::exit(Code::Ok as i32);
+                }
             }
         }
     });

@@ -224,7 +224,15 @@ impl Loading {
 
     /// The configuration files in a folder, by name; none when there is no such folder.
     fn files(&mut self, folder: &Path) -> Vec<PathBuf> {
-        let entries = match folder.read_dir() {
+        // The standard library goes on by itself after an interruption everywhere else.
+        let interrupted = |error: &std::io::Error| error.kind() == std::io::ErrorKind::Interrupted;
+        let mut listed = folder.read_dir();
+        while listed.as_ref().is_err_and(interrupted) {
+            listed = folder.read_dir();
+        }
+        // An entry that cannot be read may be a connector: it must not be missing in silence.
+        let listed = listed.and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
+        let entries = match listed {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
             Err(error) => {
@@ -234,7 +242,7 @@ impl Loading {
                 return Vec::new();
             }
         };
-        let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        let mut files: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
         files.retain(|path| {
             let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
             let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());

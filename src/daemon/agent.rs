@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use crate::daemon::handle::Handle;
 use crate::daemon::heal::{Task, do_heal, heal};
 use crate::daemon::keep::keep;
 use crate::daemon::notify;
+use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::connector::Connector;
 use crate::engine::keeper::{Keep, Keeper, KeeperError};
@@ -87,10 +87,7 @@ pub struct Agent {
     workers: Vec<RunningWorker>,
     databases: Vec<Database>,
     state: PathBuf,
-    /// Another agent has taken a log.
-    lost: Arc<AtomicBool>,
-    /// A worker has ended by itself. Not asked of its thread, which is still there while it says so.
-    has_ended: Arc<AtomicBool>,
+    trouble: Trouble,
 }
 
 struct RunningWorker {
@@ -100,8 +97,8 @@ struct RunningWorker {
 }
 
 impl Agent {
-    /// Starts everything. `ended` is called when a worker has ended by itself: in a run of once, or because the state
-    /// file is broken.
+    /// Starts everything. `ended` is called when a worker has ended by itself in a run of once, and when a sync has
+    /// failed.
     pub fn start(
         config: Config,
         options: Options,
@@ -124,10 +121,9 @@ impl Agent {
                     workers: Vec::new(),
                     databases,
                     state: state_path,
-                    lost: Arc::default(),
-                    has_ended: Arc::default(),
+                    trouble: Trouble::new(Arc::new(ended)),
                 };
-                agent.set_going(keepers, workers, options.run, Arc::new(ended))?;
+                agent.set_going(keepers, workers, options.run)?;
                 Ok(agent)
             }
             Err(error) => {
@@ -143,14 +139,16 @@ impl Agent {
         keepers: Vec<(Keeper, Reconciler)>,
         workers: Vec<(Arc<str>, Worker)>,
         run: Run,
-        ended: Arc<dyn Fn() + Send + Sync>,
     ) -> Result<(), AgentError> {
         for (name, worker) in workers {
-            let (mailbox, ended, has_ended) = (worker.mailbox(), ended.clone(), self.has_ended.clone());
+            let (mailbox, trouble) = (worker.mailbox(), self.trouble.clone());
             let thread = std::thread::Builder::new().name(format!("push/{name}")).spawn(move || {
                 let summary = worker.run(run);
-                has_ended.store(true, Ordering::SeqCst);
-                ended();
+                if summary.broken {
+                    trouble.meet();
+                } else {
+                    trouble.ended();
+                }
                 summary
             })?;
             self.workers.push(RunningWorker { name, mailbox, thread });
@@ -161,11 +159,17 @@ impl Agent {
             let log = keeper.log().name().to_owned();
             let (healer, tasks) = channel();
             self.healers.push((log.clone(), healer.clone()));
-            std::thread::Builder::new().name(format!("heal/{log}")).spawn(move || heal(&log, reconciler, &tasks))?;
-            let (bell, mailboxes, lost) = (watch.bell(), mailboxes.clone(), self.lost.clone());
+            let trouble = self.trouble.clone();
+            self.healing.push(
+                std::thread::Builder::new()
+                    .name(format!("heal/{log}"))
+                    .spawn(move || heal(&log, reconciler, &tasks, &trouble))?,
+            );
+            let trouble = self.trouble.clone();
+            let (bell, mailboxes) = (watch.bell(), mailboxes.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("keep/{}", keeper.log().name()))
-                .spawn(move || keep(keeper, &watch, &mailboxes, &healer, &lost))?;
+                .spawn(move || keep(keeper, &watch, &mailboxes, &healer, &trouble))?;
             self.keepers.push((bell, thread));
         }
         Ok(())
@@ -183,14 +187,19 @@ impl Agent {
         }
     }
 
-    /// Whether a worker found the state file broken; it has ended then.
+    /// Whether a sync has failed: the process must end, and write nothing to the databases before.
+    pub fn is_broken(&self) -> bool {
+        self.trouble.is_met()
+    }
+
+    /// Whether a worker has ended by itself.
     pub fn has_ended_worker(&self) -> bool {
-        self.has_ended.load(Ordering::SeqCst) || self.workers.iter().any(|worker| worker.thread.is_finished())
+        self.trouble.has_ended() || self.workers.iter().any(|worker| worker.thread.is_finished())
     }
 
     /// Whether another agent has taken a log: the workers have stopped then.
     pub fn has_lost(&self) -> bool {
-        self.lost.load(Ordering::SeqCst)
+        self.trouble.is_lost()
     }
 
     /// Waits until every worker has ended by itself (a run of once), then stops the rest.
@@ -205,7 +214,7 @@ impl Agent {
     }
 
     fn end(self) -> Vec<(Arc<str>, Summary)> {
-        let summaries = self
+        let mut summaries: Vec<(Arc<str>, Summary)> = self
             .workers
             .into_iter()
             .map(|worker| {
@@ -216,6 +225,11 @@ impl Agent {
                 (worker.name, summary)
             })
             .collect();
+        if self.trouble.is_met() {
+            // The end is where the databases would be tidied and closed, and synced once more.
+            summaries.push(("disk".into(), Summary { broken: true, ..Summary::default() }));
+            return summaries;
+        }
         for (_, healer) in &self.healers {
             let _ = healer.send(Task::Stop);
         }
@@ -227,10 +241,18 @@ impl Agent {
         for (bell, thread) in self.keepers {
             let _ = bell.send(Wake::Stop);
             if let Ok(mut keeper) = thread.join()
+                && !self.trouble.is_met()
                 && let Err(error) = keeper.tidy()
             {
                 log::warn!("{}: {error}", keeper.log().name());
+                if error.is_broken() {
+                    self.trouble.meet();
+                }
             }
+        }
+        if self.trouble.is_met() {
+            summaries.push(("disk".into(), Summary { broken: true, ..Summary::default() }));
+            return summaries;
         }
         self.ledger.stop();
         let _ = self.writer.join();
@@ -306,7 +328,7 @@ fn assemble(
         if options.run == Run::Once {
             // What the one run is to deliver must be in the log before it begins.
             reconciler.fill()?;
-            do_heal(&database.name, &mut reconciler, &keeper.take_heal());
+            do_heal(&database.name, &mut reconciler, &keeper.take_heal())?;
             reconciler.catch_up()?;
         }
         kept.push((keeper, reconciler));

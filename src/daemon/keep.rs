@@ -1,13 +1,13 @@
 //! The thread that keeps one captured log: wakes the workers when it grows, and tidies in the gaps.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use crate::clock;
 use crate::daemon::heal::Task;
+use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::{Wake, Watch};
-use crate::engine::keeper::Keeper;
+use crate::engine::keeper::{Keeper, KeeperError};
 use crate::engine::push::{Mailbox, Message};
 
 /// How often a log is looked at when nothing wakes its reader.
@@ -26,13 +26,13 @@ pub const AGAIN: [Duration; 7] = [
 /// While deliveries wait, the shadow follows the log this seldom: it can wait, and they should not wait for it.
 const BESIDE: Duration = Duration::from_secs(10);
 
-/// Keeps a log until it is told to stop, or until another agent takes it: then it sets `lost` and stops the workers.
+/// Keeps a log until it is told to stop, a sync has failed, or another agent has taken it: then the workers stop.
 pub fn keep(
     mut keeper: Keeper,
     watch: &Watch,
     workers: &[Mailbox],
     healer: &Sender<Task>,
-    lost: &AtomicBool,
+    trouble: &Trouble,
 ) -> Keeper {
     let name = keeper.log().name().to_owned();
     let mut again = AGAIN.iter();
@@ -42,7 +42,7 @@ pub fn keep(
     let mut next_look = caught_up;
     loop {
         let wake = watch.wait(patience);
-        if wake == Some(Wake::Stop) {
+        if wake == Some(Wake::Stop) || trouble.is_met() {
             return keeper;
         }
         if wake.is_some() {
@@ -66,10 +66,10 @@ pub fn keep(
                 }
             }
             Err(error) => {
-                complain(&name, error.to_string(), &mut complaint);
+                complain(&name, &error, &mut complaint, trouble);
                 if keeper.is_lost() {
                     // What is captured from now on is the other agent's to deliver.
-                    lost.store(true, Ordering::SeqCst);
+                    trouble.lose();
                     tell(workers, || Message::Stop);
                     return keeper;
                 }
@@ -94,19 +94,19 @@ pub fn keep(
                             log::error!("{error}");
                             tell(workers, || Message::Broken);
                         }
-                        Err(error) => complain(&name, error.to_string(), &mut complaint),
+                        Err(error) => complain(&name, &error, &mut complaint, trouble),
                         Ok(()) => {}
                     }
                     keeper.tidy_due().ok().flatten()
                 }
                 Err(error) => {
-                    complain(&name, error.to_string(), &mut complaint);
+                    complain(&name, &error, &mut complaint, trouble);
                     None
                 }
             },
             Ok(due) => due,
             Err(error) => {
-                complain(&name, error.to_string(), &mut complaint);
+                complain(&name, &error, &mut complaint, trouble);
                 None
             }
         };
@@ -123,7 +123,11 @@ fn tell(workers: &[Mailbox], message: impl Fn() -> Message) {
 }
 
 /// Says what is wrong once, not at every look.
-fn complain(name: &str, text: String, last: &mut String) {
+fn complain(name: &str, error: &KeeperError, last: &mut String, trouble: &Trouble) {
+    let text = error.to_string();
+    if error.is_broken() {
+        trouble.meet();
+    }
     if *last != text {
         log::error!("{name}: {text}");
         *last = text;

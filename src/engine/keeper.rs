@@ -13,6 +13,7 @@ use crate::engine::ledger::{Ledger, LedgerError};
 use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Repair, Seen, State, WatchSpec, Witness};
 use crate::store::state::act::Act;
 use crate::store::state::connector;
+use crate::store::state::log::Debt;
 use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, attempt, cursor, log as logs};
 
 /// How long events are kept, and how many.
@@ -54,9 +55,13 @@ pub enum KeeperError {
 }
 
 impl KeeperError {
-    /// Whether the state file must not be used any more.
+    /// Whether a sync has failed or the state file is damaged: the agent must end.
     pub fn is_broken(&self) -> bool {
-        matches!(self, KeeperError::State(error) | KeeperError::Ledger(LedgerError::State(error)) if error.is_broken())
+        match self {
+            KeeperError::Capture(error) => error.is_broken(),
+            KeeperError::State(error) | KeeperError::Ledger(LedgerError::State(error)) => error.is_broken(),
+            KeeperError::Ledger(LedgerError::Gone(_)) => false,
+        }
     }
 }
 
@@ -154,14 +159,37 @@ impl Keeper {
         if known.is_some() && keeper.log.installed()? {
             advance_witness(&mut keeper.reader, id, &mut keeper.seen, &mut keeper.witness_n)?;
             let owner = (!take_over).then(|| keeper.owner.clone());
-            let (findings, repairs) = answer(&mut keeper.log, &keeper.seen, owner.as_deref())?;
+            let (findings, repairs) = answer(&mut keeper.log, &keeper.seen, owner.as_deref(), (&keeper.ledger, id))?;
             findings.iter().for_each(|finding| log::debug!("{}: {finding:?}", keeper.log.name()));
             for repair in repairs {
                 anew |= keeper.note(&repair)?;
             }
         }
         keeper.adopt(known.is_some() && !anew, take_over)?;
+        keeper.recall_debts()?;
         Ok(keeper)
+    }
+
+    /// Comparisons that an earlier run did not come to the end of.
+    fn recall_debts(&mut self) -> Result<(), KeeperError> {
+        let id = self.id;
+        let debts = self.ledger.call(move |state| state.read(|db| logs::debts(db, id)))?;
+        for debt in debts.into_keys() {
+            let tables = match debt {
+                Debt::Anew => {
+                    self.heal.anew = true;
+                    Vec::new()
+                }
+                Debt::All => self.log.watched()?.into_iter().map(|watched| watched.table).collect(),
+                Debt::Table(table) => vec![table],
+            };
+            for table in tables {
+                if !self.heal.tables.contains(&table) {
+                    self.heal.tables.push(table);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Installs what is to be watched, makes this agent the owner, and takes down how the file is now. `known` = it was
@@ -177,6 +205,7 @@ impl Keeper {
             let tables = self.log.watched()?.into_iter().map(|watched| watched.table).collect();
             let note = "another file stands in the place of the one that was read last; a new epoch begins".to_owned();
             self.seen.witness = None;
+            owe(&self.ledger, self.id, vec![Debt::All, Debt::Anew])?;
             self.note(&Repair { reconcile: tables, epoch: Some(self.seen.epoch), note })?;
         }
         self.remember_seen()?;
@@ -251,7 +280,7 @@ impl Keeper {
         }
         let mut look = Look { grown, ..Look::default() };
         advance_witness(&mut self.reader, self.id, &mut self.seen, &mut self.witness_n)?;
-        let (findings, repairs) = match answer(&mut self.log, &self.seen, Some(&self.owner)) {
+        let (findings, repairs) = match answer(&mut self.log, &self.seen, Some(&self.owner), (&self.ledger, self.id)) {
             Ok(answered) => answered,
             Err(error @ KeeperError::Capture(CaptureError::OtherOwner { .. })) => {
                 self.lost = true;
@@ -405,10 +434,43 @@ fn advance_witness(
     Ok(())
 }
 
+/// What is to be compared once a finding is answered.
+fn debts_of(finding: &Finding) -> Vec<Debt> {
+    match finding {
+        Finding::TriggersMissing { table }
+        | Finding::TableChanged { table }
+        | Finding::PauseOver { table }
+        | Finding::Overflow { table, .. }
+        | Finding::TableRenamed { now: table, .. } => vec![Debt::Table(table.clone())],
+        Finding::OwnTablesGone { .. }
+        | Finding::EpochDiffers { .. }
+        | Finding::WitnessGone { .. }
+        | Finding::WitnessDiffers { .. } => vec![Debt::All, Debt::Anew],
+        Finding::FileGone
+        | Finding::FileReplaced
+        | Finding::TableDropped { .. }
+        | Finding::TableRefused { .. }
+        | Finding::SeqHigh { .. } => Vec::new(),
+    }
+}
+
+/// Notes durably what is to be compared.
+fn owe(ledger: &Ledger, id: LogId, debts: Vec<Debt>) -> Result<(), KeeperError> {
+    if debts.is_empty() {
+        return Ok(());
+    }
+    Ok(ledger.call(move |state| state.commit(|db| logs::owe(db, id, &debts)))?)
+}
+
 /// Polls and answers every finding. What a repair changes can hide or make further findings, so it looks again until
 /// nothing new is found. A log that another agent than `owner` has taken is that one's to mend: two that both begin new
 /// epochs would never end.
-fn answer(log: &mut CapturedLog, seen: &Seen, owner: Option<&str>) -> Result<(Vec<Finding>, Vec<Repair>), KeeperError> {
+fn answer(
+    log: &mut CapturedLog,
+    seen: &Seen,
+    owner: Option<&str>,
+    (ledger, id): (&Ledger, LogId),
+) -> Result<(Vec<Finding>, Vec<Repair>), KeeperError> {
     let mut known = seen.clone();
     let (mut findings, mut repairs) = (Vec::new(), Vec::new());
     for _ in 0..4 {
@@ -425,6 +487,8 @@ fn answer(log: &mut CapturedLog, seen: &Seen, owner: Option<&str>) -> Result<(Ve
             break;
         }
         for finding in found {
+            // Once it is repaired nothing in the file shows any more that something may have been missed.
+            owe(ledger, id, debts_of(&finding))?;
             let repair = log.repair(&finding)?;
             let replaced = repair.epoch.is_some();
             repairs.push(repair);

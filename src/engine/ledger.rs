@@ -121,7 +121,7 @@ fn commit(state: &mut State, waiting: &mut Vec<(Arc<Batch>, Answer)>) {
     let alone = waiting.len() == 1;
     match together {
         Ok(committed) => waiting.drain(..).for_each(|(_, answer)| answer(Ok(committed))),
-        Err(error) if alone || matches!(error, StateError::Disk { .. }) => {
+        Err(error) if alone || matches!(error, StateError::Disk { .. } | StateError::Broken { .. }) => {
             let error = Arc::new(error);
             waiting.drain(..).for_each(|(_, answer)| answer(Err(error.clone())));
         }

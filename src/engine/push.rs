@@ -91,7 +91,7 @@ pub struct Summary {
     pub retried: u64,
     /// Why it had to leave off before everything was sent: the endpoint is down, or the connector is halted.
     pub left_off: Option<Reason>,
-    /// The state file can no longer be trusted (a sync failed): the agent must restart.
+    /// The state file, or a log, can no longer be trusted (a sync failed): the agent must restart.
     pub broken: bool,
 }
 
@@ -197,6 +197,8 @@ pub struct Worker {
     batch: Option<Arc<Batch>>,
     batch_touched: HashSet<EventId>,
     batch_refused: Option<Timestamp>,
+    /// It was said that the state file refuses; it is said once.
+    refusal_said: bool,
     /// Results that come in while one batch is committed, about.
     flow: usize,
     /// The next batch is held back until then, to take more along.
@@ -258,6 +260,9 @@ impl Worker {
                 self.load_due();
                 self.fill();
                 self.open_next();
+            }
+            if self.summary.broken {
+                break;
             }
             self.submit(run);
             self.beat(clock::steady());
@@ -353,14 +358,16 @@ impl Worker {
         if let Some(stop_at) = self.stop_at {
             return quiet || clock::steady() >= stop_at;
         }
+        // What is at the lanes is waited for; that it was sent cannot be recorded, so it counts as unknown.
+        let at_lanes = self.window.opened().saturating_sub(self.opening.len() + self.committing.len());
+        if run == Run::Once && self.batch_refused.is_some() && at_lanes == 0 {
+            self.summary.left_off = Some(Reason::new("state", "the state file cannot be written"));
+            return true;
+        }
         if run == Run::Forever || !quiet {
             return false;
         }
         let now = clock::steady();
-        if self.batch_refused.is_some() {
-            self.summary.left_off = Some(Reason::new("state", "the state file cannot be written"));
-            return true;
-        }
         if self.mode == Mode::Paused || (self.mode == Mode::Halted && now < self.halt_probe) {
             self.summary.left_off = self.mode_reason.clone().or_else(|| Some(Reason::new("paused", "it is paused")));
             return !self.cursor_moved();

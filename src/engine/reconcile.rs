@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::store::capture::{Access, CaptureError, CapturedLog, State};
 use crate::store::shadow::{self, Reconcile, Report, ShadowError};
+use crate::store::state::log::{self as logs, Debt, Debts};
 use crate::store::state::{SideState, StateError};
 
 /// Records compared, or rows taken into the shadow, in one step.
@@ -26,6 +27,18 @@ pub enum ReconcileError {
     /// The state file.
     #[error(transparent)]
     State(#[from] StateError),
+}
+
+impl ReconcileError {
+    /// Whether a sync has failed: the agent must end.
+    pub fn is_broken(&self) -> bool {
+        match self {
+            ReconcileError::Capture(error) | ReconcileError::Shadow(ShadowError::Capture(error)) => error.is_broken(),
+            ReconcileError::State(error) => error.is_broken(),
+            // The shadow is written without syncs.
+            ReconcileError::Shadow(_) => false,
+        }
+    }
 }
 
 /// Reconciles the tables of one log. Holds connections of its own: it may take its time.
@@ -67,6 +80,20 @@ impl Reconciler {
             log::info!("{name}: {rows} rows of {} are known", watched.table);
         }
         Ok(())
+    }
+
+    /// The comparisons that are owed.
+    pub fn debts(&self) -> Result<Debts, ReconcileError> {
+        let db = self.side.db();
+        let owed = || logs::find(db, self.log.name())?.map_or(Ok(Debts::new()), |log| logs::debts(db, log));
+        Ok(owed().map_err(ShadowError::State)?)
+    }
+
+    /// One of them is done, unless it is owed anew since. Not synced by itself: at worst a table is compared twice.
+    pub fn pay(&self, debt: &Debt, number: i64) -> Result<(), ReconcileError> {
+        let db = self.side.db();
+        let paid = || logs::find(db, self.log.name())?.map_or(Ok(()), |log| logs::pay(db, log, debt, number));
+        Ok(paid().map_err(ShadowError::State)?)
     }
 
     /// The tables that are watched.

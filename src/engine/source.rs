@@ -3,12 +3,16 @@
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::store::capture::{CaptureError, CapturedLog};
-use crate::store::state::{StateReader, intake};
+use crate::store::state::{StateError, StateReader, intake};
 
 /// Why a log could not be read or made durable. The worker waits and tries again; the text says what and where.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct SourceError(pub String);
+#[error("{text}")]
+pub struct SourceError {
+    text: String,
+    /// A sync has failed: the agent must end.
+    pub broken: bool,
+}
 
 /// A log, read in order.
 pub trait Source: Send {
@@ -43,11 +47,11 @@ impl Intake {
 
 impl Source for Intake {
     fn read(&mut self, after: i64, limit: usize, _max_bytes: usize) -> Result<Vec<Event>, SourceError> {
-        self.state.read(|db| intake::read(db, after, limit)).map_err(|error| SourceError(error.to_string()))
+        self.state.read(|db| intake::read(db, after, limit)).map_err(unread)
     }
 
     fn highest(&mut self) -> Result<i64, SourceError> {
-        self.state.read(intake::highest).map_err(|error| SourceError(error.to_string()))
+        self.state.read(intake::highest).map_err(unread)
     }
 
     fn floor(&mut self) -> Result<i64, SourceError> {
@@ -55,7 +59,7 @@ impl Source for Intake {
     }
 
     fn first_since(&mut self, at: Timestamp) -> Result<Option<i64>, SourceError> {
-        self.state.read(|db| intake::first_since(db, at)).map_err(|error| SourceError(error.to_string()))
+        self.state.read(|db| intake::first_since(db, at)).map_err(unread)
     }
 
     fn make_durable(&mut self) -> Result<(), SourceError> {
@@ -89,5 +93,10 @@ impl Source for CapturedLog {
 }
 
 fn told(error: CaptureError) -> SourceError {
-    SourceError(error.to_string())
+    SourceError { text: error.to_string(), broken: error.is_broken() }
+}
+
+/// Reading syncs nothing.
+fn unread(error: StateError) -> SourceError {
+    SourceError { text: error.to_string(), broken: false }
 }

@@ -236,8 +236,10 @@ fn connect(path: &Path, access: Access) -> Result<Connection> {
         // The log is read from front to back: a page that was read is not read again.
         conn.pragma_update(None, "cache_size", super::SMALL_CACHE)?;
         if access == Access::Write && conn.is_readonly("main")? {
-            let uid = rustix::process::geteuid().as_raw();
-            return Err(CaptureError::ReadOnly { path: path.to_path_buf(), what: "the file", uid });
+            // Its permissions were looked at before. SQLite opens for reading what it is refused for writing, whatever
+            // the reason: this one passes.
+            let cause = "the system refused it for writing, though its permissions allow that".to_owned();
+            return Err(CaptureError::CannotOpen { path: path.to_path_buf(), cause });
         }
         conn.set_prepared_statement_cache_capacity(64);
         Ok(conn)

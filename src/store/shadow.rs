@@ -36,6 +36,32 @@ pub enum ShadowError {
     },
 }
 
+impl ShadowError {
+    /// Whether another process kept a lock for longer than we wait.
+    pub fn is_busy(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseBusy, FileLockingProtocolFailed};
+        match self {
+            ShadowError::State(error) => {
+                matches!(error.sqlite_error_code(), Some(DatabaseBusy | FileLockingProtocolFailed))
+            }
+            ShadowError::Capture(error) => matches!(error, CaptureError::Busy { .. }),
+            ShadowError::Gap { .. } => false,
+        }
+    }
+
+    /// Whether the disk is full or failing, as far as can be told.
+    pub fn is_disk(&self) -> bool {
+        use rusqlite::ErrorCode::{CannotOpen, DiskFull, SystemIoFailure};
+        match self {
+            ShadowError::State(error) => {
+                matches!(error.sqlite_error_code(), Some(CannotOpen | DiskFull | SystemIoFailure))
+            }
+            ShadowError::Capture(error) => error.is_disk(),
+            ShadowError::Gap { .. } => false,
+        }
+    }
+}
+
 /// A result about the shadow.
 pub type Result<T> = std::result::Result<T, ShadowError>;
 

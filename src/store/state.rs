@@ -20,6 +20,8 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
 use crate::clock::Timestamp;
@@ -123,6 +125,8 @@ pub struct State {
     db: Connection,
     path: PathBuf,
     lock: File,
+    /// A sync has failed: nothing is written, and above all nothing synced, by this connection any more.
+    broken: bool,
 }
 
 /// The state file, open for reading only; never blocks the agent.
@@ -151,20 +155,45 @@ impl State {
         db.pragma_update(None, "journal_mode", "WAL").map_err(at)?;
         db.pragma_update(None, "synchronous", "FULL").map_err(at)?;
         db.pragma_update(None, "secure_delete", "ON").map_err(at)?;
-        migrate(&mut db, path)?;
-        first_facts(&db).map_err(at)?;
+        checkpoint_aloud(&mut db).map_err(at)?;
+        let facts = migrate(&mut db, path).and_then(|()| first_facts(&db).map_err(at));
+        let mut state = State { db, path: path.to_owned(), lock, broken: false };
+        state.heed(facts)?;
         // SQLite syncs the folder only for a -wal that it made itself, and a reader may have made this one.
         sync_folder(folder).map_err(|error| StateError::Folder { path: folder.to_owned(), error })?;
-        Ok(State { db, path: path.to_owned(), lock })
+        Ok(state)
     }
 
     /// Runs `work` in one transaction and commits it durably; on an error nothing of it stays.
+    ///
+    /// # Errors
+    /// After [`StateError::Broken`] every further commit is refused in the same words, without touching the file.
     pub fn commit<T>(&mut self, work: impl FnOnce(&Connection) -> Sql<T>) -> Result<T, StateError> {
+        if self.broken {
+            let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+            let error = rusqlite::Error::SqliteFailure(failed, Some("an earlier sync has failed".to_owned()));
+            return Err(StateError::Broken { path: self.path.clone(), error });
+        }
         let at = |error| StateError::of(&self.path, error);
-        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at)?;
-        let value = work(&transaction).map_err(at)?;
-        transaction.commit().map_err(at)?;
-        Ok(value)
+        let done = self.db.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        });
+        let done = done.map_err(at);
+        self.heed(done)
+    }
+
+    /// After a failed sync the kernel may call clean what never reached the disk: another sync would succeed and prove
+    /// nothing. So there is none, not even the one of the checkpoint when the connection is closed.
+    fn heed<T>(&mut self, done: Result<T, StateError>) -> Result<T, StateError> {
+        if done.as_ref().is_err_and(StateError::is_broken) {
+            self.broken = true;
+            if let Err(error) = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+                ::log::error!("{}: {error}", self.path.display());
+            }
+        }
+        done
     }
 
     /// Reads on the writer's connection.
@@ -198,6 +227,7 @@ impl StateReader {
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(at)?;
         configure(&db).map_err(at)?;
+        leave_checkpoints(&db).map_err(at)?;
         db.pragma_update(None, "cache_size", super::SMALL_CACHE).map_err(at)?;
         let found = version(&db).map_err(at)?;
         if found == 0 {
@@ -233,6 +263,7 @@ impl SideState {
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(at)?;
         configure(&db).map_err(at)?;
+        leave_checkpoints(&db).map_err(at)?;
         db.pragma_update(None, "synchronous", "NORMAL").map_err(at)?;
         db.pragma_update(None, "secure_delete", "ON").map_err(at)?;
         Ok(SideState { db })
@@ -250,15 +281,22 @@ impl StateError {
         matches!(self, StateError::Broken { .. } | StateError::Damaged { .. })
     }
 
+    /// Whether another process kept a lock for longer than we wait.
+    pub fn is_busy(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseBusy, FileLockingProtocolFailed};
+        let StateError::Sqlite { error, .. } = self else { return false };
+        matches!(error.sqlite_error_code(), Some(DatabaseBusy | FileLockingProtocolFailed))
+    }
+
     fn of(path: &Path, error: rusqlite::Error) -> StateError {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure};
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure};
         let path = path.to_owned();
-        let extended = error.sqlite_error().map(|error| error.extended_code);
-        if matches!(extended, Some(rusqlite::ffi::SQLITE_IOERR_FSYNC | rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC)) {
+        if super::is_failed_sync(&error) {
             return StateError::Broken { path, error };
         }
         match error.sqlite_error_code() {
-            Some(DiskFull | SystemIoFailure | ReadOnly) => StateError::Disk { path, error },
+            // A `-wal` or `-shm` that cannot be made is a disk in trouble too.
+            Some(DiskFull | SystemIoFailure | ReadOnly | CannotOpen) => StateError::Disk { path, error },
             Some(DatabaseCorrupt | NotADatabase) => StateError::Damaged { path, found: error.to_string() },
             _ => StateError::Sqlite { path, error },
         }
@@ -339,6 +377,30 @@ fn configure(db: &Connection) -> Sql<()> {
     db.busy_timeout(Duration::from_secs(5))?;
     db.set_prepared_statement_cache_capacity(64);
     db.pragma_update(None, "mmap_size", 0)
+}
+
+/// Pages in the log at which the writer checkpoints; SQLite's own default.
+const CHECKPOINT_PAGES: i32 = 1000;
+
+/// The writer checkpoints as SQLite would by itself, but a sync that fails there is an error of the commit. SQLite keeps
+/// quiet about it and syncs again at the next checkpoint.
+fn checkpoint_aloud(db: &mut Connection) -> Sql<()> {
+    db.wal_hook(Some(|wal: &mut Wal, pages: i32| {
+        if pages < CHECKPOINT_PAGES {
+            return Ok(());
+        }
+        match wal.checkpoint() {
+            Err(error) if super::is_failed_sync(&error) => Err(error),
+            // Busy, or no space: the log grows on, and the next commit tries again.
+            _ => Ok(()),
+        }
+    }))
+}
+
+/// Only the writer's connection checkpoints, so that only it syncs.
+fn leave_checkpoints(db: &Connection) -> Sql<()> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    db.pragma_update(None, "wal_autocheckpoint", 0)
 }
 
 fn version(db: &Connection) -> Sql<i64> {

@@ -21,5 +21,8 @@ pub mod proxy;
 pub mod receiver;
 pub mod rest;
 pub mod scenario;
+pub mod strace;
 pub mod stream;
 pub mod trace;
+pub mod verdict;
+pub mod visits;

@@ -202,6 +202,7 @@ impl Worker {
             let covers = self.window.read_to(log.id);
             if let Err(error) = log.source.make_durable() {
                 log::error!("{}: nothing is sent: {error}", self.connector.name);
+                self.summary.broken |= error.broken;
                 return false;
             }
             log.durable_to = covers;
@@ -290,6 +291,9 @@ impl Worker {
             Ok(committed) => {
                 self.batch = None;
                 self.has_committed = true;
+                if std::mem::take(&mut self.refusal_said) {
+                    log::warn!("{}: the state file can be written again", self.connector.name);
+                }
                 if !self.batch_touched.is_empty() {
                     self.batch_touched = HashSet::default();
                     self.next_due = None;
@@ -324,7 +328,7 @@ impl Worker {
                     self.summary.broken = true;
                     return;
                 }
-                if self.batch_refused.is_none() {
+                if !std::mem::replace(&mut self.refusal_said, true) {
                     log::error!("{}: nothing is sent: {error}", self.connector.name);
                 }
                 self.batch_refused = Some(clock::steady().plus(PAUSE));

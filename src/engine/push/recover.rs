@@ -173,6 +173,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         batch: None,
         batch_touched: HashSet::default(),
         batch_refused: None,
+        refusal_said: false,
         flow: 0,
         gather_until: None,
         last_attempt: kept.last_attempt,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use rustix::fs::Access;
 
 /// A failure around the application's file.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +140,18 @@ pub enum CaptureError {
         /// What we were about to do.
         doing: &'static str,
     },
+    /// A sync has failed: what the file holds is no longer known, and a second sync would prove nothing.
+    #[error(
+        "{path}: the disk failed while trying to {doing} ({cause}): the agent stops and starts again; check the disk"
+    )]
+    Broken {
+        /// Which file.
+        path: PathBuf,
+        /// What we were about to do.
+        doing: &'static str,
+        /// The system's or SQLite's words.
+        cause: String,
+    },
     /// A file operation failed.
     #[error("{path}: cannot {doing}: {source}")]
     Io {
@@ -168,16 +181,46 @@ pub enum CaptureError {
 pub const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl CaptureError {
+    /// Whether the file must not be used any more by this process.
+    pub fn is_broken(&self) -> bool {
+        matches!(self, CaptureError::Broken { .. })
+    }
+
+    /// Whether the disk is full or failing, as far as can be told.
+    pub fn is_disk(&self) -> bool {
+        match self {
+            CaptureError::Broken { .. } | CaptureError::Full { .. } | CaptureError::Io { .. } => true,
+            // A `-wal` or `-shm` that cannot be made.
+            CaptureError::CannotOpen { .. } => true,
+            CaptureError::Sqlite { source, .. } => source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure),
+            _ => false,
+        }
+    }
+
+    /// Whether SQLite finds the file damaged, or could not read enough of it to say otherwise.
+    pub fn is_corrupt(&self) -> bool {
+        let CaptureError::Sqlite { source, .. } = self else { return false };
+        source.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+    }
+
     /// Adds path and purpose to a bare SQLite error, and finds the message that fits it.
     pub(super) fn at(self, path: &Path, doing: &'static str) -> CaptureError {
         let CaptureError::Sql(source) = self else { return self };
         let path = path.to_path_buf();
+        if crate::store::is_failed_sync(&source) {
+            return CaptureError::Broken { path, doing, cause: source.to_string() };
+        }
         match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
                 CaptureError::Busy { path, doing, seconds: BUSY_TIMEOUT.as_secs() }
             }
             Some(ErrorCode::NotADatabase) => CaptureError::NotADatabase { path },
             Some(ErrorCode::CannotOpen) => CaptureError::CannotOpen { path, cause: source.to_string() },
+            // SQLite opens for reading what it is refused for writing, whatever the reason: if its permissions allow to
+            // write, this one passes.
+            Some(ErrorCode::ReadOnly) if rustix::fs::access(&path, Access::READ_OK | Access::WRITE_OK).is_ok() => {
+                CaptureError::CannotOpen { path, cause: source.to_string() }
+            }
             Some(ErrorCode::ReadOnly) => {
                 CaptureError::ReadOnly { path, what: "the file", uid: rustix::process::geteuid().as_raw() }
             }

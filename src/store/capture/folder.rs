@@ -136,12 +136,19 @@ fn lockout(file: Owned, folder: Owned, us: Us) -> Option<String> {
     })
 }
 
+fn broken(path: &Path, cause: &io::Error) -> CaptureError {
+    CaptureError::Broken { path: path.to_path_buf(), doing: "sync it", cause: cause.to_string() }
+}
+
 impl CapturedLog {
     /// Makes all that was read durable, whatever the application's `synchronous` says: `fdatasync` of its `-wal`,
     /// or, where the end of a rollback journal is the commit, of what is left of the journal and of the folder. Call
     /// before the first send of what was read: a change that a power cut takes back must never have been sent.
     ///
     /// `synchronous=OFF` in the application cannot be repaired.
+    ///
+    /// # Errors
+    /// [`CaptureError::Broken`] when a sync has failed: the agent must end.
     pub fn sync_wal(&mut self) -> Result<()> {
         if self.journal_mode()? != "wal" {
             return self.sync_journal();
@@ -161,7 +168,7 @@ impl CapturedLog {
             self.sync_folder()?;
         }
         match &self.wal {
-            Some(wal) => wal.file.sync_data().map_err(|source| fail("sync it", source)),
+            Some(wal) => wal.file.sync_data().map_err(|source| broken(&path, &source)),
             None => Ok(()),
         }
     }
@@ -194,11 +201,12 @@ impl CapturedLog {
 
     fn sync_folder(&self) -> Result<()> {
         let folder = folder_of(&self.real);
-        File::open(&folder).and_then(|open| open.sync_all()).map_err(|source| CaptureError::Io {
-            path: folder,
-            doing: "sync it",
+        let open = File::open(&folder).map_err(|source| CaptureError::Io {
+            path: folder.clone(),
+            doing: "open it",
             source,
-        })
+        })?;
+        open.sync_all().map_err(|source| broken(&folder, &source))
     }
 
     /// Whether the path still names the file that we have open, with the `-wal` that we have open; none when it names

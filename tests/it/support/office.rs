@@ -69,6 +69,13 @@ impl Office {
         office
     }
 
+    /// Another one, as this one is now. Nobody may have its files open.
+    pub fn copy(&self) -> Office {
+        let folder = tempfile::tempdir().unwrap();
+        copy_tree(self.folder(), folder.path());
+        Office { folder }
+    }
+
     /// Its folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -218,6 +225,19 @@ impl Office {
     }
 }
 
+fn copy_tree(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (kind, target) = (entry.file_type().unwrap(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy_tree(&entry.path(), &target);
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
 /// Three visits.
 pub const THREE: &str = "INSERT INTO visits VALUES (1, 'Ada', 10), (2, 'Bea', 20), (3, 'Cy', 30);";
 
@@ -289,6 +309,11 @@ impl Agent {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// How it has ended, if it has.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// Waits for its end, as long as it may take (R-TERM).

@@ -199,6 +199,15 @@ impl Receiver {
         self.desk(|desk| (desk.journal, desk.store) = (journal, store));
     }
 
+    /// Waits until nobody is connected any more, then forgets everything it was ever sent.
+    pub fn forget(&self) {
+        super::office::wait("every connection is closed", || self.shared.live.lock().unwrap().is_empty());
+        self.desk(|desk| {
+            desk.journal.clear();
+            desk.store.clear();
+        });
+    }
+
     /// What the next call of `/token` meets; without, it gives `token-1`, `token-2`...
     pub fn next_token(&self, scenario: Scenario) {
         self.desk(|desk| desk.next_token.push_back(scenario));

@@ -1,0 +1,233 @@
+//! A full disk: the agent goes on running, sends nothing that it cannot first record, answers, and goes on by itself when
+//! there is space again (R-DISK).
+//!
+//! The disk is a tmpfs of 2 MB in a mount namespace of the agent's own. Where no file system may be mounted, strace
+//! answers the agent's writes for the disk instead, and lets go of it when there is to be space.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::journal::committed;
+use crate::support::office::{Agent, Office, ended, wait};
+use crate::support::receiver::Receiver;
+use crate::support::strace::{Fault, Injection, Strace, files_of};
+use crate::support::verdict::{arrivals, integrity, intended, recorded};
+use crate::support::visits::Memory;
+
+/// A disk that can be filled.
+trait Disk {
+    /// Starts the agent with its state file there.
+    fn start(&mut self, office: &Office) -> Agent;
+    /// Leaves no byte.
+    fn fill(&mut self, office: &Office, agent: &Agent);
+    /// Takes away what filled it.
+    fn free(&mut self, office: &Office, agent: &Agent);
+    /// The state file, or a copy of it, where this process can read it.
+    fn state(&self, office: &Office, agent: &Agent) -> PathBuf;
+    /// A verb, where the agent's files are.
+    fn verb(&self, office: &Office, agent: &Agent, arguments: &[&str]) -> Command;
+}
+
+/// A real one, of 2 MB.
+struct Tmpfs {
+    /// `unshare` with what this user needs to mount something.
+    unshare: Vec<&'static str>,
+}
+
+impl Tmpfs {
+    /// None where this user may mount nothing.
+    fn new() -> Option<Tmpfs> {
+        let ways: [&[&'static str]; 2] = [&["--mount"], &["--mount", "--map-root-user"]];
+        let folder = tempfile::tempdir().unwrap();
+        let works = |way: &&&[&str]| {
+            let mut unshare = Command::new("unshare");
+            unshare.args(**way).args(["--", "mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(folder.path());
+            unshare.output().is_ok_and(|output| output.status.success())
+        };
+        ways.iter().find(works).map(|way| Tmpfs { unshare: way.to_vec() })
+    }
+
+    fn filler(office: &Office, agent: &Agent) -> PathBuf {
+        inside(agent, &office.folder().join("state/filler"))
+    }
+}
+
+/// A path as the agent sees it.
+fn inside(agent: &Agent, path: &Path) -> PathBuf {
+    Path::new(&format!("/proc/{}/root", agent.pid())).join(path.strip_prefix("/").unwrap())
+}
+
+/// A command around another one.
+fn around(mut outer: Command, inner: &Command) -> Command {
+    outer.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
+
+impl Disk for Tmpfs {
+    fn start(&mut self, office: &Office) -> Agent {
+        let state = office.folder().join("state");
+        std::fs::create_dir(&state).unwrap();
+        let mut unshare = Command::new("unshare");
+        let script = "mount -t tmpfs -o size=2m,mode=0700 tmpfs \"$0\" && exec \"$@\"";
+        unshare.args(&self.unshare).args(["--", "sh", "-c", script]).arg(state);
+        let agent = Agent::start(around(unshare, &office.command(&["-v", "run"])));
+        agent.says("running: ");
+        agent
+    }
+
+    fn fill(&mut self, office: &Office, agent: &Agent) {
+        let mut filler = std::fs::File::create(Tmpfs::filler(office, agent)).unwrap();
+        for size in [65536, 4096, 1] {
+            while filler.write_all(&vec![0; size]).is_ok() {}
+        }
+    }
+
+    fn free(&mut self, office: &Office, agent: &Agent) {
+        std::fs::remove_file(Tmpfs::filler(office, agent)).unwrap();
+    }
+
+    fn state(&self, office: &Office, agent: &Agent) -> PathBuf {
+        // SQLite would follow the way through /proc back to this side: it gets a copy.
+        let copy = office.folder().join("copy/state.db");
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        for end in ["", "-wal"] {
+            let from = format!("{}{end}", inside(agent, &office.state()).display());
+            std::fs::copy(from, format!("{}{end}", copy.display())).unwrap();
+        }
+        copy
+    }
+
+    fn verb(&self, office: &Office, agent: &Agent, arguments: &[&str]) -> Command {
+        let mut nsenter = Command::new("nsenter");
+        nsenter.arg("--target").arg(agent.pid().to_string()).arg("--mount");
+        if self.unshare.contains(&"--map-root-user") {
+            nsenter.args(["--user", "--preserve-credentials"]);
+        }
+        nsenter.arg("--");
+        around(nsenter, &office.command(arguments))
+    }
+}
+
+/// strace, which answers for the disk.
+#[derive(Default)]
+struct Injected {
+    strace: Option<Child>,
+}
+
+impl Disk for Injected {
+    fn start(&mut self, office: &Office) -> Agent {
+        office.agent()
+    }
+
+    fn fill(&mut self, office: &Office, agent: &Agent) {
+        self.strace = Some(no_space(office, &office.state(), agent));
+    }
+
+    fn free(&mut self, _: &Office, _: &Agent) {
+        let_go(self.strace.take().unwrap());
+    }
+
+    fn state(&self, office: &Office, _: &Agent) -> PathBuf {
+        office.state()
+    }
+
+    fn verb(&self, office: &Office, _: &Agent, arguments: &[&str]) -> Command {
+        office.command(arguments)
+    }
+}
+
+/// From now on the agent finds no space for a database.
+fn no_space(office: &Office, database: &Path, agent: &Agent) -> Child {
+    let call = "pwrite64,write,ftruncate,fallocate".to_owned();
+    let injection = Some(Injection { fault: Fault::Full, call, n: 1 });
+    let log = office.folder().join("strace");
+    Strace { paths: files_of(database), injection, log }.attach(agent.pid())
+}
+
+fn let_go(mut strace: Child) {
+    kill_process(Pid::from_child(&strace), Signal::INT).unwrap();
+    strace.wait().unwrap();
+}
+
+fn goes_on_through_a_full_disk(disk: &mut dyn Disk) {
+    let target = Receiver::start();
+    let office = Office::visits();
+    office.rest("legacy", &target, "");
+    let agent = disk.start(&office);
+    let mut memory = Memory::default();
+    memory.work(&office);
+    target.wait("it delivers", |journal| committed(journal) == memory.account.len());
+    let idle = || ended(&mut disk.verb(&office, &agent, &["status"])).code == Some(0);
+    wait("everything is settled", idle);
+
+    disk.fill(&office, &agent);
+    memory.work_hard(&office);
+    agent.says("nothing is sent");
+    let status = ended(&mut disk.verb(&office, &agent, &["--json", "status"]));
+    let seen: serde_json::Value = serde_json::from_str(&status.stdout).unwrap_or_else(|_| panic!("{status:#?}"));
+    assert_eq!(seen["agent"]["process"], agent.pid().to_string(), "{seen:#}");
+    let sync = ended(&mut disk.verb(&office, &agent, &["sync", "legacy"]));
+    assert_eq!(sync.code, Some(0), "it does not answer at its socket: {sync:#?}");
+    assert_eq!(intended(&disk.state(&office, &agent), &target.journal()), Vec::<String>::new());
+
+    disk.free(&office, &agent);
+    target.wait("it goes on by itself", |journal| committed(journal) == memory.account.len());
+    wait("everything is settled", || {
+        let done = recorded(&disk.state(&office, &agent), &target.journal());
+        done.is_empty()
+    });
+    let state = disk.state(&office, &agent);
+    let mut wrong = arrivals(&memory, &target.journal(), true);
+    wrong.extend(integrity(&state));
+    wrong.extend(integrity(&office.database()));
+    assert_eq!(wrong, Vec::<String>::new());
+    agent.stop();
+}
+
+#[test]
+fn an_agent_on_a_disk_of_2_mb_that_is_full_sends_nothing_unrecorded_answers_and_goes_on_by_itself() {
+    match Tmpfs::new() {
+        Some(mut disk) => goes_on_through_a_full_disk(&mut disk),
+        None => {
+            eprintln!("NOTE: this user may mount no file system here: strace answers for a full disk instead");
+            goes_on_through_a_full_disk(&mut Injected::default());
+        }
+    }
+}
+
+#[test]
+fn an_agent_whose_every_write_is_refused_for_want_of_space_goes_on_by_itself() {
+    goes_on_through_a_full_disk(&mut Injected::default());
+}
+
+#[test]
+fn what_was_captured_is_delivered_even_when_the_agent_finds_no_space_in_the_applications_file() {
+    let target = Receiver::start();
+    let office = Office::visits();
+    office.rest("legacy", &target, "");
+    let agent = office.agent();
+    let mut memory = Memory::default();
+    let strace = no_space(&office, &office.database(), &agent);
+    memory.work(&office);
+    target.wait("it delivers", |journal| committed(journal) == memory.account.len());
+    agent.says("the disk is full");
+    let_go(strace);
+    let acknowledged = "SELECT acked >= (SELECT max(seq) FROM hms_sync_outbox) FROM hms_sync_ctl";
+    wait("it acknowledges", || office.app().query_row(acknowledged, [], |row| row.get(0)).unwrap());
+    let mut wrong = arrivals(&memory, &target.journal(), true);
+    wrong.extend(recorded(&office.state(), &target.journal()));
+    wrong.extend(integrity(&office.database()));
+    assert_eq!(wrong, Vec::<String>::new());
+    agent.stop();
+}
