@@ -69,6 +69,10 @@ pub struct Keeper {
     version: Option<i64>,
     quiet_since: Timestamp,
     last_write: Timestamp,
+    /// When the application was found writing at last.
+    refused: Timestamp,
+    /// What was pruned at last was not all that there was, perhaps.
+    more: bool,
     acked: i64,
     cap: i64,
     trouble: Vec<String>,
@@ -127,7 +131,10 @@ impl Keeper {
             connectors: Vec::new(),
             version: None,
             quiet_since: clock::steady(),
-            last_write: clock::steady().minus(tidy::SELDOM),
+            // Before it was quiet: what is due from earlier waits for a gap.
+            last_write: clock::steady().minus(Duration::from_millis(1)),
+            refused: clock::steady().minus(tidy::SELDOM),
+            more: false,
             acked: 0,
             cap: 0,
             trouble: Vec::new(),

@@ -17,6 +17,7 @@ mod demo;
 mod docs;
 mod end_to_end;
 mod examples;
+mod harmless;
 mod histories;
 mod layers;
 mod replaced;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Keeper, KeeperError, Look};
 use crate::clock::{self, Timestamp};
 use crate::event::Event;
+use crate::store::capture::Due;
 use crate::store::shadow;
 use crate::store::state::act::{self, Act};
 use crate::store::state::connector::{self, Mode};
@@ -20,6 +21,8 @@ pub const SELDOM: Duration = Duration::from_secs(25);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Rows pruned in one transaction.
 const BLOCK: i64 = 500;
+/// And when the application never pauses: what takes well under a millisecond.
+const BLOCK_BESIDE: usize = 100;
 /// Capture never stops before so many events are waiting, however large they are.
 const LEAST_CAP: i64 = 10_000;
 /// A connector that lags by more than this part of the cap is left behind, so that capture goes on for the others.
@@ -33,34 +36,43 @@ impl Keeper {
         }
         let in_gap = self.quiet_since.plus(GAP).max(self.last_write.plus(BETWEEN));
         let at_last = self.last_write.plus(SELDOM);
-        Ok(Some(in_gap.min(at_last.max(clock::steady()))))
+        Ok(Some(in_gap.min(at_last).max(self.refused.plus(BETWEEN)).max(clock::steady())))
     }
 
     fn wants_tidying(&mut self) -> Result<bool, KeeperError> {
         let (id, connectors) = (self.id, self.connectors.clone());
         let lowest = self.reader.read(|db| cursor::lowest(db, id, &connectors))?;
         let hourly = clock::steady() >= self.last_write.plus(HOUR);
-        Ok(lowest.is_some_and(|seq| seq > self.acked) || self.quiet_since > self.last_write || hourly)
+        let grown = self.quiet_since > self.last_write;
+        Ok(lowest.is_some_and(|seq| seq > self.acked) || grown || self.more || hourly)
     }
 
-    /// Writes what is due in the application's file: left-over candidates, the acknowledged position, the cap, one
-    /// block of pruning. Each in a transaction of its own of well under 10 ms.
+    /// Writes what is due in the application's file: left-over candidates, the acknowledged position, the cap, one block
+    /// of pruning; all in one transaction, and not now when the application is just writing.
     pub fn tidy(&mut self) -> Result<Look, KeeperError> {
-        self.last_write = clock::steady();
-        self.log.sweep()?;
-        self.set_cap()?;
+        let in_gap = clock::steady() >= self.quiet_since.plus(GAP);
         self.mark_overflow()?;
         let all = self.lowest(|_| true)?;
         let acked = self.lowest(|mode| mode != Mode::Overflowed)?.or(all);
-        if let Some(acked) = acked.filter(|seq| *seq > self.acked) {
-            self.log.set_acked(acked)?;
-            self.acked = acked;
-        }
         let mut look = Look::default();
-        if let Some(below) = self.prunable(acked)? {
+        let below = self.prunable(acked)?;
+        if let Some(below) = below {
             look.rewound = self.set_aside(below)?;
-            self.log.prune(below, BLOCK as usize, None)?;
         }
+        let due = Due {
+            acked: acked.filter(|seq| *seq > self.acked),
+            cap: self.new_cap()?,
+            below,
+            rows: if in_gap { BLOCK as usize } else { BLOCK_BESIDE },
+        };
+        let Some(done) = self.log.tend(&due)? else {
+            self.refused = clock::steady();
+            return Ok(look);
+        };
+        self.more = done.pruned > 0;
+        self.last_write = clock::steady();
+        self.acked = due.acked.unwrap_or(self.acked);
+        self.cap = due.cap.unwrap_or(self.cap);
         self.remember_seen()?;
         Ok(look)
     }
@@ -85,20 +97,16 @@ impl Keeper {
         })?)
     }
 
-    /// The cap in events that the configured bytes come to, by the average size of an event here.
-    fn set_cap(&mut self) -> Result<(), KeeperError> {
+    /// The cap in events that the configured bytes come to, by the average size of an event here; none = as it is.
+    fn new_cap(&mut self) -> Result<Option<i64>, KeeperError> {
         let size = self.log.size()?;
         if size.rows == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let average = (size.bytes / size.rows).max(1);
         let cap = (i64::try_from(self.keep.cap_bytes).unwrap_or(i64::MAX) / average).max(LEAST_CAP);
         // Not for every wobble of the average: this is a write in the application's file.
-        if (cap - self.cap).abs() > self.cap / 5 {
-            self.log.set_cap(cap)?;
-            self.cap = cap;
-        }
-        Ok(())
+        Ok(((cap - self.cap).abs() > self.cap / 5).then_some(cap))
     }
 
     /// A connector that lags beyond most of the cap is left behind: capture goes on for the others.
