@@ -151,11 +151,13 @@ impl Agent {
             let log = keeper.log().name().to_owned();
             let (healer, tasks) = channel();
             self.healers.push((log.clone(), healer.clone()));
-            std::thread::Builder::new().name(format!("heal/{log}")).spawn(move || heal(&log, reconciler, &tasks))?;
+            let (done, healed) = channel();
+            let thread = std::thread::Builder::new().name(format!("heal/{log}"));
+            self.healing.push(thread.spawn(move || heal(&log, reconciler, &tasks, &done))?);
             let (bell, mailboxes) = (watch.bell(), mailboxes.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("keep/{}", keeper.log().name()))
-                .spawn(move || keep(keeper, &watch, &mailboxes, &healer))?;
+                .spawn(move || keep(keeper, &watch, &mailboxes, &healer, &healed))?;
             self.keepers.push((bell, thread));
         }
         Ok(())
@@ -288,7 +290,9 @@ fn assemble(
         if options.run == Run::Once {
             // What the one run is to deliver must be in the log before it begins.
             reconciler.fill()?;
-            do_heal(&database.name, &mut reconciler, &keeper.take_heal());
+            let (done, healed) = channel();
+            do_heal(&database.name, &mut reconciler, &mut keeper.take_heal(), &done);
+            healed.try_iter().try_for_each(|done| keeper.healed(&done))?;
             reconciler.catch_up()?;
         }
         kept.push((keeper, reconciler));

@@ -1,6 +1,6 @@
 //! The thread that keeps one captured log: wakes the workers when it grows, and tidies in the gaps.
 
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use crate::clock;
@@ -8,6 +8,7 @@ use crate::daemon::heal::Task;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::keeper::Keeper;
 use crate::engine::push::{Mailbox, Message};
+use crate::store::capture::Heal;
 
 /// How often a log is looked at when nothing wakes its reader.
 pub const SLOW: Duration = Duration::from_secs(2);
@@ -22,19 +23,39 @@ pub const AGAIN: [Duration; 7] = [
     Duration::from_millis(50),
 ];
 
+/// An application that writes all the time is looked at so often, after a burst of [`BURST`] looks at once. Every look is
+/// a read transaction or two, and of some thousand that begin while somebody commits, one meets the header of the log half
+/// written: SQLite then takes the writer's lock for a moment to look again, which the application could meet.
+const PACE: Duration = Duration::from_millis(20);
+/// So many looks go without a pause.
+const BURST: u32 = 20;
+
 /// While deliveries wait, the shadow follows the log this seldom: it can wait, and they should not wait for it.
 const BESIDE: Duration = Duration::from_secs(10);
 
 /// Keeps a log until it is told to stop.
-pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sender<Task>) -> Keeper {
+pub fn keep(
+    mut keeper: Keeper,
+    watch: &Watch,
+    workers: &[Mailbox],
+    healer: &Sender<Task>,
+    healed: &Receiver<Heal>,
+) -> Keeper {
     let name = keeper.log().name().to_owned();
     let mut again = AGAIN.iter();
     let mut complaint = String::new();
     let mut patience = Duration::ZERO;
     let mut caught_up = clock::steady();
     let mut next_look = caught_up;
+    // The time at which looks at that pace would have come to the next.
+    let mut paced = caught_up;
     loop {
         let wake = watch.wait(patience);
+        for done in healed.try_iter() {
+            if let Err(error) = keeper.healed(&done) {
+                complain(&name, error.to_string(), &mut complaint);
+            }
+        }
         if wake == Some(Wake::Stop) {
             return keeper;
         }
@@ -46,6 +67,11 @@ pub fn keep(mut keeper: Keeper, watch: &Watch, workers: &[Mailbox], healer: &Sen
             patience = again.next().map_or(left, |soon| left.min(*soon));
             continue;
         }
+        let ahead = paced.since(clock::steady());
+        if ahead > PACE * BURST {
+            std::thread::sleep(ahead - PACE * BURST);
+        }
+        paced = paced.max(clock::steady()).plus(PACE);
         match keeper.look() {
             Ok(look) => {
                 complaint.clear();

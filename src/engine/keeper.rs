@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
-use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Repair, Seen, State, WatchSpec, Witness};
+use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Heal, Repair, Seen, State, WatchSpec, Witness};
 use crate::store::state::act::Act;
 use crate::store::state::connector;
 use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, attempt, cursor, log as logs};
@@ -76,23 +76,8 @@ pub struct Keeper {
     acked: i64,
     cap: i64,
     trouble: Vec<String>,
+    /// What the reconciler has not been told yet; what it has not done yet is in `seen`.
     heal: Heal,
-}
-
-/// What the reconciler is to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heal {
-    /// Tables whose changes may have been missed.
-    pub tables: Vec<String>,
-    /// The file is another than before: the shadow stays as it is and the log counts from its end.
-    pub anew: bool,
-}
-
-impl Heal {
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.tables.is_empty() && !self.anew
-    }
 }
 
 impl Keeper {
@@ -123,7 +108,12 @@ impl Keeper {
             ledger,
             reader,
             // Nothing is known yet: `adopt` takes it from the file.
-            seen: known.clone().unwrap_or(Seen { epoch: Epoch([0; 16]), witness: None, lost: BTreeMap::new() }),
+            seen: known.clone().unwrap_or(Seen {
+                epoch: Epoch([0; 16]),
+                witness: None,
+                lost: BTreeMap::new(),
+                heal: Heal::default(),
+            }),
             witness_n,
             keep,
             watch: watch.to_vec(),
@@ -138,13 +128,13 @@ impl Keeper {
             acked: 0,
             cap: 0,
             trouble: Vec::new(),
-            heal: Heal::default(),
+            heal: known.as_ref().map(|seen| seen.heal.clone()).unwrap_or_default(),
             log,
         };
         let mut anew = false;
         if known.is_some() && keeper.log.installed()? {
             advance_witness(&mut keeper.reader, id, &mut keeper.seen, &mut keeper.witness_n)?;
-            let (findings, repairs) = answer(&mut keeper.log, &keeper.seen)?;
+            let (findings, repairs) = keeper.answer()?;
             findings.iter().for_each(|finding| log::debug!("{}: {finding:?}", keeper.log.name()));
             for repair in repairs {
                 anew |= keeper.note(&repair)?;
@@ -160,7 +150,7 @@ impl Keeper {
         self.install()?;
         self.log.claim(&self.owner, take_over)?;
         let witness = self.seen.witness.filter(|_| known);
-        let seen = Seen { witness, ..self.log.seen(None)? };
+        let seen = Seen { witness, heal: self.seen.heal.clone(), ..self.log.seen(None)? };
         let another = known && seen.epoch != self.seen.epoch;
         self.seen = seen;
         if another {
@@ -241,7 +231,7 @@ impl Keeper {
         }
         let mut look = Look { grown, ..Look::default() };
         advance_witness(&mut self.reader, self.id, &mut self.seen, &mut self.witness_n)?;
-        let (findings, repairs) = match answer(&mut self.log, &self.seen) {
+        let (findings, repairs) = match self.answer() {
             Ok(answered) => answered,
             // The file that stands there now was never watched.
             Err(_) if self.log.follow().is_ok() && !self.log.installed().unwrap_or(true) => {
@@ -269,15 +259,14 @@ impl Keeper {
             self.install()?;
             self.log.claim(&self.owner, false)?;
             for watched in self.log.watched()? {
-                if !self.heal.tables.contains(&watched.table) {
-                    self.heal.tables.push(watched.table);
-                }
+                self.heal.add(&watched.table);
+                self.seen.heal.add(&watched.table);
             }
         }
         if !look.blind && news {
             // The witness stays as it was: asked of the file that is open now, it would prove nothing.
             let witness = self.seen.witness.filter(|_| !look.rewound);
-            self.seen = Seen { witness, ..self.log.seen(None)? };
+            self.seen = Seen { witness, heal: self.seen.heal.clone(), ..self.log.seen(None)? };
             self.remember_seen()?;
             look.grown = true;
             self.version = None;
@@ -305,12 +294,11 @@ impl Keeper {
             })?;
         }
         for table in &repair.reconcile {
-            if !self.heal.tables.contains(table) {
-                self.heal.tables.push(table.clone());
-            }
+            self.heal.add(table);
+            self.seen.heal.add(table);
         }
         if repair.epoch.is_some() {
-            self.heal.anew = true;
+            (self.heal.anew, self.seen.heal.anew) = (true, true);
             self.set_cursors_anew()?;
         }
         Ok(repair.epoch.is_some())
@@ -350,9 +338,51 @@ impl Keeper {
         Ok(())
     }
 
-    /// What the reconciler is to do since this was last asked.
+    /// What the reconciler is to do since this was last asked. Until it is said to be [`Keeper::healed`], the next start
+    /// asks for it again.
     pub fn take_heal(&mut self) -> Heal {
         std::mem::take(&mut self.heal)
+    }
+
+    /// Takes down what the reconciler has done.
+    pub fn healed(&mut self, done: &Heal) -> Result<(), KeeperError> {
+        // What was found again meanwhile is not done by that.
+        let mut done = done.clone();
+        done.remove(&self.heal);
+        self.seen.heal.remove(&done);
+        self.remember_seen()
+    }
+
+    /// Polls and answers every finding. What a repair changes can hide or make further findings, so it looks again until
+    /// nothing new is found.
+    fn answer(&mut self) -> Result<(Vec<Finding>, Vec<Repair>), KeeperError> {
+        let mut known = self.seen.clone();
+        let (mut findings, mut repairs) = (Vec::new(), Vec::new());
+        for _ in 0..4 {
+            // A file can be replaced twice while it is looked at; anything else that was answered is not asked again.
+            let fresh = |finding: &Finding| *finding == Finding::FileReplaced || !findings.contains(finding);
+            let found: Vec<Finding> = self.log.poll(&known)?.into_iter().filter(fresh).collect();
+            if found.is_empty() {
+                break;
+            }
+            for finding in found {
+                if let Some(table) = finding.missed() {
+                    self.seen.heal.add(table);
+                    self.remember_seen()?;
+                }
+                let repair = self.log.repair(&finding)?;
+                let replaced = repair.epoch.is_some();
+                repairs.push(repair);
+                findings.push(finding);
+                if replaced {
+                    known = self.log.seen(None)?;
+                }
+            }
+            if findings.contains(&Finding::FileGone) {
+                break;
+            }
+        }
+        Ok((findings, repairs))
     }
 }
 
@@ -372,32 +402,4 @@ fn advance_witness(
         seen.witness = Some(used);
     }
     Ok(())
-}
-
-/// Polls and answers every finding. What a repair changes can hide or make further findings, so it looks again until
-/// nothing new is found.
-fn answer(log: &mut CapturedLog, seen: &Seen) -> Result<(Vec<Finding>, Vec<Repair>), KeeperError> {
-    let mut known = seen.clone();
-    let (mut findings, mut repairs) = (Vec::new(), Vec::new());
-    for _ in 0..4 {
-        // A file can be replaced twice while it is looked at; anything else that was answered is not asked again.
-        let fresh = |finding: &Finding| *finding == Finding::FileReplaced || !findings.contains(finding);
-        let found: Vec<Finding> = log.poll(&known)?.into_iter().filter(fresh).collect();
-        if found.is_empty() {
-            break;
-        }
-        for finding in found {
-            let repair = log.repair(&finding)?;
-            let replaced = repair.epoch.is_some();
-            repairs.push(repair);
-            findings.push(finding);
-            if replaced {
-                known = log.seen(None)?;
-            }
-        }
-        if findings.contains(&Finding::FileGone) {
-            break;
-        }
-    }
-    Ok((findings, repairs))
 }

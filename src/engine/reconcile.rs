@@ -28,6 +28,16 @@ pub enum ReconcileError {
     State(#[from] StateError),
 }
 
+impl ReconcileError {
+    /// What the application's file said, if it was that.
+    pub fn capture(&self) -> Option<&CaptureError> {
+        match self {
+            ReconcileError::Capture(error) | ReconcileError::Shadow(ShadowError::Capture(error)) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 /// Reconciles the tables of one log. Holds connections of its own: it may take its time.
 #[derive(Debug)]
 pub struct Reconciler {

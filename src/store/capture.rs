@@ -37,7 +37,7 @@ pub use catalogue::{Depth, Epoch, WatchSpec};
 pub use fault::{BUSY_TIMEOUT, CaptureError, Result};
 pub use history::Kind;
 pub use install::{Installed, State, Watched};
-pub use poll::{Finding, Seen, Witness};
+pub use poll::{Finding, Heal, Seen, Witness};
 pub use preview::Preview;
 pub use propose::Candidate;
 pub use refresh::{Refreshed, Sent};

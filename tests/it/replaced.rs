@@ -141,3 +141,28 @@ fn a_watched_table_that_is_renamed_keeps_no_other_from_being_delivered() {
     arrives(&target, "/visits/2", 56);
     agent.stop();
 }
+
+/// The finding itself is gone once the triggers are back: what it means must outlive the process that found it.
+#[test]
+fn what_was_missed_is_found_though_the_agent_is_killed_before_it_has_compared() {
+    let target = Receiver::start();
+    let (office, agent) = delivered(&target);
+    // The comparison must write into the file, which the application keeps locked as soon as the triggers are back.
+    let app = Connection::open(office.database()).unwrap();
+    write(
+        &office,
+        "BEGIN; CREATE TABLE new(id INTEGER PRIMARY KEY, name TEXT, minutes); INSERT INTO new SELECT * FROM visits;
+         DROP TABLE visits; ALTER TABLE new RENAME TO visits; UPDATE visits SET minutes = 77 WHERE id = 2; COMMIT",
+    );
+    let triggers = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'";
+    let began = std::time::Instant::now();
+    while app.query_row(triggers, [], |row| row.get::<_, i64>(0)).unwrap() == 0 {
+        assert!(began.elapsed() < crate::support::office::PATIENCE, "the triggers never come back");
+    }
+    app.execute_batch("BEGIN IMMEDIATE").unwrap();
+    agent.kill();
+    app.execute_batch("ROLLBACK").unwrap();
+    let agent = office.agent();
+    arrives(&target, "/visits/2", 77);
+    agent.stop();
+}
