@@ -37,12 +37,13 @@ pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>, done
         match tasks.recv_timeout(if left.is_empty() { WEEKLY } else { AGAIN }) {
             Ok(Task::Heal(heal)) => {
                 left.anew |= heal.anew;
+                left.told = left.told.max(heal.told);
                 heal.tables.iter().for_each(|table| left.add(table));
                 do_heal(name, &mut reconciler, &mut left, done);
             }
             Ok(Task::Reconcile { table, force }) => {
                 if reconcile(name, &mut reconciler, &table, force) == Came::Done {
-                    let _ = done.send(Heal { tables: vec![table], anew: false });
+                    let _ = done.send(Heal { tables: vec![table], ..Heal::default() });
                 }
             }
             Ok(Task::CatchUp) => said(name, reconciler.fill().and_then(|()| reconciler.catch_up())),
@@ -62,10 +63,10 @@ pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>, done
 /// Reconciles what needs it, one table after the other; what is not to be tried again is taken out of `left`.
 pub fn do_heal(name: &str, reconciler: &mut Reconciler, left: &mut Heal, done: &Sender<Heal>) {
     if left.anew {
-        match reconciler.begin_anew() {
+        match reconciler.begin_anew(left.told) {
             Ok(()) => {
-                left.anew = false;
-                let _ = done.send(Heal { tables: Vec::new(), anew: true });
+                (left.anew, left.told) = (false, 0);
+                let _ = done.send(Heal { anew: true, ..Heal::default() });
             }
             // Compared with a shadow that follows another log, every difference would be a wrong one.
             Err(error) => return said(name, Err(error)),
@@ -77,7 +78,7 @@ pub fn do_heal(name: &str, reconciler: &mut Reconciler, left: &mut Heal, done: &
             left.tables.retain(|other| *other != table);
         }
         if came == Came::Done {
-            let _ = done.send(Heal { tables: vec![table], anew: false });
+            let _ = done.send(Heal { tables: vec![table], ..Heal::default() });
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::engine::ledger::{Ledger, LedgerError};
 use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Heal, Repair, Seen, State, WatchSpec, Witness};
 use crate::store::state::act::Act;
 use crate::store::state::connector;
-use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, attempt, cursor, log as logs};
+use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, attempt, cursor, log as logs, parked};
 
 /// How long events are kept, and how many.
 #[derive(Clone, Copy, Debug)]
@@ -152,12 +152,14 @@ impl Keeper {
         let witness = self.seen.witness.filter(|_| known);
         let seen = Seen { witness, heal: self.seen.heal.clone(), ..self.log.seen(None)? };
         let another = known && seen.epoch != self.seen.epoch;
+        let before = self.seen.witness;
         self.seen = seen;
         if another {
             let tables = self.log.watched()?.into_iter().map(|watched| watched.table).collect();
             let note = "another file stands in the place of the one that was read last; a new epoch begins".to_owned();
-            self.seen.witness = None;
+            self.seen.witness = before;
             self.note(&Repair { reconcile: tables, epoch: Some(self.seen.epoch), note })?;
+            self.seen.witness = None;
         }
         self.remember_seen()?;
         Ok(another)
@@ -298,7 +300,10 @@ impl Keeper {
             self.seen.heal.add(table);
         }
         if repair.epoch.is_some() {
-            (self.heal.anew, self.seen.heal.anew) = (true, true);
+            let told = self.seen.witness.map_or(0, |witness| witness.seq);
+            for heal in [&mut self.heal, &mut self.seen.heal] {
+                (heal.anew, heal.told) = (true, heal.told.max(told));
+            }
             self.set_cursors_anew()?;
         }
         Ok(repair.epoch.is_some())
@@ -333,7 +338,34 @@ impl Keeper {
                 seq -= 1;
             }
             let seq = seq.max(lowest - 1).max(0);
-            self.ledger.call(move |state| state.commit(|db| cursor::put(db, at, id, seq)))?;
+            // What is parked and not in this file was lost with the other one. Sent later it would undo what the
+            // comparison sends now: its place in the order is that of a log which is no more.
+            let mut lost = Vec::new();
+            for event in self.reader.read(|db| parked::ids_above(db, at, id, -1))? {
+                if self.log.event_at(event.seq)?.is_none_or(|there| there.id != event) {
+                    lost.push(event);
+                }
+            }
+            let name = connector.name.clone();
+            self.ledger.call(move |state| {
+                state.commit(|db| {
+                    for event in &lost {
+                        let Some(parked) = parked::find(db, at, &event.to_string())? else { continue };
+                        parked::end(db, at, &parked.event, clock::steady())?;
+                        let subject = event.to_string();
+                        let act = Act {
+                            actor: "system",
+                            verb: "discard",
+                            connector: Some(at),
+                            subject: Some(&subject),
+                            reason: Some("the application's file no longer has this change"),
+                        };
+                        act::record(db, &act, clock::now())?;
+                        log::warn!("{name}: {event} is discarded: the application's file no longer has this change");
+                    }
+                    cursor::put(db, at, id, seq)
+                })
+            })?;
         }
         Ok(())
     }

@@ -92,9 +92,19 @@ impl Reconciler {
     }
 
     /// The file is not the one that was read last: what its log holds up to now is no news to the shadow, which
-    /// stays as the picture of what was told.
-    pub fn begin_anew(&mut self) -> Result<(), ReconcileError> {
+    /// stays as the picture of what was told. `told` = the highest event of the old log that a target may have had: what
+    /// the shadow has not seen of that cannot be read any more, and every record is sent again.
+    pub fn begin_anew(&mut self, told: i64) -> Result<(), ReconcileError> {
         self.follow()?;
+        let at = shadow::position(self.side.db(), self.log.name())?;
+        if at < told {
+            log::error!(
+                "{}: what was sent between {at} and {told} is not known any more; every record is sent again, but one \
+                 that was new then and is not in the file now stays at the targets",
+                self.log.name()
+            );
+            shadow::doubt(self.side.db(), self.log.name())?;
+        }
         let highest = self.log.highest_seq()?;
         shadow::set_position(self.side.db(), self.log.name(), highest)?;
         Ok(())

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use crate::support::journal::{at, body};
 use crate::support::office::{Agent, Office, wait};
 use crate::support::receiver::Receiver;
+use crate::support::scenario::Scenario;
 
 /// Puts `from` in the place of the office's file, as a person does it: the log of the old one goes too.
 fn put_in_place(office: &Office, from: &Path) {
@@ -164,5 +165,27 @@ fn what_was_missed_is_found_though_the_agent_is_killed_before_it_has_compared() 
     app.execute_batch("ROLLBACK").unwrap();
     let agent = office.agent();
     arrives(&target, "/visits/2", 77);
+    agent.stop();
+}
+
+#[test]
+fn a_parked_change_that_the_restored_file_no_longer_has_is_not_sent() {
+    let target = Receiver::start();
+    let (office, agent) = delivered(&target);
+    let backup = backup(&office);
+    target.meet(|entry| (entry.path == "/visits/1").then(|| Scenario::status(503, "")));
+    write(&office, "UPDATE visits SET minutes = 99 WHERE id = 1; UPDATE visits SET minutes = 98 WHERE id = 1");
+    wait("both are parked", || office.parked("legacy").len() == 2);
+    agent.kill();
+    put_in_place(&office, &backup);
+    target.behave();
+    let agent = office.agent();
+    agent.says("visits is reconciled");
+    write(&office, "UPDATE visits SET minutes = 21 WHERE id = 2");
+    arrives(&target, "/visits/2", 21);
+    office.wait_settled("legacy");
+    let journal = target.journal();
+    let committed = at(&journal, "/visits/1").into_iter().rfind(|entry| entry.committed).unwrap();
+    assert_eq!(body(committed)["minutes"], 10);
     agent.stop();
 }

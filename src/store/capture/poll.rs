@@ -50,6 +50,9 @@ pub struct Heal {
     pub tables: Vec<String>,
     /// The file is another than before: the shadow stays as it is and the log counts from its end.
     pub anew: bool,
+    /// With `anew`: the highest event of the old file that any target may have been told.
+    #[serde(default)]
+    pub told: i64,
 }
 
 impl Heal {
@@ -69,6 +72,7 @@ impl Heal {
     pub fn remove(&mut self, done: &Heal) {
         self.tables.retain(|table| !done.tables.contains(table));
         self.anew &= !done.anew;
+        self.told = if self.anew { self.told } else { 0 };
     }
 }
 
