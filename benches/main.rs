@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod bare;
+mod beside;
 mod capture;
 mod drain;
 mod idle;
@@ -23,7 +24,7 @@ use support::process::Cores;
 /// Measures the agent beside the floor of the same run.
 #[derive(Debug, Parser)]
 pub struct Arguments {
-    /// Which benches: capture, latency, drain, idle; all of them unless some are named
+    /// Which benches: capture, latency, drain, idle, beside; all of them unless some are named
     which: Vec<String>,
     /// More rounds and larger backlogs: some ten minutes
     #[arg(long)]
@@ -51,8 +52,13 @@ pub struct Arguments {
 /// A bench: prints its table, returns its raw numbers.
 type Bench = fn(&Arguments) -> Value;
 
-const ALL: [(&str, Bench); 4] =
-    [("capture", capture::run), ("latency", latency::run), ("drain", drain::run), ("idle", idle::run)];
+const ALL: [(&str, Bench); 5] = [
+    ("capture", capture::run),
+    ("latency", latency::run),
+    ("drain", drain::run),
+    ("idle", idle::run),
+    ("beside", beside::run),
+];
 
 fn main() {
     // The other sides of a measurement are this program again, in processes of their own.
@@ -60,6 +66,7 @@ fn main() {
     match words.next().as_deref() {
         Some("as-receiver") => return support::journal::serve(words),
         Some("as-bare") => return bare::drain(words),
+        Some("as-writer") => return beside::application(words),
         _ => {}
     }
     let arguments = Arguments::parse();
