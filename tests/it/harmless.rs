@@ -136,7 +136,7 @@ fn a_busy_file_is_tended_later_and_an_idle_one_at_once() {
 }
 
 #[test]
-fn what_has_grown_old_is_pruned_to_its_end_in_small_pieces_though_the_application_writes_no_more() {
+fn what_has_grown_old_is_pruned_to_its_end_though_the_application_writes_no_more() {
     let target = Receiver::start();
     let office = Office::visits();
     office.add_settings("retention: {events: 1s}");
@@ -157,15 +157,9 @@ fn what_has_grown_old_is_pruned_to_its_end_in_small_pieces_though_the_applicatio
         let sql = "SELECT count(*), max(seq) FROM hms_sync_outbox";
         app.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
     };
-    let (mut before, mut largest, began) = (2_001, 0, Instant::now());
-    while before > 1 {
-        assert!(began.elapsed() < crate::support::office::PATIENCE, "{before} rows are left");
-        let (now, highest) = rows();
-        assert_eq!(highest, 2_001, "the highest row stays");
-        largest = largest.max(before - now);
-        before = now;
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    assert!(largest <= 500, "{largest} rows went in one piece");
+    wait("all but the highest row is pruned", || {
+        assert_eq!(rows().1, 2_001, "the highest row stays");
+        rows().0 == 1
+    });
     agent.stop();
 }

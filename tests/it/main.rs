@@ -23,6 +23,7 @@ mod layers;
 mod replaced;
 mod requests;
 mod running;
+mod soak;
 mod support;
 mod sync_record;
 mod systemd;
