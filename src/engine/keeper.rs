@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
+use crate::event::Value;
 use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Heal, Repair, Seen, State, WatchSpec, Witness};
 use crate::store::state::act::Act;
 use crate::store::state::connector;
@@ -342,17 +343,27 @@ impl Keeper {
             // comparison sends now: its place in the order is that of a log which is no more.
             let mut lost = Vec::new();
             for event in self.reader.read(|db| parked::ids_above(db, at, id, -1))? {
-                if self.log.event_at(event.seq)?.is_none_or(|there| there.id != event) {
-                    lost.push(event);
+                if self.log.event_at(event.seq)?.is_none_or(|there| there.id != event)
+                    && let Some(parked) = self.reader.read(|db| parked::find(db, at, &event.to_string()))?
+                {
+                    lost.push(parked.event);
+                }
+            }
+            // The comparison takes them for told: of their records the target is told how they are now, first of all.
+            for event in &lost {
+                for key in std::iter::once(&event.key).chain(&event.old_key) {
+                    let key: Vec<Value> = key.iter().map(|(_, value)| value.clone()).collect();
+                    if let Err(error) = self.log.refresh_key(&event.kind, &key, Some(&connector.name)) {
+                        log::warn!("{}: the record of {} is not sent again: {error}", connector.name, event.id);
+                    }
                 }
             }
             let name = connector.name.clone();
             self.ledger.call(move |state| {
                 state.commit(|db| {
                     for event in &lost {
-                        let Some(parked) = parked::find(db, at, &event.to_string())? else { continue };
-                        parked::end(db, at, &parked.event, clock::steady())?;
-                        let subject = event.to_string();
+                        parked::end(db, at, event, clock::steady())?;
+                        let subject = event.id.to_string();
                         let act = Act {
                             actor: "system",
                             verb: "discard",
@@ -361,7 +372,10 @@ impl Keeper {
                             reason: Some("the application's file no longer has this change"),
                         };
                         act::record(db, &act, clock::now())?;
-                        log::warn!("{name}: {event} is discarded: the application's file no longer has this change");
+                        log::warn!(
+                            "{name}: {} is discarded: the application's file no longer has this change",
+                            event.id
+                        );
                     }
                     cursor::put(db, at, id, seq)
                 })

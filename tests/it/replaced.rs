@@ -189,3 +189,25 @@ fn a_parked_change_that_the_restored_file_no_longer_has_is_not_sent() {
     assert_eq!(body(committed)["minutes"], 10);
     agent.stop();
 }
+
+#[test]
+fn a_parked_delete_of_a_record_that_the_restored_file_never_had_reaches_the_target() {
+    let target = Receiver::start();
+    let (office, agent) = delivered(&target);
+    let backup = backup(&office);
+    write(&office, "INSERT INTO visits VALUES (3, 'Cy', 30)");
+    arrives(&target, "/visits/3", 30);
+    office.wait_settled("legacy");
+    target.meet(|entry| (entry.path == "/visits/3").then(|| Scenario::status(503, "")));
+    write(&office, "DELETE FROM visits WHERE id = 3");
+    wait("it is parked", || office.parked("legacy").len() == 1);
+    agent.stop();
+    put_in_place(&office, &backup);
+    target.behave();
+    let agent = office.agent();
+    target.wait("the record is deleted", |journal| {
+        at(journal, "/visits/3").last().is_some_and(|entry| entry.method == "DELETE" && entry.committed)
+    });
+    office.wait_settled("legacy");
+    agent.stop();
+}

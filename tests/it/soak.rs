@@ -263,15 +263,18 @@ impl Soak {
         self.open();
     }
 
-    /// The applications are stopped, the backup is put in the file's place, they are started.
+    /// The applications are stopped, the backup is put in the file's place, they are started. What is restored over
+    /// deliveries that the agent has not begun, or under an agent that was killed just before, is not wholly known to it
+    /// any more, and it says so: a person who restores lets it finish and stops it. What is parked may stay so.
     fn restore(&mut self) {
         if self.backup.is_none() {
             self.take_backup();
         }
         self.writers.clear();
-        let running = self.dice.bool();
-        if !running && let Some(life) = self.life.take() {
-            if self.dice.bool() { life.agent.stop() } else { life.agent.kill() }
+        self.agent();
+        wait("what was captured is sent or parked", || self.office.cursor("legacy") >= self.office.highest());
+        if self.dice.bool() {
+            self.life.take().unwrap().agent.stop();
         }
         let from = self.backup.take().unwrap();
         for end in ["-wal", "-shm"] {
