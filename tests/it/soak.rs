@@ -263,9 +263,9 @@ impl Soak {
         self.open();
     }
 
-    /// The applications are stopped, the backup is put in the file's place, they are started. What is restored over
-    /// deliveries that the agent has not begun, or under an agent that was killed just before, is not wholly known to it
-    /// any more, and it says so: a person who restores lets it finish and stops it. What is parked may stay so.
+    /// The applications are stopped, the backup is put in the file's place, they are started. A file that is
+    /// restored over changes which the agent has read and not sent, or while it lies killed, can hide a record that only
+    /// the target has: whoever restores lets it finish first, as the manual says. What is parked may stay so.
     fn restore(&mut self) {
         if self.backup.is_none() {
             self.take_backup();
