@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments) -> Value {
         let (mut alone, mut beside) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             let folder = place.path().join("round");
-            drain::copy(&template, &folder);
+            copy(&template, &folder, journal);
             alone.push(write(&folder, cores, journal, writes));
             beside.push(round(&template, place.path(), cores, journal, writes, events));
         }
@@ -153,7 +153,7 @@ fn backlog(folder: &Path, place: &Path, events: i64) {
 fn write(folder: &Path, cores: Cores, journal: &str, writes: u64) -> Met {
     let mut writer = cores.command(&std::env::current_exe().unwrap(), false);
     writer.arg("as-writer").arg(folder.join("office.db")).args([journal.to_owned(), writes.to_string()]);
-    let output = writer.stdout(Stdio::piped()).output().unwrap();
+    let output = writer.stdout(Stdio::piped()).stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success(), "the application failed");
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -165,7 +165,6 @@ pub fn application(mut words: impl Iterator<Item = String>) {
     let writes: u64 = words.next().unwrap().parse().unwrap();
     let db = Connection::open(&path).unwrap();
     db.busy_timeout(Duration::from_secs(60)).unwrap();
-    // In rollback mode a drain is too dense for a switch: then the file comes in that mode.
     let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
     assert_eq!(mode, journal);
     db.pragma_update(None, "synchronous", "NORMAL").unwrap();
@@ -208,14 +207,19 @@ struct Draining {
     tally: std::sync::mpsc::Receiver<Option<std::io::Result<String>>>,
 }
 
-/// The agent and its receiver share the core that the application does not have.
-fn start(template: &Path, place: &Path, cores: Cores, journal: &str, events: u64, writes: u64) -> Draining {
-    let folder = place.join("round");
-    let _ = std::fs::remove_dir_all(&folder);
-    drain::copy(template, &folder);
+/// A fresh copy of the backlog, in this journal mode: beside a drain it could not be changed.
+fn copy(template: &Path, folder: &Path, journal: &str) {
+    let _ = std::fs::remove_dir_all(folder);
+    drain::copy(template, folder);
     if journal == "delete" {
         office::open(&folder.join("office.db")).pragma_update(None, "journal_mode", "DELETE").unwrap();
     }
+}
+
+/// The agent and its receiver share the core that the application does not have.
+fn start(template: &Path, place: &Path, cores: Cores, journal: &str, events: u64, writes: u64) -> Draining {
+    let folder = place.join("round");
+    copy(template, &folder, journal);
     let mut receiver = cores.command(&std::env::current_exe().unwrap(), true);
     receiver.arg("as-receiver").arg(place).args([events.to_string(), (events + writes).to_string()]);
     let mut receiver = Running(receiver.stdout(Stdio::piped()).spawn().unwrap());
