@@ -117,7 +117,7 @@ pub fn run(arguments: &Arguments) -> Value {
         "drained/s",
     ];
     print(&title, &head, &rows);
-    if let Some(held) = held(&template, place.path(), writes / 4) {
+    if let Some(held) = held(&template, place.path(), writes / 4, events) {
         let row = |name: &str, held: &[f64]| {
             let at = |part| if held.is_empty() { "-".to_owned() } else { format!("{:.2}", percentile(held, part)) };
             vec![name.to_owned(), held.len().to_string(), at(0.5), at(0.99), at(1.0)]
@@ -252,8 +252,8 @@ fn round(template: &Path, place: &Path, cores: Cores, journal: &str, writes: u64
 }
 
 /// How long the agent holds its locks on the application's file, by its system calls; none without strace.
-fn held(template: &Path, place: &Path, writes: u64) -> Option<Held> {
-    let draining = start(template, place, Cores::Free, "wal", 1 << 40, 0);
+fn held(template: &Path, place: &Path, writes: u64, events: u64) -> Option<Held> {
+    let draining = start(template, place, Cores::Free, "wal", events, 1 << 40);
     let trace = Strace::attach(draining.agent.0.id(), &place.join("trace"))?;
     write(&draining.folder, Cores::Free, "wal", writes);
     // A pause, in which the agent tidies; and some more writes.
