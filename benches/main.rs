@@ -7,6 +7,7 @@
 
 mod backlog;
 mod bare;
+mod beside;
 mod capture;
 mod drain;
 mod faults;
@@ -64,6 +65,7 @@ type Bench = fn(&Arguments) -> Value;
 
 const ALL: &[(&str, Bench)] = &[
     ("backlog", backlog::run),
+    ("beside", beside::run),
     ("capture", capture::run),
     ("drain", drain::run),
     ("faults", faults::run),
@@ -88,6 +90,7 @@ fn main() {
         Some("as-ledger") => return peers::ledger::serve(words),
         Some("as-pure") => return instructions::pure(words),
         Some("as-report") => return page::write(words),
+        Some("as-writer") => return beside::application(words),
         _ => {}
     }
     let arguments = Arguments::parse();

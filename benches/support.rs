@@ -6,6 +6,7 @@ pub mod backlog;
 pub mod client;
 pub mod figures;
 pub mod journal;
+pub mod locks;
 pub mod machine;
 pub mod office;
 pub mod plot;

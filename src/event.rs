@@ -85,10 +85,13 @@ pub struct Record {
     values: Vec<Value>,
 }
 
+/// Names that records share.
+pub type Shared = Arc<[Arc<str>]>;
+
 /// As many names as there are values.
 #[derive(Clone, Debug)]
 enum Names {
-    Shared(Arc<[Arc<str>]>),
+    Shared(Shared),
     Own(Vec<Arc<str>>),
 }
 
@@ -135,7 +138,7 @@ impl Record {
     }
 
     /// A record of values under names that others share; what has no name or no value is left out.
-    pub fn shared(names: &Arc<[Arc<str>]>, mut values: Vec<Value>) -> Record {
+    pub fn shared(names: &Shared, mut values: Vec<Value>) -> Record {
         values.truncate(names.len());
         let names = match names.get(..values.len()) {
             Some(some) if some.len() < names.len() => Names::Own(some.to_vec()),

@@ -159,17 +159,15 @@ impl Agent {
             let log = keeper.log().name().to_owned();
             let (healer, tasks) = channel();
             self.healers.push((log.clone(), healer.clone()));
+            let (done, healed) = channel();
+            let thread = std::thread::Builder::new().name(format!("heal/{log}"));
             let trouble = self.trouble.clone();
-            self.healing.push(
-                std::thread::Builder::new()
-                    .name(format!("heal/{log}"))
-                    .spawn(move || heal(&log, reconciler, &tasks, &trouble))?,
-            );
+            self.healing.push(thread.spawn(move || heal(&log, reconciler, &tasks, &done, &trouble))?);
             let trouble = self.trouble.clone();
             let (bell, mailboxes) = (watch.bell(), mailboxes.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("keep/{}", keeper.log().name()))
-                .spawn(move || keep(keeper, &watch, &mailboxes, &healer, &trouble))?;
+                .spawn(move || keep(keeper, &watch, &mailboxes, &healer, &healed, &trouble))?;
             self.keepers.push((bell, thread));
         }
         Ok(())
@@ -328,7 +326,9 @@ fn assemble(
         if options.run == Run::Once {
             // What the one run is to deliver must be in the log before it begins.
             reconciler.fill()?;
-            do_heal(&database.name, &mut reconciler, &keeper.take_heal())?;
+            let (done, healed) = channel();
+            do_heal(&database.name, &mut reconciler, &mut keeper.take_heal(), &done)?;
+            healed.try_iter().try_for_each(|done| keeper.healed(&done))?;
             reconciler.catch_up()?;
         }
         kept.push((keeper, reconciler));

@@ -1,6 +1,6 @@
 //! The thread that keeps one captured log: wakes the workers when it grows, and tidies in the gaps.
 
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use crate::clock;
@@ -9,6 +9,7 @@ use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::keeper::{Keeper, KeeperError};
 use crate::engine::push::{Mailbox, Message};
+use crate::store::capture::Heal;
 
 /// How often a log is looked at when nothing wakes its reader.
 pub const SLOW: Duration = Duration::from_secs(2);
@@ -23,7 +24,15 @@ pub const AGAIN: [Duration; 7] = [
     Duration::from_millis(50),
 ];
 
-/// While deliveries wait, the shadow follows the log this seldom: it can wait, and they should not wait for it.
+/// An application that writes all the time is looked at so often, after a burst of [`BURST`] looks at once. Every look is
+/// a read transaction or two, and of some thousand that begin while somebody commits, one meets the header of the log half
+/// written: SQLite then takes the writer's lock for a moment to look again, which the application could meet.
+const PACE: Duration = Duration::from_millis(20);
+/// So many looks go without a pause.
+const BURST: u32 = 20;
+
+/// While deliveries wait, the shadow follows the log this seldom, and not at all while nothing is delivered: it can wait,
+/// they should not wait for it, and an outage costs no writes.
 const BESIDE: Duration = Duration::from_secs(10);
 
 /// Keeps a log until it is told to stop, a sync has failed, or another agent has taken it: then the workers stop.
@@ -32,6 +41,7 @@ pub fn keep(
     watch: &Watch,
     workers: &[Mailbox],
     healer: &Sender<Task>,
+    healed: &Receiver<Heal>,
     trouble: &Trouble,
 ) -> Keeper {
     let name = keeper.log().name().to_owned();
@@ -40,8 +50,15 @@ pub fn keep(
     let mut patience = Duration::ZERO;
     let mut caught_up = clock::steady();
     let mut next_look = caught_up;
+    // The time at which looks at that pace would have come to the next.
+    let mut paced = caught_up;
     loop {
         let wake = watch.wait(patience);
+        for done in healed.try_iter() {
+            if let Err(error) = keeper.healed(&done) {
+                complain(&name, &error, &mut complaint, trouble);
+            }
+        }
         if wake == Some(Wake::Stop) || trouble.is_met() {
             return keeper;
         }
@@ -53,6 +70,11 @@ pub fn keep(
             patience = again.next().map_or(left, |soon| left.min(*soon));
             continue;
         }
+        let ahead = paced.since(clock::steady());
+        if ahead > PACE * BURST {
+            std::thread::sleep(ahead - PACE * BURST);
+        }
+        paced = paced.max(clock::steady()).plus(PACE);
         match keeper.look() {
             Ok(look) => {
                 complaint.clear();
@@ -85,7 +107,8 @@ pub fn keep(
                     if look.rewound {
                         tell(workers, || Message::Rewind);
                     }
-                    if keeper.is_drained().unwrap_or(true) || clock::steady() >= caught_up.plus(BESIDE) {
+                    let beside = clock::steady() >= caught_up.plus(BESIDE);
+                    if keeper.is_drained().unwrap_or(true) || (beside && keeper.has_moved().unwrap_or(true)) {
                         caught_up = clock::steady();
                         let _ = healer.send(Task::CatchUp);
                     }

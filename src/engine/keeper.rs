@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
-use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Repair, Seen, State, WatchSpec, Witness};
+use crate::event::Value;
+use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Heal, Repair, Seen, State, WatchSpec, Witness};
 use crate::store::state::act::Act;
 use crate::store::state::connector;
-use crate::store::state::log::Debt;
-use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, attempt, cursor, log as logs};
+use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, attempt, cursor, log as logs, parked};
 
 /// How long events are kept, and how many.
 #[derive(Clone, Copy, Debug)]
@@ -80,33 +80,22 @@ pub struct Keeper {
     connectors: Vec<ConnectorId>,
     version: Option<i64>,
     quiet_since: Timestamp,
+    /// The sum of the cursors when it was last asked whether they move.
+    passed: i64,
     last_write: Timestamp,
+    /// When the application was found writing at last.
+    refused: Timestamp,
     acked: i64,
     cap: i64,
     /// The last tidying found something to prune: there may be more.
     again: bool,
     trouble: Vec<String>,
+    /// What the reconciler has not been told yet; what it has not done yet is in `seen`.
     heal: Heal,
     /// The clock is not believed; that was told.
     doubted: bool,
     /// Another agent has taken the log: nothing more is written there.
     lost: bool,
-}
-
-/// What the reconciler is to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heal {
-    /// Tables whose changes may have been missed.
-    pub tables: Vec<String>,
-    /// The file is another than before: the shadow stays as it is and the log counts from its end.
-    pub anew: bool,
-}
-
-impl Heal {
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.tables.is_empty() && !self.anew
-    }
 }
 
 impl Keeper {
@@ -137,7 +126,12 @@ impl Keeper {
             ledger,
             reader,
             // Nothing is known yet: `adopt` takes it from the file.
-            seen: known.clone().unwrap_or(Seen { epoch: Epoch([0; 16]), witness: None, lost: BTreeMap::new() }),
+            seen: known.clone().unwrap_or(Seen {
+                epoch: Epoch([0; 16]),
+                witness: None,
+                lost: BTreeMap::new(),
+                heal: Heal::default(),
+            }),
             witness_n,
             keep,
             watch: watch.to_vec(),
@@ -145,12 +139,15 @@ impl Keeper {
             connectors: Vec::new(),
             version: None,
             quiet_since: clock::steady(),
-            last_write: clock::steady().minus(tidy::SELDOM),
+            passed: 0,
+            // Before it was quiet: what is due from earlier waits for a gap.
+            last_write: clock::steady().minus(Duration::from_millis(1)),
+            refused: clock::steady().minus(tidy::SELDOM),
             acked: 0,
             cap: 0,
             again: false,
             trouble: Vec::new(),
-            heal: Heal::default(),
+            heal: known.as_ref().map(|seen| seen.heal.clone()).unwrap_or_default(),
             doubted: false,
             lost: false,
             log,
@@ -158,38 +155,14 @@ impl Keeper {
         let mut anew = false;
         if known.is_some() && keeper.log.installed()? {
             advance_witness(&mut keeper.reader, id, &mut keeper.seen, &mut keeper.witness_n)?;
-            let owner = (!take_over).then(|| keeper.owner.clone());
-            let (findings, repairs) = answer(&mut keeper.log, &keeper.seen, owner.as_deref(), (&keeper.ledger, id))?;
+            let (findings, repairs) = keeper.answer(!take_over)?;
             findings.iter().for_each(|finding| log::debug!("{}: {finding:?}", keeper.log.name()));
             for repair in repairs {
                 anew |= keeper.note(&repair)?;
             }
         }
         keeper.adopt(known.is_some() && !anew, take_over)?;
-        keeper.recall_debts()?;
         Ok(keeper)
-    }
-
-    /// Comparisons that an earlier run did not come to the end of.
-    fn recall_debts(&mut self) -> Result<(), KeeperError> {
-        let id = self.id;
-        let debts = self.ledger.call(move |state| state.read(|db| logs::debts(db, id)))?;
-        for debt in debts.into_keys() {
-            let tables = match debt {
-                Debt::Anew => {
-                    self.heal.anew = true;
-                    Vec::new()
-                }
-                Debt::All => self.log.watched()?.into_iter().map(|watched| watched.table).collect(),
-                Debt::Table(table) => vec![table],
-            };
-            for table in tables {
-                if !self.heal.tables.contains(&table) {
-                    self.heal.tables.push(table);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Installs what is to be watched, makes this agent the owner, and takes down how the file is now. `known` = it was
@@ -198,15 +171,16 @@ impl Keeper {
         self.install()?;
         self.log.claim(&self.owner, take_over)?;
         let witness = self.seen.witness.filter(|_| known);
-        let seen = Seen { witness, ..self.log.seen(None)? };
+        let seen = Seen { witness, heal: self.seen.heal.clone(), ..self.log.seen(None)? };
         let another = known && seen.epoch != self.seen.epoch;
+        let before = self.seen.witness;
         self.seen = seen;
         if another {
             let tables = self.log.watched()?.into_iter().map(|watched| watched.table).collect();
             let note = "another file stands in the place of the one that was read last; a new epoch begins".to_owned();
-            self.seen.witness = None;
-            owe(&self.ledger, self.id, vec![Debt::All, Debt::Anew])?;
+            self.seen.witness = before;
             self.note(&Repair { reconcile: tables, epoch: Some(self.seen.epoch), note })?;
+            self.seen.witness = None;
         }
         self.remember_seen()?;
         Ok(another)
@@ -280,7 +254,7 @@ impl Keeper {
         }
         let mut look = Look { grown, ..Look::default() };
         advance_witness(&mut self.reader, self.id, &mut self.seen, &mut self.witness_n)?;
-        let (findings, repairs) = match answer(&mut self.log, &self.seen, Some(&self.owner), (&self.ledger, self.id)) {
+        let (findings, repairs) = match self.answer(true) {
             Ok(answered) => answered,
             Err(error @ KeeperError::Capture(CaptureError::OtherOwner { .. })) => {
                 self.lost = true;
@@ -312,15 +286,14 @@ impl Keeper {
             self.install()?;
             self.log.claim(&self.owner, false)?;
             for watched in self.log.watched()? {
-                if !self.heal.tables.contains(&watched.table) {
-                    self.heal.tables.push(watched.table);
-                }
+                self.heal.add(&watched.table);
+                self.seen.heal.add(&watched.table);
             }
         }
         if !look.blind && news {
             // The witness stays as it was: asked of the file that is open now, it would prove nothing.
             let witness = self.seen.witness.filter(|_| !look.rewound);
-            self.seen = Seen { witness, ..self.log.seen(None)? };
+            self.seen = Seen { witness, heal: self.seen.heal.clone(), ..self.log.seen(None)? };
             self.remember_seen()?;
             look.grown = true;
             self.version = None;
@@ -348,12 +321,14 @@ impl Keeper {
             })?;
         }
         for table in &repair.reconcile {
-            if !self.heal.tables.contains(table) {
-                self.heal.tables.push(table.clone());
-            }
+            self.heal.add(table);
+            self.seen.heal.add(table);
         }
         if repair.epoch.is_some() {
-            self.heal.anew = true;
+            let told = self.seen.witness.map_or(0, |witness| witness.seq);
+            for heal in [&mut self.heal, &mut self.seen.heal] {
+                (heal.anew, heal.told) = (true, heal.told.max(told));
+            }
             self.set_cursors_anew()?;
         }
         Ok(repair.epoch.is_some())
@@ -388,7 +363,47 @@ impl Keeper {
                 seq -= 1;
             }
             let seq = seq.max(lowest - 1).max(0);
-            self.ledger.call(move |state| state.commit(|db| cursor::put(db, at, id, seq)))?;
+            // What is parked and not in this file was lost with the other one. Sent later it would undo what the
+            // comparison sends now: its place in the order is that of a log which is no more.
+            let mut lost = Vec::new();
+            for event in self.reader.read(|db| parked::ids_above(db, at, id, -1))? {
+                if self.log.event_at(event.seq)?.is_none_or(|there| there.id != event)
+                    && let Some(parked) = self.reader.read(|db| parked::find(db, at, &event.to_string()))?
+                {
+                    lost.push(parked.event);
+                }
+            }
+            // The comparison takes them for told: of their records the target is told how they are now, first of all.
+            for event in &lost {
+                for key in std::iter::once(&event.key).chain(&event.old_key) {
+                    let key: Vec<Value> = key.iter().map(|(_, value)| value.clone()).collect();
+                    if let Err(error) = self.log.refresh_key(&event.kind, &key, Some(&connector.name)) {
+                        log::warn!("{}: the record of {} is not sent again: {error}", connector.name, event.id);
+                    }
+                }
+            }
+            let name = connector.name.clone();
+            self.ledger.call(move |state| {
+                state.commit(|db| {
+                    for event in &lost {
+                        parked::end(db, at, event, clock::steady())?;
+                        let subject = event.id.to_string();
+                        let act = Act {
+                            actor: "system",
+                            verb: "discard",
+                            connector: Some(at),
+                            subject: Some(&subject),
+                            reason: Some("the application's file no longer has this change"),
+                        };
+                        act::record(db, &act, clock::now())?;
+                        log::warn!(
+                            "{name}: {} is discarded: the application's file no longer has this change",
+                            event.id
+                        );
+                    }
+                    cursor::put(db, at, id, seq)
+                })
+            })?;
         }
         Ok(())
     }
@@ -398,9 +413,57 @@ impl Keeper {
         self.lost
     }
 
-    /// What the reconciler is to do since this was last asked.
+    /// What the reconciler is to do since this was last asked. Until it is said to be [`Keeper::healed`], the next start
+    /// asks for it again.
     pub fn take_heal(&mut self) -> Heal {
         std::mem::take(&mut self.heal)
+    }
+
+    /// Takes down what the reconciler has done.
+    pub fn healed(&mut self, done: &Heal) -> Result<(), KeeperError> {
+        // What was found again meanwhile is not done by that.
+        let mut done = done.clone();
+        done.remove(&self.heal);
+        self.seen.heal.remove(&done);
+        self.remember_seen()
+    }
+
+    /// Polls and answers every finding. What a repair changes can hide or make further findings, so it looks again until
+    /// nothing new is found. A log that another agent has taken is that one's to mend, unless it is being taken back: two
+    /// that both begin new epochs would never end.
+    fn answer(&mut self, owned: bool) -> Result<(Vec<Finding>, Vec<Repair>), KeeperError> {
+        let mut known = self.seen.clone();
+        let (mut findings, mut repairs) = (Vec::new(), Vec::new());
+        for _ in 0..4 {
+            // A file can be replaced twice while it is looked at; anything else that was answered is not asked again.
+            let fresh = |finding: &Finding| *finding == Finding::FileReplaced || !findings.contains(finding);
+            let found: Vec<Finding> = self.log.poll(&known)?.into_iter().filter(fresh).collect();
+            if let Some(other) = self.log.last_owner().filter(|other| owned && *other != self.owner) {
+                let (path, owner) = (self.log.path().to_path_buf(), other.to_owned());
+                return Err(CaptureError::OtherOwner { path, owner }.into());
+            }
+            if found.is_empty() {
+                break;
+            }
+            for finding in found {
+                // Once it is repaired nothing in the file shows any more that something may have been missed.
+                if let Some(table) = finding.missed() {
+                    self.seen.heal.add(table);
+                    self.remember_seen()?;
+                }
+                let repair = self.log.repair(&finding)?;
+                let replaced = repair.epoch.is_some();
+                repairs.push(repair);
+                findings.push(finding);
+                if replaced {
+                    known = self.log.seen(None)?;
+                }
+            }
+            if findings.contains(&Finding::FileGone) {
+                break;
+            }
+        }
+        Ok((findings, repairs))
     }
 }
 
@@ -432,74 +495,4 @@ fn advance_witness(
         seen.witness = Some(used);
     }
     Ok(())
-}
-
-/// What is to be compared once a finding is answered.
-fn debts_of(finding: &Finding) -> Vec<Debt> {
-    match finding {
-        Finding::TriggersMissing { table }
-        | Finding::TableChanged { table }
-        | Finding::PauseOver { table }
-        | Finding::Overflow { table, .. }
-        | Finding::TableRenamed { now: table, .. } => vec![Debt::Table(table.clone())],
-        Finding::OwnTablesGone { .. }
-        | Finding::EpochDiffers { .. }
-        | Finding::WitnessGone { .. }
-        | Finding::WitnessDiffers { .. } => vec![Debt::All, Debt::Anew],
-        Finding::FileGone
-        | Finding::FileReplaced
-        | Finding::TableDropped { .. }
-        | Finding::TableRefused { .. }
-        | Finding::SeqHigh { .. } => Vec::new(),
-    }
-}
-
-/// Notes durably what is to be compared.
-fn owe(ledger: &Ledger, id: LogId, debts: Vec<Debt>) -> Result<(), KeeperError> {
-    if debts.is_empty() {
-        return Ok(());
-    }
-    Ok(ledger.call(move |state| state.commit(|db| logs::owe(db, id, &debts)))?)
-}
-
-/// Polls and answers every finding. What a repair changes can hide or make further findings, so it looks again until
-/// nothing new is found. A log that another agent than `owner` has taken is that one's to mend: two that both begin new
-/// epochs would never end.
-fn answer(
-    log: &mut CapturedLog,
-    seen: &Seen,
-    owner: Option<&str>,
-    (ledger, id): (&Ledger, LogId),
-) -> Result<(Vec<Finding>, Vec<Repair>), KeeperError> {
-    let mut known = seen.clone();
-    let (mut findings, mut repairs) = (Vec::new(), Vec::new());
-    for _ in 0..4 {
-        // A file can be replaced twice while it is looked at; anything else that was answered is not asked again.
-        let fresh = |finding: &Finding| *finding == Finding::FileReplaced || !findings.contains(finding);
-        let found: Vec<Finding> = log.poll(&known)?.into_iter().filter(fresh).collect();
-        if let (Some(owner), Some(other)) = (owner, log.last_owner())
-            && owner != other
-        {
-            let (path, owner) = (log.path().to_path_buf(), other.to_owned());
-            return Err(CaptureError::OtherOwner { path, owner }.into());
-        }
-        if found.is_empty() {
-            break;
-        }
-        for finding in found {
-            // Once it is repaired nothing in the file shows any more that something may have been missed.
-            owe(ledger, id, debts_of(&finding))?;
-            let repair = log.repair(&finding)?;
-            let replaced = repair.epoch.is_some();
-            repairs.push(repair);
-            findings.push(finding);
-            if replaced {
-                known = log.seen(None)?;
-            }
-        }
-        if findings.contains(&Finding::FileGone) {
-            break;
-        }
-    }
-    Ok((findings, repairs))
 }

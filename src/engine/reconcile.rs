@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::store::capture::{Access, CaptureError, CapturedLog, State};
 use crate::store::shadow::{self, Reconcile, Report, ShadowError};
-use crate::store::state::log::{self as logs, Debt, Debts};
 use crate::store::state::{SideState, StateError};
 
 /// Records compared, or rows taken into the shadow, in one step.
@@ -37,6 +36,14 @@ impl ReconcileError {
             ReconcileError::State(error) => error.is_broken(),
             // The shadow is written without syncs.
             ReconcileError::Shadow(_) => false,
+        }
+    }
+
+    /// What the application's file said, if it was that.
+    pub fn capture(&self) -> Option<&CaptureError> {
+        match self {
+            ReconcileError::Capture(error) | ReconcileError::Shadow(ShadowError::Capture(error)) => Some(error),
+            _ => None,
         }
     }
 }
@@ -82,20 +89,6 @@ impl Reconciler {
         Ok(())
     }
 
-    /// The comparisons that are owed.
-    pub fn debts(&self) -> Result<Debts, ReconcileError> {
-        let db = self.side.db();
-        let owed = || logs::find(db, self.log.name())?.map_or(Ok(Debts::new()), |log| logs::debts(db, log));
-        Ok(owed().map_err(ShadowError::State)?)
-    }
-
-    /// One of them is done, unless it is owed anew since. Not synced by itself: at worst a table is compared twice.
-    pub fn pay(&self, debt: &Debt, number: i64) -> Result<(), ReconcileError> {
-        let db = self.side.db();
-        let paid = || logs::find(db, self.log.name())?.map_or(Ok(()), |log| logs::pay(db, log, debt, number));
-        Ok(paid().map_err(ShadowError::State)?)
-    }
-
     /// The tables that are watched.
     pub fn tables(&mut self) -> Result<Vec<String>, ReconcileError> {
         Ok(self.log.watched()?.into_iter().map(|watched| watched.table).collect())
@@ -109,9 +102,19 @@ impl Reconciler {
     }
 
     /// The file is not the one that was read last: what its log holds up to now is no news to the shadow, which
-    /// stays as the picture of what was told.
-    pub fn begin_anew(&mut self) -> Result<(), ReconcileError> {
+    /// stays as the picture of what was told. `told` = the highest event of the old log that a target may have had: what
+    /// the shadow has not seen of that cannot be read any more, and every record is sent again.
+    pub fn begin_anew(&mut self, told: i64) -> Result<(), ReconcileError> {
         self.follow()?;
+        let at = shadow::position(self.side.db(), self.log.name())?;
+        if at < told {
+            log::error!(
+                "{}: what was sent between {at} and {told} is not known any more; every record is sent again, but one \
+                 that was new then and is not in the file now stays at the targets",
+                self.log.name()
+            );
+            shadow::doubt(self.side.db(), self.log.name())?;
+        }
         let highest = self.log.highest_seq()?;
         shadow::set_position(self.side.db(), self.log.name(), highest)?;
         Ok(())

@@ -4,9 +4,8 @@ pub mod path;
 mod plan;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use crate::event::{Event, Record, Value};
+use crate::event::{Event, Record, Shared, Value};
 use crate::rules::convert::Convert;
 use crate::rules::outcome::Reason;
 
@@ -36,7 +35,7 @@ pub struct Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Mapping {
     /// None = the record as it is.
-    plan: Option<(Vec<Field>, Arc<[Arc<str>]>)>,
+    plan: Option<(Vec<Field>, Shared)>,
     reads: Vec<Path<'static>>,
     /// For each of `reads`, the number of its entry.
     entries: Vec<usize>,

@@ -27,6 +27,7 @@ mod trigger;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -38,14 +39,14 @@ pub use examine::Valve;
 pub use fault::{BUSY_TIMEOUT, CaptureError, Result};
 pub use history::Kind;
 pub use install::{Installed, State, Watched};
-pub use poll::{Finding, Seen, Witness};
+pub use poll::{Finding, Heal, Seen, Witness};
 pub use preview::Preview;
 pub use propose::Candidate;
 pub use refresh::{Refreshed, Sent};
 pub use repair::Repair;
 pub use scan::Scan;
 pub use table::{Column, KeyColumn, Table};
-pub use tend::Size;
+pub use tend::{Due, Size, Tended};
 
 /// The capture part of `schema.sql`.
 fn schema() -> &'static str {
@@ -204,6 +205,32 @@ impl CapturedLog {
             }
             done
         })
+    }
+
+    /// As `writing`, but at once or not at all: none when somebody else holds the lock. In WAL mode the lock is not kept
+    /// for a sync of the disk either: for what a power cut may take back, because it is done again.
+    fn writing_at_once<T>(
+        &mut self,
+        doing: &'static str,
+        work: impl FnOnce(&mut CapturedLog) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.told(doing, |log| {
+            let journal: String = log.conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+            if journal == "wal" {
+                log.conn.pragma_update(None, "synchronous", "NORMAL")?;
+            }
+            Ok(log.conn.busy_timeout(Duration::ZERO)?)
+        })?;
+        let done = self.writing(doing, work);
+        self.told(doing, |log| {
+            log.conn.busy_timeout(BUSY_TIMEOUT)?;
+            Ok(log.conn.pragma_update(None, "synchronous", "FULL")?)
+        })?;
+        match done {
+            Ok(value) => Ok(Some(value)),
+            Err(CaptureError::Busy { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Adds path and purpose to an error.

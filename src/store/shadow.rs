@@ -87,6 +87,12 @@ fn mark(state: &Connection, log: &str, kind: &str, seq: i64) -> Result<()> {
     Ok(())
 }
 
+/// Nothing is known of the images of a log's records any more, only that they were told: a comparison sends them all.
+pub fn doubt(state: &Connection, log: &str) -> Result<()> {
+    state.execute("UPDATE shadow SET hash = x'' WHERE log = ?1", [log])?;
+    Ok(())
+}
+
 /// Whether a type was filled; an unfilled one would be sent whole by reconcile.
 pub fn is_filled(state: &Connection, log: &str, kind: &str) -> Result<bool> {
     let mut statement = state.prepare_cached("SELECT 1 FROM shadow_at WHERE log = ?1 AND kind = ?2")?;

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hms_sync::event::{Event, Op, Record, Value};
-use hms_sync::store::capture::{Access, CaptureError, CapturedLog, Depth, Finding, Seen, Sent, State, WatchSpec};
+use hms_sync::store::capture::{
+    Access, CaptureError, CapturedLog, Depth, Due, Finding, Seen, Sent, State, Tended, WatchSpec,
+};
 use rusqlite::Connection;
 
 /// An application's file in a folder of its own, and the application's connection.
@@ -51,6 +53,10 @@ impl Office {
 
 fn open(path: &Path) -> CapturedLog {
     CapturedLog::open("office", path, Access::Write).unwrap()
+}
+
+fn tend(log: &mut CapturedLog, due: Due) -> Tended {
+    log.tend(&due).unwrap().expect("nobody else is writing")
 }
 
 fn all(log: &mut CapturedLog) -> Vec<Event> {
@@ -313,8 +319,7 @@ fn the_valve_keeps_the_cap_counts_the_rest_and_never_fails_the_application() {
     let (office, mut log) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
     office.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO patients SELECT i, 'm' || i, 0 FROM n");
     let before = log.highest_seq().unwrap();
-    log.set_acked(before).unwrap();
-    log.set_cap(1000).unwrap();
+    tend(&mut log, Due { acked: Some(before), cap: Some(1000), ..Due::default() });
     let seen = log.seen(Some(before)).unwrap();
     assert_eq!(log.poll(&seen).unwrap(), []);
     office.run("UPDATE patients SET name = 1");
@@ -325,7 +330,8 @@ fn the_valve_keeps_the_cap_counts_the_rest_and_never_fails_the_application() {
     office.run("REPLACE INTO patients VALUES(9001, 'm1', 0); DELETE FROM patients WHERE id = 2; UPDATE patients SET id = 9002 WHERE id = 3");
     assert_eq!(log.watched().unwrap()[0].lost, 4004);
     // Acknowledged, capture goes on.
-    log.set_acked(log.highest_seq().unwrap()).unwrap();
+    let highest = log.highest_seq().unwrap();
+    tend(&mut log, Due { acked: Some(highest), ..Due::default() });
     office.run("DELETE FROM patients WHERE id = 4");
     assert_eq!(log.highest_seq().unwrap() - before, 1001);
     let healed = log.seen(Some(before)).unwrap();
@@ -338,9 +344,10 @@ fn pruning_goes_in_small_pieces_and_never_takes_the_highest_row() {
     office.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 700) INSERT INTO patients SELECT i, i, 0 FROM n");
     assert_eq!(log.size().unwrap().rows, 700);
     assert!(log.size().unwrap().bytes > 700 * 40);
-    assert_eq!(log.prune(i64::MAX, 10_000, Some(700)).unwrap(), 500);
-    assert_eq!(log.prune(i64::MAX, 10_000, None).unwrap(), 199);
-    assert_eq!(log.prune(i64::MAX, 10_000, None).unwrap(), 0);
+    let oldest = Due { below: Some(i64::MAX), rows: 10_000, ..Due::default() };
+    assert_eq!(tend(&mut log, Due { acked: Some(700), ..oldest }).pruned, 500);
+    assert_eq!(tend(&mut log, oldest).pruned, 199);
+    assert_eq!(tend(&mut log, oldest).pruned, 0);
     assert_eq!((log.lowest_seq().unwrap(), log.highest_seq().unwrap(), log.valve().unwrap().0), (700, 700, 700));
     // INSERT OR FAIL does not write sqlite_sequence: only the row that stays keeps its number from coming again.
     assert!(
@@ -349,7 +356,7 @@ fn pruning_goes_in_small_pieces_and_never_takes_the_highest_row() {
             .execute_batch("INSERT OR FAIL INTO patients VALUES(801, 'x', 0), (802, 'y', 0), (803, 'x', 0)")
             .is_err()
     );
-    log.prune(i64::MAX, 500, None).unwrap();
+    tend(&mut log, oldest);
     office.run("DELETE FROM patients WHERE id = 801");
     assert_eq!(all(&mut log).iter().map(Event::seq).collect::<Vec<_>>(), [702, 703]);
 }
@@ -417,7 +424,7 @@ fn the_widest_table_that_can_be_watched_is_captured_read_swept_and_measured() {
     let all_columns = columns.iter().map(|name| format!("{name} = {name} + 1")).collect::<Vec<_>>().join(",");
     office.run(&format!("UPDATE t SET {all_columns}; UPDATE t SET v2 = NULL, v899 = NULL; UPDATE t SET v899 = 7"));
     office.run(&format!("REPLACE INTO t VALUES(2, 'a', {}); UPDATE t SET id = 3; DELETE FROM t", values(5)));
-    assert_eq!(log.sweep().unwrap(), 0);
+    assert_eq!(tend(&mut log, Due::default()).swept, 0);
     let events = all(&mut log);
     let ops: Vec<Op> = events.iter().map(|event| event.op).collect();
     assert_eq!(ops, [Op::Insert, Op::Update, Op::Update, Op::Update, Op::Delete, Op::Insert, Op::Update, Op::Delete]);

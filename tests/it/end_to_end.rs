@@ -22,25 +22,25 @@ use crate::support::scenario::Mix;
 
 /// A row of the application's table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Visit {
-    id: i64,
-    slot: i64,
+pub struct Visit {
+    pub id: i64,
+    pub slot: i64,
     /// Differs for every statement of a writer.
-    n: i64,
-    name: String,
-    price: Option<f64>,
-    note: Option<String>,
+    pub n: i64,
+    pub name: String,
+    pub price: Option<f64>,
+    pub note: Option<String>,
 }
 
 /// What one committed statement did to one record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum Step {
+pub enum Step {
     Put(Visit),
     Gone(i64),
 }
 
 impl Step {
-    fn id(&self) -> i64 {
+    pub fn id(&self) -> i64 {
         match self {
             Step::Put(visit) => visit.id,
             Step::Gone(id) => *id,
@@ -48,12 +48,14 @@ impl Step {
     }
 }
 
-const SCHEMA: &str = "CREATE TABLE visits(
+pub const SCHEMA: &str = "CREATE TABLE visits(
   id INTEGER PRIMARY KEY, slot INTEGER UNIQUE, n INTEGER NOT NULL, name TEXT, price REAL, note TEXT);";
 /// Records of one writer.
 const RECORDS: i64 = 25;
 /// Numbers that only one writer uses.
 const OWN: i64 = 1_000_000;
+/// Statements that one start of a writer will never come to.
+const FOREVER: i64 = 1_000_000_000;
 
 // ---------------------------------------------------------------------------------------------- the application
 
@@ -99,14 +101,17 @@ impl Application {
         match self.dice.u32(..100) {
             // REPLACE takes away the row with the same key and the row with the same slot.
             0..25 => {
-                self.db.execute("INSERT OR REPLACE INTO visits VALUES (?1, ?2, ?3, ?4, ?5, ?6)", values)?;
+                self.db.execute(
+                    "INSERT OR REPLACE INTO visits(id, slot, n, name, price, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    values,
+                )?;
                 steps.extend(self.holder(&visit).map(Step::Gone));
                 steps.push(Step::Put(visit));
             }
             25..45 if self.holder(&visit).is_none() => {
                 self.db.execute(
-                    "INSERT INTO visits VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(id) DO UPDATE SET slot = ?2,
-                     n = ?3, name = ?4, price = ?5, note = ?6",
+                    "INSERT INTO visits(id, slot, n, name, price, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT(id) DO UPDATE SET slot = ?2, n = ?3, name = ?4, price = ?5, note = ?6",
                     values,
                 )?;
                 steps.push(Step::Put(visit));
@@ -136,7 +141,7 @@ impl Application {
             }
             // A savepoint that is taken back leaves nothing.
             70..75 => self.db.execute_batch(
-                "SAVEPOINT s; DELETE FROM visits; INSERT INTO visits VALUES (999, NULL, 0, '', 0, ''); ROLLBACK TO s;
+                "SAVEPOINT s; DELETE FROM visits; INSERT INTO visits(id, n) VALUES (999, 0); ROLLBACK TO s;
                  RELEASE s;",
             )?,
             _ if there => {
@@ -187,24 +192,27 @@ impl Application {
         db.busy_timeout(std::time::Duration::ZERO).unwrap();
         let base = writer * OWN;
         let dice = fastrand::Rng::with_seed(seed.unsigned_abs() + writer.unsigned_abs());
-        Application { db, dice, base, n: base, visits: BTreeMap::new(), busy: 0 }
+        // It goes on with the records that it left, under numbers that no earlier start of it has used.
+        let own = |id: &i64| (base..base + OWN).contains(id);
+        let visits = table(&db).into_iter().filter(|(id, _)| own(id)).collect();
+        Application { db, dice, base, n: base + seed * FOREVER, visits, busy: 0 }
     }
+}
 
-    /// Its table as it is.
-    fn table(&self) -> BTreeMap<i64, Visit> {
-        let mut rows = self.db.prepare("SELECT id, slot, n, name, price, note FROM visits").unwrap();
-        let visit = |row: &rusqlite::Row<'_>| {
-            Ok(Visit {
-                id: row.get(0)?,
-                slot: row.get(1)?,
-                n: row.get(2)?,
-                name: row.get(3)?,
-                price: row.get(4)?,
-                note: row.get(5)?,
-            })
-        };
-        rows.query_map([], visit).unwrap().map(|visit| visit.unwrap()).map(|visit| (visit.id, visit)).collect()
-    }
+/// The application's table as it is.
+pub fn table(db: &Connection) -> BTreeMap<i64, Visit> {
+    let mut rows = db.prepare("SELECT id, slot, n, name, price, note FROM visits").unwrap();
+    let visit = |row: &rusqlite::Row<'_>| {
+        Ok(Visit {
+            id: row.get(0)?,
+            slot: row.get(1)?,
+            n: row.get(2)?,
+            name: row.get(3)?,
+            price: row.get(4)?,
+            note: row.get(5)?,
+        })
+    };
+    rows.query_map([], visit).unwrap().map(|visit| visit.unwrap()).map(|visit| (visit.id, visit)).collect()
 }
 
 /// The truth of the end-to-end test is only as good as the account that the application keeps. Started by that test as a
@@ -224,13 +232,15 @@ fn the_application_keeps_a_true_account_of_what_it_commits() {
                 }
             }
         }
-        assert_eq!(told, app.table());
-        assert_eq!(app.visits, app.table());
+        assert_eq!(told, table(&app.db));
+        assert_eq!(app.visits, table(&app.db));
         return;
     };
     let number = |name: &str| std::env::var(name).unwrap().parse::<i64>().unwrap();
     let (writer, seed) = (number("HMS_TEST_WRITER"), number("HMS_TEST_SEED"));
-    let mut app = Application::new(Connection::open(PathBuf::from(database)).unwrap(), writer, seed);
+    let db = Connection::open(PathBuf::from(database)).unwrap();
+    db.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    let mut app = Application::new(db, writer, seed);
     let mut out = std::io::stdout();
     for line in std::io::stdin().lines() {
         let transactions: u32 = line.unwrap().parse().unwrap();
@@ -246,14 +256,14 @@ fn the_application_keeps_a_true_account_of_what_it_commits() {
 }
 
 /// A running application.
-struct Writer {
+pub struct Writer {
     child: Child,
     orders: ChildStdin,
     account: std::io::Lines<BufReader<std::process::ChildStdout>>,
 }
 
 impl Writer {
-    fn start(database: &Path, writer: i64, seed: u64) -> Writer {
+    pub fn start(database: &Path, writer: i64, seed: u64) -> Writer {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
                 "end_to_end::the_application_keeps_a_true_account_of_what_it_commits",
@@ -274,13 +284,13 @@ impl Writer {
     }
 
     /// Has it do so many transactions; it goes on by itself.
-    fn work(&mut self, transactions: u32) {
+    pub fn work(&mut self, transactions: u32) {
         writeln!(self.orders, "{transactions}").unwrap();
         self.orders.flush().unwrap();
     }
 
     /// What it has committed since it was told to work.
-    fn account(&mut self) -> Vec<Step> {
+    pub fn account(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
         loop {
             let line = self.account.next().expect("the application has ended").unwrap();
@@ -303,7 +313,7 @@ impl Drop for Writer {
 // ------------------------------------------------------------------------------------------------------ the judge
 
 /// One request, read back as what it says of a record.
-fn step_of(entry: &Entry) -> Step {
+pub fn step_of(entry: &Entry) -> Step {
     if entry.method == "DELETE" {
         assert!(entry.body.is_empty());
         return Step::Gone(entry.path.strip_prefix("/visits/").unwrap().parse().unwrap());
@@ -328,7 +338,7 @@ fn step_of(entry: &Entry) -> Step {
 
 /// Holds the journal against what the application says it committed: everything arrived, as it was, in order for
 /// each record, nothing else arrived, and what arrived twice was the same request under the same key.
-fn compare(truth: &[Step], journal: &[Entry]) {
+pub fn compare(truth: &[Step], journal: &[Entry]) {
     let mut by_record: BTreeMap<i64, Vec<&Step>> = BTreeMap::new();
     truth.iter().for_each(|step| by_record.entry(step.id()).or_default().push(step));
     let mut keys = HashSet::new();
@@ -364,7 +374,7 @@ fn compare(truth: &[Step], journal: &[Entry]) {
     assert_eq!(judge(&expected, &journal.iter().map(plain).collect::<Vec<_>>()), Vec::<String>::new());
 }
 
-fn setting(name: &str, default: u64) -> u64 {
+pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use engine::Engine;
 use hms_sync::event::{Event, Op, Record, Value};
-use hms_sync::store::capture::{Access, CapturedLog, WatchSpec};
+use hms_sync::store::capture::{Access, CapturedLog, Due, WatchSpec};
 use make::History;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -148,7 +148,7 @@ fn judge(history: &History, watched: &Path, control: &Path) -> Result<usize, Str
             return Err(format!("table {}: the application's own result differs from the control", spec.table));
         }
     }
-    log.sweep().map_err(|error| error.to_string())?;
+    log.tend(&Due::default()).map_err(|error| error.to_string())?;
     let mut events = Vec::new();
     loop {
         let after = events.last().map_or(0, Event::seq);

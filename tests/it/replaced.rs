@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use crate::support::journal::{at, body};
 use crate::support::office::{Agent, Office, wait};
 use crate::support::receiver::Receiver;
+use crate::support::scenario::Scenario;
 
 /// Puts `from` in the place of the office's file, as a person does it: the log of the old one goes too.
 fn put_in_place(office: &Office, from: &Path) {
@@ -181,5 +182,74 @@ fn a_watched_table_that_is_renamed_keeps_no_other_from_being_delivered() {
     let agent = office.agent();
     write(&office, "UPDATE calls SET minutes = 56 WHERE id = 2");
     arrives(&target, "/visits/2", 56);
+    agent.stop();
+}
+
+/// The finding itself is gone once the triggers are back: what it means must outlive the process that found it.
+#[test]
+fn what_was_missed_is_found_though_the_agent_is_killed_before_it_has_compared() {
+    let target = Receiver::start();
+    let (office, agent) = delivered(&target);
+    // The comparison must write into the file, which the application keeps locked as soon as the triggers are back.
+    let app = Connection::open(office.database()).unwrap();
+    write(
+        &office,
+        "BEGIN; CREATE TABLE new(id INTEGER PRIMARY KEY, name TEXT, minutes); INSERT INTO new SELECT * FROM visits;
+         DROP TABLE visits; ALTER TABLE new RENAME TO visits; UPDATE visits SET minutes = 77 WHERE id = 2; COMMIT",
+    );
+    let triggers = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'";
+    let began = std::time::Instant::now();
+    while app.query_row(triggers, [], |row| row.get::<_, i64>(0)).unwrap() == 0 {
+        assert!(began.elapsed() < crate::support::office::PATIENCE, "the triggers never come back");
+    }
+    app.execute_batch("BEGIN IMMEDIATE").unwrap();
+    agent.kill();
+    app.execute_batch("ROLLBACK").unwrap();
+    let agent = office.agent();
+    arrives(&target, "/visits/2", 77);
+    agent.stop();
+}
+
+#[test]
+fn a_parked_change_that_the_restored_file_no_longer_has_is_not_sent() {
+    let target = Receiver::start();
+    let (office, agent) = delivered(&target);
+    let backup = backup(&office);
+    target.meet(|entry| (entry.path == "/visits/1").then(|| Scenario::status(503, "")));
+    write(&office, "UPDATE visits SET minutes = 99 WHERE id = 1; UPDATE visits SET minutes = 98 WHERE id = 1");
+    wait("both are parked", || office.parked("legacy").len() == 2);
+    agent.kill();
+    put_in_place(&office, &backup);
+    target.behave();
+    let agent = office.agent();
+    agent.says("visits is reconciled");
+    write(&office, "UPDATE visits SET minutes = 21 WHERE id = 2");
+    arrives(&target, "/visits/2", 21);
+    office.wait_settled("legacy");
+    let journal = target.journal();
+    let committed = at(&journal, "/visits/1").into_iter().rfind(|entry| entry.committed).unwrap();
+    assert_eq!(body(committed)["minutes"], 10);
+    agent.stop();
+}
+
+#[test]
+fn a_parked_delete_of_a_record_that_the_restored_file_never_had_reaches_the_target() {
+    let target = Receiver::start();
+    let (office, agent) = delivered(&target);
+    let backup = backup(&office);
+    write(&office, "INSERT INTO visits VALUES (3, 'Cy', 30)");
+    arrives(&target, "/visits/3", 30);
+    office.wait_settled("legacy");
+    target.meet(|entry| (entry.path == "/visits/3").then(|| Scenario::status(503, "")));
+    write(&office, "DELETE FROM visits WHERE id = 3");
+    wait("it is parked", || office.parked("legacy").len() == 1);
+    agent.stop();
+    put_in_place(&office, &backup);
+    target.behave();
+    let agent = office.agent();
+    target.wait("the record is deleted", |journal| {
+        at(journal, "/visits/3").last().is_some_and(|entry| entry.method == "DELETE" && entry.committed)
+    });
+    office.wait_settled("legacy");
     agent.stop();
 }

@@ -6,6 +6,7 @@ use super::{Keeper, KeeperError, Look};
 use crate::clock::{self, Timestamp};
 use crate::event::Event;
 use crate::rules::clock::{cutoff, doubt};
+use crate::store::capture::Due;
 use crate::store::shadow;
 use crate::store::state::act::{self, Act};
 use crate::store::state::connector::{self, Mode};
@@ -21,6 +22,8 @@ pub const SELDOM: Duration = Duration::from_secs(25);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Rows pruned in one transaction.
 const BLOCK: i64 = 500;
+/// And when the application never pauses: what takes well under a millisecond.
+const BLOCK_BESIDE: usize = 100;
 /// Capture never stops before so many events are waiting, however large they are.
 const LEAST_CAP: i64 = 10_000;
 /// A connector that lags by more than this part of the cap is left behind, so that capture goes on for the others.
@@ -34,7 +37,7 @@ impl Keeper {
         }
         let in_gap = self.quiet_since.plus(GAP).max(self.last_write.plus(BETWEEN));
         let at_last = self.last_write.plus(SELDOM);
-        Ok(Some(in_gap.min(at_last.max(clock::steady()))))
+        Ok(Some(in_gap.min(at_last).max(self.refused.plus(BETWEEN)).max(clock::steady())))
     }
 
     fn wants_tidying(&mut self) -> Result<bool, KeeperError> {
@@ -53,28 +56,36 @@ impl Keeper {
         }
     }
 
-    /// Writes what is due in the application's file: left-over candidates, the acknowledged position, the cap, one
-    /// block of pruning. Each in a transaction of its own of well under 10 ms.
+    /// Writes what is due in the application's file: left-over candidates, the acknowledged position, the cap, one block
+    /// of pruning; all in one transaction, and not now when the application is just writing.
     pub fn tidy(&mut self) -> Result<Look, KeeperError> {
         if self.lost {
             return Ok(Look::default());
         }
-        self.last_write = clock::steady();
+        let in_gap = clock::steady() >= self.quiet_since.plus(GAP);
         self.watch_clock()?;
-        self.log.sweep()?;
-        self.set_cap()?;
         self.mark_overflow()?;
         let acked = self.settled()?;
-        if let Some(acked) = acked.filter(|seq| *seq > self.acked) {
-            self.log.set_acked(acked)?;
-            self.acked = acked;
-        }
         let mut look = Look::default();
         self.again = false;
-        if let Some(below) = self.prunable(acked)? {
+        let below = self.prunable(acked)?;
+        if let Some(below) = below {
             look.rewound = self.set_aside(below)?;
-            self.log.prune(below, BLOCK as usize, None)?;
         }
+        let due = Due {
+            acked: acked.filter(|seq| *seq > self.acked),
+            cap: self.new_cap()?,
+            below,
+            rows: if in_gap { BLOCK as usize } else { BLOCK_BESIDE },
+        };
+        let Some(done) = self.log.tend(&due)? else {
+            self.refused = clock::steady();
+            return Ok(look);
+        };
+        self.again |= done.pruned > 0;
+        self.last_write = clock::steady();
+        self.acked = due.acked.unwrap_or(self.acked);
+        self.cap = due.cap.unwrap_or(self.cap);
         self.remember_seen()?;
         Ok(look)
     }
@@ -134,6 +145,16 @@ impl Keeper {
         Ok(self.lowest(|_, _| true)?.is_none_or(|lowest| lowest >= highest))
     }
 
+    /// Whether any connector has got on since this was last asked.
+    pub fn has_moved(&mut self) -> Result<bool, KeeperError> {
+        let (id, connectors) = (self.id, self.connectors.clone());
+        let furthest = self.reader.read(|db| {
+            let known = connectors.iter().map(|known| Ok(cursor::get(db, *known, id)?.map_or(0, |at| at.seq)));
+            known.sum::<Result<i64, _>>()
+        })?;
+        Ok(std::mem::replace(&mut self.passed, furthest) != furthest)
+    }
+
     /// The lowest cursor over the connectors that are wanted by their mode and where their cursor stands.
     fn lowest(&mut self, wanted: impl Fn(Mode, i64) -> bool) -> Result<Option<i64>, KeeperError> {
         let (id, connectors) = (self.id, self.connectors.clone());
@@ -155,20 +176,16 @@ impl Keeper {
         Ok(self.log.highest_seq()? - (self.cap as f64 * OVERFLOW_PART) as i64)
     }
 
-    /// The cap in events that the configured bytes come to, by the average size of an event here.
-    fn set_cap(&mut self) -> Result<(), KeeperError> {
+    /// The cap in events that the configured bytes come to, by the average size of an event here; none = as it is.
+    fn new_cap(&mut self) -> Result<Option<i64>, KeeperError> {
         let size = self.log.size()?;
         if size.rows == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let average = (size.bytes / size.rows).max(1);
         let cap = (i64::try_from(self.keep.cap_bytes).unwrap_or(i64::MAX) / average).max(LEAST_CAP);
         // Not for every wobble of the average: this is a write in the application's file.
-        if (cap - self.cap).abs() > self.cap / 5 {
-            self.log.set_cap(cap)?;
-            self.cap = cap;
-        }
-        Ok(())
+        Ok(((cap - self.cap).abs() > self.cap / 5).then_some(cap))
     }
 
     /// A connector that lags beyond most of the cap is left behind: capture goes on for the others.

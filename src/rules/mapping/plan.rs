@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::path::{Found, Path, Root};
 use super::{Entry, Touch};
-use crate::event::{Event, Record, Value};
+use crate::event::{Event, Record, Shared, Value};
 use crate::rules::convert::Convert;
 use crate::rules::nearest::hint;
 use crate::rules::outcome::Reason;
@@ -209,13 +209,13 @@ fn lists(make: &mut Make, path: &str) -> Result<(), (String, String)> {
 }
 
 /// The names of the outgoing record, for all that are made by these fields.
-pub fn names(fields: &[Field]) -> Arc<[Arc<str>]> {
+pub fn names(fields: &[Field]) -> Shared {
     fields.iter().map(|field| Arc::clone(&field.name)).collect()
 }
 
 /// The outgoing record; `names` are those of the fields.
 pub fn record(
-    (fields, names): (&[Field], &Arc<[Arc<str>]>),
+    (fields, names): (&[Field], &Shared),
     event: &Event,
     touch: &dyn Fn(&Path<'_>) -> Touch,
 ) -> Result<Record, Reason> {

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::catalogue::{self, Catalogue, Depth, Entry, Version, WatchSpec};
 use super::fault::{CaptureError, Result};
 use super::table::Table;
-use super::trigger::{BITS, Plan};
+use super::trigger::{BITS, Plan, Triggers};
 use super::{CapturedLog, schema};
 use crate::clock::{self, Timestamp};
 
@@ -28,6 +28,29 @@ pub struct Installed {
     pub changed: bool,
     /// What the operator should know.
     pub warnings: Vec<String>,
+}
+
+/// What one table is to be watched by.
+struct Wanted {
+    tid: i64,
+    entry: Entry,
+    version: Version,
+    triggers: Triggers,
+    /// All of it is there already.
+    current: bool,
+    warnings: Vec<String>,
+}
+
+impl Wanted {
+    fn installed(self) -> Installed {
+        Installed {
+            table: self.entry.spec.table,
+            kind: self.version.kind,
+            version: self.entry.ver,
+            changed: false,
+            warnings: self.warnings,
+        }
+    }
 }
 
 /// Whether a watched table's changes are captured.
@@ -94,6 +117,11 @@ impl CapturedLog {
     /// # Errors
     /// [`CaptureError::Refused`] with the reason for a table that cannot be captured.
     pub fn install(&mut self, specs: &[WatchSpec]) -> Result<Vec<Installed>> {
+        // Every start comes by here: it writes, and waits for the application's own writing, only when it must.
+        let there = self.reading("look at the capture triggers", |log| log.there(specs))?;
+        if let Some(there) = there {
+            return Ok(there);
+        }
         self.writing("install the capture triggers", |log| {
             log.create_tables()?;
             specs.iter().map(|spec| log.install_one(spec, false)).collect()
@@ -195,8 +223,26 @@ impl CapturedLog {
         Ok(())
     }
 
-    /// Installs one table inside the caller's transaction. `anew` also when nothing seems to have changed.
-    pub(super) fn install_one(&mut self, spec: &WatchSpec, anew: bool) -> Result<Installed> {
+    /// The tables as they are watched, when nothing is to be written for it. Call inside a transaction.
+    fn there(&mut self, specs: &[WatchSpec]) -> Result<Option<Vec<Installed>>> {
+        if self.own_tables()?.is_empty() {
+            return Ok(None);
+        }
+        self.need_own_tables()?;
+        self.catalogue = Catalogue::load(&self.conn)?;
+        let mut there = Vec::new();
+        for spec in specs {
+            let wanted = self.wanted(spec)?;
+            if !wanted.current {
+                return Ok(None);
+            }
+            there.push(wanted.installed());
+        }
+        Ok(Some(there))
+    }
+
+    /// What one table is to be watched by. Call inside a transaction.
+    fn wanted(&self, spec: &WatchSpec) -> Result<Wanted> {
         let table = Table::inspect(&self.conn, &spec.table, spec.key.as_deref())?;
         let columns = chosen(&table, spec)?;
         let known = self.catalogue.by_table(&table.name).map(|(tid, entry)| (tid, entry.clone()));
@@ -223,26 +269,32 @@ impl CapturedLog {
             Some((ver, _)) => ver + 1,
             None => known.as_ref().map_or(1, |(_, entry)| entry.ver + 1),
         };
-        let plan = Plan { table: &table, tid, ver, columns: &columns, ours: false };
-        let triggers = plan.triggers();
+        let triggers = Plan { table: &table, tid, ver, columns: &columns, ours: false }.triggers();
         let mut spec = spec.clone();
         spec.table.clone_from(&table.name);
         let entry = Entry { spec, ver, table_hash: catalogue::hash(&table.sql), paused_until: None, watched: true };
         let current = known.as_ref().is_some_and(|(_, known)| *known == entry)
             && present(&self.conn, tid)?.into_values().map(|(_, sql)| sql).eq(in_name_order(&triggers));
-        let changed = anew || !current;
+        Ok(Wanted { tid, entry, version, triggers, current, warnings: table.warnings })
+    }
+
+    /// Installs one table inside the caller's transaction. `anew` also when nothing seems to have changed.
+    pub(super) fn install_one(&mut self, spec: &WatchSpec, anew: bool) -> Result<Installed> {
+        let wanted = self.wanted(spec)?;
+        let (tid, ver) = (wanted.tid, wanted.entry.ver);
+        let changed = anew || !wanted.current;
         if changed {
             self.sweep_table(tid)?;
-            widen(&self.conn, columns.len())?;
+            widen(&self.conn, wanted.version.columns.len())?;
             self.drop_triggers(tid)?;
-            for (_, sql) in &triggers {
+            for (_, sql) in &wanted.triggers {
                 self.conn.execute_batch(sql)?;
             }
             self.conn.execute("INSERT OR IGNORE INTO main.hms_sync_lost (tid, n) VALUES (?1, 0)", [tid])?;
-            catalogue::put_json(&self.conn, &format!("version/{tid}/{ver}"), &version)?;
-            self.save_entry(tid, &entry)?;
+            catalogue::put_json(&self.conn, &format!("version/{tid}/{ver}"), &wanted.version)?;
+            self.save_entry(tid, &wanted.entry)?;
         }
-        Ok(Installed { table: table.name, kind: version.kind, version: ver, changed, warnings: table.warnings })
+        Ok(Installed { changed, ..wanted.installed() })
     }
 
     pub(super) fn save_entry(&mut self, tid: i64, entry: &Entry) -> Result<()> {

@@ -37,6 +37,43 @@ pub struct Seen {
     /// Uncaptured changes by table id, as far as they were healed.
     #[serde(default)]
     pub lost: BTreeMap<i64, i64>,
+    /// What was found and is not made good yet: it must outlive the process that found it, because the finding itself is
+    /// gone once capture is repaired.
+    #[serde(default, skip_serializing_if = "Heal::is_empty")]
+    pub heal: Heal,
+}
+
+/// What the reconciler is to do, or has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heal {
+    /// Tables whose changes may have been missed.
+    pub tables: Vec<String>,
+    /// The file is another than before: the shadow stays as it is and the log counts from its end.
+    pub anew: bool,
+    /// With `anew`: the highest event of the old file that any target may have been told.
+    #[serde(default)]
+    pub told: i64,
+}
+
+impl Heal {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty() && !self.anew
+    }
+
+    /// Takes in what else is to be done.
+    pub fn add(&mut self, table: &str) {
+        if !self.tables.iter().any(|known| known == table) {
+            self.tables.push(table.to_owned());
+        }
+    }
+
+    /// Takes out what was done.
+    pub fn remove(&mut self, done: &Heal) {
+        self.tables.retain(|table| !done.tables.contains(table));
+        self.anew &= !done.anew;
+        self.told = if self.anew { self.told } else { 0 };
+    }
 }
 
 /// Something that [`CapturedLog::poll`] found and [`CapturedLog::repair`] can answer.
@@ -116,6 +153,20 @@ pub enum Finding {
     },
 }
 
+impl Finding {
+    /// The table that is compared once this was answered, where answering it leaves no trace of it: what may have been
+    /// missed must be known before capture is repaired.
+    pub fn missed(&self) -> Option<&str> {
+        match self {
+            Finding::TriggersMissing { table } | Finding::TableChanged { table } | Finding::PauseOver { table } => {
+                Some(table)
+            }
+            Finding::TableRenamed { now, .. } => Some(now),
+            _ => None,
+        }
+    }
+}
+
 /// From here on positions run out: every INSERT of the application would fail at 2^63 - 1.
 const SEQ_HIGH: i64 = 1 << 62;
 
@@ -129,7 +180,12 @@ impl CapturedLog {
                 Some(seq) => log.nonce(seq)?.map(|nonce| Witness { seq, nonce }),
                 None => None,
             };
-            Ok(Seen { epoch: log.catalogue.epoch().unwrap_or(Epoch([0; 16])), witness: nonce, lost: log.lost()? })
+            Ok(Seen {
+                epoch: log.catalogue.epoch().unwrap_or(Epoch([0; 16])),
+                witness: nonce,
+                lost: log.lost()?,
+                heal: Heal::default(),
+            })
         })
     }
 

@@ -32,11 +32,64 @@ pub struct Size {
     pub bytes: i64,
 }
 
+/// What is due in the application's file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Everything up to here need not be kept for anyone; the valve counts from there. Never moves back.
+    pub acked: Option<i64>,
+    /// So many rows may wait beyond the acknowledged ones before capture counts instead of keeping them. 1,000,000 at
+    /// first.
+    pub cap: Option<i64>,
+    /// The oldest rows below this position go: never the highest row of the log (the witness of a restored backup, and
+    /// what keeps `seq` from starting over).
+    pub below: Option<i64>,
+    /// At most so many of them; never more than 500.
+    pub rows: usize,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tended {
+    /// Deletes written whose AFTER trigger never fired (a cascade onto the very row being updated).
+    pub swept: usize,
+    /// Rows removed from the log.
+    pub pruned: usize,
+}
+
 impl CapturedLog {
-    /// Writes the deletes whose AFTER trigger never fired (a cascade onto the very row being updated). Writes to
-    /// the file only when there are some; returns how many.
-    pub fn sweep(&mut self) -> Result<usize> {
-        let waiting = self.reading("look at candidates", |log| {
+    /// Does all that is due, left-over candidates included, in one transaction of about a millisecond; in none when
+    /// nothing is. None = the application is writing: nothing was done, and nobody waited.
+    pub fn tend(&mut self, due: &Due) -> Result<Option<Tended>> {
+        let candidates = self.left_over()?;
+        if candidates.is_empty() && due.acked.or(due.cap).or(due.below).is_none() {
+            return Ok(Some(Tended::default()));
+        }
+        self.writing_at_once("tend the log", |log| {
+            log.refresh_catalogue()?;
+            let mut done = Tended::default();
+            for tid in candidates {
+                done.swept += log.sweep_table(tid)?;
+            }
+            if let Some(cap) = due.cap {
+                log.conn.prepare_cached("UPDATE main.hms_sync_ctl SET cap = ?1 WHERE id = 1")?.execute([cap])?;
+            }
+            if let Some(seq) = due.acked {
+                let sql = "UPDATE main.hms_sync_ctl SET acked = ?1 WHERE id = 1 AND acked < ?1";
+                log.conn.prepare_cached(sql)?.execute([seq])?;
+            }
+            if due.cap.or(due.acked).is_some() {
+                log.set_valve()?;
+            }
+            if let Some(below) = due.below {
+                done.pruned = log.prune(below, due.rows)?;
+            }
+            Ok(done)
+        })
+    }
+
+    /// The tables that have candidates worth a write of ours.
+    fn left_over(&mut self) -> Result<Vec<i64>> {
+        self.reading("look at candidates", |log| {
             log.refresh_catalogue()?;
             let mut waiting = Vec::new();
             let count = "SELECT tid, count(*) FROM main.hms_sync_cand GROUP BY tid";
@@ -51,13 +104,6 @@ impl CapturedLog {
                 }
             }
             Ok(waiting)
-        })?;
-        if waiting.is_empty() {
-            return Ok(0);
-        }
-        self.writing("sweep candidates", |log| {
-            log.refresh_catalogue()?;
-            waiting.iter().map(|tid| log.sweep_table(*tid)).sum()
         })
     }
 
@@ -104,18 +150,6 @@ impl CapturedLog {
         work(&Plan { table: &table, tid, ver: entry.ver, columns: &columns, ours: true }).map(Some)
     }
 
-    /// Tells the valve that everything up to `seq` need not be kept for anyone. Never moves back.
-    pub fn set_acked(&mut self, seq: i64) -> Result<()> {
-        self.writing("write the acknowledged position", |log| log.write_acked(seq))
-    }
-
-    fn write_acked(&self, seq: i64) -> Result<()> {
-        self.conn
-            .prepare_cached("UPDATE main.hms_sync_ctl SET acked = ?1 WHERE id = 1 AND acked < ?1")?
-            .execute([seq])?;
-        self.set_valve()
-    }
-
     /// Opens or closes the valve by what the log holds now; inside the caller's transaction.
     fn set_valve(&self) -> Result<()> {
         self.conn
@@ -128,15 +162,6 @@ impl CapturedLog {
         Ok(())
     }
 
-    /// How many rows may wait beyond the acknowledged ones before capture counts instead of keeping them. Default
-    /// 1,000,000.
-    pub fn set_cap(&mut self, events: i64) -> Result<()> {
-        self.writing("write the cap", |log| {
-            log.conn.execute("UPDATE main.hms_sync_ctl SET cap = ?1 WHERE id = 1", [events])?;
-            log.set_valve()
-        })
-    }
-
     /// (acknowledged position, cap) of the valve.
     pub fn valve(&self) -> Result<(i64, i64)> {
         self.tell("look at the valve", || {
@@ -145,22 +170,15 @@ impl CapturedLog {
         })
     }
 
-    /// Removes the oldest rows below a position: at most `limit`, never more than 500, never the highest row of
-    /// the log (the witness of a restored backup, and what keeps `seq` from starting over). `acked` is written in
-    /// the same transaction. Returns how many went.
-    pub fn prune(&mut self, below: i64, limit: usize, acked: Option<i64>) -> Result<usize> {
+    /// Removes the oldest rows below a position inside the caller's transaction.
+    fn prune(&self, below: i64, limit: usize) -> Result<usize> {
         let limit = i64::try_from(limit.min(PRUNE_ROWS)).unwrap_or(0);
-        self.writing("prune the log", |log| {
-            if let Some(acked) = acked {
-                log.write_acked(acked)?;
-            }
-            let mut statement = log.conn.prepare_cached(
-                "DELETE FROM main.hms_sync_outbox WHERE seq IN
-                   (SELECT seq FROM main.hms_sync_outbox
-                     WHERE seq < ?1 AND seq < (SELECT max(seq) FROM main.hms_sync_outbox) ORDER BY seq LIMIT ?2)",
-            )?;
-            Ok(statement.execute([below, limit])?)
-        })
+        let mut statement = self.conn.prepare_cached(
+            "DELETE FROM main.hms_sync_outbox WHERE seq IN
+               (SELECT seq FROM main.hms_sync_outbox
+                 WHERE seq < ?1 AND seq < (SELECT max(seq) FROM main.hms_sync_outbox) ORDER BY seq LIMIT ?2)",
+        )?;
+        Ok(statement.execute([below, limit])?)
     }
 
     /// How much the log holds. Cheap at any size.
@@ -210,6 +228,10 @@ impl CapturedLog {
     /// Makes this agent the owner. Another owner is refused, unless `take_over`, which begins a new epoch (and is
     /// returned): the other agent then notices that it lost the file.
     pub fn claim(&mut self, owner: &str, take_over: bool) -> Result<Option<Epoch>> {
+        // Every start comes by here: it writes, and waits for the application's own writing, only when it must.
+        if self.owner()?.as_deref() == Some(owner) {
+            return Ok(None);
+        }
         self.writing("claim the log", |log| {
             log.need_own_tables()?;
             log.catalogue = catalogue::Catalogue::load(&log.conn)?;

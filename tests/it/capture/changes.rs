@@ -187,7 +187,7 @@ fn watching_again_changes_nothing_unless_the_spec_differs() {
     log.install(&[WatchSpec::table("patients")]).unwrap();
     office.run("DELETE FROM patients");
     assert_eq!(all(&mut reader).iter().map(|event| event.kind.to_string()).collect::<Vec<_>>(), ["person", "patients"]);
-    assert!(matches!(reader.set_acked(1), Err(CaptureError::ReadOnly { .. })));
+    assert!(matches!(reader.tend(&Due { acked: Some(1), ..Due::default() }), Err(CaptureError::ReadOnly { .. })));
     log.uninstall("patients").unwrap();
     assert!(matches!(log.uninstall("patients"), Err(CaptureError::Refused { .. })));
     assert_eq!(log.install(&[spec]).unwrap()[0].version, 4);

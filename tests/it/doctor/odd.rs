@@ -95,7 +95,7 @@ fn a_state_file_that_is_torn_or_in_the_wrong_mode_is_found() {
     let at = usize::try_from(page - 1).unwrap() * 4096;
     bytes[at + 1..at + 8].fill(0xff);
     fs::write(office.state(), bytes).unwrap();
-    doctor(&office, &[]).finds("bad", "integrity", "");
+    doctor(&office, &[]).finds("bad", "state", "is damaged");
 }
 
 #[test]

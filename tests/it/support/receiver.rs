@@ -64,6 +64,8 @@ struct Desk {
     mix: Option<Mix>,
     journal: Vec<Entry>,
     store: HashMap<String, (String, String, Vec<u8>)>,
+    /// What the store had when the journal was taken last.
+    before: HashMap<String, (String, String, Vec<u8>)>,
     closed: usize,
     meets: Option<Rule<Option<Scenario>>>,
     admits: Option<Rule<bool>>,
@@ -206,6 +208,15 @@ impl Receiver {
             desk.journal.clear();
             desk.store.clear();
         });
+    }
+
+    /// The journal since this was last asked. The store forgets what it had at the call before: a test that runs for
+    /// days stays as small as at its beginning.
+    pub fn take(&self) -> Vec<Entry> {
+        self.desk(|desk| {
+            desk.before = std::mem::take(&mut desk.store);
+            std::mem::take(&mut desk.journal)
+        })
     }
 
     /// What the next call of `/token` meets; without, it gives `token-1`, `token-2`...
@@ -408,6 +419,9 @@ impl Shared {
         if desk.admits.as_ref().is_some_and(|admits| !admits(&entry)) {
             act = Act::Answer { commit: false, bytes: json(401, "WWW-Authenticate: Bearer\r\n", "{}"), end: End::Keep };
         } else if wants {
+            if let Some(known) = desk.before.remove(&entry.key) {
+                desk.store.insert(entry.key.clone(), known);
+            }
             let request = (entry.method.clone(), entry.path.clone(), entry.body.clone());
             let known = desk.store.entry(entry.key.clone()).or_insert_with(|| request.clone());
             entry.committed = *known == request;
