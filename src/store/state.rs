@@ -7,6 +7,7 @@ pub mod account;
 pub mod act;
 pub mod attempt;
 pub mod batch;
+mod checkpoint;
 pub mod connector;
 pub mod counter;
 pub mod cursor;
@@ -20,8 +21,6 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::config::DbConfig;
-use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
 use crate::clock::Timestamp;
@@ -155,7 +154,7 @@ impl State {
         db.pragma_update(None, "journal_mode", "WAL").map_err(at)?;
         db.pragma_update(None, "synchronous", "FULL").map_err(at)?;
         db.pragma_update(None, "secure_delete", "ON").map_err(at)?;
-        checkpoint_aloud(&mut db).map_err(at)?;
+        checkpoint::aloud(&mut db).map_err(at)?;
         let facts = migrate(&mut db, path).and_then(|()| first_facts(&db).map_err(at));
         let mut state = State { db, path: path.to_owned(), lock, broken: false };
         state.heed(facts)?;
@@ -227,7 +226,7 @@ impl StateReader {
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(at)?;
         configure(&db).map_err(at)?;
-        leave_checkpoints(&db).map_err(at)?;
+        checkpoint::leave(&db).map_err(at)?;
         db.pragma_update(None, "cache_size", super::SMALL_CACHE).map_err(at)?;
         let found = version(&db).map_err(at)?;
         if found == 0 {
@@ -263,7 +262,7 @@ impl SideState {
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(at)?;
         configure(&db).map_err(at)?;
-        leave_checkpoints(&db).map_err(at)?;
+        checkpoint::leave(&db).map_err(at)?;
         db.pragma_update(None, "synchronous", "NORMAL").map_err(at)?;
         db.pragma_update(None, "secure_delete", "ON").map_err(at)?;
         Ok(SideState { db })
@@ -377,30 +376,6 @@ fn configure(db: &Connection) -> Sql<()> {
     db.busy_timeout(Duration::from_secs(5))?;
     db.set_prepared_statement_cache_capacity(64);
     db.pragma_update(None, "mmap_size", 0)
-}
-
-/// Pages in the log at which the writer checkpoints; SQLite's own default.
-const CHECKPOINT_PAGES: i32 = 1000;
-
-/// The writer checkpoints as SQLite would by itself, but a sync that fails there is an error of the commit. SQLite keeps
-/// quiet about it and syncs again at the next checkpoint.
-fn checkpoint_aloud(db: &mut Connection) -> Sql<()> {
-    db.wal_hook(Some(|wal: &mut Wal, pages: i32| {
-        if pages < CHECKPOINT_PAGES {
-            return Ok(());
-        }
-        match wal.checkpoint() {
-            Err(error) if super::is_failed_sync(&error) => Err(error),
-            // Busy, or no space: the log grows on, and the next commit tries again.
-            _ => Ok(()),
-        }
-    }))
-}
-
-/// Only the writer's connection checkpoints, so that only it syncs.
-fn leave_checkpoints(db: &Connection) -> Sql<()> {
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    db.pragma_update(None, "wal_autocheckpoint", 0)
 }
 
 fn version(db: &Connection) -> Sql<i64> {
