@@ -188,7 +188,7 @@ impl State {
     fn heed<T>(&mut self, done: Result<T, StateError>) -> Result<T, StateError> {
         if done.as_ref().is_err_and(StateError::is_broken) {
             self.broken = true;
-            if let Err(error) = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+            if let Err(error) = checkpoint::never(&self.db) {
                 ::log::error!("{}: {error}", self.path.display());
             }
         }

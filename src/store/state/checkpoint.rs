@@ -26,6 +26,11 @@ pub fn aloud(db: &mut Connection) -> Sql<()> {
 
 /// Only the writer's connection checkpoints, so that only it syncs.
 pub fn leave(db: &Connection) -> Sql<()> {
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    never(db)?;
     db.pragma_update(None, "wal_autocheckpoint", 0)
+}
+
+/// Closing this connection checkpoints nothing.
+pub fn never(db: &Connection) -> Sql<()> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
