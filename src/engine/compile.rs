@@ -1,6 +1,6 @@
 //! From an event to what is sent for it: route, map, clear, render.
 
-use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use crate::adapter::Parcel;
 use crate::engine::connector::Connector;
@@ -30,24 +30,28 @@ pub fn compile(connector: &Connector, event: &Event, suffix: &str) -> Compiled {
         Ok(route) => route,
         Err(reason) => return Compiled::Hold(reason),
     };
-    let parts = match route {
-        Route::Skip => return Compiled::Skip,
-        Route::Leave if connector.ignore_leave => return Compiled::Skip,
-        Route::Leave => vec![(Cow::Owned(departure(event)), "")],
-        Route::Send => match &event.old_key {
-            // A key change is the end of one record and the beginning of another.
-            Some(_) => vec![(Cow::Owned(departure(event)), "-a"), (Cow::Owned(arrival(event)), "-b")],
-            None => vec![(Cow::Borrowed(event), "")],
-        },
+    let one = |part: &Event, letter| parcel(connector, part, key(event, letter, suffix));
+    let parcels = match (route, &event.old_key) {
+        (Route::Skip, _) => return Compiled::Skip,
+        (Route::Leave, _) if connector.ignore_leave => return Compiled::Skip,
+        (Route::Leave, _) => one(&departure(event), "").map(|parcel| parcel.into_iter().collect::<Vec<_>>()),
+        // A key change is the end of one record and the beginning of another.
+        (Route::Send, Some(_)) => one(&departure(event), "-a")
+            .and_then(|gone| Ok(gone.into_iter().chain(one(&arrival(event), "-b")?).collect())),
+        (Route::Send, None) => one(event, "").map(|parcel| parcel.into_iter().collect()),
     };
-    let mut parcels = Vec::with_capacity(parts.len());
-    for (part, letter) in parts {
-        match parcel(connector, &part, format!("{}{letter}{suffix}", event.id)) {
-            Ok(parcel) => parcels.extend(parcel),
-            Err(reason) => return Compiled::Hold(reason),
-        }
+    match parcels {
+        Ok(parcels) if parcels.is_empty() => Compiled::Skip,
+        Ok(parcels) => Compiled::Send(parcels),
+        Err(reason) => Compiled::Hold(reason),
     }
-    if parcels.is_empty() { Compiled::Skip } else { Compiled::Send(parcels) }
+}
+
+fn key(event: &Event, letter: &str, suffix: &str) -> String {
+    let mut key = String::with_capacity(40);
+    // Writing to a String cannot fail.
+    let _ = write!(key, "{}{letter}{suffix}", event.id);
+    key
 }
 
 /// Why an event that [`compile`] skips is skipped, in plain words.

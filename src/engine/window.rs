@@ -90,7 +90,7 @@ impl Slot {
 pub struct Window {
     slots: HashMap<SlotId, Slot>,
     ids: HashSet<EventId>,
-    lanes: HashMap<u64, VecDeque<SlotId>>,
+    lanes: HashMap<u64, Queue>,
     ready: BTreeSet<(i64, SlotId)>,
     delayed: BTreeSet<(Timestamp, SlotId)>,
     open: usize,
@@ -98,6 +98,32 @@ pub struct Window {
     weight: usize,
     next: u64,
     logs: HashMap<LogId, Passage>,
+}
+
+/// The events of one lane, in the order of coming in. Most have but one, which takes no memory of its own.
+#[derive(Debug)]
+struct Queue {
+    first: SlotId,
+    behind: VecDeque<SlotId>,
+}
+
+impl Queue {
+    fn of(first: SlotId) -> Queue {
+        Queue { first, behind: VecDeque::new() }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = SlotId> {
+        std::iter::once(self.first).chain(self.behind.iter().copied())
+    }
+
+    /// Takes one out; false = nothing is left.
+    fn leave(&mut self, id: SlotId) -> bool {
+        if self.first != id {
+            self.behind.retain(|other| *other != id);
+            return true;
+        }
+        self.behind.pop_front().map(|next| self.first = next).is_some()
+    }
 }
 
 /// How far a log has been read, and which positions below are not settled yet.
@@ -173,10 +199,10 @@ impl Window {
         }
         self.weight += slot.weight;
         self.ids.insert(slot.event.id);
-        let lanes: Vec<u64> = slot.lanes().collect();
+        let lanes = slot.lanes();
         self.slots.insert(id, slot);
         for lane in lanes {
-            self.lanes.entry(lane).or_default().push_back(id);
+            self.lanes.entry(lane).and_modify(|queue| queue.behind.push_back(id)).or_insert_with(|| Queue::of(id));
         }
         self.settle_phase(id);
         id
@@ -300,12 +326,11 @@ impl Window {
         }
         for lane in slot.lanes() {
             let Some(queue) = self.lanes.get_mut(&lane) else { continue };
-            queue.retain(|other| *other != id);
-            match queue.front().copied() {
-                Some(first) => self.settle_phase(first),
-                None => {
-                    self.lanes.remove(&lane);
-                }
+            if queue.leave(id) {
+                let first = queue.first;
+                self.settle_phase(first);
+            } else {
+                self.lanes.remove(&lane);
             }
         }
         Some(slot)
@@ -314,7 +339,7 @@ impl Window {
     /// The events of a lane that are not open, in the order of coming in.
     pub fn waiting_in(&self, lane: u64) -> Vec<SlotId> {
         let idle = |id: &SlotId| self.slots.get(id).is_some_and(|slot| slot.phase != Phase::Open);
-        self.lanes.get(&lane).into_iter().flatten().copied().filter(idle).collect()
+        self.lanes.get(&lane).into_iter().flat_map(Queue::iter).filter(idle).collect()
     }
 
     /// The slot of an event that is not open.
@@ -392,9 +417,7 @@ impl Window {
         if slot.phase != Phase::Queued {
             return;
         }
-        let first = slot
-            .lanes()
-            .all(|lane| self.lanes.get(&lane).and_then(|queue| queue.front()).is_none_or(|head| *head == id));
+        let first = slot.lanes().all(|lane| self.lanes.get(&lane).is_none_or(|queue| queue.first == id));
         if first {
             self.make_ready(id);
         }

@@ -19,7 +19,7 @@ const BASE64: &str = "$base64";
 /// A record as compact JSON for a target. Blobs become `{"$base64": …}`; text that is not UTF-8 and infinities
 /// are refused with class `encoding` and the field's name: the event is held.
 pub fn encode(record: &Record) -> Result<Vec<u8>, Reason> {
-    let mut out = Vec::with_capacity(32 * record.len() + 2);
+    let mut out = Vec::with_capacity(48 * record.len() + 64);
     let refuse = |_: &mut Vec<u8>, value: &Value| Err(value.kind());
     match object(&mut out, record, &refuse) {
         Ok(()) => Ok(out),

@@ -2,11 +2,14 @@
 //! and no breaker sees it, because every delivery succeeds.
 //!
 //! Each record has a bucket of [`BURST`] deliveries that refills by one a second. Only a change that was committed after
-//! the delivery before it was sent takes one: what had queued up before does not. So a backlog flows at full speed, a
+//! the delivery before it was sent takes one: what had queued up before does not. A loop turns by changes that are sent
+//! soon after they were committed; others are not even remembered. So a backlog flows at full speed, a
 //! record that its application changes all the time is held up for a second at most, and a loop turns once a second.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use foldhash::HashMap;
 
 use crate::clock::Timestamp;
 
@@ -16,6 +19,8 @@ pub const BURST: i64 = 500;
 pub const PERIOD: Duration = Duration::from_secs(1);
 /// A record that has been calm so long is not braked any more.
 pub const CALM: Duration = Duration::from_secs(5);
+/// A change that was sent later than this after its commit had queued up: it is no part of a loop.
+pub const SOON: Duration = Duration::from_secs(10);
 /// Most records that are remembered; more than these within a second are not braked.
 pub const MOST: usize = 65_536;
 
@@ -52,7 +57,7 @@ impl Bucket {
 
 impl Default for Brake {
     fn default() -> Brake {
-        Brake { records: HashMap::new(), on: BTreeSet::new(), sweep_at: FEW }
+        Brake { records: HashMap::default(), on: BTreeSet::new(), sweep_at: FEW }
     }
 }
 
@@ -63,6 +68,9 @@ impl Brake {
             let taken = if committed >= bucket.sent { ONE } else { 0 };
             bucket.level = (bucket.level(now) - taken).max(0);
             (bucket.at, bucket.sent) = (now, sent);
+            return;
+        }
+        if sent.since(committed) > SOON {
             return;
         }
         if self.records.len() >= self.sweep_at {
