@@ -62,6 +62,14 @@ pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
+/// Has the cryptography gather the entropy that its first use waits for (some 20 ms), beside whatever else a start does.
+pub fn warm_up() {
+    // Where there is no thread for it, the first connection waits.
+    let _ = std::thread::Builder::new().name("entropy".into()).stack_size(128 * 1024).spawn(|| {
+        let _ = aws_lc_rs::rand::fill(&mut [0; 32]);
+    });
+}
+
 /// How long the system's authorities are kept in memory: many connectors start at once and share them, a reload
 /// later reads them anew.
 const SYSTEM_MEMORY: Duration = Duration::from_secs(10);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::adapter::tls;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
@@ -61,6 +62,7 @@ pub struct Follow {
 
 /// Runs `run`.
 pub fn run(place: &Place, run: Run) -> Outcome {
+    tls::warm_up();
     let load = || -> Result<Config, Failure> {
         let mut config = match place.config() {
             Err(_) if !run.connector.is_empty() && place.config_path().is_err() => empty(place),

@@ -14,8 +14,15 @@ use crate::store::capture::Heal;
 /// How often a log is looked at when nothing wakes its reader.
 pub const SLOW: Duration = Duration::from_secs(2);
 /// A write is announced before its commit can be read: look again after these pauses, until it can.
-pub const AGAIN: [Duration; 7] = [
-    Duration::from_micros(200),
+/// The first steps are short, because a sync of a good disk is: most commits can be read within half a millisecond.
+pub const AGAIN: [Duration; 13] = [
+    Duration::from_micros(100),
+    Duration::from_micros(80),
+    Duration::from_micros(80),
+    Duration::from_micros(80),
+    Duration::from_micros(80),
+    Duration::from_micros(160),
+    Duration::from_micros(320),
     Duration::from_millis(1),
     Duration::from_millis(2),
     Duration::from_millis(5),
@@ -23,6 +30,9 @@ pub const AGAIN: [Duration; 7] = [
     Duration::from_millis(25),
     Duration::from_millis(50),
 ];
+
+/// So many of these steps wait for a commit only; then the file is looked at as a whole.
+const SOON: usize = 7;
 
 /// An application that writes all the time is looked at so often, after a burst of [`BURST`] looks at once. Every look is
 /// a read transaction or two, and of some thousand that begin while somebody commits, one meets the header of the log half
@@ -50,6 +60,7 @@ pub fn keep(
     let mut patience = Duration::ZERO;
     let mut caught_up = clock::steady();
     let mut next_look = caught_up;
+    let mut written = false;
     // The time at which looks at that pace would have come to the next.
     let mut paced = caught_up;
     loop {
@@ -64,25 +75,36 @@ pub fn keep(
         }
         if wake.is_some() {
             again = AGAIN.iter();
+            // Whatever was written, the file may be another now: looked at when no commit shows soon.
+            written = true;
         }
         let left = next_look.since(clock::steady());
-        if wake.is_none() && !left.is_zero() && !keeper.is_newer() {
+        let soon = again.as_slice().len() > AGAIN.len() - SOON;
+        if wake != Some(Wake::Asked) && (soon || !written) && !left.is_zero() && !keeper.is_newer() {
             patience = again.next().map_or(left, |soon| left.min(*soon));
             continue;
         }
+        written = false;
         let ahead = paced.since(clock::steady());
         if ahead > PACE * BURST {
             std::thread::sleep(ahead - PACE * BURST);
         }
         paced = paced.max(clock::steady()).plus(PACE);
+        // Whoever delivers reads on while the rest is looked at.
+        let newer = keeper.is_newer();
+        if newer {
+            tell(workers, || Message::Wake);
+        }
         match keeper.look() {
             Ok(look) => {
                 complaint.clear();
                 if look.rewound {
                     tell(workers, || Message::Rewind);
                 }
-                if look.grown {
+                if look.grown && !newer {
                     tell(workers, || Message::Wake);
+                }
+                if look.grown {
                     // Another commit may have been announced together with this one.
                     again = AGAIN.iter();
                 }
