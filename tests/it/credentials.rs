@@ -66,6 +66,23 @@ fn a_401_renews_the_token_once_and_tries_once_more() {
 }
 
 #[test]
+fn a_token_that_has_ended_is_renewed_once_for_all_that_is_under_way() {
+    let target = Receiver::start();
+    let rest = with(&target, &oauth(&target));
+    target.admit(|entry| entry.header("authorization") == Some("Bearer token-2"));
+    let mut fleet = rest.fleet(16).unwrap();
+    for id in 0..16 {
+        fleet.begin(id, [cleared(&rest, Op::Insert, id as i64)].into());
+    }
+    let mut ended = Vec::new();
+    while ended.len() < 16 {
+        fleet.wait(None, &mut ended).unwrap();
+    }
+    assert!(ended.iter().all(|ended| ended.deliveries[0].outcome == Outcome::Success), "{ended:?}");
+    assert_eq!(target.tokens().len(), 2);
+}
+
+#[test]
 fn credentials_that_stay_refused_are_reauth_without_a_storm_of_tokens() {
     let target = Receiver::start();
     let credential = oauth(&target);

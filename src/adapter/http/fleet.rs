@@ -3,6 +3,9 @@
 //! Only what is slow and rare waits, and then on a thread of its own for as long as it takes: opening a connection
 //! (look-up, TCP, proxy, TLS), fetching a token.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -167,7 +167,8 @@ fn lanes(most: usize, fates: &[(u64, Fate)]) -> (Lanes, Arc<Stage>) {
 }
 
 fn jobs(slots: std::ops::Range<u64>) -> Vec<Job> {
-    let request = Request { method: "POST".into(), url: "https://a.example/".into(), headers: Vec::new(), body: vec![] };
+    let request =
+        Request { method: "POST".into(), url: "https://a.example/".into(), headers: Vec::new(), body: vec![] };
     let part = Parcel::frozen("k".to_owned(), Op::Insert, "t", request);
     slots.map(|slot| Job { slot: SlotId(slot), parts: [part.clone()].into() }).collect()
 }
