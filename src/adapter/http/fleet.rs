@@ -71,6 +71,22 @@ struct Task {
 }
 
 impl Task {
+    fn new(ticket: u64, parts: Arc<[Parcel]>) -> Task {
+        Task {
+            ticket,
+            deliveries: Vec::with_capacity(parts.len()),
+            parts,
+            rendered: None,
+            started: Instant::now(),
+            deadline: None,
+            until: None,
+            sealed: None,
+            renewed: false,
+            moved: false,
+            refusal: None,
+        }
+    }
+
     fn part(&self) -> Option<&Parcel> {
         self.parts.get(self.deliveries.len())
     }
@@ -437,22 +453,8 @@ impl<C: Caller> Fleet for HttpFleet<C> {
                 None => return self.ended.push(Ended { ticket, deliveries: Vec::new() }),
             },
         };
-        let deliveries = Vec::with_capacity(parts.len());
-        let task = Task {
-            ticket,
-            parts,
-            deliveries,
-            rendered: None,
-            started: Instant::now(),
-            deadline: None,
-            until: None,
-            sealed: None,
-            renewed: false,
-            moved: false,
-            refusal: None,
-        };
         if let Some(berth) = self.berths.get_mut(at) {
-            berth.task = Some(task);
+            berth.task = Some(Task::new(ticket, parts));
         }
         self.begin_part(at);
     }

@@ -45,20 +45,7 @@ fn ended(fleet: &mut HttpFleet<Plain>) -> Vec<Ended> {
 fn a_thread_that_breaks_down_while_it_waits_ends_its_delivery_and_no_other() {
     let mut fleet = fleet(2);
     let at = fleet.free.pop().unwrap();
-    let task = Task {
-        ticket: 9,
-        parts: [parcel("https://a.example/")].into(),
-        deliveries: Vec::new(),
-        rendered: None,
-        started: Instant::now(),
-        deadline: None,
-        until: None,
-        sealed: None,
-        renewed: false,
-        moved: false,
-        refusal: None,
-    };
-    fleet.berths[at].task = Some(task);
+    fleet.berths[at].task = Some(Task::new(9, [parcel("https://a.example/")].into()));
     fleet.prepare(at, || panic!("a look-up that breaks down"));
     let ended = ended(&mut fleet);
     assert_eq!(ended[0].ticket, 9);
