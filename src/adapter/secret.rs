@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use zeroize::Zeroizing;
@@ -126,9 +126,14 @@ impl SecretSource {
         Ok(secret)
     }
 
-    /// What [`SecretSource::get`] gives, where it looks at nothing for it.
+    /// What [`SecretSource::get`] gives, where it looks at nothing for it. Never waits: while somebody reads the secret,
+    /// which a command may take long for, there is none.
     pub fn held(&self) -> Option<Arc<Secret>> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(state)) => state.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
         state.as_ref().filter(|held| held.looked.elapsed() < LOOK_AGAIN).map(|held| Arc::clone(&held.secret))
     }
 

@@ -3,6 +3,9 @@
 //! Work comes and results go in groups, so that a busy connector pays no hand-off per event; a result never waits long,
 //! and not at all when nothing else is under way.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -43,6 +46,8 @@ struct Desk {
     /// An answer concerns every delivery: none is begun until the worker has seen it.
     held: bool,
     unsent: Vec<SlotId>,
+    /// There is a thread that takes jobs from here.
+    manned: bool,
     /// Wakes the thread; there while it waits with room for more.
     asleep: Option<Notify>,
     /// Wakes the thread in any case.
@@ -100,25 +105,31 @@ impl Lanes {
     /// # Errors
     /// When the system gives no thread, or not what sockets are watched with; the jobs are given back.
     pub fn send(&mut self, jobs: Vec<Job>) -> Result<(), (Vec<Job>, std::io::Error)> {
-        if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
-            match self.start() {
-                Ok(thread) => self.thread = Some(thread),
-                Err(error) => return Err((jobs, error)),
-            }
-        }
-        let wake = {
+        let (wake, manned) = {
             let mut desk = self.shared.desk();
             desk.jobs.extend(jobs);
-            desk.asleep.take()
+            (desk.asleep.take(), desk.manned)
         };
         if let Some(wake) = wake {
             wake();
+        }
+        if manned && !self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            return Ok(());
+        }
+        match self.start() {
+            Ok(thread) => self.thread = Some(thread),
+            Err(error) => {
+                let mut desk = self.shared.desk();
+                desk.manned = false;
+                return Err((desk.jobs.drain(..).collect(), error));
+            }
         }
         Ok(())
     }
 
     fn start(&self) -> std::io::Result<JoinHandle<()>> {
-        let fleet = self.adapter.fleet(self.most)?;
+        let fleet = make(&*self.adapter, self.most)?;
+        self.shared.desk().manned = true;
         let mut lanes = Driver {
             shared: Arc::clone(&self.shared),
             adapter: Arc::clone(&self.adapter),
@@ -157,6 +168,12 @@ impl Drop for Lanes {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A fleet, also of an adapter that breaks down instead.
+fn make(adapter: &dyn Adapter, most: usize) -> std::io::Result<Box<dyn Fleet>> {
+    let broken = |_| Err(std::io::Error::other("the adapter broke down"));
+    catch_unwind(AssertUnwindSafe(|| adapter.fleet(most))).unwrap_or_else(broken)
 }
 
 /// Whether an answer says that no other delivery is to be tried now: the credentials are not accepted, the target
@@ -264,7 +281,7 @@ impl Driver {
         for (_, slot) in self.under_way.drain() {
             self.results.add(Done { slot, deliveries: Vec::new() });
         }
-        let fleet = self.adapter.fleet(self.most);
+        let fleet = make(&*self.adapter, self.most);
         let mut desk = self.shared.desk();
         if let Ok(fleet) = fleet {
             desk.waker = Some(fleet.waker());
@@ -273,8 +290,9 @@ impl Driver {
             self.hand_in();
             return true;
         }
-        (desk.waker, desk.asleep) = (None, None);
-        let left = self.jobs.drain(..).map(|job| job.slot).collect::<Vec<_>>();
+        // Nobody is here any more to begin what waits.
+        (desk.waker, desk.asleep, desk.manned) = (None, None, false);
+        let left = self.jobs.drain(..).chain(std::mem::take(&mut desk.jobs)).map(|job| job.slot);
         desk.unsent.extend(left);
         drop(desk);
         self.hand_in();

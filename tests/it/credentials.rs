@@ -1,12 +1,14 @@
 //! Credentials: shared, renewed once, never shown.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hms_sync::adapter::Adapter;
 use hms_sync::adapter::auth::{Credential, Scheme};
 use hms_sync::adapter::http::Client;
 use hms_sync::adapter::oauth::{OAuth2, OAuth2Spec};
 use hms_sync::adapter::rest::RestAdapter;
+use hms_sync::adapter::secret::{SecretRef, SecretSource};
 use hms_sync::event::Op;
 use hms_sync::rules::outcome::Outcome;
 
@@ -63,6 +65,50 @@ fn a_401_renews_the_token_once_and_tries_once_more() {
     let delivery = rest.lane().deliver(&cleared(&rest, Op::Insert, 1));
     assert_eq!(delivery.outcome, Outcome::Success, "{delivery:?}");
     assert_eq!((target.tokens().len(), target.journal().len()), (2, 2));
+}
+
+#[test]
+fn a_token_that_has_ended_is_renewed_once_for_all_that_is_under_way() {
+    let target = Receiver::start();
+    let rest = with(&target, &oauth(&target));
+    target.admit(|entry| entry.header("authorization") == Some("Bearer token-2"));
+    let mut fleet = rest.fleet(16).unwrap();
+    for id in 0..16 {
+        fleet.begin(id, [cleared(&rest, Op::Insert, id as i64)].into());
+    }
+    let mut ended = Vec::new();
+    while ended.len() < 16 {
+        fleet.wait(None, &mut ended).unwrap();
+    }
+    assert!(ended.iter().all(|ended| ended.deliveries[0].outcome == Outcome::Success), "{ended:?}");
+    assert_eq!(target.tokens().len(), 2);
+}
+
+#[test]
+fn a_command_that_takes_long_for_its_secret_does_not_stop_the_deliveries() {
+    let target = Receiver::start();
+    let url = target.url("/slots");
+    let [asked, may_answer] = ["asked", "may-answer"].map(|name| target.ca.folder().join(name));
+    let script = r#"echo > "$0"; while [ ! -e "$1" ]; do sleep 0.01; done; echo open-sesame"#;
+    let command = ["/bin/sh", "-c", script, asked.to_str().unwrap(), may_answer.to_str().unwrap()];
+    let source = SecretSource::new(SecretRef::Exec(command.map(str::to_owned).to_vec()));
+    let mut spec = spec(&url, options(&target.ca));
+    spec.credential = Some(Arc::new(Credential::new("slow", Scheme::Bearer(source)).unwrap()));
+    let rest = RestAdapter::new(spec).unwrap();
+    let mut fleet = rest.fleet(2).unwrap();
+    let mut ended = Vec::new();
+    fleet.begin(1, [cleared(&rest, Op::Insert, 1)].into());
+    crate::support::office::wait("the command runs", || asked.exists());
+    // Neither this nor a wait may last until the command has answered: it does so only after them.
+    fleet.begin(2, [cleared(&rest, Op::Insert, 2)].into());
+    fleet.wait(Some(Duration::ZERO), &mut ended).unwrap();
+    assert!(ended.is_empty(), "{ended:?}");
+    std::fs::write(may_answer, "").unwrap();
+    while ended.len() < 2 {
+        fleet.wait(None, &mut ended).unwrap();
+    }
+    assert!(ended.iter().all(|ended| ended.deliveries[0].outcome == Outcome::Success), "{ended:?}");
+    assert!(target.journal().iter().all(|entry| entry.header("authorization") == Some("Bearer open-sesame")));
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod doctor;
 mod end_to_end;
 mod examples;
 mod faults;
+mod fleets;
 mod harmless;
 mod histories;
 mod keeping;

@@ -11,21 +11,22 @@
 mod clerk;
 mod recording;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 use fastrand::Rng;
-use hms_sync::event::{Event, EventId};
+use hms_sync::event::Event;
 use hms_sync::store::capture::{Access, CapturedLog};
 use hms_sync::store::shadow;
-use hms_sync::store::state::attempt::{self, Line};
 use hms_sync::store::state::parked::{self, Selection};
 use hms_sync::store::state::{StateReader, connector, cursor, log as logs};
 use rusqlite::Connection;
 
+use crate::end_to_end::setting;
 use crate::support::disk::{Image, Kind};
 use crate::support::journal::{Entry, Expected, judge};
 use crate::support::office::Office;
+use crate::support::verdict::intended;
 use clerk::{Change, Clerk, account, name, replayed, torn};
 use recording::{Recording, Setup};
 
@@ -35,10 +36,6 @@ const SETUPS: usize = 6;
 const ONLY_JUDGED: usize = 4;
 /// Of each bad image so many faults are told.
 const TOLD: usize = 3;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
-}
 
 #[test]
 fn power_cuts_beside_wal_full() {
@@ -178,34 +175,6 @@ fn log(folder: &Path) -> Vec<Event> {
     if log.installed().unwrap() { log.read(0, usize::MAX >> 1, usize::MAX).unwrap() } else { Vec::new() }
 }
 
-/// How often each event was intended, by the state file.
-fn intents(state: &Path, events: impl IntoIterator<Item = EventId>) -> HashMap<EventId, usize> {
-    // A power cut before anything was noted leaves no state file, or an empty one.
-    let Ok(mut state) = StateReader::open(state) else { return HashMap::new() };
-    state
-        .read(|db| {
-            let Some(known) = connector::find(db, "legacy")? else { return Ok(HashMap::new()) };
-            let Some(log) = logs::find(db, "office")? else { return Ok(HashMap::new()) };
-            let mut count = HashMap::new();
-            for event in events {
-                let lines = attempt::of_event(db, known.id, log, event)?;
-                count.insert(event, lines.iter().filter(|line| matches!(line, Line::Intent { .. })).count());
-            }
-            Ok(count)
-        })
-        .unwrap()
-}
-
-/// Every request is in the attempt log.
-fn unrecorded(state: &Path, journal: &[Entry]) -> Vec<String> {
-    let mut arrived: BTreeMap<&str, usize> = BTreeMap::new();
-    journal.iter().for_each(|entry| *arrived.entry(&entry.key).or_default() += 1);
-    let id = |key: &str| key.parse::<EventId>().unwrap();
-    let intended = intents(state, arrived.keys().map(|key| id(key)));
-    let missing = arrived.iter().filter(|(key, n)| intended.get(&id(key)).copied().unwrap_or(0) < **n);
-    missing.map(|(key, n)| format!("{key} arrived {n} times and was not intended so often")).collect()
-}
-
 /// What the state file says of the application's log that the log does not bear out: a cursor, or the shadow, beyond its
 /// end, where other changes will stand; a parked change that it does not have.
 fn beyond(state: &Path, events: &[Event]) -> Vec<String> {
@@ -274,7 +243,7 @@ fn files(folder: &Path, received: &[Entry]) -> Option<(Vec<String>, i64)> {
     if state.exists() && whole(&state).is_none() {
         wrong.push("the state file is damaged".to_owned());
     }
-    wrong.extend(unrecorded(&state, received));
+    wrong.extend(intended(&state, received));
     wrong.extend(beyond(&state, &events));
     Some((wrong, account.last().map_or(0, |change| change.n)))
 }
@@ -301,7 +270,7 @@ fn goes_on(setup: Setup, recording: &Recording, image: &Image, received: Vec<Ent
     let (account, events, journal) = (account(&app), log(office.folder()), recording.target.journal());
     let mut wrong = torn(&app, &account, &events);
     wrong.extend(phantoms(&events, &account, &journal));
-    wrong.extend(unrecorded(&office.state(), &journal));
+    wrong.extend(intended(&office.state(), &journal));
     let wanted = events.iter().zip(&account).filter(|(_, change)| setup.wants(change.id));
     let expected: Vec<Expected> =
         wanted.map(|(event, change)| Expected::new(event.id.to_string(), change.id.to_string())).collect();

@@ -14,17 +14,15 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use hms_sync::store::state::attempt::{self, Line};
-use hms_sync::store::state::{StateReader, connector, log as logs};
 use rusqlite::Connection;
 use rustix::process::Signal;
 
 use crate::end_to_end::{SCHEMA, Step, Visit, Writer, compare, setting, step_of, table};
-use crate::support::checker::delivery;
 use crate::support::journal::Entry;
 use crate::support::office::{Agent, Office, PATIENCE, RETRY, wait};
 use crate::support::receiver::Receiver;
 use crate::support::scenario::Mix;
+use crate::support::verdict::recorded;
 
 /// Applications that write at the same time.
 const WRITERS: i64 = 3;
@@ -342,7 +340,7 @@ impl Soak {
         if strict {
             journal.extend(self.target.take());
             compare(&truth, &journal);
-            everything_is_recorded(&self.office, &journal);
+            assert_eq!(recorded(&self.office.state(), &journal), Vec::<String>::new());
         }
         self.had.swap(0, 1);
         self.had[0].clear();
@@ -446,30 +444,4 @@ fn nothing_is_lost_and_nothing_grows_through_faults_outages_kills_upgrades_and_r
     soak.tell(began);
     let allowed = STATE + soak.figures.arrivals * ATTEMPT;
     assert!(soak.state() < allowed, "the state file has {} bytes", soak.state());
-}
-
-/// Every request that arrived was recorded before it left, and every event's outcome after.
-fn everything_is_recorded(office: &Office, journal: &[Entry]) {
-    let mut state = StateReader::open(&office.state()).unwrap();
-    let mut tries: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in journal {
-        *tries.entry(delivery(&entry.key).to_owned()).or_default() += 1;
-    }
-    state
-        .read(|db| {
-            let known = connector::find(db, "legacy")?.unwrap();
-            let log = logs::find(db, "office")?.unwrap();
-            for (key, arrived) in &tries {
-                let event = key.trim_end_matches("-a").trim_end_matches("-b").parse().unwrap();
-                let lines = attempt::of_event(db, known.id, log, event)?;
-                let intents = lines.iter().filter(|line| matches!(line, Line::Intent { .. })).count();
-                let delivered = lines
-                    .iter()
-                    .any(|line| matches!(line, Line::Outcome { settled, .. } if settled.word.is_delivered()));
-                assert!(intents >= *arrived, "{key} arrived {arrived} times but was intended {intents} times");
-                assert!(delivered, "{key}: no outcome");
-            }
-            Ok(())
-        })
-        .unwrap();
 }

@@ -3,8 +3,12 @@
 //! Only what is slow and rare waits, and then on a thread of its own for as long as it takes: opening a connection
 //! (look-up, TCP, proxy, TLS), fetching a token.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -55,6 +59,8 @@ struct Task {
     started: Instant,
     /// When the call at hand must be over; none while something slow is waited for.
     deadline: Option<Instant>,
+    /// When it must be over where its connection was opened for it: opening is a part of the call.
+    until: Option<Instant>,
     sealed: Option<Sealed>,
     /// The credential was renewed once.
     renewed: bool,
@@ -65,6 +71,22 @@ struct Task {
 }
 
 impl Task {
+    fn new(ticket: u64, parts: Arc<[Parcel]>) -> Task {
+        Task {
+            ticket,
+            deliveries: Vec::with_capacity(parts.len()),
+            parts,
+            rendered: None,
+            started: Instant::now(),
+            deadline: None,
+            until: None,
+            sealed: None,
+            renewed: false,
+            moved: false,
+            refusal: None,
+        }
+    }
+
     fn part(&self) -> Option<&Parcel> {
         self.parts.get(self.deliveries.len())
     }
@@ -95,6 +117,8 @@ struct Prepared {
     newer: Option<Result<bool, Outcome>>,
     sealed: Option<Result<Sealed, Outcome>>,
     channel: Option<Result<Channel, Trouble>>,
+    /// When the call that the channel is for must be over.
+    until: Option<Instant>,
 }
 
 /// A fleet of connections to one target.
@@ -149,7 +173,7 @@ impl<C: Caller> HttpFleet<C> {
         let Some(task) = self.task(at) else { return };
         task.started = Instant::now();
         (task.rendered, task.sealed, task.refusal) = (None, None, None);
-        (task.renewed, task.moved) = (false, false);
+        (task.renewed, task.moved, task.until) = (false, false, None);
         let Some(part) = task.part() else { return };
         if part.rendered().is_none() {
             match caller.render(part) {
@@ -197,6 +221,8 @@ impl<C: Caller> HttpFleet<C> {
         self.prepare(at, move || {
             let mut prepared = Prepared { sealed: seal.map(|credential| credential.seal()), ..Prepared::default() };
             if !matches!(prepared.sealed, Some(Err(_))) {
+                // A token that took long leaves the call all of its time.
+                prepared.until = Some(Instant::now() + settings.timeout);
                 prepared.channel = to.map(|(host, port, tls)| open(settings, &host, port, tls));
             }
             prepared
@@ -207,8 +233,13 @@ impl<C: Caller> HttpFleet<C> {
     fn prepare(&mut self, at: usize, work: impl FnOnce() -> Prepared + Send + 'static) {
         let (done, waker) = (self.desk.clone(), Arc::clone(&self.waker));
         let thread = std::thread::Builder::new().name("opening".into()).stack_size(512 * 1024).spawn(move || {
+            // Whoever breaks down while it waits must not leave its delivery without an end.
+            let prepared = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Prepared {
+                channel: Some(Err(Trouble::passing("io", "opening a connection broke down; see the agent's log"))),
+                ..Prepared::default()
+            });
             // A fleet that has gone meanwhile wants nothing of it.
-            let _ = done.send((at, work()));
+            let _ = done.send((at, prepared));
             let _ = waker.wake();
         });
         if thread.is_err() {
@@ -240,9 +271,10 @@ impl<C: Caller> HttpFleet<C> {
             Some(Ok(sealed)) => task.sealed = Some(sealed),
             Some(Err(outcome)) => return self.end_part(at, Came::unsent(outcome)),
         }
+        task.until = prepared.until;
         match prepared.channel {
-            None => {}
-            Some(Err(trouble)) => return self.end_part(at, Came::unsent(trouble.outcome(false))),
+            None => self.call(at),
+            Some(Err(trouble)) => self.end_part(at, Came::unsent(trouble.outcome(false))),
             Some(Ok(channel)) => {
                 let origin = task.request().and_then(|request| Address::of(&request.url)).map(|address| address.origin);
                 let opened = Line::new(channel, origin.unwrap_or_default()).and_then(|line| {
@@ -250,13 +282,16 @@ impl<C: Caller> HttpFleet<C> {
                     self.poll.registry().register(&mut SourceFd(&line.stream().as_raw_fd()), Token(at), watch)?;
                     Ok(line)
                 });
-                match opened {
-                    Ok(opened) => *line = Some(opened),
-                    Err(error) => return self.end_part(at, Came::unsent(trouble(&error, true).outcome(false))),
+                // One that is closed already, or speaks unasked, is not opened again and again: that is the outcome.
+                match opened.map_err(|error| trouble(&error, true)).and_then(|mut line| line.look().map(|()| line)) {
+                    Ok(opened) => {
+                        *line = Some(opened);
+                        self.send(at);
+                    }
+                    Err(trouble) => self.end_part(at, Came::unsent(trouble.outcome(false))),
                 }
             }
         }
-        self.call(at);
     }
 
     fn send(&mut self, at: usize) {
@@ -270,7 +305,7 @@ impl<C: Caller> HttpFleet<C> {
         if let Err(reason) = written {
             return self.end_part(at, Came::unsent(Outcome::Reject(reason)));
         }
-        let deadline = Instant::now() + self.settings.timeout;
+        let deadline = task.until.take().unwrap_or_else(|| Instant::now() + self.settings.timeout);
         task.deadline = Some(deadline);
         line.begin();
         self.alarm = Some(self.alarm.map_or(deadline, |alarm| alarm.min(deadline)));
@@ -280,8 +315,8 @@ impl<C: Caller> HttpFleet<C> {
     fn go_on(&mut self, at: usize, to_the_end: bool) {
         let Some(berth) = self.berths.get_mut(at) else { return };
         let Some(line) = &mut berth.line else { return };
-        if berth.task.as_ref().is_some_and(|task| task.deadline.is_some()) {
-            if let Some(result) = line.go_on(to_the_end) {
+        if let Some(deadline) = berth.task.as_ref().and_then(|task| task.deadline) {
+            if let Some(result) = line.go_on(to_the_end, deadline) {
                 self.answered(at, result);
             }
         } else if !line.is_alive() {
@@ -406,6 +441,9 @@ impl<C: Caller> Fleet for HttpFleet<C> {
     }
 
     fn begin(&mut self, ticket: u64, parts: Arc<[Parcel]>) {
+        if parts.is_empty() {
+            return self.ended.push(Ended { ticket, deliveries: Vec::new() });
+        }
         // A berth with an open connection, if there is one.
         let open = self.free.iter().rposition(|at| self.berths.get(*at).is_some_and(|berth| berth.line.is_some()));
         let at = match open {
@@ -415,46 +453,33 @@ impl<C: Caller> Fleet for HttpFleet<C> {
                 None => return self.ended.push(Ended { ticket, deliveries: Vec::new() }),
             },
         };
-        let deliveries = Vec::with_capacity(parts.len());
-        let task = Task {
-            ticket,
-            parts,
-            deliveries,
-            rendered: None,
-            started: Instant::now(),
-            deadline: None,
-            sealed: None,
-            renewed: false,
-            moved: false,
-            refusal: None,
-        };
         if let Some(berth) = self.berths.get_mut(at) {
-            berth.task = Some(task);
+            berth.task = Some(Task::new(ticket, parts));
         }
         self.begin_part(at);
     }
 
     fn wait(&mut self, patience: Option<Duration>, ended: &mut Vec<Ended>) -> io::Result<()> {
-        if self.ended.is_empty() {
-            let until = self.alarm.map(|alarm| alarm.saturating_duration_since(Instant::now()));
-            let timeout = match (patience, until) {
-                (Some(patience), Some(until)) => Some(patience.min(until)),
-                (patience, until) => patience.or(until),
-            };
-            match self.poll.poll(&mut self.events, timeout) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-            self.watched = Instant::now();
-            let ready = self.events.iter().map(|event| (event.token(), event.is_read_closed() || event.is_error()));
-            for (token, has_end) in ready.collect::<Vec<_>>() {
-                match token {
-                    WAKER => self.take_prepared(),
-                    Token(at) => self.go_on(at, has_end),
-                }
-            }
-            self.ring();
+        let until = self.alarm.map(|alarm| alarm.saturating_duration_since(Instant::now()));
+        let timeout = match (patience, until) {
+            // What has ended where it was begun waits for nothing, and keeps nothing else waiting.
+            _ if !self.ended.is_empty() => Some(Duration::ZERO),
+            (Some(patience), Some(until)) => Some(patience.min(until)),
+            (patience, until) => patience.or(until),
+        };
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
         }
+        self.watched = Instant::now();
+        let ready = self.events.iter().map(|event| (event.token(), event.is_read_closed() || event.is_error()));
+        for (token, has_end) in ready.collect::<Vec<_>>() {
+            match token {
+                WAKER => self.take_prepared(),
+                Token(at) => self.go_on(at, has_end),
+            }
+        }
+        self.ring();
         ended.append(&mut self.ended);
         Ok(())
     }

@@ -23,6 +23,9 @@ const YOUNG: u32 = 16;
 /// Most room that an unused line keeps for requests.
 const KEPT: usize = 64 * 1024;
 
+/// So many reads at a look take more than any target has to say that nobody asked (session tickets).
+const LOOKS: usize = 16;
+
 /// Reads without waiting, and notes whether there may be more.
 struct Socket<'s> {
     stream: &'s TcpStream,
@@ -53,6 +56,8 @@ pub struct Line {
     /// The request, and how much of it was handed over (to TLS, where there is TLS).
     out: Vec<u8>,
     handed: usize,
+    /// The operating system has taken all of the request.
+    written: bool,
     /// Bytes that the operating system took in this call.
     sent: u64,
     /// Why a part of the request could not be written; an answer may have come nevertheless.
@@ -75,6 +80,7 @@ impl Line {
             origin: origin.to_owned(),
             out: Vec::new(),
             handed: 0,
+            written: true,
             sent: 0,
             write_failed: None,
             reading: Reading::default(),
@@ -106,33 +112,40 @@ impl Line {
 
     /// Where the next request is written to, empty.
     pub fn request(&mut self) -> &mut Vec<u8> {
+        self.empty();
+        &mut self.out
+    }
+
+    fn empty(&mut self) {
         self.out.clear();
         if self.out.capacity() > KEPT {
             self.out.shrink_to(KEPT);
         }
-        &mut self.out
     }
 
     /// Begins to send what [`Line::request`] holds now.
     pub fn begin(&mut self) {
-        (self.handed, self.sent, self.write_failed) = (0, 0, None);
+        (self.handed, self.written, self.sent, self.write_failed) = (0, false, 0, None);
         self.reading = Reading::default();
         self.requests = self.requests.saturating_add(1);
         self.push();
     }
 
     /// Goes on with the call after the socket has become readable or writable: what came of it, once it has ended.
-    /// `to_the_end` = the socket is known to have an end, which a read that is not filled does not show.
-    pub fn go_on(&mut self, to_the_end: bool) -> Option<Result<Complete, Trouble>> {
+    /// `to_the_end` = the socket is known to have an end, which a read that is not filled does not show. A target that
+    /// never stops talking is heard until `deadline`.
+    pub fn go_on(&mut self, to_the_end: bool, deadline: Instant) -> Option<Result<Complete, Trouble>> {
         self.push();
-        let result = self.pull(to_the_end)?;
+        let result = self.pull(to_the_end, deadline)?;
         self.used = Instant::now();
+        // Unused lines keep no large requests.
+        self.empty();
         Some(match result {
             Err(trouble) => Err(self.write_failed.take().unwrap_or(trouble)),
-            Ok(complete) if !self.is_written() && complete.reply.is_success() => {
+            Ok(complete) if !self.written && complete.reply.is_success() => {
                 Err(Trouble::garbage("the target said yes before it had the whole request"))
             }
-            Ok(complete) => Ok(Complete { keep: complete.keep && self.is_written(), ..complete }),
+            Ok(complete) => Ok(Complete { keep: complete.keep && self.written && !to_the_end, ..complete }),
         })
     }
 
@@ -141,22 +154,20 @@ impl Line {
         self.reading.broke(trouble)
     }
 
-    fn is_written(&self) -> bool {
-        self.write_failed.is_none()
-            && self.handed == self.out.len()
-            && !self.session.as_ref().is_some_and(|session| session.wants_write())
-    }
-
     /// Writes as much as the socket takes. A failure is noted and not returned: a target that refuses a request (413)
     /// may answer and close while we still write, and that answer says more than the broken pipe.
     fn push(&mut self) {
-        if self.is_written() || self.write_failed.is_some() {
+        // TLS has something to say of itself: the answer to a key update.
+        let speaks = self.session.as_ref().is_some_and(|session| session.wants_write());
+        if (self.written && !speaks) || self.write_failed.is_some() {
             return;
         }
         match self.write() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // What only TLS wanted to say is missed by nobody; the next read tells of a connection that is gone.
+            Err(_) if self.written => {}
             Err(error) => self.write_failed = Some(trouble(&error, false)),
-            Ok(()) => {}
+            Ok(()) => self.written = true,
         }
     }
 
@@ -184,9 +195,12 @@ impl Line {
 
     /// Reads as much as there is. A read that is not filled has taken all, and the operating system tells of what comes
     /// later; only an end that was there before is not told again.
-    fn pull(&mut self, to_the_end: bool) -> Option<Result<Complete, Trouble>> {
+    fn pull(&mut self, to_the_end: bool, deadline: Instant) -> Option<Result<Complete, Trouble>> {
         let mut plain = [0; 8 * 1024];
-        loop {
+        for round in 0_u32.. {
+            if round > 0 && Instant::now() >= deadline {
+                return Some(self.reading.broke(trouble(&io::ErrorKind::TimedOut.into(), false)));
+            }
             let mut socket = Socket { stream: &self.stream, more: false };
             let count = match &mut self.session {
                 None => socket.read(&mut plain),
@@ -243,6 +257,7 @@ impl Line {
                 return None;
             }
         }
+        None
     }
 
     /// Whether another request may be sent: the target has neither closed nor said anything unasked meanwhile. Looks
@@ -252,25 +267,42 @@ impl Line {
         !wary || self.is_alive()
     }
 
-    /// The same, and looks in any case. Session tickets and key updates are no speech.
+    /// The same, and looks in any case.
     pub fn is_alive(&mut self) -> bool {
+        self.look().is_ok()
+    }
+
+    /// Why no request can be sent, if none can. Session tickets and key updates are no speech.
+    pub fn look(&mut self) -> Result<(), Trouble> {
+        let closed = || Trouble::passing("closed", "the target closed the connection before it was asked anything");
+        let unasked = || Trouble::garbage("the target spoke before it was asked; is it an HTTP server?");
         let mut socket = Socket { stream: &self.stream, more: false };
         let Some(session) = &mut self.session else {
-            return matches!(socket.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+            return match socket.read(&mut [0]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+                Err(error) => Err(trouble(&error, false)),
+                Ok(0) => Err(closed()),
+                Ok(_) => Err(unasked()),
+            };
         };
-        loop {
-            match session.read_tls(&mut socket) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Ok(count) if count > 0 => {}
-                _ => return false,
+        for _ in 0..LOOKS {
+            // What came together with the end of the handshake is in memory already.
+            let state = session.process_new_packets();
+            let state = state.map_err(|error| trouble(&io::Error::new(io::ErrorKind::InvalidData, error), false))?;
+            if state.plaintext_bytes_to_read() > 0 {
+                return Err(unasked());
             }
-            let quiet = session
-                .process_new_packets()
-                .is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed());
-            if !quiet {
-                return false;
+            if state.peer_has_closed() {
+                return Err(closed());
+            }
+            match session.read_tls(&mut socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(trouble(&error, false)),
+                Ok(0) => return Err(closed()),
+                Ok(_) => {}
             }
         }
+        Err(unasked())
     }
 }
 

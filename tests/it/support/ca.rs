@@ -7,7 +7,7 @@ use hms_sync::adapter::tls::ClientFiles;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// An authority; its certificate lies in a file as long as it lives.
 pub struct Ca {
@@ -71,6 +71,11 @@ impl Ca {
 
     /// The settings of a server that shows such a certificate.
     pub fn server(&self, leaf: Leaf) -> Arc<ServerConfig> {
+        self.server_of(leaf, rustls::DEFAULT_VERSIONS)
+    }
+
+    /// The same, with these versions of TLS only.
+    pub fn server_of(&self, leaf: Leaf, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let names = match leaf {
             Leaf::WrongHost => vec!["elsewhere.test".to_owned()],
@@ -95,7 +100,7 @@ impl Ca {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).unwrap();
         let builder = if leaf == Leaf::WantsClient {
             let mut roots = RootCertStore::empty();
             roots.add(self.root.clone()).unwrap();

@@ -117,7 +117,7 @@ pub fn delivery(key: &str) -> &str {
 }
 
 /// The event that a request was made for.
-fn event_of(key: &str) -> Option<EventId> {
+pub fn event_of(key: &str) -> Option<EventId> {
     let key = delivery(key);
     key.strip_suffix("-a").or(key.strip_suffix("-b")).unwrap_or(key).parse().ok()
 }

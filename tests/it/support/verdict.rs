@@ -8,6 +8,7 @@ use hms_sync::store::state::attempt::{self, Line};
 use hms_sync::store::state::{StateReader, connector, log as logs};
 use rusqlite::{Connection, OpenFlags};
 
+use super::checker::{delivery, event_of};
 use super::journal::{Entry, Expected, judge};
 use super::office::Office;
 use super::visits::{Memory, Step};
@@ -112,14 +113,18 @@ pub fn intended(state: &Path, journal: &[Entry]) -> Vec<String> {
 
 fn told(state: &Path, journal: &[Entry], settled: bool) -> Vec<String> {
     let mut tries: BTreeMap<&str, usize> = BTreeMap::new();
-    journal.iter().for_each(|entry| *tries.entry(&entry.key).or_default() += 1);
+    journal.iter().for_each(|entry| *tries.entry(delivery(&entry.key)).or_default() += 1);
+    // A power cut before anything was noted leaves no state file, or an empty one.
+    if tries.is_empty() {
+        return Vec::new();
+    }
     let look = |db: &Connection| -> rusqlite::Result<Vec<String>> {
         let mut wrong = Vec::new();
         let (Some(known), Some(log)) = (connector::find(db, "legacy")?, logs::find(db, "office")?) else {
             return Ok(tries.keys().map(|key| format!("{key} arrived and no connector is known")).collect());
         };
         for (key, arrived) in &tries {
-            let Ok(event) = key.parse() else {
+            let Some(event) = event_of(key) else {
                 wrong.push(format!("{key} names no event"));
                 continue;
             };
