@@ -91,8 +91,8 @@ pub fn keep(
         }
         paced = paced.max(clock::steady()).plus(PACE);
         // Whoever delivers reads on while the rest is looked at.
-        let newer = keeper.is_newer();
-        if newer {
+        let told = keeper.version().filter(|_| keeper.is_newer());
+        if told.is_some() {
             tell(workers, || Message::Wake);
         }
         match keeper.look() {
@@ -101,7 +101,8 @@ pub fn keep(
                 if look.rewound {
                     tell(workers, || Message::Rewind);
                 }
-                if look.grown && !newer {
+                // What was committed since they were told they may have missed.
+                if look.grown && (told.is_none() || told != keeper.looked_at()) {
                     tell(workers, || Message::Wake);
                 }
                 if look.grown {

@@ -244,6 +244,16 @@ impl Keeper {
         self.log.data_version().map_or(true, |version| self.version != Some(version))
     }
 
+    /// The application's file as it is now, by a number that each commit changes; none when it cannot be asked.
+    pub fn version(&self) -> Option<i64> {
+        self.log.data_version().ok()
+    }
+
+    /// The same as of the last look.
+    pub fn looked_at(&self) -> Option<i64> {
+        self.version
+    }
+
     /// Looks whether the log has grown and whether capture is still right; repairs what is not.
     pub fn look(&mut self) -> Result<Look, KeeperError> {
         let version = self.log.data_version()?;

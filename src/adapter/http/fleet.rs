@@ -240,7 +240,7 @@ impl<C: Caller> HttpFleet<C> {
             });
             // A fleet that has gone meanwhile wants nothing of it.
             let _ = done.send((at, prepared));
-            let _ = waker.wake();
+            rouse(&waker);
         });
         if thread.is_err() {
             let reason = Reason::new("io", "the operating system gives no thread to open a connection with");
@@ -435,6 +435,11 @@ fn open(settings: Arc<Settings>, host: &str, port: u16, tls: bool) -> Result<Cha
     Opener { settings, wire }.open(host, port, tls)
 }
 
+/// Ends a wait. A signal must not swallow that; else a waker fails only where its loop is gone.
+fn rouse(waker: &Waker) {
+    while waker.wake().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {}
+}
+
 impl<C: Caller> Fleet for HttpFleet<C> {
     fn room(&self) -> usize {
         self.free.len()
@@ -486,7 +491,6 @@ impl<C: Caller> Fleet for HttpFleet<C> {
 
     fn waker(&self) -> Arc<dyn Fn() + Send + Sync> {
         let waker = Arc::clone(&self.waker);
-        // A waker fails only where its loop is gone.
-        Arc::new(move || drop(waker.wake()))
+        Arc::new(move || rouse(&waker))
     }
 }
