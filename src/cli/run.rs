@@ -246,6 +246,19 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
         Agent::start(config, Options { run: push::Run::Forever, take_over }, move || drop(told.send(Told::Ended)))
     };
     let socket = socket_of(&config.settings);
+    let state = config.settings.state.clone();
+    let load = || match load()? {
+        // The lock, the socket and everything that is remembered are there: a file that went missing must not move them.
+        moved if moved.settings.state != state => {
+            let text = format!(
+                "the configuration now names another state file ({} instead of {}): put sync.yaml back, or stop the agent and start it anew",
+                moved.settings.state.display(),
+                state.display()
+            );
+            Err(Failure::new(Code::Config, text))
+        }
+        config => Ok(config),
+    };
     let mut agent = start(config, take_over)?;
     let shared = Arc::new(RwLock::new(agent.handle()));
     let api = listen(&socket, &agent, &shared);

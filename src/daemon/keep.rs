@@ -56,7 +56,7 @@ pub fn keep(
 ) -> Keeper {
     let name = keeper.log().name().to_owned();
     let mut again = AGAIN.iter();
-    let mut complaint = String::new();
+    let (mut complaint, mut tidying) = (String::new(), String::new());
     let mut patience = Duration::ZERO;
     let mut caught_up = clock::steady();
     let mut next_look = caught_up;
@@ -127,6 +127,7 @@ pub fn keep(
         let due = match keeper.tidy_due() {
             Ok(Some(due)) if due <= clock::steady() => match keeper.tidy() {
                 Ok(look) => {
+                    tidying.clear();
                     if look.rewound {
                         tell(workers, || Message::Rewind);
                     }
@@ -146,7 +147,7 @@ pub fn keep(
                     keeper.tidy_due().ok().flatten()
                 }
                 Err(error) => {
-                    complain(&name, &error, &mut complaint, trouble);
+                    complain(&name, &error, &mut tidying, trouble);
                     None
                 }
             },

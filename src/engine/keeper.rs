@@ -4,6 +4,10 @@
 //! nobody else has written for a moment, or else at most once in a long while (`tidy.rs` has the figures).
 
 mod tidy;
+mod witness;
+
+use witness::advance_witness;
+pub use witness::last_seen;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +15,10 @@ use std::time::Duration;
 use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::event::Value;
-use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Heal, Repair, Seen, State, WatchSpec, Witness};
+use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Heal, Repair, Seen, State, WatchSpec};
 use crate::store::state::act::Act;
 use crate::store::state::connector;
-use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, attempt, cursor, log as logs, parked};
+use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, cursor, log as logs, parked};
 
 /// How long events are kept, and how many.
 #[derive(Clone, Copy, Debug)]
@@ -475,34 +479,4 @@ impl Keeper {
         }
         Ok((findings, repairs))
     }
-}
-
-/// What the agent knows of a log, with the witness where it stands now; none = it never looked at the log.
-///
-/// # Errors
-/// The state file cannot be read.
-pub fn last_seen(state: &mut StateReader, log: &str) -> Result<Option<Seen>, StateError> {
-    let Some(id) = state.read(|db| logs::find(db, log))? else { return Ok(None) };
-    let (seen, mut witness_n) = state.read(|db| logs::seen(db, id))?;
-    let Some(mut seen) = seen.and_then(|seen| serde_json::from_str::<Seen>(&seen).ok()) else { return Ok(None) };
-    advance_witness(state, id, &mut seen, &mut witness_n)?;
-    Ok(Some(seen))
-}
-
-/// The witness moves up to the highest event that any intent of this epoch has used since.
-fn advance_witness(
-    reader: &mut StateReader,
-    id: LogId,
-    seen: &mut Seen,
-    witness_n: &mut i64,
-) -> Result<(), StateError> {
-    let (epoch, after) = (seen.epoch.short(), *witness_n);
-    let (last, used) = reader.read(|db| attempt::highest_intent(db, id, epoch, after))?;
-    *witness_n = last;
-    if let Some(used) = used.map(Witness::from)
-        && seen.witness.is_none_or(|witness| witness.seq < used.seq)
-    {
-        seen.witness = Some(used);
-    }
-    Ok(())
 }

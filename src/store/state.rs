@@ -18,6 +18,7 @@ pub mod parked;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -144,6 +145,14 @@ impl State {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         make_folder(folder).map_err(|error| StateError::Folder { path: folder.to_owned(), error })?;
         let lock = take_lock(path, folder)?;
+        // SQLite gives its -wal and -shm the mode of the file: its owner's alone, whatever the folder's mode and the umask.
+        // Only a new one is opened here: closing one that SQLite has open drops its locks.
+        match File::options().write(true).create_new(true).mode(0o600).open(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(StateError::Folder { path: path.to_owned(), error });
+            }
+            _ => {}
+        }
         let at = |error| StateError::of(path, error);
         let mut db = Connection::open_with_flags(
             path,
@@ -325,8 +334,14 @@ fn sync_folder(folder: &Path) -> std::io::Result<()> {
 /// The lock is the kernel's and goes with the process, so a kill -9 leaves nothing stuck.
 fn take_lock(path: &Path, folder: &Path) -> Result<File, StateError> {
     let failed = |error| StateError::Folder { path: folder.to_owned(), error };
-    let mut lock =
-        File::options().read(true).write(true).create(true).truncate(false).open(lock_path(path)).map_err(failed)?;
+    let mut lock = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(lock_path(path))
+        .map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

@@ -152,3 +152,36 @@ fn an_agent_whose_database_is_taken_over_leaves_it_alone_and_ends_with_77() {
     assert_eq!(heard, 1, "the first delivers no more");
     taken.stop();
 }
+
+#[test]
+fn a_reload_without_the_settings_is_refused_and_the_agent_goes_on() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", "");
+    let agent = office.agent();
+    agent.says("running");
+    let (settings, away) = (office.config().join("sync.yaml"), office.folder().join("away.yaml"));
+    std::fs::rename(&settings, &away).unwrap();
+    agent.signal(Signal::HUP);
+    agent.says("names another state file");
+    std::fs::rename(&away, &settings).unwrap();
+    office.sql("INSERT INTO visits VALUES (1, 'Ada', 10)");
+    target.wait("it still delivers", |journal| committed(journal) == 1);
+    agent.stop();
+    office.judge("legacy", &target);
+}
+
+#[test]
+fn what_the_agent_makes_is_its_owners_alone_also_in_an_open_folder() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let target = Receiver::start();
+    let office = Office::with(&target, "", THREE);
+    let state = office.state();
+    let _ = std::fs::remove_dir_all(state.parent().unwrap());
+    std::fs::create_dir_all(state.parent().unwrap()).unwrap();
+    std::fs::set_permissions(state.parent().unwrap(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(office.once().0, Some(0));
+    for file in std::fs::read_dir(state.parent().unwrap()).unwrap().flatten() {
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", file.path().display());
+    }
+}

@@ -78,10 +78,10 @@ impl Keeper {
             below,
             rows: if in_gap { BLOCK as usize } else { BLOCK_BESIDE },
         };
-        let Some(done) = self.log.tend(&due)? else {
-            self.refused = clock::steady();
-            return Ok(look);
-        };
+        // What could not be written (a lock, a full disk) is not tried again at once.
+        let refused = std::mem::replace(&mut self.refused, clock::steady());
+        let Some(done) = self.log.tend(&due)? else { return Ok(look) };
+        self.refused = refused;
         self.again |= done.pruned > 0;
         self.last_write = clock::steady();
         self.acked = due.acked.unwrap_or(self.acked);
