@@ -18,7 +18,7 @@ use crate::event::Value;
 use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Heal, Repair, Seen, State, WatchSpec};
 use crate::store::state::act::Act;
 use crate::store::state::connector;
-use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, cursor, log as logs, parked};
+use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, attempt, cursor, log as logs, parked};
 
 /// How long events are kept, and how many.
 #[derive(Clone, Copy, Debug)]
