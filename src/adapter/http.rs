@@ -152,7 +152,7 @@ impl Client {
         Client { settings: Arc::new(settings) }
     }
 
-    /// A connection of its own, opened at the first call.
+    /// One call and its answer, on a connection of its own.
     pub fn exchange(&self) -> Exchange {
         Exchange::new(&self.settings)
     }

@@ -10,11 +10,11 @@ use super::answer::Reply;
 use super::open::{Later, Opener};
 use super::trouble::Trouble;
 use super::wire::{self, Wire};
-use super::{ACCEPT, BODY_LIMIT, Envelope, Failure, HEAD_LIMIT, KEEP, Settings, USER_AGENT, plain_http};
+use super::{ACCEPT, BODY_LIMIT, Envelope, Failure, HEAD_LIMIT, Settings, USER_AGENT, plain_http};
 use crate::adapter::Request;
 use crate::rules::outcome::Reason;
 
-/// One request, one answer, on a connection that its owner keeps.
+/// One request, one answer, on a connection of its own that ends with it.
 #[derive(Debug)]
 pub struct Exchange {
     agent: ureq::Agent,
@@ -36,7 +36,7 @@ impl Exchange {
         self.read(answer)
     }
 
-    /// A connection of its own, opened at the first call.
+    /// Opens its connection at the call.
     pub(super) fn new(settings: &Arc<Settings>) -> Exchange {
         let wire = Arc::new(Wire::new());
         Exchange { agent: agent(settings, &wire), settings: Arc::clone(settings), wire }
@@ -120,9 +120,7 @@ fn agent(settings: &Arc<Settings>, wire: &Arc<Wire>) -> ureq::Agent {
         .accept(ACCEPT)
         .accept_encoding("identity")
         .max_response_header_size(HEAD_LIMIT)
-        .max_idle_connections(1)
-        .max_idle_connections_per_host(1)
-        .max_idle_age(KEEP)
+        .max_idle_connections(0)
         .build();
     let opener = Opener { settings: Arc::clone(settings), wire: Arc::clone(wire) };
     ureq::Agent::with_parts(config, opener, Later)

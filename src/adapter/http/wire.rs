@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::net::{RecvFlags, recv};
 use rustls::ClientConnection;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
@@ -18,14 +17,6 @@ use crate::adapter::tls::{self, Lasting};
 /// Longest time that a read or write sleeps in the operating system before it looks at the deadline again. Set once
 /// per connection, so that a call costs no time-out system calls.
 const TICK: Duration = Duration::from_millis(500);
-
-/// A connection that was unused for longer is looked at before it is used again: has the target closed it, or said
-/// something unasked?
-const IDLE: Duration = Duration::from_millis(1);
-
-/// A connection that has carried fewer requests is looked at before every one: targets that end connections without
-/// saying so do it from the first answer on.
-const YOUNG: u32 = 16;
 
 /// Bytes of a request that are held back for one write.
 const CORK: usize = 64 * 1024;
@@ -132,15 +123,13 @@ pub struct Socket {
     tick: Duration,
     /// An earlier end than the call's, while connecting.
     limit: Option<Instant>,
-    /// Whether the last read took all that it had room for: more may wait in the socket.
-    more: bool,
 }
 
 impl Socket {
     /// Takes over a connected stream.
     pub fn new(stream: TcpStream, wire: Arc<Wire>) -> io::Result<Socket> {
         stream.set_nodelay(true)?;
-        let mut socket = Socket { stream, wire, tick: Duration::ZERO, limit: None, more: false };
+        let mut socket = Socket { stream, wire, tick: Duration::ZERO, limit: None };
         socket.set_tick(TICK)?;
         Ok(socket)
     }
@@ -190,9 +179,7 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.patiently(|stream| stream.read(into))?;
-        self.more = count == into.len();
-        Ok(count)
+        self.patiently(|stream| stream.read(into))
     }
 }
 
@@ -207,15 +194,6 @@ impl Write for Socket {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// Reads what is there, without waiting and without touching the socket's mode.
-struct Glance<'s>(&'s TcpStream);
-
-impl Read for Glance<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        Ok(recv(self.0, into, RecvFlags::DONTWAIT)?.0)
     }
 }
 
@@ -296,46 +274,6 @@ impl Channel {
             },
         }
     }
-
-    /// Whether something may wait in the socket that the last read had no room for.
-    fn may_have_more(&self) -> bool {
-        match self {
-            Channel::Plain(socket) | Channel::Tls(_, socket) => socket.more,
-        }
-    }
-
-    /// Whether nothing waits in memory that nobody asked for.
-    fn is_quiet(&mut self) -> bool {
-        match self {
-            Channel::Plain(_) => true,
-            Channel::Tls(session, _) => session
-                .process_new_packets()
-                .is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed()),
-        }
-    }
-
-    /// Whether the target neither closed nor said anything unasked meanwhile. Session tickets and key updates are
-    /// no speech.
-    fn is_alive(&mut self) -> bool {
-        match self {
-            Channel::Plain(socket) => {
-                matches!(Glance(&socket.stream).read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-            }
-            Channel::Tls(session, socket) => loop {
-                match session.read_tls(&mut Glance(&socket.stream)) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                    Ok(count) if count > 0 => {}
-                    _ => return false,
-                }
-                let quiet = session
-                    .process_new_packets()
-                    .is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed());
-                if !quiet {
-                    return false;
-                }
-            },
-        }
-    }
 }
 
 /// One open connection.
@@ -343,26 +281,14 @@ pub struct Connection {
     channel: Channel,
     wire: Arc<Wire>,
     buffers: Corked,
-    /// False once anything went wrong: it is not used again.
+    /// False once anything went wrong.
     open: bool,
-    used: Instant,
-    requests: u32,
-    /// False from an answer's first byte until the connection is put aside.
-    aside: bool,
 }
 
 impl Connection {
     /// A connection that is ready for its first request.
     pub fn new(channel: Channel, wire: Arc<Wire>) -> Connection {
-        Connection {
-            channel,
-            wire,
-            buffers: Corked::default(),
-            open: true,
-            used: Instant::now(),
-            requests: 0,
-            aside: false,
-        }
+        Connection { channel, wire, buffers: Corked::default(), open: true }
     }
 
     /// Writes what was held back. A failure is noted and not returned: a target that refuses a request (413) may
@@ -376,7 +302,6 @@ impl Connection {
             self.wire.put_trouble(Some(trouble(&error, false)));
         }
         self.buffers.let_go();
-        self.requests = self.requests.saturating_add(1);
     }
 }
 
@@ -405,8 +330,6 @@ impl Transport for Connection {
             self.uncork();
         }
         let result = self.channel.read(self.buffers.input_append_buf());
-        self.used = Instant::now();
-        self.aside = false;
         match result {
             Ok(count) => {
                 self.buffers.input_appended(count);
@@ -423,12 +346,6 @@ impl Transport for Connection {
     }
 
     fn is_open(&mut self) -> bool {
-        // Asked after an answer and again before the next request. What came together with the answer is in memory
-        // already; the look at the socket is the second one's, and is spared at full speed.
-        let wary = self.requests < YOUNG || self.channel.may_have_more();
-        let look = self.aside && (wary || self.used.elapsed() > IDLE);
-        self.aside = true;
-        self.open &= self.channel.is_quiet() && (!look || self.channel.is_alive());
         self.open
     }
 
