@@ -96,7 +96,8 @@ fn round(arguments: &Arguments, waiting: u64, flight: usize, connectors: u64) ->
     let manner = Manner { all: true, ..Manner::new(stock.authority(), backlog::RECORDS, &[1, arrivals]) };
     let journal = Journal::start(&manner, arguments.cores);
     let connectors = connectors as usize;
-    Target { authority: stock.authority(), port: journal.port, plain: false, flight, connectors }.configure(&folder);
+    Target { authority: stock.authority(), port: journal.port, plain: false, flight, connectors, batch: 1 }
+        .configure(&folder);
     let agent = agent::start(&folder, arguments.cores);
     let patience = Duration::from_secs(300);
     let first = journal.next(patience).expect("nothing comes");

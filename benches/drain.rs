@@ -1,4 +1,5 @@
-//! Drain: a backlog to a fast target over TLS, one event a request, beside a loop written by hand (P1, P2, P8).
+//! Drain: a backlog to a fast target over TLS, beside a loop written by hand: one event a request (P1, P2, P8), or as
+//! many as `--batch` says (P3, the bench `batches`).
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -25,8 +26,22 @@ struct Round {
     memory: f64,
 }
 
-/// Measures and prints.
+/// Measures and prints: one event a request.
 pub fn run(arguments: &Arguments) -> Value {
+    measure(arguments, 1)
+}
+
+/// Events a request of the bench `batches`.
+const BATCH: usize = 100;
+
+/// The same with several events a request.
+pub fn batches(arguments: &Arguments) -> Value {
+    let more = |events| Some(arguments.events.unwrap_or(events));
+    let events = more(if arguments.long { 500_000 } else { 200_000 });
+    measure(&Arguments { events, ..arguments.clone() }, BATCH)
+}
+
+fn measure(arguments: &Arguments, batch: usize) -> Value {
     let events = arguments.events.unwrap_or(if arguments.long { 200_000 } else { 50_000 }) / VERSIONS * VERSIONS;
     let rounds = arguments.rounds.unwrap_or(if arguments.long { 7 } else { 3 });
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -37,8 +52,8 @@ pub fn run(arguments: &Arguments) -> Value {
     for &flight in &arguments.flight {
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
-            bare.push(round(&template, place.path(), events, arguments.cores, flight, false));
-            ours.push(round(&template, place.path(), events, arguments.cores, flight, true));
+            bare.push(round(&template, place.path(), events, arguments.cores, (flight, batch), false));
+            ours.push(round(&template, place.path(), events, arguments.cores, (flight, batch), true));
         }
         let rate = |rounds: &[Round]| -> Vec<f64> {
             rounds.iter().map(|round| (round.tally.received - 1) as f64 / round.tally.seconds).collect()
@@ -75,10 +90,10 @@ pub fn run(arguments: &Arguments) -> Value {
         }));
     }
     let title =
-        format!("drain: {events} events, HTTPS, one a request, cores {:?}, median of {rounds}", arguments.cores);
+        format!("drain: {events} events, HTTPS, {batch} a request, cores {:?}, median of {rounds}", arguments.cores);
     let head = ["in flight", "", "events/s", "of bare", "CPU s/100k", "of bare", "peak MB", "repeated / overtaken"];
     print(&title, &head, &rows);
-    json!({ "events": events, "cores": format!("{:?}", arguments.cores), "rounds": rounds, "flights": results })
+    json!({ "events": events, "cores": format!("{:?}", arguments.cores), "rounds": rounds, "batch": batch, "flights": results })
 }
 
 /// A folder whose office has written so many events, captured by the agent's triggers and by a plain JSON outbox.
@@ -111,7 +126,14 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn round(template: &Path, place: &Path, events: u64, cores: Cores, flight: usize, ours: bool) -> Round {
+fn round(
+    template: &Path,
+    place: &Path,
+    events: u64,
+    cores: Cores,
+    (flight, batch): (usize, usize),
+    ours: bool,
+) -> Round {
     let folder = place.join("round");
     copy(template, &folder);
     let mut receiver = cores.command(&std::env::current_exe().unwrap(), true);
@@ -120,11 +142,14 @@ fn round(template: &Path, place: &Path, events: u64, cores: Cores, flight: usize
     let mut lines = BufReader::new(receiver.0.stdout.take().unwrap()).lines();
     let port: u16 = lines.next().unwrap().unwrap().parse().unwrap();
     let sender = if ours {
-        agent::configure(&folder, place, port, flight, 1);
+        agent::Target { authority: place, port, plain: false, flight, connectors: 1, batch }.configure(&folder);
         agent::start(&folder, cores)
     } else {
         let mut bare = cores.command(&std::env::current_exe().unwrap(), false);
-        bare.arg("as-bare").arg(folder.join("office.db")).arg(place).args([port.to_string(), flight.to_string()]);
+        bare.arg("as-bare")
+            .arg(folder.join("office.db"))
+            .arg(place)
+            .args([port, flight.try_into().unwrap(), batch.try_into().unwrap()].map(|n: u16| n.to_string()));
         Running(bare.spawn().unwrap())
     };
     let (told, tally) = std::sync::mpsc::channel();

@@ -32,7 +32,7 @@ use support::machine;
 use support::process::Cores;
 
 /// Measures the agent beside the floor of the same run.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 pub struct Arguments {
     /// Which benches; all of them but peers (which needs benches/peers/run) unless some are named
     #[arg(value_parser = PossibleValuesParser::new(ALL.iter().chain([&NAMED]).map(|(name, _)| *name)))]
@@ -65,6 +65,7 @@ type Bench = fn(&Arguments) -> Value;
 
 const ALL: &[(&str, Bench)] = &[
     ("backlog", backlog::run),
+    ("batches", drain::batches),
     ("beside", beside::run),
     ("capture", capture::run),
     ("drain", drain::run),

@@ -49,7 +49,7 @@ fn peak(waiting: u64, drained: u64, plain: bool, flight: usize) -> f64 {
     let folder = stock.fresh();
     let manner = Manner { plain, ..Manner::new(stock.authority(), backlog::RECORDS, &[drained]) };
     let journal = Journal::start(&manner, Cores::Free);
-    let target = Target { authority: stock.authority(), port: journal.port, plain, flight, connectors: 1 };
+    let target = Target { authority: stock.authority(), port: journal.port, plain, flight, connectors: 1, batch: 1 };
     target.configure(&folder);
     let agent = agent::start(&folder, Cores::Free);
     journal.next(Duration::from_secs(600)).expect("not everything came");

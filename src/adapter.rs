@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod http;
+pub mod join;
 pub mod oauth;
 pub mod rest;
 pub mod secret;
@@ -27,6 +28,8 @@ pub struct Parcel {
     op: Op,
     kind: Arc<str>,
     load: Load,
+    /// Records that were joined into its request; 0 = it is one record as it is.
+    items: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -39,12 +42,17 @@ impl Parcel {
     /// A parcel: `key` is the idempotency key (the event id, with `-a`/`-b` for the two parts of a key change and
     /// `-rN` for a changed replay); `kind` the event type.
     pub fn new(key: String, op: Op, kind: impl Into<Arc<str>>, record: Cleared) -> Parcel {
-        Parcel { key, op, kind: kind.into(), load: Load::Cleared(record) }
+        Parcel { key, op, kind: kind.into(), load: Load::Cleared(record), items: 0 }
     }
 
     /// The same parcel as it was sent before, byte for byte.
     pub fn frozen(key: String, op: Op, kind: impl Into<Arc<str>>, request: Request) -> Parcel {
-        Parcel { key, op, kind: kind.into(), load: Load::Frozen(request) }
+        Parcel { key, op, kind: kind.into(), load: Load::Frozen(request), items: 0 }
+    }
+
+    /// So many records in one request.
+    pub fn joined(key: String, op: Op, kind: impl Into<Arc<str>>, request: Request, items: usize) -> Parcel {
+        Parcel { items, ..Parcel::frozen(key, op, kind, request) }
     }
 
     /// This parcel with its request rendered: what is sent for it from now on.
@@ -65,6 +73,11 @@ impl Parcel {
     /// The event's type.
     pub fn kind(&self) -> &str {
         &self.kind
+    }
+
+    /// Records that were joined into its request; 0 = it is one record as it is.
+    pub fn items(&self) -> usize {
+        self.items
     }
 
     /// Bytes of the request's body, when it is rendered already.
@@ -164,6 +177,8 @@ fn finish(context: digest::Context) -> [u8; 32] {
 pub struct Delivery {
     /// The verdict's input.
     pub outcome: Outcome,
+    /// What came of each record of a joined request, in its order, where the target said so; else empty.
+    pub items: Vec<Outcome>,
     /// HTTP status, when an answer came.
     pub status: Option<u16>,
     /// SHA-256 over method, URL, headers and body as sent (without authentication).

@@ -6,6 +6,7 @@
 
 pub mod alerts;
 pub mod api;
+mod batch;
 pub mod build;
 mod canonical;
 pub mod conflict;

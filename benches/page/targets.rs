@@ -68,7 +68,15 @@ const TARGETS: &[Row] = &[
             Some(ratio <= 1.6),
         ))
     }),
-    (("P3", "", "drain, 100 events a request: at least 0.9 × bare with the same batch", ""), |_| None),
+    (
+        (
+            "P3",
+            "batches",
+            "drain, 100 events a request: at least 0.9 × bare with the same batch",
+            "the same with 100 events a request",
+        ),
+        |drain| rate(drain, 0.9),
+    ),
     (
         (
             "P4",

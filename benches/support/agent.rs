@@ -23,6 +23,8 @@ pub struct Target<'a> {
     pub flight: usize,
     /// Connectors; each sends everything.
     pub connectors: usize,
+    /// Events a request, at most.
+    pub batch: usize,
 }
 
 impl Target<'_> {
@@ -43,9 +45,10 @@ impl Target<'_> {
             let ca = self.authority.join("ca.pem");
             format!("  url: https://127.0.0.1:{}/appointments\n  tls: {{ca: {}}}\n", self.port, ca.display())
         };
+        let batch = if self.batch > 1 { format!("batch: {{max: {}}}\n", self.batch) } else { String::new() };
         for number in 0..self.connectors {
             let connector = format!(
-                "listen: appointments\ntarget:\n{way}  method: POST\nconcurrency: {}\nstart: beginning\nmap:\n{map}",
+                "listen: appointments\ntarget:\n{way}  method: POST\nconcurrency: {}\n{batch}start: beginning\nmap:\n{map}",
                 self.flight
             );
             std::fs::write(folder.join(format!("connectors/target-{number}.yaml")), connector).unwrap();
@@ -55,7 +58,7 @@ impl Target<'_> {
 
 /// Writes the configuration: the office's table goes to `port` on this machine over TLS, by so many connectors.
 pub fn configure(folder: &Path, authority: &Path, port: u16, flight: usize, connectors: usize) {
-    Target { authority, port, plain: false, flight, connectors }.configure(folder);
+    Target { authority, port, plain: false, flight, connectors, batch: 1 }.configure(folder);
 }
 
 /// Has the table watched, and what is in it known, before the application writes on.

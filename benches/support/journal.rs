@@ -19,7 +19,7 @@ use super::{authority, receiver};
 pub struct Tally {
     /// From the first request to the last.
     pub seconds: f64,
-    /// Requests that were taken.
+    /// Events that were taken.
     pub received: u64,
     /// Versions of a record that came again.
     pub repeated: u64,
@@ -46,6 +46,18 @@ pub fn version(body: &[u8]) -> Option<(usize, u32)> {
         Some(receiver::number(&body[at + name.len()..]))
     };
     Some((usize::try_from(after(b"\"record\":")?).ok()?, u32::try_from(after(b"\"version\":")?).ok()?))
+}
+
+/// The same of each record of a body with several.
+pub fn versions(body: &[u8]) -> impl Iterator<Item = (usize, u32)> {
+    let mut rest = body;
+    std::iter::from_fn(move || {
+        let found = version(rest)?;
+        let name = b"\"version\":";
+        let at = rest.windows(name.len()).position(|part| part == name)?;
+        rest = &rest[at + name.len()..];
+        Some(found)
+    })
 }
 
 /// How a receiver process answers, and when it tells.
@@ -148,20 +160,24 @@ pub fn serve(words: impl Iterator<Item = String>) {
             tally.refused += 1;
             return false;
         }
-        let (record, version) = version(body).expect("a body without record and version");
-        match version.cmp(&(last[record] + 1)) {
-            std::cmp::Ordering::Equal => {}
-            std::cmp::Ordering::Less => tally.repeated += 1,
-            std::cmp::Ordering::Greater => tally.overtaken += 1,
+        let mut any = false;
+        for (record, version) in versions(body) {
+            any = true;
+            match version.cmp(&(last[record] + 1)) {
+                std::cmp::Ordering::Equal => {}
+                std::cmp::Ordering::Less => tally.repeated += 1,
+                std::cmp::Ordering::Greater => tally.overtaken += 1,
+            }
+            last[record] = last[record].max(version);
+            tally.received += 1;
+            let counted = tally.received - if manner.all { 0 } else { tally.repeated };
+            if marks.next_if(|mark| **mark <= counted).is_some() {
+                tally.seconds = first.elapsed().as_secs_f64();
+                tally.cpu = super::process::cpu(std::process::id());
+                tell(&tally);
+            }
         }
-        last[record] = last[record].max(version);
-        tally.received += 1;
-        let counted = tally.received - if manner.all { 0 } else { tally.repeated };
-        if marks.next_if(|mark| **mark <= counted).is_some() {
-            tally.seconds = first.elapsed().as_secs_f64();
-            tally.cpu = super::process::cpu(std::process::id());
-            tell(&tally);
-        }
+        assert!(any, "a body without record and version");
         true
     })
     .unwrap();

@@ -7,6 +7,7 @@
 
 mod answer;
 mod buffers;
+mod caller;
 mod exchange;
 mod fleet;
 mod line;
@@ -25,8 +26,9 @@ use ureq::http::header::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 pub use answer::Reply;
+pub use caller::Caller;
 pub use exchange::Exchange;
-pub use fleet::{Caller, HttpFleet};
+pub use fleet::HttpFleet;
 pub use open::basic;
 pub use resolver::{Resolver, forbidden};
 pub use trouble::Trouble;

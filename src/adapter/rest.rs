@@ -11,7 +11,7 @@ use crate::adapter::{Adapter, Fleet, Parcel, Request, Text};
 use crate::clock;
 use crate::event::{Op, Value};
 use crate::format::json;
-use crate::rules::classify::{Asked, classify};
+use crate::rules::classify::{Asked, classify, items};
 use crate::rules::governance::Cleared;
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::template::Template;
@@ -293,6 +293,14 @@ impl Caller for Shared {
 
     fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply) -> Outcome {
         classify(&reply.answer(), self.asked(parcel, request), clock::now())
+    }
+
+    fn judge_items(&self, parcel: &Parcel, reply: &Reply) -> Vec<Outcome> {
+        if reply.status != 207 {
+            return Vec::new();
+        }
+        let delete = parcel.op() == Op::Delete;
+        items(&reply.body, parcel.items(), delete, &self.retry_on).unwrap_or_default()
     }
 
     fn credential(&self) -> Option<&Arc<Credential>> {

@@ -80,6 +80,7 @@ pub fn connector(
         pace: spec.pace,
         retry: spec.retry,
         concurrency: spec.concurrency,
+        batch: spec.batch,
         rate: spec.rate,
         continue_on_dead: spec.continue_on_dead,
         ignore_leave: spec.ignore_leave,

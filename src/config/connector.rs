@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::batch;
 use crate::config::canonical;
 use crate::config::endpoint::Endpoint;
 use crate::config::fields::Fields;
@@ -14,6 +15,7 @@ use crate::config::problem::Place;
 use crate::config::settings::Scope;
 use crate::engine::connector::{Connector, Pace};
 use crate::event::Op;
+use crate::rules::batch::Batch;
 use crate::rules::filter::Filter;
 use crate::rules::governance::Redact;
 use crate::rules::listen::Listen;
@@ -49,6 +51,8 @@ pub struct ConnectorSpec {
     pub retry: RetryPolicy,
     /// Requests in flight.
     pub concurrency: usize,
+    /// Several records in one request.
+    pub batch: Option<Batch>,
     /// At most so many sends.
     pub rate: Option<Rate>,
     /// Classes that may leave; none = `public` only, when there is a governance section.
@@ -110,10 +114,20 @@ impl ConnectorSpec {
         let rate = optional(fields.take("rate"), |found| {
             Rate::parse(found.text()?).map_err(|message| found.error(message)).ok()
         });
+        let batch = optional(fields.take("batch"), |found| {
+            let batch = batch::batch(&found)?;
+            if batch.is_some() {
+                go_together(&found, endpoint.as_ref(), idempotency_key.as_ref());
+            }
+            Some(batch)
+        });
         let serial = fields.take("serial").and_then(|found| {
             let serial = found.flag()?;
             if serial && concurrency.is_some_and(|count| count > 1) {
                 found.error_hint("sends one at a time, but `concurrency` asks for more", "leave one of the two out");
+            }
+            if serial && matches!(batch, Some(Some(Some(_)))) {
+                found.error_hint("sends one record at a time, but `batch` asks for more", "leave one of the two out");
             }
             Some(serial)
         });
@@ -143,6 +157,7 @@ impl ConnectorSpec {
             pace: pace?,
             retry,
             concurrency: concurrency.and_then(|count| usize::try_from(count).ok()).unwrap_or(Connector::CONCURRENCY),
+            batch: batch?.flatten(),
             rate: rate?,
             allow: allow.flatten(),
             redact,
@@ -155,6 +170,17 @@ impl ConnectorSpec {
             config,
             config_hash,
         })
+    }
+}
+
+/// Records that each have a URL, or an `Idem-Key`, of their own cannot share a request.
+fn go_together(batch: &Found<'_>, endpoint: Option<&Endpoint>, idem_key: Option<&Option<Template>>) {
+    if endpoint.is_some_and(|endpoint| !endpoint.url.paths().is_empty()) {
+        batch.error_hint("the endpoint's url names a record: each has a request of its own", "leave `batch` out");
+    }
+    if matches!(idem_key, Some(Some(_))) {
+        let hint = "leave one of the two out; every record's own key is listed in Sync-Keys";
+        batch.error_hint("a request has one `Idem-Key`, so `idempotencyKey` cannot be each record's", hint);
     }
 }
 
@@ -215,17 +241,6 @@ fn not_yet(fields: &Fields<'_>) {
     for key in ["pull", "drop", "bundle", "key"] {
         if let Some(found) = fields.take(key) {
             found.error_hint("is not in this version", HINT);
-        }
-    }
-    if let Some(found) = fields.take("batch")
-        && let Some(batch) = found.fields()
-    {
-        let max = batch.take("max").and_then(|found| found.integer(1..=i64::MAX));
-        batch.take("maxBytes").and_then(|found| found.bytes());
-        batch.take("shape").and_then(|found| found.choice("shape", &[("array", ()), ("ndjson", ()), ("spec", ())]));
-        batch.done();
-        if max != Some(1) {
-            found.error_hint("several events in one request are not in this version", "leave it out, or `max: 1`");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::adapter::Adapter;
+use crate::rules::batch::{Batch, Shape};
 use crate::rules::filter::Filter;
 use crate::rules::governance::Gate;
 use crate::rules::listen::Listen;
@@ -32,6 +33,8 @@ pub struct Connector {
     pub retry: RetryPolicy,
     /// Requests in flight; default [`Connector::CONCURRENCY`].
     pub concurrency: usize,
+    /// Several events in one request; none = one event, one request.
+    pub batch: Option<Batch>,
     /// At most so many sends.
     pub rate: Option<Rate>,
     /// `onDead: continue` = later changes of a record do not wait behind its dead letter.
@@ -55,6 +58,11 @@ pub struct Connector {
 impl Connector {
     /// Requests in flight when the connector does not say.
     pub const CONCURRENCY: usize = 4;
+
+    /// How its records stand in a request.
+    pub fn shape(&self) -> Shape {
+        self.batch.map_or(Shape::Alone, |batch| batch.shape)
+    }
 }
 
 /// When a connector delivers.

@@ -8,6 +8,7 @@ mod beat;
 mod brake;
 mod doubt;
 mod fill;
+mod joint;
 mod open;
 mod recover;
 mod settle;
@@ -116,6 +117,8 @@ pub struct Parts {
 
 /// Most events read from the logs that are in the window at once.
 const WINDOW: usize = 512;
+/// The same for connectors that put several in one request.
+const BATCH_WINDOW: usize = 16_384;
 /// Most parked deliveries that are in the window at once.
 const DUE_WINDOW: usize = 256;
 /// Most bytes of requests that are in the window at once, about.
@@ -192,6 +195,13 @@ pub struct Worker {
     /// Slots whose intents are in the next batch, and in the one being committed.
     opening: Vec<SlotId>,
     committing: Vec<SlotId>,
+    /// How many requests these make.
+    opening_requests: usize,
+    committing_requests: usize,
+    /// The other events of requests that are at the lanes, by their first.
+    joined: HashMap<SlotId, Vec<SlotId>>,
+    /// Most events of a request now: fewer than configured after the target found one too large.
+    batch_most: usize,
     /// Slots among these that were called back meanwhile: they are not sent when their intents are durable.
     called_back: HashSet<SlotId>,
     batch: Option<Arc<Batch>>,
@@ -359,7 +369,7 @@ impl Worker {
             return quiet || clock::steady() >= stop_at;
         }
         // What is at the lanes is waited for; that it was sent cannot be recorded, so it counts as unknown.
-        let at_lanes = self.window.opened().saturating_sub(self.opening.len() + self.committing.len());
+        let at_lanes = self.window.opened().saturating_sub(self.opening_requests + self.committing_requests);
         if run == Run::Once && self.batch_refused.is_some() && at_lanes == 0 {
             self.summary.left_off = Some(Reason::new("state", "the state file cannot be written"));
             return true;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::adapter::Request;
+use crate::adapter::join::join;
 use crate::engine::compile::{Compiled, compile, why_skipped};
 use crate::engine::connector::Connector;
 use crate::engine::source::{Source, SourceError};
@@ -91,7 +92,9 @@ pub fn fate(connector: &Connector, event: &Event) -> Fate {
     };
     let mut requests = Vec::with_capacity(parcels.len());
     for parcel in &parcels {
-        match connector.adapter.render(parcel) {
+        // How many go along is known when they are sent; the form of the request is that of one.
+        let joined = join(connector.shape(), &[parcel]);
+        match connector.adapter.render(joined.as_ref().unwrap_or(parcel)) {
             Ok(request) => requests.extend(request.map(|request| masked(connector, request))),
             Err(reason) => return Fate::Held(reason),
         }

@@ -1,5 +1,6 @@
 //! The window: the bounded set of events above the cursor that are being worked on, never two of one record at once.
 
+mod joining;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +12,9 @@ use foldhash::{HashMap, HashSet};
 use crate::adapter::Parcel;
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId};
+use crate::rules::batch::Shape;
 use crate::store::state::LogId;
+use crate::store::state::attempt::Together;
 
 /// Which slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +43,14 @@ pub struct Slot {
     pub config: Option<[u8; 32]>,
     /// Its parked row holds what is sent, so that after a kill the same is sent again.
     pub is_frozen: bool,
+    /// How it stands in a request.
+    pub shape: Shape,
+    /// It went in one request with others, and nobody knows whether that arrived: it goes with the same ones again.
+    pub together: Option<Together>,
+    /// Most events of a request that it goes in, itself included: halved when the target refuses them together.
+    pub most_together: usize,
+    /// How often it was told "not now" together with others.
+    pub put_off: u32,
     /// Lower bound of the numbers of its attempts, once there are any. What was attempted is looked up from here after a
     /// restart, until the event is settled and the cursor has passed over it.
     pub intent_after: Option<i64>,
@@ -55,8 +66,10 @@ enum Phase {
     Ready,
     /// May be sent from this time on.
     Delayed(Timestamp),
-    /// Its intent is being written, or it is being sent.
+    /// Its intent is being written, or it is being sent: alone, or as the first of its request.
     Open,
+    /// The same, in the request of the one opened before it.
+    Joined,
 }
 
 impl Slot {
@@ -74,10 +87,23 @@ impl Slot {
             in_doubt: false,
             config: None,
             is_frozen: false,
+            shape: Shape::Alone,
+            together: None,
+            most_together: usize::MAX,
+            put_off: 0,
             intent_after: None,
             weight,
             phase: Phase::Queued,
         }
+    }
+
+    /// Whether it is in the request of the one opened before it.
+    pub fn is_joined(&self) -> bool {
+        self.phase == Phase::Joined
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Joined)
     }
 
     fn lanes(&self) -> impl Iterator<Item = u64> + use<> {
@@ -93,7 +119,10 @@ pub struct Window {
     lanes: HashMap<u64, Queue>,
     ready: BTreeSet<(i64, SlotId)>,
     delayed: BTreeSet<(Timestamp, SlotId)>,
+    /// Open requests.
     open: usize,
+    /// What may be sent now waits for more to go along.
+    is_filling: bool,
     fresh: usize,
     weight: usize,
     next: u64,
@@ -178,7 +207,7 @@ impl Window {
         let idle: Vec<SlotId> = self
             .slots
             .iter()
-            .filter(|(_, slot)| slot.log == log && !slot.from_parked && slot.phase != Phase::Open)
+            .filter(|(_, slot)| slot.log == log && !slot.from_parked && !slot.is_open())
             .map(|(id, _)| *id)
             .collect();
         for id in idle {
@@ -235,17 +264,27 @@ impl Window {
         self.slots.get_mut(&id)
     }
 
-    /// Takes up to `most` events that may be sent now, in log order, and opens them.
-    pub fn open(&mut self, most: usize, now: Timestamp) -> Vec<SlotId> {
+    /// Takes up to `most` events that may be sent now, in log order, and opens them, each in a request of its own.
+    /// `wait` says which has to wait, and until when.
+    pub fn open(
+        &mut self,
+        most: usize,
+        now: Timestamp,
+        mut wait: impl FnMut(&Slot) -> Option<Timestamp>,
+    ) -> Vec<SlotId> {
         self.wake_delayed(now);
         let mut opened = Vec::new();
         while opened.len() < most {
             let Some((_, id)) = self.ready.pop_first() else { break };
-            if let Some(slot) = self.slots.get_mut(&id) {
-                slot.phase = Phase::Open;
-                self.open += 1;
-                opened.push(id);
+            let Some(slot) = self.slots.get_mut(&id) else { continue };
+            if let Some(due) = wait(slot) {
+                slot.phase = Phase::Delayed(due);
+                self.delayed.insert((due, id));
+                continue;
             }
+            slot.phase = Phase::Open;
+            self.open += 1;
+            opened.push(id);
         }
         opened
     }
@@ -267,31 +306,45 @@ impl Window {
 
     /// Opens one event to probe the endpoint with: not of the record that failed last, when there is any other. One
     /// record that the target cannot bear must not be taken for an endpoint that is down.
-    pub fn open_probe(&mut self, not: Option<u64>, now: Timestamp) -> Vec<SlotId> {
+    pub fn open_probe(
+        &mut self,
+        not: Option<u64>,
+        now: Timestamp,
+        mut wait: impl FnMut(&Slot) -> Option<Timestamp>,
+    ) -> Vec<SlotId> {
         self.wake_delayed(now);
         let other = |(_, id): &&(i64, SlotId)| self.slots.get(id).is_some_and(|slot| Some(slot.event.lane) != not);
         let chosen = self.ready.iter().find(other).or_else(|| self.ready.first()).copied();
-        let Some((seq, id)) = chosen else { return Vec::new() };
-        self.ready.remove(&(seq, id));
-        if let Some(slot) = self.slots.get_mut(&id) {
-            slot.phase = Phase::Open;
-            self.open += 1;
+        let Some((_, id)) = chosen else { return Vec::new() };
+        if let Some(due) = self.slots.get(&id).and_then(&mut wait) {
+            self.delay(id, due);
+            return Vec::new();
         }
-        vec![id]
+        let request = self.whole(id).unwrap_or_else(|| vec![id]);
+        self.open_request(&request);
+        request
     }
 
     /// An open event goes back: it may be sent again from `due` on.
     pub fn put_back(&mut self, id: SlotId, due: Option<Timestamp>) {
-        let Some(slot) = self.slots.get_mut(&id) else { return };
+        let Some(slot) = self.slots.get(&id) else { return };
         if slot.phase == Phase::Open {
             self.open -= 1;
         }
+        self.is_filling = false;
         match due {
-            Some(due) => {
-                slot.phase = Phase::Delayed(due);
-                self.delayed.insert((due, id));
-            }
+            Some(due) => self.delay(id, due),
             None => self.make_ready(id),
+        }
+    }
+
+    fn delay(&mut self, id: SlotId, due: Timestamp) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            if slot.phase == Phase::Ready {
+                self.ready.remove(&(slot.event.seq(), id));
+            }
+            slot.phase = Phase::Delayed(due);
+            self.delayed.insert((due, id));
         }
     }
 
@@ -315,8 +368,9 @@ impl Window {
             Phase::Delayed(due) => {
                 self.delayed.remove(&(due, id));
             }
-            Phase::Queued => {}
+            Phase::Queued | Phase::Joined => {}
         }
+        self.is_filling = false;
         if !slot.from_parked {
             self.fresh -= 1;
             if let Some(passage) = self.logs.get_mut(&slot.log) {
@@ -338,7 +392,7 @@ impl Window {
 
     /// The events of a lane that are not open, in the order of coming in.
     pub fn waiting_in(&self, lane: u64) -> Vec<SlotId> {
-        let idle = |id: &SlotId| self.slots.get(id).is_some_and(|slot| slot.phase != Phase::Open);
+        let idle = |id: &SlotId| self.slots.get(id).is_some_and(|slot| !slot.is_open());
         self.lanes.get(&lane).into_iter().flat_map(Queue::iter).filter(idle).collect()
     }
 
@@ -347,12 +401,12 @@ impl Window {
         if !self.holds(id) {
             return None;
         }
-        self.slots.iter().find(|(_, slot)| slot.event.id == *id && slot.phase != Phase::Open).map(|(id, _)| *id)
+        self.slots.iter().find(|(_, slot)| slot.event.id == *id && !slot.is_open()).map(|(id, _)| *id)
     }
 
     /// Everything that is not open, in the order of coming in.
     pub fn idle(&self) -> Vec<SlotId> {
-        let idle = self.slots.iter().filter(|(_, slot)| slot.phase != Phase::Open);
+        let idle = self.slots.iter().filter(|(_, slot)| !slot.is_open());
         let mut found: Vec<SlotId> = idle.map(|(id, _)| *id).collect();
         found.sort_unstable();
         found
@@ -378,14 +432,14 @@ impl Window {
         self.fresh
     }
 
-    /// How many are open: intent being written, or being sent.
+    /// How many requests are open: their intents being written, or being sent.
     pub fn opened(&self) -> usize {
         self.open
     }
 
     /// How many may be sent now.
     pub fn ready(&self) -> usize {
-        self.ready.len()
+        if self.is_filling { 0 } else { self.ready.len() }
     }
 
     /// When the next delayed event may be sent.
@@ -408,6 +462,7 @@ impl Window {
         if let Some(slot) = self.slots.get_mut(&id) {
             slot.phase = Phase::Ready;
             self.ready.insert((slot.event.seq(), id));
+            self.is_filling = false;
         }
     }
 

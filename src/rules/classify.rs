@@ -3,11 +3,15 @@
 //! "Delivered" is said only of a 2xx whose body does not contradict it. What a passing cause can explain is retried,
 //! what only this record can explain is rejected, what every record would meet halts the connector.
 
+mod items;
 mod skim;
+
+pub use items::items;
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::rules::batch::MULTI_STATUS;
 use crate::rules::outcome::{Outcome, Reason};
 
 /// Longest `Retry-After` that is obeyed.
@@ -109,7 +113,7 @@ fn configuration(status: u16) -> &'static str {
 fn success(answer: &Answer<'_>) -> Outcome {
     let kind = media_type(answer.content_type);
     if answer.status == 207 {
-        return unknown("multi-status", "the answer lists results per item, which plain REST cannot judge");
+        return unknown(MULTI_STATUS, "the answer does not list one status for each record of the request");
     }
     if answer.status == 204 || answer.status == 205 {
         return Outcome::Success;

@@ -4,6 +4,7 @@
 
 mod answers;
 mod bad_input;
+mod batches;
 mod braking;
 mod capture;
 mod cli_check;

@@ -17,27 +17,16 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::answer::{Complete, Reply};
+use super::caller::Caller;
 use super::line::Line;
 use super::message::{Address, encode};
 use super::open::Opener;
 use super::trouble::Trouble;
 use super::wire::{Channel, Wire, trouble};
 use super::{Envelope, KEEP, Settings, plain_http};
-use crate::adapter::auth::{Credential, Sealed};
+use crate::adapter::auth::Sealed;
 use crate::adapter::{Delivery, Ended, Fleet, Parcel, Request, sha256};
 use crate::rules::outcome::{Outcome, Reason};
-
-/// What a fleet asks of the adapter that it sends for: the requests, and what their answers mean.
-pub trait Caller: Send + Sync + 'static {
-    /// The request of a parcel that has none yet.
-    fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason>;
-
-    /// What an answer means.
-    fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply) -> Outcome;
-
-    /// What seals its requests.
-    fn credential(&self) -> Option<&Arc<Credential>>;
-}
 
 /// The token of the waker; the others are berths.
 const WAKER: Token = Token(usize::MAX);
@@ -99,6 +88,7 @@ impl Task {
 /// What came of the calls of one attempt.
 struct Came {
     outcome: Outcome,
+    items: Vec<Outcome>,
     status: Option<u16>,
     answer: Option<Vec<u8>>,
     sent: bool,
@@ -106,7 +96,7 @@ struct Came {
 
 impl Came {
     fn unsent(outcome: Outcome) -> Came {
-        Came { outcome, status: None, answer: None, sent: false }
+        Came { outcome, items: Vec::new(), status: None, answer: None, sent: false }
     }
 }
 
@@ -263,7 +253,7 @@ impl<C: Caller> HttpFleet<C> {
             Some(Ok(false)) => return self.judge(at, refusal.unwrap_or_default()),
             Some(Err(outcome)) => {
                 let answer = refusal.map(|reply| reply.body);
-                return self.end_part(at, Came { outcome, status: Some(401), answer, sent: true });
+                return self.end_part(at, Came { status: Some(401), answer, sent: true, ..Came::unsent(outcome) });
             }
         }
         match prepared.sealed {
@@ -363,8 +353,12 @@ impl<C: Caller> HttpFleet<C> {
         let caller = Arc::clone(&self.caller);
         let Some(task) = self.task(at) else { return };
         let (Some(part), Some(request)) = (task.part(), task.request()) else { return };
-        let outcome = caller.judge(part, request, &reply);
-        self.end_part(at, Came { outcome, status: Some(reply.status), answer: Some(reply.body), sent: true });
+        let items = if part.items() > 0 { caller.judge_items(part, &reply) } else { Vec::new() };
+        let outcome = match items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()) {
+            Some(telling) => telling.clone(),
+            None => caller.judge(part, request, &reply),
+        };
+        self.end_part(at, Came { outcome, items, status: Some(reply.status), answer: Some(reply.body), sent: true });
     }
 
     /// Notes what came of a part; goes on with the next, or ends the task.
@@ -376,6 +370,7 @@ impl<C: Caller> HttpFleet<C> {
         let delivered = came.outcome.is_delivered();
         let delivery = Delivery {
             outcome: came.outcome,
+            items: came.items,
             status: came.status,
             request_hash: request.map_or([0; 32], Request::hash),
             answer_hash: came.answer.as_deref().map(sha256),

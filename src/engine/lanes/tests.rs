@@ -104,7 +104,8 @@ struct ScriptedFleet {
 
 fn ended(ticket: u64, outcome: Outcome) -> Ended {
     let (bytes, took) = ((0, 0), Duration::ZERO);
-    let delivery = Delivery { outcome, status: None, request_hash: [0; 32], answer_hash: None, bytes, took };
+    let delivery =
+        Delivery { outcome, items: Vec::new(), status: None, request_hash: [0; 32], answer_hash: None, bytes, took };
     Ended { ticket, deliveries: vec![delivery] }
 }
 

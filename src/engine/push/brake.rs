@@ -4,44 +4,57 @@ use std::time::Duration;
 
 use super::Worker;
 use crate::clock::{self, Timestamp};
-use crate::engine::window::SlotId;
+use crate::engine::window::{Slot, SlotId};
 use crate::event::{Event, Op};
+use crate::rules::batch::Batch;
 use crate::rules::lane::lane;
 use crate::store::state::batch::Entry;
 
+/// How events are opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Opening {
+    /// One, to see whether the endpoint is back.
+    Probe,
+    /// So many requests at most; of several events each, when there is a batch.
+    Most(usize, Option<Batch>),
+}
+
 impl Worker {
-    /// Puts those of the opened events back that have to wait for the brake; gives the others.
-    pub(super) fn brake(&mut self, opened: Vec<SlotId>, now: Timestamp) -> Vec<SlotId> {
-        let mut free = Vec::with_capacity(opened.len());
+    /// Opens what may be sent now, `most` requests at most; what has to wait for the brake is put off.
+    pub(super) fn open_free(&mut self, opening: Opening, now: Timestamp) -> Vec<SlotId> {
         let before = self.brake.count();
-        for id in opened {
-            let Some(slot) = self.window.get(id) else { continue };
-            let record = self.record_of(&slot.event);
-            let due = record.and_then(|record| self.brake.wait(record, slot.event.at, now).map(|due| (record, due)));
-            let Some((record, due)) = due else {
-                free.push(id);
-                continue;
-            };
-            if self.brake.begin(record) {
+        let to_come = self.wants_to_read();
+        let serial = self.connector.serial;
+        let (brake, name) = (&mut self.brake, &self.connector.name);
+        let wait = |slot: &Slot| {
+            let record = record_of(&slot.event, serial)?;
+            let due = brake.wait(record, slot.event.at, now)?;
+            if brake.begin(record) {
                 log::warn!(
-                    "{}: {} {}: each delivery of this record is followed by another change of it, more than {} times: \
+                    "{name}: {} {}: each delivery of this record is followed by another change of it, more than {} times: \
                      it is braked to one a second; look for what writes it again",
-                    self.connector.name,
                     slot.event.kind,
                     slot.event.id,
                     crate::rules::brake::BURST
                 );
             }
-            self.window.put_back(id, Some(due));
-        }
+            Some(due)
+        };
+        let opened = match opening {
+            Opening::Probe => self.window.open_probe(self.failed_lane, now, wait),
+            Opening::Most(most, None) => self.window.open(most, now, wait),
+            Opening::Most(most, Some(batch)) => {
+                self.window.open_joined((most, self.connector.concurrency), &batch, to_come, now, wait)
+            }
+        };
         self.note_brake(before);
-        free
+        opened
     }
 
     /// A change was delivered; its last request took so long.
     pub(super) fn note_pace(&mut self, id: SlotId, took: Duration, now: Timestamp) {
         let Some(slot) = self.window.get(id) else { return };
-        if let Some(record) = self.record_of(&slot.event) {
+        if let Some(record) = record_of(&slot.event, self.connector.serial) {
             self.brake.delivered(record, slot.event.at, clock::now().minus(took), now);
         }
     }
@@ -61,7 +74,7 @@ impl Worker {
     /// Whether everything in the window waits for the brake.
     pub(super) fn is_braked(&self) -> bool {
         let held = |id: &SlotId| {
-            let record = self.window.get(*id).and_then(|slot| self.record_of(&slot.event));
+            let record = self.window.get(*id).and_then(|slot| record_of(&slot.event, self.connector.serial));
             record.is_some_and(|record| self.brake.holds(record))
         };
         self.brake.count() > 0
@@ -75,14 +88,14 @@ impl Worker {
             self.pending.push(Entry::Braked(self.brake.count() as u64));
         }
     }
+}
 
-    /// The record that a change is of. What is no change of a row (a posted event) has none. With `serial: true` all
-    /// events share one lane, but not one record.
-    fn record_of(&self, event: &Event) -> Option<u64> {
-        match event.op {
-            Op::Event => None,
-            _ if self.connector.serial => Some(lane(&event.log, &event.kind, &event.key, &[])),
-            _ => Some(event.lane),
-        }
+/// The record that a change is of. What is no change of a row (a posted event) has none. With `serial: true` all events
+/// share one lane, but not one record.
+fn record_of(event: &Event, serial: bool) -> Option<u64> {
+    match event.op {
+        Op::Event => None,
+        _ if serial => Some(lane(&event.log, &event.kind, &event.key, &[])),
+        _ => Some(event.lane),
     }
 }

@@ -1,6 +1,6 @@
 //! Filling the window: reading on in the logs, and loading parked deliveries that are due.
 
-use super::{CHUNK, CHUNK_BYTES, DUE_WINDOW, PAUSE, WINDOW, WINDOW_BYTES, Worker};
+use super::{BATCH_WINDOW, CHUNK, CHUNK_BYTES, DUE_WINDOW, PAUSE, WINDOW, WINDOW_BYTES, Worker};
 use crate::adapter::hash_of;
 use crate::clock;
 use crate::engine::compile::{Compiled, compile};
@@ -8,6 +8,7 @@ use crate::engine::connector::Connector;
 use crate::engine::frozen::{freeze, thaw};
 use crate::engine::window::Slot;
 use crate::event::Event;
+use crate::rules::batch::Shape;
 use crate::rules::outcome::Reason;
 use crate::store::state::batch::Entry;
 use crate::store::state::connector::Mode;
@@ -28,7 +29,20 @@ impl Worker {
     }
 
     fn has_room(&self) -> bool {
-        self.window.fresh() < WINDOW && self.window.weight() < WINDOW_BYTES && !self.has_enough()
+        self.window.fresh() < self.window_most() && self.window.weight() < WINDOW_BYTES && !self.has_enough()
+    }
+
+    /// Most events that were read from the logs in the window at once: with several in one request, as many as the
+    /// requests need that are open, and half as many again to make the next ones of.
+    fn window_most(&self) -> usize {
+        let requests = self.most_open();
+        self.connector.batch.map_or(WINDOW, |batch| {
+            requests
+                .saturating_mul(self.batch_most.min(batch.max))
+                .saturating_mul(3)
+                .div_ceil(2)
+                .clamp(WINDOW, BATCH_WINDOW)
+        })
     }
 
     /// While nothing may be sent but a probe, reading on would only park what waits behind parked changes of its
@@ -94,7 +108,7 @@ impl Worker {
             self.window.was_settled(log, event.seq(), self.settled_mark);
             return;
         }
-        let (compiled, config) = self.encode(log, &event, &trace, replay);
+        let (compiled, config, shape) = self.encode(log, &event, &trace, replay);
         let parts = match compiled {
             Compiled::Skip => {
                 self.skip(log, event.seq());
@@ -118,20 +132,22 @@ impl Worker {
         slot.tries = trace.attempts;
         slot.in_doubt = trace.unknown;
         slot.config = config;
+        slot.shape = shape;
+        slot.together = trace.together.filter(|_| trace.unknown);
         slot.intent_after = (trace.attempts > 0).then_some(self.settled_mark);
         self.window.add(slot);
     }
 
     /// The parcels of an event: under the configuration of an attempt whose outcome is unknown, if there was one;
     /// for a replay under a key of its own when the bytes have changed since they were delivered. With it the older
-    /// configuration, if it was one.
+    /// configuration, if it was one, and the form in which they stand in a request.
     fn encode(
         &mut self,
         log: LogId,
         event: &Event,
         trace: &attempt::Trace,
         replay: bool,
-    ) -> (Compiled, Option<[u8; 32]>) {
+    ) -> (Compiled, Option<[u8; 32]>, Shape) {
         if trace.unknown
             && let Some(hash) = trace.config.filter(|hash| *hash != *self.config_hash)
             && let Some(old) = self.old_configuration(&hash)
@@ -139,7 +155,8 @@ impl Worker {
             && old.adapter.origin() == self.connector.adapter.origin()
             && let Compiled::Send(parts) = self.encode_again(&old, log, event)
         {
-            return (Compiled::Send(parts), Some(hash));
+            let shape = old.shape();
+            return (Compiled::Send(parts), Some(hash), shape);
         }
         let again = replay || trace.attempts > 0;
         let compiled = if again {
@@ -147,12 +164,20 @@ impl Worker {
         } else {
             compile(&self.connector, event, "")
         };
-        (compiled, None)
+        (compiled, None, self.connector.shape())
     }
 
     fn old_configuration(&mut self, hash: &[u8; 32]) -> Option<Connector> {
         let text = self.reader.read(|db| crate::store::state::connector::config(db, hash)).ok().flatten()?;
         (self.rebuild)(&text)
+    }
+
+    /// In which form something stands in a request that was encoded under a configuration; none = today's.
+    fn shape_of(&mut self, config: Option<[u8; 32]>) -> Shape {
+        let older = config.filter(|hash| *hash != *self.config_hash);
+        older.map_or(self.connector.shape(), |hash| {
+            self.old_configuration(&hash).map_or(Shape::Alone, |old| old.shape())
+        })
     }
 
     /// Encodes an event whose outcome is known: the same key when the bytes are the same as any that the target has
@@ -304,6 +329,7 @@ impl Worker {
                 slot.in_doubt = parked.frozen.is_some();
                 slot.is_frozen = slot.in_doubt;
                 slot.config = parked.config_hash.filter(|_| slot.in_doubt);
+                slot.shape = self.shape_of(slot.config);
                 self.window.add(slot);
             }
             Compiled::Hold(reason) => {

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use foldhash::HashSet;
 
+use super::brake::Opening;
 use super::{Message, PAUSE, Run, Worker};
 use crate::clock::{self, Timestamp};
 use crate::engine::frozen::freeze;
 use crate::engine::lanes::Job;
 use crate::engine::ledger::Committed;
+use crate::engine::window::SlotId;
+use crate::rules::batch::Shape;
 use crate::rules::breaker::Permit;
 use crate::store::state::attempt::Intent;
 use crate::store::state::batch::{Batch, Entry};
@@ -19,6 +22,8 @@ use crate::store::state::{LogId, StateError};
 
 /// Events that are open for each lane: enough that a lane never waits for the commit of the next group.
 const OPEN_PER_LANE: usize = 8;
+/// Requests of several events that are open for each lane: one on its way, one that waits, one in the next commit.
+const REQUESTS_PER_LANE: usize = 3;
 /// Events that are open at least, so that a commit is shared by many even with one lane.
 const OPEN_AT_LEAST: usize = 32;
 /// Open events for each result that comes in while one batch is committed: some are being sent, some wait in the lanes,
@@ -68,9 +73,12 @@ impl Worker {
         self.most_open().min(self.breaker.most()).saturating_sub(self.window.opened())
     }
 
-    fn most_open(&self) -> usize {
+    pub(super) fn most_open(&self) -> usize {
         if self.connector.serial {
             return 1;
+        }
+        if self.connector.batch.is_some() {
+            return self.connector.concurrency * REQUESTS_PER_LANE;
         }
         let most = (self.connector.concurrency * OPEN_PER_LANE).max(OPEN_AT_LEAST);
         most.max(self.flow.saturating_mul(AHEAD)).min(super::WINDOW)
@@ -79,7 +87,7 @@ impl Worker {
     /// Whether the next batch may gather a little more: every lane has work for longer than a commit takes, and
     /// nothing but results and intents waits.
     fn may_gather(&mut self) -> bool {
-        let with_lanes = self.window.opened().saturating_sub(self.opening.len());
+        let with_lanes = self.window.opened().saturating_sub(self.opening_requests);
         let busy = with_lanes >= (self.most_open() / 2).max(2 * self.connector.concurrency);
         if !busy || !self.pending.is_empty() || self.stop_at.is_some() {
             return false;
@@ -129,11 +137,12 @@ impl Worker {
             return;
         }
         let probing = self.permit(now) == Permit::Probe;
-        if probing || self.mode == Mode::Halted {
+        let halted = self.mode == Mode::Halted;
+        if probing || halted {
             self.window.hurry();
         }
-        let opened = if probing { self.window.open_probe(self.failed_lane, now) } else { self.window.open(most, now) };
-        let opened = self.brake(opened, now);
+        let opening = if probing { Opening::Probe } else { Opening::Most(most, self.batch_now(halted)) };
+        let opened = self.open_free(opening, now);
         if opened.is_empty() {
             return;
         }
@@ -154,6 +163,8 @@ impl Worker {
         }
         for id in opened {
             let Some(slot) = self.window.get_mut(id) else { continue };
+            let joined = slot.is_joined();
+            self.opening_requests += usize::from(!joined);
             slot.tries = slot.tries.saturating_add(1);
             if slot.from_parked
                 && !slot.is_frozen
@@ -166,7 +177,7 @@ impl Worker {
             let tag = aws_lc_rs::hmac::sign(&self.mac_key, &slot.event.lane.to_le_bytes());
             let mut mac = [0; 8];
             mac.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
-            let intent = Intent { id: slot.event.id, attempt: slot.tries, mac };
+            let intent = Intent { id: slot.event.id, attempt: slot.tries, mac, joined };
             let config = slot.config.unwrap_or(*self.config_hash);
             self.intents.entry((slot.log, config)).or_default().push(intent);
             self.opening.push(id);
@@ -174,7 +185,7 @@ impl Worker {
     }
 
     /// What is about to be sent must not be able to vanish from the application's file in a power cut.
-    fn make_durable(&mut self, opened: &[crate::engine::window::SlotId]) -> bool {
+    fn make_durable(&mut self, opened: &[SlotId]) -> bool {
         let slots = opened.iter().filter_map(|id| self.window.get(*id)).filter(|slot| !slot.from_parked);
         let positions: Vec<_> = slots.map(|slot| (slot.log, slot.event.seq())).collect();
         self.make_durable_to(&positions)
@@ -271,6 +282,7 @@ impl Worker {
         let intents = std::mem::take(&mut self.intents);
         entries.extend(intents.into_iter().map(|((log, config), group)| Entry::Intend(log, config, group)));
         self.committing = std::mem::take(&mut self.opening);
+        self.committing_requests = std::mem::take(&mut self.opening_requests);
         self.batch_touched = std::mem::take(&mut self.touched);
         let batch = Arc::new(Batch { connector: self.id, entries });
         self.batch = Some(batch.clone());
@@ -282,6 +294,39 @@ impl Worker {
         if self.ledger.submit(batch, move |result| mailbox.tell(Message::Committed(result))).is_err() {
             log::error!("{}: the state file's writer has stopped", self.connector.name);
             self.summary.broken = true;
+        }
+    }
+
+    /// Hands to the lanes what is intended durably; `before` is a lower bound of the numbers of its attempts.
+    fn send(&mut self, slots: Vec<SlotId>, before: i64) {
+        let stopping = self.stop_at.is_some();
+        let mut requests: Vec<(SlotId, Vec<SlotId>)> = Vec::new();
+        let mut jobs = Vec::with_capacity(slots.len());
+        for id in slots {
+            if self.called_back.remove(&id) || stopping {
+                self.put_back_unsent(id);
+                continue;
+            }
+            let Some(slot) = self.window.get_mut(id) else { continue };
+            slot.intent_after.get_or_insert(before);
+            match (slot.shape, slot.is_joined(), requests.last_mut()) {
+                (Shape::Alone, ..) => jobs.push(Job { slot: id, parts: Arc::clone(&slot.parts) }),
+                (_, true, Some((_, rest))) => rest.push(id),
+                _ => requests.push((id, Vec::new())),
+            }
+        }
+        jobs.extend(requests.into_iter().map(|(first, rest)| self.join(first, rest)));
+        if jobs.is_empty() {
+            return;
+        }
+        if let Err((jobs, error)) = self.lanes.send(jobs) {
+            log::error!("{}: no thread to send with: {error}", self.connector.name);
+            let due = clock::steady().plus(PAUSE);
+            for job in jobs {
+                for id in self.members(job.slot) {
+                    self.window.put_back(id, Some(due));
+                }
+            }
         }
     }
 
@@ -300,27 +345,8 @@ impl Worker {
                 }
                 self.last_attempt = self.last_attempt.max(committed.before);
                 let slots = std::mem::take(&mut self.committing);
-                let stopping = self.stop_at.is_some();
-                let mut jobs = Vec::with_capacity(slots.len());
-                for id in slots {
-                    if self.called_back.remove(&id) || stopping {
-                        self.put_back_unsent(id);
-                        continue;
-                    }
-                    let Some(slot) = self.window.get_mut(id) else { continue };
-                    slot.intent_after.get_or_insert(committed.before);
-                    jobs.push(Job { slot: id, parts: Arc::clone(&slot.parts) });
-                }
-                if jobs.is_empty() {
-                    return;
-                }
-                if let Err((jobs, error)) = self.lanes.send(jobs) {
-                    log::error!("{}: no thread to send with: {error}", self.connector.name);
-                    let due = clock::steady().plus(PAUSE);
-                    for job in jobs {
-                        self.window.put_back(job.slot, Some(due));
-                    }
-                }
+                self.committing_requests = 0;
+                self.send(slots, committed.before);
             }
             Err(error) => {
                 if error.is_broken() {

@@ -135,6 +135,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         });
     }
     let (running, next_run) = first_run(&connector.pace, kept.known.last_run);
+    let connector_batch = connector.batch.map_or(1, |batch| batch.max);
     let mode_reason = kept.known.reason.clone().filter(|_| kept.mode != Mode::Running);
     Ok(Worker {
         id: kept.known.id,
@@ -169,6 +170,10 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         counts: BTreeMap::new(),
         opening: Vec::new(),
         committing: Vec::new(),
+        opening_requests: 0,
+        committing_requests: 0,
+        joined: HashMap::default(),
+        batch_most: connector_batch,
         called_back: HashSet::default(),
         batch: None,
         batch_touched: HashSet::default(),

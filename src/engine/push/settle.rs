@@ -1,5 +1,7 @@
 //! Judging what came back: done, parked, put back, or the connector halts.
 
+use std::time::Duration;
+
 use super::fill::behind;
 use super::{PAUSE, Worker};
 use crate::adapter::{Delivery, hash_of};
@@ -16,6 +18,19 @@ use crate::store::state::connector::OpenBreaker;
 use crate::store::state::counter::Counter;
 use crate::store::state::parked::{Parked, ParkedState};
 
+/// What came of an attempt for one event.
+pub(super) struct Came<'a> {
+    pub(super) outcome: &'a Outcome,
+    /// All of it was delivered.
+    pub(super) delivered: bool,
+    /// Whether the target may have it; none = the attempt does not say.
+    pub(super) doubt: Option<bool>,
+    pub(super) status: Option<u16>,
+    pub(super) took: Duration,
+    /// The breaker was closed before it.
+    pub(super) closed: bool,
+}
+
 impl Worker {
     /// Takes what the lanes have brought back.
     pub(super) fn take_results(&mut self) {
@@ -27,7 +42,16 @@ impl Worker {
     }
 
     fn settle(&mut self, done: Done) {
-        let Done { slot: id, deliveries } = done;
+        let Done { slot: id, mut deliveries } = done;
+        if let Some(rest) = self.joined.remove(&id) {
+            return self.settle_joint(std::iter::once(id).chain(rest).collect(), deliveries);
+        }
+        // Of one record in a list the target has spoken of that one.
+        for delivery in &mut deliveries {
+            if let [only] = &*delivery.items {
+                delivery.outcome = only.clone();
+            }
+        }
         let Some(slot) = self.window.get(id) else { return };
         let delivered = !deliveries.is_empty()
             && deliveries.len() == slot.parts.len()
@@ -42,7 +66,7 @@ impl Worker {
         let hash = hash.unwrap_or([0; 32]);
         let (lane, log, event_id) = (slot.event.lane, slot.log, slot.event.id);
         let status = last.and_then(|delivery| delivery.status);
-        let took = last.map_or(std::time::Duration::ZERO, |delivery| delivery.took);
+        let took = last.map_or(Duration::ZERO, |delivery| delivery.took);
         let doubt = if delivered { Some(false) } else { doubt_after(&outcome, &deliveries) };
         let mut line = record(event_id, &outcome, &deliveries, hash);
         if doubt == Some(true) {
@@ -52,6 +76,13 @@ impl Worker {
         let now = clock::steady();
         let closed = self.breaker.is_closed();
         self.note_endpoint(&outcome, lane, now);
+        self.conclude(id, Came { outcome: &outcome, delivered, doubt, status, took, closed });
+    }
+
+    /// Draws the consequences of an attempt for its event, once they are drawn for the endpoint.
+    pub(super) fn conclude(&mut self, id: SlotId, came: Came<'_>) {
+        let Came { outcome, delivered, doubt, status, took, closed } = came;
+        let now = clock::steady();
         if delivered {
             self.note_pace(id, took, now);
             self.deliver(id);
@@ -59,12 +90,14 @@ impl Worker {
             return;
         }
         let Some(slot) = self.window.get_mut(id) else { return };
+        slot.together = None;
         slot.in_doubt = doubt.unwrap_or(slot.in_doubt);
-        let age = slot.first_attempt.map_or(std::time::Duration::ZERO, |first| now.since(first));
+        let (lane, event_id) = (slot.event.lane, slot.event.id);
+        let age = slot.first_attempt.map_or(Duration::ZERO, |first| now.since(first));
         let by_request = status.is_some_and(|status| self.connector.retry.retry_on.contains(&status));
         let tally = Tally { attempts: slot.attempts, age, by_request };
-        let verdict = judge(&outcome, tally, &self.connector.retry, closed, self.dice.f64());
-        let streak = self.streak.note(&outcome, lane);
+        let verdict = judge(outcome, tally, &self.connector.retry, closed, self.dice.f64());
+        let streak = self.streak.note(outcome, lane);
         match verdict {
             // Some parts were delivered, the rest was not tried: again from the first, they are repeatable.
             Verdict::Done => self.window.put_back(id, None),
@@ -97,7 +130,7 @@ impl Worker {
     }
 
     /// Tells the breaker what the outcome says of the endpoint.
-    fn note_endpoint(&mut self, outcome: &Outcome, lane: u64, now: Timestamp) {
+    pub(super) fn note_endpoint(&mut self, outcome: &Outcome, lane: u64, now: Timestamp) {
         match outcome {
             Outcome::Retry { reason, after, .. } => {
                 if let Some(after) = after {
@@ -144,8 +177,10 @@ impl Worker {
     }
 
     fn put_back(&mut self, unsent: Vec<SlotId>) {
-        for id in unsent {
-            self.put_back_unsent(id);
+        for first in unsent {
+            for id in self.members(first) {
+                self.put_back_unsent(id);
+            }
         }
     }
 
@@ -308,7 +343,7 @@ impl Worker {
 
 /// Whether a target may have (a part of) an event that was not delivered; none = this attempt says nothing of that, and
 /// what was known before holds.
-fn doubt_after(outcome: &Outcome, deliveries: &[Delivery]) -> Option<bool> {
+pub(super) fn doubt_after(outcome: &Outcome, deliveries: &[Delivery]) -> Option<bool> {
     match outcome {
         Outcome::Unknown { .. } => Some(true),
         Outcome::Conflict(_) | Outcome::Reject(_) => Some(false),
@@ -322,11 +357,16 @@ fn not_sent(id: crate::event::EventId) -> Settled {
 }
 
 /// What a lane that broke down says of its event: it may have arrived.
-fn broken_lane() -> Outcome {
+pub(super) fn broken_lane() -> Outcome {
     Outcome::Unknown { reason: Reason::new("internal", "the sender broke down while sending"), transport: true }
 }
 
-fn record(id: crate::event::EventId, outcome: &Outcome, deliveries: &[Delivery], request_hash: [u8; 32]) -> Settled {
+pub(super) fn record(
+    id: crate::event::EventId,
+    outcome: &Outcome,
+    deliveries: &[Delivery],
+    request_hash: [u8; 32],
+) -> Settled {
     let sum = |part: fn(&Delivery) -> u64| deliveries.iter().map(part).fold(0, u64::saturating_add);
     let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let last = deliveries.last();

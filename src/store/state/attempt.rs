@@ -1,20 +1,19 @@
 //! The attempt log: intents before the first byte leaves, outcomes after, packed by group.
-//!
-//! `entries` of an `intent` row is a sequence of fixed records: seq i64, epoch u32, nonce u32, attempt u32, key mac
-//! 8 bytes. Of an `outcome` row: seq i64, epoch u32, nonce u32, word u8, HTTP status u16 (0 = none), duration in
-//! microseconds u32, body bytes out u32 and in u32, SHA-256 of the request and of the answer's body (zeros = none),
-//! then the class of the failure as one length byte and its text. All numbers little-endian.
+
+mod entries;
 
 use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
+
+use entries::each;
 
 use super::{ConnectorId, LogId, Sql};
 use crate::clock::Timestamp;
 use crate::event::EventId;
 
 /// No group spans more than so many positions, so that the rows that can hold an event are found by a short range.
-const SPAN: i64 = 4096;
+pub const SPAN: i64 = 4096;
 
 const INTENT: &str = "intent";
 const OUTCOME: &str = "outcome";
@@ -28,6 +27,19 @@ pub struct Intent {
     pub attempt: u32,
     /// Keyed hash of the record's lane: finds the record without holding its key.
     pub mac: [u8; 8],
+    /// It goes in one request with the intent before it.
+    pub joined: bool,
+}
+
+/// Events that went in one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Together {
+    /// Which request: a number that no other one has as long as the agent runs.
+    pub request: u64,
+    /// How many events it had.
+    pub of: usize,
+    /// The position of the last of them.
+    pub last: i64,
 }
 
 /// What came of an attempt.
@@ -133,40 +145,14 @@ pub fn intend(
         now,
         group,
         |intent| intent.id,
-        |intent, out| {
-            put_id(out, intent.id);
-            out.extend_from_slice(&intent.attempt.to_le_bytes());
-            out.extend_from_slice(&intent.mac);
-        },
+        |intent| intent.joined,
+        entries::put_intent,
     )
 }
 
 /// Appends the outcomes of a group.
 pub fn settle(db: &Connection, connector: ConnectorId, log: LogId, now: Timestamp, group: &[Settled]) -> Sql<()> {
-    append(
-        db,
-        OUTCOME,
-        connector,
-        log,
-        None,
-        now,
-        group,
-        |settled| settled.id,
-        |settled, out| {
-            put_id(out, settled.id);
-            out.push(settled.word as u8);
-            out.extend_from_slice(&settled.status.to_le_bytes());
-            out.extend_from_slice(&settled.took_us.to_le_bytes());
-            out.extend_from_slice(&settled.bytes.0.to_le_bytes());
-            out.extend_from_slice(&settled.bytes.1.to_le_bytes());
-            out.extend_from_slice(&settled.request_hash);
-            out.extend_from_slice(&settled.answer_hash);
-            let class = settled.class.as_bytes();
-            let length = class.len().min(255);
-            out.push(length as u8);
-            out.extend_from_slice(&class[..length]);
-        },
-    )
+    append(db, OUTCOME, connector, log, None, now, group, |settled| settled.id, |_| false, entries::put_settled)
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -179,6 +165,7 @@ fn append<T>(
     now: Timestamp,
     group: &[T],
     id: impl Fn(&T) -> EventId,
+    joined: impl Fn(&T) -> bool,
     write: impl Fn(&T, &mut Vec<u8>),
 ) -> Sql<()> {
     let mut rest = group;
@@ -186,14 +173,20 @@ fn append<T>(
         let (mut low, mut high) = (id(first).seq, id(first).seq);
         let mut entries = Vec::with_capacity(rest.len() * 32);
         let mut taken = 0;
-        for item in rest {
-            let seq = id(item).seq;
-            if seq.max(high) - seq.min(low) > SPAN {
+        while let Some(item) = rest.get(taken) {
+            // What goes in one request stands in one row.
+            let with = rest.iter().skip(taken + 1).take_while(|item| joined(item)).count();
+            let request = rest.get(taken..=taken + with).unwrap_or_default();
+            let (lowest, highest) = request
+                .iter()
+                .map(|item| id(item).seq)
+                .fold((id(item).seq, id(item).seq), |(lowest, highest), seq| (lowest.min(seq), highest.max(seq)));
+            if taken > 0 && highest.max(high) - lowest.min(low) > SPAN {
                 break;
             }
-            (low, high) = (low.min(seq), high.max(seq));
-            write(item, &mut entries);
-            taken += 1;
+            (low, high) = (low.min(lowest), high.max(highest));
+            request.iter().for_each(|item| write(item, &mut entries));
+            taken += request.len();
         }
         db.prepare_cached(
             "INSERT INTO attempt(at, connector, log, phase, first_seq, last_seq, config_hash, entries)
@@ -323,6 +316,8 @@ pub struct Trace {
     pub open: bool,
     /// The configuration of the last attempt.
     pub config: Option<[u8; 32]>,
+    /// What it went together with at the last attempt, when it did.
+    pub together: Option<Together>,
 }
 
 /// The traces that a connector's attempts above `settled` left in a log, by event.
@@ -332,11 +327,22 @@ pub fn traces(db: &Connection, connector: ConnectorId, log: LogId, settled: i64)
         "SELECT at, phase, config_hash, entries FROM attempt WHERE n > ?3 AND connector = ?1 AND log = ?2 ORDER BY n",
     )?;
     let mut rows = statement.query((connector.0, log.0, settled))?;
+    // Requests of this run are numbered from the bottom, those of earlier ones from the middle.
+    let mut request = Together { request: 1 << 63, of: 0, last: 0 };
+    let mut requests: HashMap<u64, Together> = HashMap::new();
     while let Some(row) = rows.next()? {
         each(row, |line| {
             let trace = traces.entry(line.id()).or_default();
             match line {
                 Line::Intent { intent, config, .. } => {
+                    if !intent.joined {
+                        request = Together { request: request.request + 1, of: 0, last: i64::MIN };
+                    }
+                    (request.of, request.last) = (request.of + 1, request.last.max(intent.id.seq));
+                    if intent.joined {
+                        requests.insert(request.request, request);
+                    }
+                    trace.together = Some(request);
                     trace.attempts = trace.attempts.max(intent.attempt);
                     trace.open = true;
                     trace.config = config;
@@ -353,7 +359,10 @@ pub fn traces(db: &Connection, connector: ConnectorId, log: LogId, settled: i64)
             }
         })?;
     }
-    traces.values_mut().for_each(|trace| trace.unknown |= trace.open);
+    for trace in traces.values_mut() {
+        trace.unknown |= trace.open;
+        trace.together = trace.together.and_then(|went| requests.get(&went.request)).copied();
+    }
     Ok(traces)
 }
 
@@ -364,65 +373,6 @@ impl Line {
             Line::Outcome { settled, .. } => settled.id,
         }
     }
-}
-
-/// Reads the entries of one row; entries that cannot be read end the row.
-fn each(row: &rusqlite::Row<'_>, mut line: impl FnMut(Line)) -> Sql<()> {
-    let at = Timestamp(row.get(0)?);
-    let intent = row.get_ref(1)?.as_str()? == INTENT;
-    let config: Option<[u8; 32]> = row.get(2)?;
-    let mut entries = row.get_ref(3)?.as_blob()?;
-    let entries = &mut entries;
-    while !entries.is_empty() {
-        let read = if intent {
-            take_intent(entries).map(|intent| Line::Intent { at, intent, config })
-        } else {
-            take_settled(entries).map(|settled| Line::Outcome { at, settled })
-        };
-        match read {
-            Some(read) => line(read),
-            None => break,
-        }
-    }
-    Ok(())
-}
-
-fn put_id(out: &mut Vec<u8>, id: EventId) {
-    out.extend_from_slice(&id.seq.to_le_bytes());
-    out.extend_from_slice(&id.epoch.to_le_bytes());
-    out.extend_from_slice(&id.nonce.to_le_bytes());
-}
-
-fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, rest) = from.split_at_checked(N)?;
-    *from = rest;
-    taken.try_into().ok()
-}
-
-fn take_id(from: &mut &[u8]) -> Option<EventId> {
-    Some(EventId {
-        seq: i64::from_le_bytes(take(from)?),
-        epoch: u32::from_le_bytes(take(from)?),
-        nonce: u32::from_le_bytes(take(from)?),
-    })
-}
-
-fn take_intent(from: &mut &[u8]) -> Option<Intent> {
-    Some(Intent { id: take_id(from)?, attempt: u32::from_le_bytes(take(from)?), mac: take(from)? })
-}
-
-fn take_settled(from: &mut &[u8]) -> Option<Settled> {
-    let id = take_id(from)?;
-    let [word] = take(from)?;
-    let status = u16::from_le_bytes(take(from)?);
-    let took_us = u32::from_le_bytes(take(from)?);
-    let bytes = (u32::from_le_bytes(take(from)?), u32::from_le_bytes(take(from)?));
-    let (request_hash, answer_hash) = (take(from)?, take(from)?);
-    let [length] = take(from)?;
-    let (class, rest) = from.split_at_checked(usize::from(length))?;
-    *from = rest;
-    let class = String::from_utf8_lossy(class).into_owned();
-    Some(Settled { id, word: Word::from_byte(word), status, took_us, bytes, request_hash, answer_hash, class })
 }
 
 #[cfg(test)]
@@ -453,7 +403,7 @@ mod tests {
             .commit(|db| {
                 let connector = connector::remember(db, "vista")?.0.id;
                 let log = log::remember(db, "office")?;
-                let intent = |seq, attempt| Intent { id: id(seq), attempt, mac: [3; 8] };
+                let intent = |seq, attempt| Intent { id: id(seq), attempt, mac: [3; 8], joined: false };
                 intend(db, connector, log, &[5; 32], Timestamp(1), &[intent(1, 1), intent(2, 1), intent(90_000, 1)])?;
                 settle(
                     db,

@@ -7,7 +7,7 @@ use hms_sync::store::capture::{Access, CapturedLog};
 use hms_sync::store::state::attempt::{self, Line};
 use hms_sync::store::state::{connector, log as logs};
 
-use super::journal::{Entry, Expected, body, judge};
+use super::journal::{Entry, Expected, body, judge, unfold};
 use super::office::Office;
 use super::receiver::Receiver;
 
@@ -18,7 +18,7 @@ impl Office {
     /// stands in the table. To be called when the agent has ended well; what is parked is not expected at the target.
     #[track_caller]
     pub fn judge(&self, connector: &str, target: &Receiver) {
-        let wrong = self.wrong(connector, &target.journal());
+        let wrong = self.wrong(connector, &unfold(&target.journal()));
         assert!(wrong.is_empty(), "{connector}: {wrong:#?}");
     }
 
@@ -185,7 +185,8 @@ mod tests {
     fn the_judge_finds_requests_without_intent_intents_without_outcome_and_deliveries_that_never_were() {
         let id = EventId { epoch: 1, seq: 1, nonce: 1 };
         let at = Timestamp(0);
-        let intent = || Line::Intent { at, intent: Intent { id, attempt: 1, mac: [0; 8] }, config: None };
+        let intent =
+            || Line::Intent { at, intent: Intent { id, attempt: 1, mac: [0; 8], joined: false }, config: None };
         let outcome = |word| Line::Outcome { at, settled: Settled::unanswered(id, word, "") };
         let request = |committed| Entry {
             connection: 0,

@@ -105,6 +105,35 @@ pub fn judge(expected: &[Expected], journal: &[Entry]) -> Vec<String> {
     wrong
 }
 
+/// The journal as if each record of a request with several (`Sync-Keys`) had come alone. Requests that did not arrive
+/// whole are left out of it: of their records nothing can be said.
+pub fn unfold(journal: &[Entry]) -> Vec<Entry> {
+    journal.iter().flat_map(records).collect()
+}
+
+fn records(entry: &Entry) -> Vec<Entry> {
+    let Some(keys) = entry.header("sync-keys") else { return vec![entry.clone()] };
+    let lines = entry.header("content-type") == Some("application/x-ndjson");
+    let read = if lines {
+        let text = String::from_utf8_lossy(&entry.body);
+        text.lines().map(serde_json::from_str).collect::<Result<Vec<serde_json::Value>, _>>()
+    } else {
+        serde_json::from_slice(&entry.body)
+    };
+    let Ok(records) = read else { return Vec::new() };
+    let keys: Vec<&str> = keys.split(", ").collect();
+    assert_eq!(records.len(), keys.len(), "as many keys as records");
+    let delete = entry.header("sync-op") == Some("delete");
+    let one = |(record, key): (&serde_json::Value, &str)| Entry {
+        method: if delete { "DELETE" } else { "PUT" }.to_owned(),
+        path: format!("/visits/{}", record["id"]),
+        body: serde_json::to_vec(record).unwrap(),
+        key: key.to_owned(),
+        ..entry.clone()
+    };
+    records.iter().zip(keys).map(one).collect()
+}
+
 /// The requests for one path.
 pub fn at<'j>(journal: &'j [Entry], path: &str) -> Vec<&'j Entry> {
     journal.iter().filter(|entry| entry.path == path).collect()

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
+use crate::adapter::auth::Credential;
 use crate::adapter::http::{Client, Options};
 use crate::adapter::tls::{TlsFiles, client_config};
 use crate::event::Op;

@@ -1,0 +1,178 @@
+//! Several events in one request (`batch`): making it, and what its answer means for each of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Worker;
+use super::settle::{Came, broken_lane, doubt_after, record};
+use crate::adapter::join::join;
+use crate::adapter::{Delivery, Parcel, hash_of};
+use crate::clock;
+use crate::engine::lanes::Job;
+use crate::engine::window::SlotId;
+use crate::rules::batch::{self, Batch, Next, Shape};
+use crate::rules::outcome::Outcome;
+use crate::store::state::attempt::{Together, Word};
+use crate::store::state::counter::Counter;
+
+impl Worker {
+    /// How events are put together now; a halted connector tries one.
+    pub(super) fn batch_now(&self, halted: bool) -> Option<Batch> {
+        let most = if halted { 1 } else { self.batch_most };
+        self.connector.batch.map(|batch| Batch { max: batch.max.min(most), ..batch })
+    }
+
+    /// The job of a request by its events; of an event with two parts (its key changed) each is a request.
+    pub(super) fn join(&mut self, first: SlotId, rest: Vec<SlotId>) -> Job {
+        let members = std::iter::once(&first).chain(&rest);
+        let slots: Vec<_> = members.filter_map(|id| self.window.get(*id)).collect();
+        let shape = slots.first().map_or(Shape::Alone, |slot| slot.shape);
+        let whole = |parcels: &[&Parcel]| join(shape, parcels);
+        let parts: Vec<Parcel> = match slots.as_slice() {
+            [only] => only.parts.iter().filter_map(|part| whole(&[part])).collect(),
+            several => {
+                let parts: Vec<&Parcel> = several.iter().flat_map(|slot| slot.parts.iter()).collect();
+                whole(&parts).into_iter().collect()
+            }
+        };
+        if !rest.is_empty() {
+            self.joined.insert(first, rest);
+        }
+        Job { slot: first, parts: Arc::from(parts) }
+    }
+
+    /// The events of a request that is given back, the first among them.
+    pub(super) fn members(&mut self, first: SlotId) -> Vec<SlotId> {
+        std::iter::once(first).chain(self.joined.remove(&first).unwrap_or_default()).collect()
+    }
+
+    /// Judges what came back for several events in one request.
+    pub(super) fn settle_joint(&mut self, members: Vec<SlotId>, deliveries: Vec<Delivery>) {
+        let last = deliveries.last();
+        let outcome = last.map_or_else(broken_lane, |delivery| delivery.outcome.clone());
+        let status = last.and_then(|delivery| delivery.status);
+        let took = last.map_or(Duration::ZERO, |delivery| delivery.took);
+        let items = last.map(|delivery| &*delivery.items).filter(|items| items.len() == members.len());
+        let doubt = if outcome.is_delivered() { Some(false) } else { doubt_after(&outcome, &[]) };
+        for (at, id) in members.iter().enumerate() {
+            let Some(slot) = self.window.get(*id) else { continue };
+            // The hash is that of the request that the event would be alone: with it a later replay is compared.
+            let hash = hash_of(&slot.parts).unwrap_or_default();
+            let own = items.and_then(|items| items.get(at)).unwrap_or(&outcome);
+            let mut line = record(slot.event.id, own, if at == 0 { &deliveries } else { &[] }, hash);
+            line.bytes.0 = u32::try_from(slot.parts.iter().map(Parcel::weight).sum::<usize>()).unwrap_or(u32::MAX);
+            line.status = status.unwrap_or(0);
+            if items.is_none() && doubt == Some(true) {
+                line.word = Word::Unknown;
+            }
+            self.settled.entry(slot.log).or_default().push(line);
+        }
+        let closed = self.breaker.is_closed();
+        let lane = members.first().and_then(|id| self.window.get(*id)).map_or(0, |slot| slot.event.lane);
+        if let Some(items) = items {
+            // An answer that speaks of each record is one of an endpoint that works, unless it puts all of them off.
+            let put_off = items.iter().all(|item| matches!(item, Outcome::Retry { .. }));
+            let endpoint = items.first().filter(|_| put_off).unwrap_or(&Outcome::Success);
+            self.note_endpoint(endpoint, lane, clock::steady());
+            for (id, outcome) in members.into_iter().zip(items) {
+                let (delivered, doubt) = (outcome.is_delivered(), doubt_after(outcome, &[]));
+                // The status of the whole says nothing of one record; its own class does.
+                self.conclude(id, Came { outcome, delivered, doubt, status: None, took, closed });
+            }
+            return;
+        }
+        self.note_endpoint(&outcome, lane, clock::steady());
+        if outcome.is_delivered() {
+            self.widen(members.len());
+            for id in members {
+                self.conclude(id, Came { outcome: &outcome, delivered: true, doubt, status, took, closed });
+            }
+            return;
+        }
+        self.try_again(&members, &outcome, status, doubt, closed);
+    }
+
+    /// What was not delivered together goes together again, or as two halves.
+    fn try_again(
+        &mut self,
+        members: &[SlotId],
+        outcome: &Outcome,
+        status: Option<u16>,
+        doubt: Option<bool>,
+        closed: bool,
+    ) {
+        let slots = || members.iter().filter_map(|id| self.window.get(*id));
+        let put_off = slots().map(|slot| slot.put_off).max().unwrap_or(0);
+        let last = slots().map(|slot| slot.event.seq()).max().unwrap_or(0);
+        let lane = slots().next().map_or(0, |slot| slot.event.lane);
+        let together = members.first().map(|first| Together { request: first.0, of: members.len(), last });
+        let next = batch::next(outcome, put_off, closed);
+        let halves = matches!(next, Next::Halves(_));
+        for id in members {
+            let Some(slot) = self.window.get_mut(*id) else { continue };
+            slot.in_doubt = doubt.unwrap_or(slot.in_doubt);
+            // Only where nobody knows whether it arrived must it be the same request again.
+            slot.together = together.filter(|_| slot.in_doubt && !halves);
+            if halves {
+                (slot.most_together, slot.put_off) = (members.len().div_ceil(2), 0);
+            } else if matches!(outcome, Outcome::Retry { transport: false, .. }) && closed {
+                slot.put_off = slot.put_off.saturating_add(1);
+            }
+        }
+        let now = clock::steady();
+        let name = &self.connector.name;
+        let due = match &next {
+            Next::Halves(reason) => {
+                log::debug!("{name}: {} events go again as two halves: {reason}", members.len());
+                // What is refused is refused at once again; what is put off may need its time.
+                let refused = matches!(outcome, Outcome::Reject(_) | Outcome::Conflict(_));
+                (!refused).then(|| now.plus(self.connector.retry.delay(put_off + 1, self.dice.f64())))
+            }
+            Next::Together(reason) => {
+                log::debug!("{name}: {} events go together again: {reason}", members.len());
+                Some(now.plus(self.connector.retry.delay(put_off + 1, self.dice.f64())))
+            }
+            Next::Halt(_) => None,
+        };
+        for id in members {
+            if !matches!(next, Next::Halt(_)) {
+                self.count(Counter::Retried);
+                self.summary.retried += 1;
+            }
+            self.window.put_back(*id, due);
+        }
+        if status == Some(413) {
+            self.narrow(members.len());
+        }
+        // A refusal of many is counted when it is known whose it is.
+        let streak = if halves { None } else { self.streak.note(outcome, lane) };
+        match next {
+            Next::Halt(reason) => self.halt(reason),
+            _ => {
+                if let Some(reason) = streak {
+                    self.halt(reason);
+                }
+            }
+        }
+    }
+
+    /// The target found a request too large: the next ones have half as many events.
+    fn narrow(&mut self, had: usize) {
+        let most = had.div_ceil(2).max(1);
+        if most < self.batch_most {
+            log::warn!(
+                "{}: the target finds a request of {had} records too large: {most} at most now (set `batch` smaller)",
+                self.connector.name
+            );
+            self.batch_most = most;
+        }
+    }
+
+    /// Requests that the target has taken grow again, by one event each, up to what is configured.
+    fn widen(&mut self, had: usize) {
+        let most = self.connector.batch.map_or(1, |batch| batch.max);
+        if had >= self.batch_most && self.batch_most < most {
+            self.batch_most += 1;
+        }
+    }
+}

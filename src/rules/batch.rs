@@ -1,0 +1,109 @@
+//! Several records in one request (`batch`): how many, in which form, and what an answer to all of them together means.
+
+use crate::rules::outcome::{Outcome, Reason};
+
+/// How the records of one request stand in its body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// One record a request, as it is.
+    #[default]
+    Alone,
+    /// A JSON array of records.
+    Array,
+    /// A record a line (NDJSON: each line ends in LF).
+    Lines,
+}
+
+/// `batch` of a connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Most records of a request; default [`Batch::MAX`].
+    pub max: usize,
+    /// Most bytes of a request's body, about; default [`Batch::MAX_BYTES`]. One record larger than that goes alone.
+    pub max_bytes: usize,
+    /// Form of the body; default [`Shape::Array`].
+    pub shape: Shape,
+}
+
+impl Batch {
+    /// Records of a request when the connector does not say.
+    pub const MAX: usize = 100;
+    /// Most records that a connector may ask for.
+    pub const MOST: usize = 5_000;
+    /// Bytes of a request's body when the connector does not say.
+    pub const MAX_BYTES: usize = 1_000_000;
+    /// Bytes of the header field that lists the records' keys. Servers commonly take lines of 8 KiB; a request ends before
+    /// its list grows longer.
+    pub const KEY_BYTES: usize = 7_000;
+}
+
+/// What is to be done with records that went in one request, when nothing was said of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Again, the same together.
+    Together(Reason),
+    /// Again, as two halves: it may be but one of them that the target does not take.
+    Halves(Reason),
+    /// The connector halts; the records stay where they are.
+    Halt(Reason),
+}
+
+/// So often a target may say "not now" to the same records before they are tried as halves: one of them may be what it
+/// cannot bear.
+pub const PATIENCE: u32 = 3;
+
+/// Decides. `refusals` = how often the same records have met an answer of that kind before; `closed` = the breaker is
+/// closed: else it is the endpoint that is down.
+pub fn next(outcome: &Outcome, refusals: u32, closed: bool) -> Next {
+    match outcome {
+        Outcome::Conflict(reason) | Outcome::Reject(reason) => Next::Halves(reason.clone()),
+        Outcome::Retry { reason, transport: false, .. } if closed && refusals.saturating_add(1) >= PATIENCE => {
+            Next::Halves(reason.clone())
+        }
+        // A list of results that could not be read: fewer records make a shorter one.
+        Outcome::Unknown { reason, transport: false } if reason.class == MULTI_STATUS => Next::Halves(reason.clone()),
+        Outcome::Retry { reason, .. } | Outcome::Unknown { reason, .. } => Next::Together(reason.clone()),
+        Outcome::Reauth(reason) | Outcome::Halt(reason) => Next::Halt(reason.clone()),
+        Outcome::Success | Outcome::SuccessWithRemarks(_) | Outcome::Duplicate => {
+            Next::Together(Reason::new("partial", "only a part was delivered"))
+        }
+    }
+}
+
+/// Class of a 207 whose list of results could not be read.
+pub const MULTI_STATUS: &str = "multi-status";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(class: &'static str) -> Reason {
+        Reason::new(class, "said the target")
+    }
+
+    #[test]
+    fn what_a_target_refuses_together_is_tried_as_halves() {
+        for outcome in [Outcome::Reject(reason("http-413")), Outcome::Conflict(reason("http-409"))] {
+            assert!(matches!(next(&outcome, 0, true), Next::Halves(_)), "{outcome:?}");
+        }
+        let unread = Outcome::Unknown { reason: reason(MULTI_STATUS), transport: false };
+        assert!(matches!(next(&unread, 0, true), Next::Halves(_)));
+    }
+
+    #[test]
+    fn what_may_have_arrived_goes_together_again() {
+        for transport in [true, false] {
+            let outcome = Outcome::Unknown { reason: reason("reset"), transport };
+            assert!(matches!(next(&outcome, 9, true), Next::Together(_)), "{transport}");
+        }
+    }
+
+    #[test]
+    fn one_record_that_the_target_cannot_bear_is_looked_for_unless_the_endpoint_is_down() {
+        let busy = Outcome::Retry { reason: reason("http-500"), after: None, transport: false };
+        assert!(matches!(next(&busy, 0, true), Next::Together(_)));
+        assert!(matches!(next(&busy, PATIENCE - 1, true), Next::Halves(_)));
+        assert!(matches!(next(&busy, PATIENCE - 1, false), Next::Together(_)));
+        assert!(matches!(next(&Outcome::Halt(reason("http-403")), 0, true), Next::Halt(_)));
+    }
+}
