@@ -23,7 +23,7 @@ use crate::store::state::{LogId, StateError};
 /// Events that are open for each lane: enough that a lane never waits for the commit of the next group.
 const OPEN_PER_LANE: usize = 8;
 /// Requests of several events that are open for each lane: one on its way, one that waits, one in the next commit.
-const REQUESTS_PER_LANE: usize = 3;
+const REQUESTS_PER_LANE: usize = 2;
 /// Events that are open at least, so that a commit is shared by many even with one lane.
 const OPEN_AT_LEAST: usize = 32;
 /// Open events for each result that comes in while one batch is committed: some are being sent, some wait in the lanes,
