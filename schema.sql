@@ -128,3 +128,56 @@ CREATE TABLE shadow (log TEXT NOT NULL, kind TEXT NOT NULL, key BLOB NOT NULL, h
   PRIMARY KEY (log, kind, key)) WITHOUT ROWID;
 CREATE TABLE shadow_at (log TEXT NOT NULL, kind TEXT NOT NULL, seq INTEGER NOT NULL,
   PRIMARY KEY (log, kind)) WITHOUT ROWID;
+
+-- ===== the agent's state file, version 2: file drops =====
+
+-- A drop's files, one row each from its first change to long after it was published. `state`: open (gathers changes), cut (members,
+-- payloads and numbers are frozen), rendered (its bytes lie in the staging folder), published (every place has it, or
+-- may have), acked | partial | refused (the host has answered), skipped (nothing to send), discarded (by a person),
+-- purged (bytes and payloads are gone, the line stays). `class`, `reason`: why it stands still, if it does. `date`, `nth`: business
+-- date and the how many-th cut of it. `n` counts the files and is never given twice; `seq` is what the name shows (`n` with the
+-- drop's modulus). `rerun` of a file counts from 1 and names it in `rerun_of`.
+CREATE TABLE drop_file (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, connector INTEGER NOT NULL, state TEXT NOT NULL, date TEXT NOT NULL,
+  nth INTEGER NOT NULL DEFAULT 0, n INTEGER, seq INTEGER, prev INTEGER, modifier INTEGER NOT NULL DEFAULT 0,
+  part INTEGER NOT NULL DEFAULT 1, parts INTEGER NOT NULL DEFAULT 1, rerun INTEGER NOT NULL DEFAULT 0, rerun_of INTEGER,
+  cut_at INTEGER NOT NULL, created INTEGER, since INTEGER NOT NULL, name TEXT, records INTEGER, size INTEGER,
+  sha256 BLOB, totals TEXT, config_hash BLOB, class TEXT, reason TEXT,
+  CHECK (state IN ('open', 'cut', 'rendered', 'published', 'acked', 'partial', 'refused', 'skipped', 'discarded', 'purged')));
+CREATE UNIQUE INDEX drop_file_n ON drop_file(connector, n) WHERE n IS NOT NULL;
+CREATE INDEX drop_file_state ON drop_file(connector, state);
+
+-- The changes that a file carries, those that another one of the same record made needless too: a change is in one file of a
+-- drop at most. `ordinal` is commit order; `event` its copy, until the file needs it no more.
+CREATE TABLE drop_change (
+  connector INTEGER NOT NULL, event_id TEXT NOT NULL, half INTEGER NOT NULL, file INTEGER NOT NULL, key TEXT NOT NULL,
+  ordinal INTEGER NOT NULL, log INTEGER NOT NULL, op TEXT NOT NULL, event BLOB,
+  PRIMARY KEY (connector, event_id, half)) WITHOUT ROWID;
+CREATE INDEX drop_change_key ON drop_change(file, key, ordinal);
+
+-- The lines of a file. `payload` is the mapped and cleared record as it was at the cut; the file is made of it and of nothing
+-- else, also when it is made again. `answer`, `code`: what the host said of this line.
+CREATE TABLE drop_member (
+  file INTEGER NOT NULL, ordinal INTEGER NOT NULL, event_id TEXT NOT NULL, key TEXT NOT NULL, action TEXT NOT NULL,
+  payload BLOB, answer TEXT, code TEXT, PRIMARY KEY (file, ordinal)) WITHOUT ROWID;
+CREATE INDEX drop_member_key ON drop_member(file, key);
+
+-- The records that the host has, as far as the files cut so far say: what makes a change an add.
+CREATE TABLE drop_has (connector INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY (connector, key)) WITHOUT ROWID;
+
+-- What each place has of a file. `noted`: what was said to be done before it was done (the rename, the trigger), so that after a lost
+-- answer it is looked for and never guessed.
+CREATE TABLE drop_place (
+  file INTEGER NOT NULL, place TEXT NOT NULL, state TEXT NOT NULL, noted TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL
+  DEFAULT 0, due INTEGER, since INTEGER NOT NULL, class TEXT, reason TEXT, PRIMARY KEY (file, place),
+  CHECK (state IN ('waiting', 'published', 'unverified', 'held'))) WITHOUT ROWID;
+
+-- The files that belong together: the data file, its control file, its trigger. `body` of the small ones.
+CREATE TABLE drop_piece (
+  file INTEGER NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, sha256 BLOB NOT NULL, body BLOB,
+  PRIMARY KEY (file, role)) WITHOUT ROWID;
+
+-- Acknowledgements that were read, by content: the same one again changes nothing.
+CREATE TABLE drop_ack (
+  connector INTEGER NOT NULL, sha256 BLOB NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL, file INTEGER, word TEXT NOT NULL,
+  reason TEXT, PRIMARY KEY (connector, sha256)) WITHOUT ROWID;

@@ -22,7 +22,16 @@ fn is_failed_sync(error: &rusqlite::Error) -> bool {
     matches!(extended, Some(SQLITE_IOERR_FSYNC | SQLITE_IOERR_DIR_FSYNC))
 }
 
-/// The part of `schema.sql` that belongs into the state file.
+/// The marker line before what version 2 of the state file adds.
+const DROPS_MARK: &str = "-- ===== the agent's state file, version 2: file drops =====";
+
+/// The part of `schema.sql` that belongs into the state file: what version 1 had.
 fn state_schema() -> &'static str {
-    SCHEMA.split_once(STATE_MARK).map_or("", |(_, state)| state)
+    let state = SCHEMA.split_once(STATE_MARK).map_or("", |(_, state)| state);
+    state.split_once(DROPS_MARK).map_or(state, |(first, _)| first)
+}
+
+/// What version 2 adds.
+fn drops_schema() -> &'static str {
+    SCHEMA.split_once(DROPS_MARK).map_or("", |(_, drops)| drops)
 }

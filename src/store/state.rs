@@ -11,6 +11,7 @@ mod checkpoint;
 pub mod connector;
 pub mod counter;
 pub mod cursor;
+pub mod drops;
 pub mod health;
 pub mod intake;
 pub mod log;
@@ -117,7 +118,7 @@ pub type Db = Connection;
 pub type Sql<T> = rusqlite::Result<T>;
 
 /// Schemas in order; `user_version` counts them. A new version appends its changes here.
-const MIGRATIONS: [fn() -> &'static str; 1] = [super::state_schema];
+const MIGRATIONS: [fn() -> &'static str; 2] = [super::state_schema, super::drops_schema];
 
 /// The state file, open for writing, with the lock that only one agent can hold.
 #[derive(Debug)]

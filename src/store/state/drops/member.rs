@@ -1,0 +1,142 @@
+//! The lines of a drop's files, and what the host has.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::FileId;
+use crate::event::Record;
+use crate::store::image;
+use crate::store::state::{ConnectorId, Sql};
+
+/// One line.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its place in the file.
+    pub ordinal: i64,
+    /// The event that gave its image.
+    pub event: String,
+    /// The record: type and key.
+    pub key: String,
+    /// `add`, `change`, `delete` or `message`.
+    pub action: String,
+    /// The mapped and cleared record as it was at the cut; none once it was purged.
+    pub payload: Option<Record>,
+    /// What the host said of it: `accepted` or `rejected`, and its code.
+    pub answer: Option<(String, Option<String>)>,
+}
+
+/// Puts a line into a file.
+pub fn add(
+    db: &Connection,
+    file: FileId,
+    ordinal: i64,
+    (event, key, action): (&str, &str, &str),
+    payload: &Record,
+) -> Sql<()> {
+    db.prepare_cached(
+        "INSERT INTO drop_member(file, ordinal, event_id, key, action, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![file.0, ordinal, event, key, action, image::encode_record(payload)])?;
+    Ok(())
+}
+
+/// The lines of a file after a place, in order.
+pub fn read(db: &Connection, file: FileId, after: i64, limit: usize) -> Sql<Vec<Member>> {
+    let mut statement = db.prepare_cached(
+        "SELECT ordinal, event_id, key, action, payload, answer, code FROM drop_member
+         WHERE file = ?1 AND ordinal > ?2 ORDER BY ordinal LIMIT ?3",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![file.0, after, limit])?;
+    let mut members = Vec::new();
+    while let Some(row) = rows.next()? {
+        members.push(member(row)?);
+    }
+    Ok(members)
+}
+
+/// The lines of a record in a file.
+pub fn of_key(db: &Connection, file: FileId, key: &str) -> Sql<Vec<Member>> {
+    let mut statement = db.prepare_cached(
+        "SELECT ordinal, event_id, key, action, payload, answer, code FROM drop_member
+         WHERE file = ?1 AND key = ?2 ORDER BY ordinal",
+    )?;
+    let mut rows = statement.query(params![file.0, key])?;
+    let mut members = Vec::new();
+    while let Some(row) = rows.next()? {
+        members.push(member(row)?);
+    }
+    Ok(members)
+}
+
+fn member(row: &rusqlite::Row<'_>) -> Sql<Member> {
+    let answer: Option<String> = row.get(5)?;
+    let code: Option<String> = row.get(6)?;
+    let payload = match row.get_ref(4)? {
+        rusqlite::types::ValueRef::Null => None,
+        value => Some(image::decode_record(value.as_blob()?).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(4, rusqlite::types::Type::Blob, Box::new(error))
+        })?),
+    };
+    Ok(Member {
+        ordinal: row.get(0)?,
+        event: row.get(1)?,
+        key: row.get(2)?,
+        action: row.get(3)?,
+        payload,
+        answer: answer.map(|answer| (answer, code)),
+    })
+}
+
+/// How many lines a file has.
+pub fn count(db: &Connection, file: FileId) -> Sql<u64> {
+    let count: i64 =
+        db.prepare_cached("SELECT count(*) FROM drop_member WHERE file = ?1")?.query_row([file.0], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+/// Notes what the host said of a line.
+pub fn answer(db: &Connection, file: FileId, ordinal: i64, answer: &str, code: Option<&str>) -> Sql<()> {
+    db.prepare_cached("UPDATE drop_member SET answer = ?3, code = ?4 WHERE file = ?1 AND ordinal = ?2")?
+        .execute(params![file.0, ordinal, answer, code])?;
+    Ok(())
+}
+
+/// Notes the same of every line of which nothing was said yet.
+pub fn answer_rest(db: &Connection, file: FileId, answer: &str, code: Option<&str>) -> Sql<()> {
+    db.prepare_cached("UPDATE drop_member SET answer = ?2, code = ?3 WHERE file = ?1 AND answer IS NULL")?
+        .execute(params![file.0, answer, code])?;
+    Ok(())
+}
+
+/// How many lines have each answer; an empty word for those without.
+pub fn answers(db: &Connection, file: FileId) -> Sql<Vec<(String, u64)>> {
+    db.prepare_cached("SELECT ifnull(answer, ''), count(*) FROM drop_member WHERE file = ?1 GROUP BY 1 ORDER BY 1")?
+        .query_map([file.0], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?
+        .collect()
+}
+
+/// Forgets the payloads; the lines stay.
+pub fn purge(db: &Connection, file: FileId) -> Sql<()> {
+    db.prepare_cached("UPDATE drop_member SET payload = NULL WHERE file = ?1")?.execute([file.0])?;
+    Ok(())
+}
+
+/// Whether the host has a record, as far as the files cut so far say.
+pub fn has(db: &Connection, connector: ConnectorId, key: &str) -> Sql<bool> {
+    let found = db
+        .prepare_cached("SELECT 1 FROM drop_has WHERE connector = ?1 AND key = ?2")?
+        .query_row(params![connector.0, key], |_| Ok(()))
+        .optional()?;
+    Ok(found.is_some())
+}
+
+/// Notes whether the host has a record.
+pub fn set_has(db: &Connection, connector: ConnectorId, key: &str, has: bool) -> Sql<()> {
+    let sql = if has {
+        "INSERT OR IGNORE INTO drop_has(connector, key) VALUES (?1, ?2)"
+    } else {
+        "DELETE FROM drop_has WHERE connector = ?1 AND key = ?2"
+    };
+    db.prepare_cached(sql)?.execute(params![connector.0, key])?;
+    Ok(())
+}
