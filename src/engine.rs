@@ -15,4 +15,5 @@ pub mod report;
 pub mod simulate;
 pub mod single;
 pub mod source;
+pub mod subscription;
 pub mod window;

@@ -92,7 +92,7 @@ impl Plan {
     fn of(connector: &Connector) -> Plan {
         Plan {
             connector: connector.name.to_string(),
-            listen: connector.listen.patterns().to_vec(),
+            listen: connector.subscription.listen.patterns().to_vec(),
             target: connector.adapter.origin().to_owned(),
             when: match &connector.pace {
                 Pace::Stream => "when the application commits".to_owned(),

@@ -16,6 +16,7 @@ use crate::config::endpoint::Endpoint;
 use crate::config::problem::{Problem, Problems, Severity};
 use crate::config::settings::Settings;
 use crate::engine::connector::Connector;
+use crate::engine::subscription::Subscription;
 use crate::rules::governance::Gate;
 
 /// Credentials ready to be shown, by name; one token for all connectors that share one.
@@ -71,11 +72,16 @@ pub fn connector(
             Problems::new(wrongs.into_iter().map(|message| problem(&spec.file, "endpoint", message)).collect())
         })?;
     Ok(Connector {
-        name: spec.name,
-        listen: spec.listen,
-        filter: spec.filter,
-        mapping: spec.mapping,
-        gate,
+        name: spec.name.clone(),
+        subscription: Subscription {
+            name: spec.name,
+            listen: spec.listen,
+            filter: spec.filter,
+            mapping: spec.mapping,
+            gate,
+            ignore_leave: spec.ignore_leave,
+            skip_unchanged: spec.skip_unchanged,
+        },
         adapter: Arc::new(adapter),
         pace: spec.pace,
         retry: spec.retry,
@@ -83,8 +89,6 @@ pub fn connector(
         batch: spec.batch,
         rate: spec.rate,
         continue_on_dead: spec.continue_on_dead,
-        ignore_leave: spec.ignore_leave,
-        skip_unchanged: spec.skip_unchanged,
         serial: spec.serial,
         from_beginning: spec.from_beginning,
         config_hash: spec.config_hash,

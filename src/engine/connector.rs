@@ -3,11 +3,8 @@
 use std::sync::Arc;
 
 use crate::adapter::Adapter;
+use crate::engine::subscription::Subscription;
 use crate::rules::batch::{Batch, Shape};
-use crate::rules::filter::Filter;
-use crate::rules::governance::Gate;
-use crate::rules::listen::Listen;
-use crate::rules::mapping::Mapping;
 use crate::rules::rate::Rate;
 use crate::rules::retry::RetryPolicy;
 use crate::rules::schedule::Schedule;
@@ -17,14 +14,8 @@ use crate::rules::schedule::Schedule;
 pub struct Connector {
     /// Unique name.
     pub name: Arc<str>,
-    /// Event types it hears.
-    pub listen: Listen,
-    /// `where`.
-    pub filter: Option<Filter>,
-    /// Source to target.
-    pub mapping: Mapping,
-    /// What may leave.
-    pub gate: Gate,
+    /// What it hears, and what of it may leave.
+    pub subscription: Subscription,
     /// The way out.
     pub adapter: Arc<dyn Adapter>,
     /// When it runs.
@@ -39,10 +30,6 @@ pub struct Connector {
     pub rate: Option<Rate>,
     /// `onDead: continue` = later changes of a record do not wait behind its dead letter.
     pub continue_on_dead: bool,
-    /// `onLeave: ignore` = a record that leaves the `where` is not deleted at the target.
-    pub ignore_leave: bool,
-    /// `unchanged: skip` = an update that changes no column is not delivered.
-    pub skip_unchanged: bool,
     /// `serial: true` = the whole log in order, one at a time.
     pub serial: bool,
     /// `start: beginning` = a new connector begins with the oldest event that is kept, not now.

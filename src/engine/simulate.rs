@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::adapter::Request;
 use crate::adapter::join::join;
-use crate::engine::compile::{Compiled, compile, why_skipped};
+use crate::engine::compile::{Compiled, compile};
 use crate::engine::connector::Connector;
 use crate::engine::source::{Source, SourceError};
 use crate::event::Event;
@@ -86,7 +86,7 @@ pub fn simulate<E: From<SourceError>>(
 /// What would come of an event at a connector.
 pub fn fate(connector: &Connector, event: &Event) -> Fate {
     let parcels = match compile(connector, event, "") {
-        Compiled::Skip => return Fate::Skipped(why_skipped(connector, event)),
+        Compiled::Skip => return Fate::Skipped(connector.subscription.why_skipped(event)),
         Compiled::Hold(reason) => return Fate::Held(reason),
         Compiled::Send(parcels) => parcels,
     };

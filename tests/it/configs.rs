@@ -155,7 +155,7 @@ fn request(file: &str, image: Record) -> Request {
     let credentials = build::credentials(&settings).unwrap();
     let connector = build::connector(connector(file), &settings, &credentials, [0; 32]).unwrap();
     let event = event(image);
-    let cleared = connector.gate.clear(&event, &connector.mapping, connector.adapter.fields()).unwrap();
+    let cleared = connector.subscription.clear(&event, connector.adapter.fields()).unwrap();
     let parcel = Parcel::new(event.id.to_string(), event.op, event.kind.clone(), cleared);
     connector.adapter.render(&parcel).unwrap().unwrap()
 }

@@ -55,14 +55,15 @@ pub fn look(settings: &Settings, problems: &mut Vec<Problem>) -> Columns {
 /// `at` is the place of the mapping, `lines` those of its entries.
 pub fn compare(connector: &Connector, at: At, lines: &[At], columns: &Columns, problems: &mut Vec<Problem>) {
     for (kind, columns) in columns {
-        let hears = [Op::Insert, Op::Update, Op::Delete].into_iter().any(|op| connector.listen.hears(kind, op));
+        let hears =
+            [Op::Insert, Op::Update, Op::Delete].into_iter().any(|op| connector.subscription.listen.hears(kind, op));
         if !hears {
             continue;
         }
         let mut note = |key: &str, at: At, message: String| {
             problems.push(problem(Severity::Warning, &connector.file, at, key.to_owned(), message));
         };
-        for (entry, path) in connector.mapping.reads_by_entry() {
+        for (entry, path) in connector.subscription.mapping.reads_by_entry() {
             let column = path.rest.split('.').next().unwrap_or_default();
             if path.is_of_row()
                 && !column.is_empty()
@@ -79,7 +80,7 @@ pub fn compare(connector: &Connector, at: At, lines: &[At], columns: &Columns, p
                 );
             }
         }
-        for column in connector.gate.redactions() {
+        for column in connector.subscription.gate.redactions() {
             let first = column.split('.').next().unwrap_or_default();
             if !columns.iter().any(|known| known == column || known == first) {
                 let near = hint(first, columns.iter().map(String::as_str));
@@ -90,7 +91,12 @@ pub fn compare(connector: &Connector, at: At, lines: &[At], columns: &Columns, p
                 );
             }
         }
-        for (column, rule) in connector.gate.refused(kind, columns, &connector.mapping, connector.adapter.fields()) {
+        for (column, rule) in connector.subscription.gate.refused(
+            kind,
+            columns,
+            &connector.subscription.mapping,
+            connector.adapter.fields(),
+        ) {
             note(
                 "allow",
                 at,
