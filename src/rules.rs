@@ -3,8 +3,10 @@
 
 pub mod brake;
 pub mod breaker;
+pub mod calendar;
 pub mod classify;
 pub mod clock;
+pub mod coalesce;
 pub mod convert;
 pub mod decimal;
 pub mod filter;
