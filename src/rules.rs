@@ -8,6 +8,7 @@ pub mod classify;
 pub mod clock;
 pub mod coalesce;
 pub mod convert;
+pub mod cutoff;
 pub mod decimal;
 pub mod filter;
 pub mod governance;
