@@ -22,4 +22,5 @@ pub mod rate;
 pub mod retry;
 pub mod schedule;
 pub mod template;
+pub mod total;
 pub mod zone;
