@@ -16,6 +16,7 @@ pub mod hex;
 pub mod lane;
 pub mod listen;
 pub mod mapping;
+pub mod naming;
 pub mod nearest;
 pub mod outcome;
 pub mod rate;
