@@ -20,10 +20,12 @@
 
 mod expression;
 
+use std::cmp::Ordering;
+
 use crate::rules::outcome::Reason;
 
 pub use expression::Expression;
-use expression::{Test, What};
+use expression::{Literal, Test, What};
 
 /// The digits to which a hash total can be taken.
 pub const HASH_DIGITS: u32 = 36;
@@ -37,9 +39,39 @@ pub struct Counted<'r> {
     pub detail: bool,
     /// Its length in the file, with what ends it.
     pub bytes: u64,
-    /// Its fields by name, as encoded: numbers as `-12.50`, a sign may stand behind. A field that occurs several times
-    /// stands here several times, and each counts.
-    pub fields: &'r [(&'r str, &'r str)],
+    /// Its fields by name, as encoded. A field that occurs several times stands here several times, and each counts.
+    pub fields: &'r [(&'r str, Encoded<'r>)],
+}
+
+/// The value of a field as it was encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoded<'r> {
+    /// Text; a number in it as `-12.50`, a sign may stand behind.
+    Text(&'r str),
+    /// The number `units / 10^scale`.
+    Number {
+        /// In units of its last digit.
+        units: i128,
+        /// Decimal places.
+        scale: u32,
+    },
+}
+
+impl<'r> From<&'r str> for Encoded<'r> {
+    fn from(text: &'r str) -> Encoded<'r> {
+        Encoded::Text(text)
+    }
+}
+
+impl Encoded<'_> {
+    /// As a number; none when it is blank.
+    fn number(self, field: &str) -> Result<Option<Number>, Reason> {
+        match self {
+            Encoded::Number { units, scale } => Ok(Some(Number { units, scale })),
+            Encoded::Text(text) if text.trim().is_empty() => Ok(None),
+            Encoded::Text(text) => Number::parse(text.trim()).map(Some).ok_or_else(|| not_a_number(text, field)),
+        }
+    }
 }
 
 /// Totals in the making.
@@ -96,7 +128,7 @@ impl Number {
         Some(Number { units: a.checked_add(b)?, scale })
     }
 
-    fn compare(self, other: Number) -> Option<std::cmp::Ordering> {
+    fn compare(self, other: Number) -> Option<Ordering> {
         self.align(other).map(|(a, b, _)| a.cmp(&b))
     }
 
@@ -119,7 +151,8 @@ impl Totals {
     }
 
     /// Takes one record. When that is refused, no total has taken any of it. Reasons: `not-a-number` (the value of a field
-    /// that is summed has other characters; blank is no value and counts for nothing) and `overflow` (more than 38 digits).
+    /// that is summed has other characters; blank is no value and counts for nothing), `not-a-text` (a number is compared
+    /// with a text) and `overflow` (more than 38 digits).
     pub fn take(&mut self, record: &Counted) -> Result<(), Reason> {
         self.next.copy_from_slice(&self.states);
         for (expression, state) in self.expressions.iter().zip(&mut self.next) {
@@ -166,34 +199,42 @@ impl State {
             What::Sum(field) | What::Abs(field) | What::Min(field) | What::Max(field) | What::Hash(field, _) => field,
         };
         let values = record.fields.iter().filter(|(name, _)| record.detail && name == field);
-        for text in values.map(|(_, text)| text.trim()).filter(|text| !text.is_empty()) {
-            self.add(&expression.what, text, field, overflow)?;
+        for (_, value) in values {
+            match (&expression.what, value) {
+                (What::Hash(_, digits), value) => self.hash(*value, *digits, field)?,
+                (what, value) => {
+                    if let Some(number) = value.number(field)? {
+                        self.add(what, number).ok_or_else(overflow)?;
+                    }
+                }
+            }
         }
         Ok(())
     }
 
-    fn add(&mut self, what: &What, text: &str, field: &str, overflow: impl Fn() -> Reason) -> Result<(), Reason> {
-        let number = || Number::parse(text).ok_or_else(|| not_a_number(text, field));
-        let replaced = |by: Number, than| {
-            let order = by.compare(self.sum).ok_or_else(&overflow)?;
-            Ok(if !self.seen || order == than { by } else { self.sum })
-        };
+    /// None when it cannot be calculated.
+    fn add(&mut self, what: &What, number: Number) -> Option<()> {
+        let nearer = |than| Some(!self.seen || number.compare(self.sum)? == than);
         self.sum = match what {
-            What::Hash(_, digits) => {
-                let modulus = 10_i128.checked_pow(*digits).ok_or_else(&overflow)?;
-                let part = remainder(text, modulus).ok_or_else(|| not_a_number("", field))?;
-                Number { units: (self.sum.units + part) % modulus, scale: 0 }
-            }
-            What::Abs(_) => {
-                let number = number()?;
-                let size = Number { units: number.units.abs(), ..number };
-                self.sum.plus(size).ok_or_else(&overflow)?
-            }
-            What::Min(_) => replaced(number()?, std::cmp::Ordering::Less)?,
-            What::Max(_) => replaced(number()?, std::cmp::Ordering::Greater)?,
-            _ => self.sum.plus(number()?).ok_or_else(&overflow)?,
+            What::Abs(_) => self.sum.plus(Number { units: number.units.checked_abs()?, ..number })?,
+            What::Min(_) if nearer(Ordering::Less)? => number,
+            What::Max(_) if nearer(Ordering::Greater)? => number,
+            What::Min(_) | What::Max(_) => self.sum,
+            _ => self.sum.plus(number)?,
         };
         self.seen = true;
+        Some(())
+    }
+
+    fn hash(&mut self, value: Encoded, digits: u32, field: &str) -> Result<(), Reason> {
+        let modulus = 10_i128.pow(digits.min(HASH_DIGITS));
+        let part = match value {
+            Encoded::Text(text) if text.trim().is_empty() => return Ok(()),
+            Encoded::Text(text) => remainder(text.trim(), modulus),
+            Encoded::Number { units, .. } => remainder(&units.unsigned_abs().to_string(), modulus),
+        };
+        let part = part.ok_or_else(|| not_a_number("", field))?;
+        self.sum = Number { units: (self.sum.units + part) % modulus, scale: 0 };
         Ok(())
     }
 }
@@ -220,18 +261,16 @@ fn not_a_number(text: &str, field: &str) -> Reason {
 
 /// Whether a record passes one test of a `where`.
 fn holds(test: &Test, record: &Counted) -> Result<bool, Reason> {
-    let Some((_, text)) = record.fields.iter().find(|(name, _)| *name == test.field) else { return Ok(false) };
-    match &test.than {
-        expression::Literal::Text(than) => Ok(test.is.accepts(text.trim_end().cmp(than.trim_end()))),
-        expression::Literal::Number(than) => {
-            let text = text.trim();
-            if text.is_empty() {
-                return Ok(false);
-            }
-            let wrong = || not_a_number(text, &test.field);
-            let than = Number::parse(than).ok_or_else(wrong)?;
-            let order = Number::parse(text).and_then(|number| number.compare(than)).ok_or_else(wrong)?;
-            Ok(test.is.accepts(order))
+    let Some((_, value)) = record.fields.iter().find(|(name, _)| *name == test.field) else { return Ok(false) };
+    match (&test.than, value) {
+        (Literal::Text(than), Encoded::Text(text)) => Ok(test.is.accepts(text.trim_end().cmp(than.trim_end()))),
+        (Literal::Text(_), Encoded::Number { .. }) => {
+            Err(Reason::new("not-a-text", format!("field `{}` is a number and is compared with a text", test.field)))
+        }
+        (Literal::Number(than), value) => {
+            let Some(number) = value.number(&test.field)? else { return Ok(false) };
+            let order = Number::parse(than).and_then(|than| number.compare(than));
+            Ok(test.is.accepts(order.ok_or_else(|| not_a_number("", &test.field))?))
         }
     }
 }

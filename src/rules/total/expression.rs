@@ -172,7 +172,7 @@ fn tests(condition: &str) -> Result<Vec<Test>, String> {
             (">", Is::More),
         ];
         let found = SIGNS.iter().find_map(|(sign, is)| after.strip_prefix(sign).map(|after| (*is, after)));
-        let (is, after) = found.ok_or_else(|| format!("`!` in `where` is no comparison: write `!=`"))?;
+        let (is, after) = found.ok_or("`!` in `where` is no comparison: write `!=`")?;
         let (than, after) = literal(after.trim_start())?;
         if matches!(than, Literal::Text(_)) && !matches!(is, Is::Equal | Is::Different) {
             return Err("a text in `where` can only be equal (`=`) or different (`!=`)".to_owned());

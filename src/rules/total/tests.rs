@@ -7,7 +7,8 @@ use proptest::prelude::*;
 fn totals(expressions: &[&str], records: &[&[(&str, &str)]]) -> Result<Vec<Option<String>>, Reason> {
     let mut totals = Totals::new(expressions.iter().map(|text| Expression::parse(text).unwrap()).collect());
     for fields in records {
-        totals.take(&Counted { kind: "DT", detail: true, bytes: 80, fields })?;
+        let fields: Vec<(&str, Encoded)> = fields.iter().map(|(name, text)| (*name, Encoded::from(*text))).collect();
+        totals.take(&Counted { kind: "DT", detail: true, bytes: 80, fields: &fields })?;
     }
     Ok(totals.results())
 }
@@ -101,7 +102,8 @@ fn a_value_that_is_no_number_is_refused_by_its_field_and_leaves_the_totals_as_th
     }
     let expressions = ["count()", "sum(F)"].map(|text| Expression::parse(text).unwrap());
     let mut totals = Totals::new(expressions.to_vec());
-    let mut take = |text| totals.take(&Counted { kind: "", detail: true, bytes: 1, fields: &[("F", text)] });
+    let mut take =
+        |text: &str| totals.take(&Counted { kind: "", detail: true, bytes: 1, fields: &[("F", text.into())] });
     take("5").unwrap();
     take("x").unwrap_err();
     take("6").unwrap();
@@ -109,6 +111,24 @@ fn a_value_that_is_no_number_is_refused_by_its_field_and_leaves_the_totals_as_th
     // Also a test can meet one.
     let row: &[(&str, &str)] = &[("F", "x")];
     assert_eq!(super::tests::totals(&["count(where=F > 1)"], &[row]).unwrap_err().class, "not-a-number");
+}
+
+#[test]
+fn numbers_that_were_encoded_in_binary_are_taken_as_they_are() {
+    let expressions = ["sum(F)", "hash(F, 3)", "min(F)", "count(where=F > 12)", "abs(F)"];
+    let mut totals = Totals::new(expressions.map(|text| Expression::parse(text).unwrap()).to_vec());
+    let mut take = |units| {
+        let fields = [("F", Encoded::Number { units, scale: 2 })];
+        totals.take(&Counted { kind: "", detail: true, bytes: 1, fields: &fields })
+    };
+    take(1250).unwrap();
+    take(-50).unwrap();
+    assert_eq!(take(i128::MIN).unwrap_err().class, "overflow");
+    assert_eq!(totals.results().into_iter().flatten().collect::<Vec<_>>(), ["12.00", "300", "-0.50", "1", "13.00"]);
+    let text = Expression::parse("count(where=F = 'D')").unwrap();
+    let fields = [("F", Encoded::Number { units: 1, scale: 0 })];
+    let reason = Totals::new(vec![text]).take(&Counted { kind: "", detail: true, bytes: 1, fields: &fields });
+    assert_eq!(reason.unwrap_err().to_string(), "not-a-text: field `F` is a number and is compared with a text");
 }
 
 #[test]
@@ -191,7 +211,7 @@ proptest! {
     fn no_text_makes_it_panic(text in "(sum|count|hash|where|[-A-F0-9(),.='<>! ]){0,16}", value in ".{0,50}") {
         if let Ok(expression) = Expression::parse(&text) {
             let mut totals = Totals::new(vec![expression]);
-            let _ = totals.take(&Counted { kind: "", detail: true, bytes: 1, fields: &[("F", &value), ("A", &value)] });
+            let _ = totals.take(&Counted { kind: "", detail: true, bytes: 1, fields: &[("F", value.as_str().into()), ("A", value.as_str().into())] });
             totals.results();
         }
     }
