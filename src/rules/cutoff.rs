@@ -115,11 +115,11 @@ pub fn time_of_day(text: &str) -> Result<Time, String> {
 }
 
 impl CutOffs {
-    /// Cut-offs at `times` (ascending, at least one) in the zone, on those days; default: business days when there is a
-    /// calendar, else every day.
+    /// Cut-offs at `times` (ascending, at least one; `18:00`) in the zone, on those days (see [`Days::parse`]); default:
+    /// business days when there is a calendar, else every day.
     pub fn new(
         times: &[&str],
-        zone: Option<&str>,
+        zone: TimeZone,
         days: Option<&str>,
         calendar: Option<Calendar>,
     ) -> Result<CutOffs, String> {
@@ -135,7 +135,7 @@ impl CutOffs {
             None if calendar.is_some() => Days::Business,
             None => Days::Every,
         };
-        Ok(CutOffs { times: parsed, zone: zone::find(zone)?, days, calendar })
+        Ok(CutOffs { times: parsed, zone, days, calendar })
     }
 
     /// The zone of its times.

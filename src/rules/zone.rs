@@ -1,16 +1,27 @@
 //! Time zones by their IANA names.
+//!
+//! Their rules are those in the program, whatever the machine has: the same times everywhere, and none that are stale
+//! because a machine is never updated. Other rules are given as a database of their own.
+
+use std::sync::LazyLock;
 
 use jiff::civil::DateTime;
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 
 use crate::clock::Timestamp;
 use crate::rules::nearest::hint;
 
 /// The time zone of that name; none = UTC. The error says what was probably meant.
 pub fn find(name: Option<&str>) -> Result<TimeZone, String> {
+    static BUILT_IN: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+    find_in(&BUILT_IN, name)
+}
+
+/// The same by the rules of another database.
+pub fn find_in(database: &TimeZoneDatabase, name: Option<&str>) -> Result<TimeZone, String> {
     let Some(name) = name else { return Ok(TimeZone::UTC) };
-    TimeZone::get(name).map_err(|_| {
-        let known: Vec<String> = jiff::tz::db().available().map(|known| known.to_string()).collect();
+    database.get(name).map_err(|_| {
+        let known: Vec<String> = database.available().map(|known| known.to_string()).collect();
         format!("`{name}` is not a time zone{}", hint(name, known.iter().map(String::as_str)))
     })
 }

@@ -16,15 +16,15 @@ pub struct Window {
 }
 
 impl Window {
-    /// `20:00-04:00` in a zone (default UTC): from the first time up to, but not at, the second.
-    pub fn parse(text: &str, zone: Option<&str>) -> Result<Window, String> {
+    /// `20:00-04:00` in a zone: from the first time up to, but not at, the second.
+    pub fn parse(text: &str, zone: TimeZone) -> Result<Window, String> {
         let (from, to) =
             text.split_once('-').ok_or_else(|| format!("`{text}` is not a part of the day like 20:00-04:00"))?;
         let (from, to) = (time_of_day(from.trim())?, time_of_day(to.trim())?);
         if from == to {
             return Err(format!("`{text}` begins when it ends: leave it out to connect at any time"));
         }
-        Ok(Window { from, to, zone: zone::find(zone)? })
+        Ok(Window { from, to, zone })
     }
 
     /// When a connection may be made: `now`, or the next opening. None only beyond the years that can be calculated with.
