@@ -137,6 +137,8 @@ pub struct Column {
     pub kind: Kind,
     /// Its width in bytes; needed where there is no delimiter, and only there.
     pub width: Option<usize>,
+    /// Whether a text that is too wide is cut off; else its row does not fit. Numbers are never cut off.
+    pub truncate: bool,
     /// Whether null does not fit (a key).
     pub required: bool,
 }
@@ -160,7 +162,7 @@ pub enum Kind {
 impl Column {
     /// A column with the name of its field.
     pub fn new(field: &str, kind: Kind) -> Column {
-        Column { name: field.to_owned(), field: field.to_owned(), kind, width: None, required: false }
+        Column { name: field.to_owned(), field: field.to_owned(), kind, width: None, truncate: false, required: false }
     }
 
     /// The same with a width.

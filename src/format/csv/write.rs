@@ -209,8 +209,14 @@ where
             if text.contains(is_break) {
                 return Err(Code::LineBreak);
             }
+            let number = matches!(cell, Cell::Number { .. });
             self.text(text, out)?;
-            return self.fill(start, width, matches!(cell, Cell::Number { .. }), out);
+            let mut chars = text.chars();
+            while column.truncate && !number && out.len() - start > width && chars.next_back().is_some() {
+                out.truncate(start);
+                self.text(chars.as_str(), out)?;
+            }
+            return self.fill(start, width, number, out);
         }
         if *cell == Cell::Null {
             return self.text(text, out);

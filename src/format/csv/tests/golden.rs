@@ -1,6 +1,9 @@
 //! Whole files of the dialects that receivers are known to want, byte for byte.
 
 use super::*;
+use crate::clock::Timestamp;
+use crate::rules::naming::{Pattern, Place, Stamp, Values};
+use crate::rules::total::{Counted, Encoded, Totals};
 
 /// The part of code page 1047 that the tests need.
 fn ebcdic(text: &str, out: &mut Vec<u8>) -> Result<(), Unmappable> {
@@ -130,6 +133,48 @@ fn pipes_with_implied_decimals_and_a_header_and_trailer() {
 }
 
 #[test]
+fn a_trailer_is_filled_with_totals_of_what_was_encoded() {
+    let numbers = Numbers { point: Point::Implied(2), width: Some(12), ..Numbers::default() };
+    let dialect =
+        Dialect { delimiter: Some('|'), quote: Quote::Never, header: Header::Off, eol: Eol::Lf, ..Dialect::default() };
+    let columns = [Column::new("id", Kind::Text), Column::new("sum", Kind::Number(numbers))];
+    let trailer = "TR|{count():05}|{hash(id, 3):03}|{sum(sum):012}|{sum(sum, where=sum < 0)}|{bytes()}";
+    let trailer = Pattern::parse(trailer, Place::Line).unwrap();
+    let mut totals = Totals::new(trailer.totals().to_vec());
+    let mut writer = Writer::new(&dialect, &columns, utf8).unwrap();
+    let mut out = Vec::new();
+    writer.start(&[], &mut out).unwrap();
+    for (id, sum) in [("0998", "10.5"), ("0007", "-0.25")] {
+        let (start, mut fields) = (out.len(), Vec::new());
+        let record = Record::from_iter([("id", Value::from(id)), ("sum", Value::from(sum))]);
+        writer.row(&record, &mut out, |field, text| fields.push((field.to_owned(), text.to_owned()))).unwrap();
+        let fields: Vec<(&str, Encoded)> =
+            fields.iter().map(|(name, text)| (name.as_str(), text.as_str().into())).collect();
+        let bytes = u64::try_from(out.len() - start).unwrap();
+        totals.take(&Counted { kind: "", detail: true, bytes, fields: &fields }).unwrap();
+    }
+    let stamp = Stamp {
+        office: "OF042".to_owned(),
+        drop: "wic".to_owned(),
+        bus_date: jiff::civil::date(2026, 3, 5),
+        cut: Timestamp(0),
+        created: Timestamp(0),
+        zone: jiff::tz::TimeZone::UTC,
+        seq: 1,
+        prev_seq: 0,
+        generation: 1,
+        rerun: 0,
+        modifier: 0,
+        part: (1, 1),
+    };
+    let results = totals.results();
+    let line = trailer.fill(&Values { stamp: &stamp, file: "", sealed: None, totals: &results }).unwrap();
+    writer.end(&[line], &mut out).unwrap();
+    let text = "0998|000000001050\n0007|-00000000025\nTR|00002|005|000000001025|-25|36\n";
+    assert_eq!(String::from_utf8(out).unwrap(), text);
+}
+
+#[test]
 fn dos_with_1a_at_the_end() {
     let dialect = Dialect {
         quote: Quote::TextOnly,
@@ -206,6 +251,11 @@ fn ascii_columns_of_fixed_width_with_crlf_and_1a() {
         let misfit = Misfit { field: field.to_owned(), code };
         assert_eq!(writer.row(&bad, &mut out, |_, _| ()), Err(misfit));
     }
+    let cut = [columns[0].clone(), Column { truncate: true, ..columns[1].clone() }, columns[2].clone()];
+    let mut cutting = Writer::new(&dialect, &cut, ascii).unwrap();
+    let mut shorter = Vec::new();
+    cutting.row(&row(1, Value::from("Maximilian"), "1"), &mut shorter, |_, _| ()).unwrap();
+    assert_eq!(shorter, b"     1Maximili00000100 \r\n");
     writer.end(&["TR000002".to_owned()], &mut out).unwrap();
     let text = "    42Ana     00001250 \r\n     7        00000001-\r\nTR000002\r\n\x1a";
     assert_eq!(out, text.as_bytes());
