@@ -25,6 +25,7 @@ use crate::rules::rate::Rate;
 use crate::rules::retry::RetryPolicy;
 use crate::rules::schedule::Schedule;
 use crate::rules::template::Template;
+use crate::rules::zone;
 
 /// A connector as its file describes it, checked; [`crate::config::build::connector`] makes it ready to run.
 #[derive(Debug)]
@@ -271,7 +272,7 @@ fn pace(fields: &Fields<'_>) -> Option<Pace> {
     let zone = fields.take("timezone");
     let known_zone = optional(zone.clone(), |found| {
         let name = found.text()?;
-        if jiff::tz::TimeZone::get(name).is_err() {
+        if zone::find(Some(name)).is_err() {
             found.error_hint(format!("there is no time zone `{name}`"), "write an IANA name such as America/New_York");
             return None;
         }

@@ -15,6 +15,7 @@ mod cli_tail;
 mod clock;
 mod configs;
 mod credentials;
+mod csv_files;
 mod delivering;
 mod demo;
 mod disk_full;
