@@ -18,6 +18,7 @@ mod found;
 mod governance;
 mod hint;
 mod json;
+pub mod library;
 mod load;
 pub mod locate;
 mod mapping;

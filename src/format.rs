@@ -1,4 +1,9 @@
 //! ENCODE: pure functions between records and bytes.
 
 pub mod certificate;
+pub mod codepage;
+pub mod copybook;
+pub mod fixed;
+pub mod frame;
 pub mod json;
+pub mod layout;
