@@ -10,6 +10,7 @@ pub mod demo;
 pub mod doctor;
 pub mod failure;
 pub mod init;
+pub mod layout;
 pub mod order;
 pub mod output;
 pub mod past;
@@ -100,6 +101,7 @@ enum Verb {
     Status(status::Status),
     Deliveries(deliveries::Deliveries),
     Simulate(simulate::Simulate),
+    Layout(layout::Layout),
     Tail(tail::Tail),
     Completions(completions::Completions),
 }
@@ -127,6 +129,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Status(status)) => status::status(&place, status),
         Some(Verb::Deliveries(verb)) => deliveries::deliveries(&place, verb),
         Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
+        Some(Verb::Layout(layout)) => layout::layout(&place, layout),
         Some(Verb::Tail(tail)) => tail::tail(&place, tail),
         Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),
         Some(Verb::Demo(demo)) => demo::demo(&place, demo),

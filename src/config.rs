@@ -19,6 +19,7 @@ mod found;
 mod governance;
 mod hint;
 mod json;
+pub mod library;
 mod load;
 pub mod locate;
 mod mapping;

@@ -1,5 +1,10 @@
 //! ENCODE: pure functions between records and bytes.
 
 pub mod certificate;
+pub mod codepage;
+pub mod copybook;
 pub mod csv;
+pub mod fixed;
+pub mod frame;
 pub mod json;
+pub mod layout;

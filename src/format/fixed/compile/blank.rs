@@ -1,0 +1,87 @@
+//! The bytes of items that nobody gave a value.
+
+use crate::event::Value;
+use crate::format::codepage::CodePage;
+use crate::format::fixed::Code;
+use crate::format::fixed::cell::{Cell, Content};
+use crate::format::fixed::number::Scaled;
+use crate::format::fixed::step::Step;
+use crate::format::layout::Initial;
+
+/// One pass over steps without values.
+pub(super) fn of(steps: &[Step]) -> Vec<u8> {
+    let mut out = Vec::new();
+    render(steps, &mut Vec::new(), &mut out);
+    out
+}
+
+fn render(steps: &[Step], marks: &mut Vec<(usize, usize)>, out: &mut Vec<u8>) {
+    for step in steps {
+        match step {
+            Step::Bytes(bytes) => out.extend_from_slice(bytes),
+            Step::Mark(mark) => marks.push((*mark, out.len())),
+            Step::Cell { cell, .. } | Step::Count { cell, .. } => match &cell.null {
+                Some(blank) => out.extend_from_slice(&blank.bytes),
+                None => key(cell, out),
+            },
+            Step::Table(table) => {
+                for _ in 0..if table.count.is_some() { 0 } else { table.max } {
+                    out.extend_from_slice(&table.blank);
+                }
+            }
+            Step::Choice(chosen) => {
+                let start = marks.iter().rev().find(|(mark, _)| *mark == chosen.mark).map(|(_, start)| *start);
+                let key = start.and_then(|start| out.get(start..start + chosen.cell.length)).unwrap_or_default();
+                let arm = chosen.arms.iter().find(|arm| arm.keys.iter().any(|own| **own == *key));
+                if let Some(arm) = arm.or(chosen.arms.first()) {
+                    render(&arm.steps, marks, out);
+                }
+            }
+        }
+    }
+}
+
+/// A key that is not there: spaces or zero.
+fn key(cell: &Cell, out: &mut Vec<u8>) {
+    let start = out.len();
+    match &cell.content {
+        Content::Text(text) => out.resize(start + cell.length, text.page.space()),
+        Content::Number(digits) => {
+            out.resize(start + cell.length, 0);
+            // Zero fits into every number.
+            let _ = digits.put(Scaled { negative: false, magnitude: 0 }, &mut out[start..]);
+        }
+    }
+}
+
+/// The bytes of a VALUE, or spaces or zeros where there is none; and the word for it.
+pub(super) fn initial(value: Option<&Initial>, cell: &Cell, page: &CodePage) -> (Result<Vec<u8>, Code>, &'static str) {
+    let number = matches!(cell.content, Content::Number(_));
+    let filled = |byte| Ok(vec![byte; cell.length]);
+    let written = match value {
+        None if number => return (cell.key(&Value::Integer(0)).map(Vec::from), "zeros"),
+        None => return (filled(page.space()), "spaces"),
+        Some(Initial::Number(digits)) if number => {
+            // A sign of plus, and a point at the beginning, are COBOL's.
+            let digits = digits.replace(',', ".");
+            let (sign, rest) =
+                digits.strip_prefix('-').map_or(("", digits.trim_start_matches('+')), |rest| ("-", rest));
+            let zero = if rest.starts_with('.') { "0" } else { "" };
+            cell.key(&Value::Number(format!("{sign}{zero}{rest}").into())).map(Vec::from)
+        }
+        Some(Initial::Number(text) | Initial::Text(text)) => cell.key(&Value::from(&**text)).map(Vec::from),
+        Some(Initial::Zeros) if number => cell.key(&Value::Integer(0)).map(Vec::from),
+        Some(Initial::Zeros) => filled(page.zero()),
+        Some(Initial::Spaces) => filled(page.space()),
+        Some(Initial::Low) => filled(0),
+        Some(Initial::High) => filled(0xff),
+        Some(Initial::Quotes) => page.byte('"').ok_or(Code::Unmappable).and_then(filled),
+        Some(Initial::All(text)) => {
+            let mut part = Vec::new();
+            page.encode(text, None, &mut part)
+                .map_err(|_| Code::Unmappable)
+                .map(|()| part.iter().copied().cycle().take(cell.length).collect())
+        }
+    };
+    (written, "VALUE")
+}
