@@ -1,0 +1,158 @@
+//! File drops: what was captured leaves as files, one for each cut-off, that a mainframe can take.
+//!
+//! A drop is a connector whose way out is a file. Its worker gathers changes up to the moment of a cut-off, cuts (one
+//! transaction freezes lines, payloads and number), renders what was frozen, and publishes that at each of its outlets.
+//! Each step ends in a durable commit, so that a crash repeats a step and never changes what it makes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::civil::Time;
+
+use crate::engine::subscription::Subscription;
+use crate::format::feed::Feed;
+use crate::rules::coalesce::Coalesce;
+use crate::rules::cutoff::{CATCH_UP, CutOffs, Missed, Window};
+use crate::rules::naming::{Pattern, Rerun, Sequence};
+
+/// A drop, ready to run.
+#[derive(Debug)]
+pub struct Drop {
+    /// What it hears, and what of it may leave.
+    pub subscription: Subscription,
+    /// What its files look like.
+    pub feed: Feed,
+    /// What goes into a file.
+    pub content: Content,
+    /// When a file is cut, and when it may leave.
+    pub timing: Timing,
+    /// How files are called and counted.
+    pub naming: Naming,
+    /// Files that go with each data file, before the trigger.
+    pub controls: Vec<Beside>,
+    /// Where rendered files and the archive lie: a folder of the drop's own beside the state file.
+    pub folder: PathBuf,
+    /// How long published files and what they are made of are kept; default [`Drop::KEEP`].
+    pub keep: Duration,
+    /// SHA-256 of [`Drop::config`].
+    pub config_hash: [u8; 32],
+    /// The connector's configuration in canonical form, with the text of its copybooks and of its calendar, from which it
+    /// can be built again.
+    pub config: String,
+    /// File it came from, for messages.
+    pub file: String,
+}
+
+impl Drop {
+    /// How long files are kept unless the drop says otherwise.
+    pub const KEEP: Duration = Duration::from_secs(400 * 86_400);
+}
+
+/// What goes into a file.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// `extract`: what has changed, or every record.
+    pub extract: Extract,
+    /// `coalesce`: how several changes of a record become lines.
+    pub coalesce: Coalesce,
+    /// `when_empty`: what becomes of a cut without a line.
+    pub when_empty: WhenEmpty,
+    /// `skipped_takes_number: true` = a cut that gives no file uses a number all the same.
+    pub skipped_takes_number: bool,
+    /// `on_row_error`: what becomes of a row that cannot be encoded.
+    pub on_row_error: RowError,
+    /// `max_row_errors`: with more such rows than this the whole file is held; none = no limit.
+    pub max_row_errors: Option<u64>,
+    /// `max_records`: detail records of one file; more become several files. None = no limit.
+    pub max_records: Option<u64>,
+}
+
+impl Default for Content {
+    fn default() -> Content {
+        Content {
+            extract: Extract::default(),
+            coalesce: Coalesce::default(),
+            when_empty: WhenEmpty::default(),
+            skipped_takes_number: false,
+            on_row_error: RowError::default(),
+            max_row_errors: None,
+            max_records: None,
+        }
+    }
+}
+
+/// Which records a file has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extract {
+    /// Those that changed since the last cut.
+    #[default]
+    Changes,
+    /// All that stand in the tables at the cut.
+    Snapshot,
+}
+
+/// What becomes of a cut without a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenEmpty {
+    /// A file without details.
+    #[default]
+    Send,
+    /// No file.
+    Skip,
+    /// One such file a business date at most.
+    SendOncePerDay,
+}
+
+/// What becomes of a row that cannot be encoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RowError {
+    /// It is held, the others go.
+    #[default]
+    Hold,
+    /// The whole file is held.
+    FailFile,
+}
+
+/// When a file is cut, and when it may leave.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// The cut-offs.
+    pub cut_offs: CutOffs,
+    /// What is done about cuts that were missed.
+    pub missed: Missed,
+    /// How many missed cuts are made up without asking; default [`CATCH_UP`].
+    pub catch_up: usize,
+    /// The part of each day in which a connection may be made; none = any time.
+    pub window: Option<Window>,
+    /// By when a file must be published, for the alarm.
+    pub deadline: Option<Time>,
+}
+
+impl Timing {
+    /// At these cut-offs, with what holds unless the drop says otherwise.
+    pub fn at(cut_offs: CutOffs) -> Timing {
+        Timing { cut_offs, missed: Missed::default(), catch_up: CATCH_UP, window: None, deadline: None }
+    }
+}
+
+/// How files are called and counted.
+#[derive(Clone, Debug)]
+pub struct Naming {
+    /// The data file.
+    pub name: Pattern,
+    /// A file that is made anew from lines of an older one.
+    pub rerun: Rerun,
+    /// The numbers.
+    pub sequence: Sequence,
+    /// This installation.
+    pub office: String,
+}
+
+/// A small file that goes with a data file.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// Its name.
+    pub name: Pattern,
+    /// What stands in it.
+    pub text: Pattern,
+}
