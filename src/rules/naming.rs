@@ -25,6 +25,7 @@ use crate::rules::total::Expression;
 
 pub use lint::{Samples, Target, lint};
 use part::Part;
+pub use part::placeholders;
 pub use rerun::Rerun;
 pub use sequence::{Sequence, modifier};
 
