@@ -271,6 +271,7 @@ fn a_higher_number_at_the_other_side_shows_a_restored_backup() {
     let plain = Sequence::from(1);
     assert!(!plain.is_behind(Some(17), 17) && !plain.is_behind(Some(17), 3));
     assert!(plain.is_behind(Some(17), 18) && plain.is_behind(None, 1));
+    assert!(!Sequence::from(41).is_behind(None, 40) && Sequence::from(41).is_behind(None, 41));
     let wraps = Sequence::parse(1, Some("99 -> 01")).unwrap();
     assert!(wraps.is_behind(Some(99), 1) && wraps.is_behind(Some(98), 2) && wraps.is_behind(Some(10), 40));
     assert!(!wraps.is_behind(Some(1), 99) && !wraps.is_behind(Some(2), 98) && !wraps.is_behind(Some(99), 99));
