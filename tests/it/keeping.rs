@@ -76,6 +76,8 @@ fn a_connector_that_is_left_behind_keeps_no_other_from_being_captured_and_catche
     work(&office, 180);
     agent.says("legacy: the endpoint is down");
     wait("it is left behind", || office.mode("legacy").0 == Mode::Overflowed);
+    let status = office.run(&["status"]);
+    assert!(status.code == Some(1) && status.stdout.contains("legacy: fell too far behind"), "{status:#?}");
     office.sql("INSERT INTO calls VALUES (1)");
     other.wait("capture goes on for the other", |journal| committed(journal) == 1);
     wait("what it has not had is pruned", || number(&office, "SELECT min(seq) FROM hms_sync_outbox") > 1000);
