@@ -285,6 +285,7 @@ fn assemble(
     let retention = &settings.retention;
     let keep = Keep {
         events: retention.events,
+        audit: retention.audit,
         max_rows: retention.max_rows,
         max_bytes: retention.max_bytes,
         cap_bytes: settings.capture.cap,

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::clock::{self, Timestamp};
+use crate::clock::{BUILT, Timestamp, now};
 use crate::engine::need::Need;
 use crate::engine::report::{ConnectorStatus, connector_status};
-use crate::rules::clock::doubt;
+use crate::rules::clock::{self, Known as KnownTime};
 use crate::store::capture::{self, CaptureError, CapturedLog, Seen};
 use crate::store::state::ask::{self, Ask};
-use crate::store::state::{Holder, LogId, StateError, StateReader, connector, health, intake, last_line, log as logs};
+use crate::store::state::{Holder, LogId, StateError, StateReader, belief, connector, health, intake, log as logs};
 
 /// How long an endpoint may be down before somebody should look: the first alert of a delivery that waits.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -105,8 +105,9 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
         }
     }
     let mut connectors = Vec::new();
-    let last = state.as_mut().map(|state| state.read(last_line)).transpose()?.flatten();
-    if let Some(doubt) = doubt(clock::now(), clock::BUILT, last) {
+    let known = state.as_mut().map(|state| state.read(belief::known)).transpose()?;
+    let known = known.unwrap_or(KnownTime { built: BUILT, ..KnownTime::default() });
+    if let Some(doubt) = clock::doubt(now(), &known) {
         let mend = "set it; until then nothing is deleted by age, and certificates may look expired".to_owned();
         needs.push(Need { subject: "clock".to_owned(), what: doubt.to_string(), mend });
     }
@@ -285,7 +286,7 @@ fn needs_of(status: &ConnectorStatus, running: bool, needs: &mut Vec<Need>) {
         );
     }
     let down: Option<Timestamp> = status.down_since.as_deref().and_then(|at| at.parse().ok()).map(Timestamp::from_jiff);
-    if let Some(since) = down.filter(|since| clock::now().since(*since) >= PATIENCE) {
+    if let Some(since) = down.filter(|since| now().since(*since) >= PATIENCE) {
         let mend = "bring the target back (`hms-sync check --online` tells); nothing is lost, it goes on by itself";
         need(format!("the endpoint is down since {since}: {reason}"), mend.to_owned());
     }

@@ -7,7 +7,9 @@ pub mod account;
 pub mod act;
 pub mod ask;
 pub mod attempt;
+pub mod audit;
 pub mod batch;
+pub mod belief;
 mod checkpoint;
 pub mod connector;
 pub mod counter;
@@ -27,8 +29,6 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
 pub use fault::StateError;
-
-use crate::clock::Timestamp;
 
 /// Row number of a connector in the state file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -334,13 +334,6 @@ pub fn note(db: &Connection, name: &str) -> Sql<Option<String>> {
 pub fn set_note(db: &Connection, name: &str, text: &str) -> Sql<()> {
     db.execute("INSERT INTO meta(k, v) VALUES (?1, ?2) ON CONFLICT(k) DO UPDATE SET v = excluded.v", (name, text))?;
     Ok(())
-}
-
-/// The latest time in the last hundred rows of the attempt log, by the clock of then; none = nothing was ever sent. A clock
-/// that was set back is told from it also when it has written a few lines already.
-pub fn last_line(db: &Connection) -> Sql<Option<Timestamp>> {
-    let sql = "SELECT max(at) FROM (SELECT at FROM attempt ORDER BY n DESC LIMIT 100)";
-    db.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0)).map(|at| at.map(Timestamp))
 }
 
 /// The state file's journal mode; the agent sets `wal`.
