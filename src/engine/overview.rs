@@ -286,7 +286,7 @@ fn needs_of(status: &ConnectorStatus, running: bool, needs: &mut Vec<Need>) {
         );
     }
     let down: Option<Timestamp> = status.down_since.as_deref().and_then(|at| at.parse().ok()).map(Timestamp::from_jiff);
-    if let Some(since) = down.filter(|since| now().since(*since) >= PATIENCE) {
+    if let Some(since) = down.filter(|since| status.mode != "halted" && now().since(*since) >= PATIENCE) {
         let mend = "bring the target back (`hms-sync check --online` tells); nothing is lost, it goes on by itself";
         need(format!("the endpoint is down since {since}: {reason}"), mend.to_owned());
     }

@@ -88,6 +88,26 @@ fn retry_after_holds_the_whole_connector_and_no_other() {
 }
 
 #[test]
+fn retry_after_outlives_a_kill_and_ends_with_another_configuration() {
+    let target = Receiver::start();
+    target.next(Scenario::status(503, "Retry-After: 3600\r\n"));
+    let office = Office::with(&target, "concurrency: 1", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let agent = office.agent();
+    wait("it is put off", || office.parked_words("legacy") == ["waiting http-503"]);
+    agent.kill();
+    // Another record, which nothing else keeps back.
+    office.sql("INSERT INTO visits VALUES (2, 'Bea', 20)");
+    let (code, summary) = office.once();
+    assert_eq!((code, target.journal().len()), (Some(75), 1), "{summary}");
+    assert!(summary["leftOff"][0].as_str().unwrap().contains("asked to wait"), "{summary}");
+    office.rest("legacy", &target, "concurrency: 2");
+    let agent = office.agent();
+    target.wait("it is tried again", |journal| at(journal, "/visits/2").iter().any(|entry| entry.committed));
+    agent.stop();
+    office.judge("legacy", &target);
+}
+
+#[test]
 fn rejected_credentials_halt_the_connector_and_no_other() {
     let (target, other) = (Receiver::start(), Receiver::start());
     target.admit(|entry| entry.header("authorization") == Some("Bearer right"));
@@ -150,6 +170,7 @@ fn a_web_page_is_no_success_and_three_in_a_row_halt_the_connector() {
     let agent = office.agent();
     agent.says("captive portal");
     agent.says("legacy: halted: meaningless");
+    assert!(!agent.said().contains("the endpoint is down"), "it answers: {}", agent.said());
     agent.stop();
     target.behave();
     let agent = office.agent();

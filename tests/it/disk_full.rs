@@ -191,7 +191,7 @@ fn goes_on_through_a_full_disk(disk: &mut dyn Disk) {
 
     disk.fill(&office, &agent);
     memory.work_hard(&office);
-    agent.says("nothing is sent");
+    agent.says("nothing new is sent (what was recorded before still leaves)");
     let status = ended(&mut disk.verb(&office, &agent, &["--json", "status"]));
     let seen: serde_json::Value = serde_json::from_str(&status.stdout).unwrap_or_else(|_| panic!("{status:#?}"));
     assert_eq!(seen["agent"]["process"], agent.pid().to_string(), "{seen:#}");
