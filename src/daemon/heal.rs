@@ -50,8 +50,10 @@ const AGAIN: Duration = Duration::from_secs(30);
 /// has `done`.
 pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>, done: &Sender<Heal>, trouble: &Trouble) {
     let mut left = Heal::default();
-    let mut weekly = clock::steady().plus(WEEKLY);
     let mut came = told(name, reconciler.fill(), trouble).map(drop);
+    // From the last time on, whoever ran then: an agent that is started anew each night compares too.
+    let next = told(name, reconciler.next_round(WEEKLY), trouble).ok().flatten();
+    let mut weekly = clock::steady().plus(next.unwrap_or(WEEKLY));
     loop {
         if let Err(broken) = came {
             log::error!("{name}: {broken}");
@@ -81,6 +83,7 @@ pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>, done
             Err(RecvTimeoutError::Timeout) => {
                 if weekly <= clock::steady() {
                     weekly = clock::steady().plus(WEEKLY);
+                    let _ = told(name, reconciler.note_round(), trouble);
                     reconciler.tables().unwrap_or_default().iter().for_each(|table| left.add(table));
                 }
                 do_heal(name, &mut reconciler, &mut left, done, trouble)

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::engine::need::{self, Need};
 use crate::store::capture::{Access, CaptureError, CapturedLog, State};
 use crate::store::shadow::{self, Reconcile, Report, ShadowError};
@@ -103,6 +104,20 @@ impl Reconciler {
     /// The tables that are watched.
     pub fn tables(&mut self) -> Result<Vec<String>, ReconcileError> {
         Ok(self.log.watched()?.into_iter().map(|watched| watched.table).collect())
+    }
+
+    /// How long until every table is to be compared again: `every` after the last time, which outlives this process. Counts
+    /// from now on where it was never noted.
+    pub fn next_round(&mut self, every: Duration) -> Result<Duration, ReconcileError> {
+        match ask::compared(self.side.db(), self.log.name()).map_err(ShadowError::State)? {
+            Some(last) => Ok(every.saturating_sub(clock::now().since(last))),
+            None => self.note_round().map(|()| every),
+        }
+    }
+
+    /// Notes that every table is compared now.
+    pub fn note_round(&mut self) -> Result<(), ReconcileError> {
+        Ok(ask::set_compared(self.side.db(), self.log.name(), clock::now()).map_err(ShadowError::State)?)
     }
 
     /// Brings the shadow up to the end of the log.

@@ -83,3 +83,23 @@ fn a_question_goes_when_the_records_are_back() {
     assert!(!is_told(&office));
     assert_eq!(office.run(&["status"]).code, Some(0));
 }
+
+#[test]
+fn the_weekly_comparison_counts_from_the_last_one_whoever_ran_then() {
+    let target = Receiver::start();
+    let office = delivered(&target);
+    office.agent().stop();
+    let state = rusqlite::Connection::open(office.state()).unwrap();
+    let note = || state.query_row("SELECT v FROM meta WHERE k = 'compared/office'", [], |row| row.get::<_, String>(0));
+    let first = note().unwrap();
+    let agent = office.agent();
+    office.sql("UPDATE visits SET minutes = 1000 WHERE id = 1");
+    target.wait("it delivers", |journal| committed(journal) == 301);
+    agent.stop();
+    assert_eq!(note().unwrap(), first, "a start is no comparison");
+    state.execute("UPDATE meta SET v = CAST(v - 7 * 86400000 AS TEXT) WHERE k = 'compared/office'", []).unwrap();
+    let agent = office.agent();
+    agent.says("visits is reconciled");
+    assert!(note().unwrap() > first);
+    agent.stop();
+}

@@ -1,9 +1,10 @@
 //! Comparisons that have stopped because they would delete very many records: a person is asked, and the question stays
-//! until a comparison of that table comes to its end.
+//! until a comparison of that table comes to its end. And when all tables were compared last.
 
 use rusqlite::{Connection, params};
 
-use super::{Sql, set_note};
+use super::{Sql, note, set_note};
+use crate::clock::Timestamp;
 
 /// What a person is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,16 @@ pub fn all(db: &Connection, log: &str) -> Sql<Vec<Ask>> {
         asks.push(Ask { kind, deletes: numbers.next().unwrap_or(0), limit: numbers.next().unwrap_or(0) });
     }
     Ok(asks)
+}
+
+/// When the last comparison of all tables of a log began, by the wall clock.
+pub fn compared(db: &Connection, log: &str) -> Sql<Option<Timestamp>> {
+    Ok(note(db, &format!("compared/{log}"))?.and_then(|text| text.parse().ok()).map(Timestamp))
+}
+
+/// Notes when a comparison of all tables of a log begins.
+pub fn set_compared(db: &Connection, log: &str, at: Timestamp) -> Sql<()> {
+    set_note(db, &format!("compared/{log}"), &at.0.to_string())
 }
 
 #[cfg(test)]
