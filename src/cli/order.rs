@@ -13,7 +13,7 @@ use crate::engine::operate::{self, Actor, Operation, operate};
 use crate::engine::push::{Run, Summary};
 use crate::engine::single::Status;
 use crate::store::shadow::Report;
-use crate::store::state::{Holder, State, holder};
+use crate::store::state::{Holder, State, StateError, StateReader, connector, holder};
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
@@ -145,6 +145,18 @@ fn alone(mut config: Config, connector: &str, run: Run) -> Result<Agent, Failure
         return Err(unknown(connector, &names));
     }
     Ok(Agent::start(config, Options { run, take_over: false }, || {})?)
+}
+
+/// Refuses the name of a connector that is neither configured nor remembered.
+pub fn known(config: &Config, name: Option<&str>) -> Result<(), Failure> {
+    let Some(name) = name else { return Ok(()) };
+    let mut names: Vec<Arc<str>> = config.connectors.iter().map(|spec| spec.name.clone()).collect();
+    match StateReader::open(&config.settings.state) {
+        Ok(mut state) => names.extend(state.read(connector::all)?.iter().map(|known| known.name.as_str().into())),
+        Err(StateError::Absent(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if names.iter().any(|known| **known == *name) { Ok(()) } else { Err(unknown(name, &names)) }
 }
 
 /// The error for a connector that is not configured.
