@@ -7,6 +7,7 @@ mod age;
 mod tidy;
 mod witness;
 
+pub use tidy::OVERFLOW_PART;
 use witness::advance_witness;
 pub use witness::last_seen;
 

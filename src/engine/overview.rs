@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::{BUILT, Timestamp, now};
+use crate::engine::keeper::OVERFLOW_PART;
 use crate::engine::need::Need;
 use crate::engine::report::{ConnectorStatus, connector_status};
 use crate::rules::clock::{self, Known as KnownTime};
@@ -112,6 +113,7 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
         needs.push(Need { subject: "clock".to_owned(), what: doubt.to_string(), mend });
     }
     if let Some(state) = &mut state {
+        let cap = readable.iter().filter_map(|(_, _, log)| log.fill_level().ok()).map(|valve| valve.cap).min();
         let (mut places, taken_in) = (Vec::new(), state.read(intake::highest)?);
         for (name, captured, log) in &mut readable {
             if let Some(id) = state.read(|db| logs::find(db, name))? {
@@ -132,6 +134,7 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
             status.braked = if running { status.braked } else { 0 };
             status.configured = configured.iter().any(|name| **name == *known.name);
             needs_of(&status, running, &mut needs);
+            needs.extend(cap.and_then(|cap| of_pause(&status, cap)));
             connectors.push(status);
         }
     }
@@ -245,6 +248,16 @@ fn of_ask(log: &str, table: &str, ask: &Ask) -> Need {
              `hms-sync reconcile {table}`"
         ),
     }
+}
+
+/// A person has stopped the connector, and so long ago that capture waits for it no more.
+fn of_pause(status: &ConnectorStatus, cap: i64) -> Option<Need> {
+    let lags = status.queued as f64 > cap as f64 * OVERFLOW_PART;
+    (status.configured && status.mode == "paused" && lags).then(|| Need {
+        subject: status.connector.clone(),
+        what: format!("is paused and {} changes behind: capture no longer waits for it", status.queued),
+        mend: "resume it: of what is pruned meanwhile it gets the last change of each record".to_owned(),
+    })
 }
 
 fn by_agent(running: bool, does: &str) -> String {

@@ -93,6 +93,13 @@ fn a_paused_connector_sends_nothing_also_after_a_kill_until_it_is_resumed() {
     office.sql("UPDATE visits SET minutes = 1");
     other.wait("the other goes on", |journal| committed(journal) == 6);
     assert!(target.journal().is_empty());
+    assert_eq!(office.run(&["status"]).code, Some(0), "a pause is what somebody wants");
+    // Until it costs something: six changes wait, and the log holds seven. The agent sets its own cap at its first tidying.
+    wait("status tells", || {
+        office.sql("UPDATE hms_sync_ctl SET cap = 7");
+        let status = office.run(&["status"]);
+        status.code == Some(1) && status.stdout.contains("legacy: is paused and 6 changes behind")
+    });
     assert!(post(&office, "/connectors/legacy/resume").starts_with("HTTP/1.1 200"));
     office.wait_settled("legacy");
     agent.stop();

@@ -26,7 +26,7 @@ const BLOCK_BESIDE: usize = 100;
 /// Capture never stops before so many events are waiting, however large they are.
 const LEAST_CAP: i64 = 10_000;
 /// A connector that lags by more than this part of the cap is left behind, so that capture goes on for the others.
-const OVERFLOW_PART: f64 = 0.8;
+pub const OVERFLOW_PART: f64 = 0.8;
 
 impl Keeper {
     /// When [`Keeper::tidy`] wants to be called next; none = nothing is to be done.
