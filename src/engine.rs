@@ -7,6 +7,7 @@ pub mod frozen;
 pub mod keeper;
 pub mod lanes;
 pub mod ledger;
+pub mod need;
 pub mod operate;
 pub mod overview;
 pub mod push;
