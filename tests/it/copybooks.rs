@@ -2,6 +2,8 @@
 
 mod cobol;
 mod generate;
+mod independent;
+mod rows;
 
 use std::collections::BTreeMap;
 
