@@ -8,6 +8,7 @@ mod braking;
 mod capture;
 mod cli_check;
 mod cli_init;
+mod cli_layout;
 mod cli_simulate;
 mod cli_status;
 mod cli_tail;
