@@ -12,6 +12,7 @@ mod lint;
 pub mod number;
 mod part;
 mod rerun;
+mod scan;
 mod sequence;
 
 use std::fmt;
@@ -26,6 +27,7 @@ use crate::rules::total::Expression;
 pub use lint::{Samples, Target, lint};
 use part::Part;
 pub use rerun::Rerun;
+pub use scan::Scanned;
 pub use sequence::{Sequence, modifier};
 
 /// Where a pattern stands, and so which placeholders it may have.

@@ -176,7 +176,10 @@ impl Cursor<'_> {
         let level: u8 = match level.parse::<u8>() {
             Ok(number) if level.len() <= 2 && matches!(number, 1..=49 | 66 | 77 | 78 | 88) => number,
             _ => {
-                return Err(format!("expected a level number (01 to 49, 77 or 88), found `{}`", level.escape_default()));
+                return Err(format!(
+                    "expected a level number (01 to 49, 77 or 88), found `{}`",
+                    level.escape_default()
+                ));
             }
         };
         let mut entry = Entry { level, place: Some(self.place.clone()), ..Entry::default() };
