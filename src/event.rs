@@ -156,6 +156,17 @@ impl Record {
         self.place(name).and_then(|at| self.values.get(at))
     }
 
+    /// The value of the first field whose name `is` accepts, and its place; looked for at `guess` first, where records of
+    /// one table have it.
+    pub fn find(&self, guess: usize, is: impl Fn(&str) -> bool) -> Option<(usize, &Value)> {
+        let names = self.names.as_slice();
+        let at = match names.get(guess) {
+            Some(name) if is(name) => guess,
+            _ => names.iter().position(|name| is(name))?,
+        };
+        self.values.get(at).map(|value| (at, value))
+    }
+
     /// The value of a field, to change.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
         self.place(name).and_then(|at| self.values.get_mut(at))

@@ -4,6 +4,7 @@ pub mod certificate;
 pub mod codepage;
 pub mod copybook;
 pub mod csv;
+pub mod feed;
 pub mod fixed;
 pub mod frame;
 pub mod json;

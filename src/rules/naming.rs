@@ -12,6 +12,7 @@ mod lint;
 pub mod number;
 mod part;
 mod rerun;
+mod scan;
 mod sequence;
 
 use std::fmt;
@@ -28,6 +29,7 @@ pub use lint::{Samples, Target, lint};
 use part::Part;
 pub use part::placeholders;
 pub use rerun::Rerun;
+pub use scan::Scanned;
 pub use sequence::{Sequence, modifier};
 
 /// Where a pattern stands, and so which placeholders it may have.

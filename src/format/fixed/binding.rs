@@ -90,6 +90,8 @@ pub enum Source {
 pub struct Rules {
     /// What stands for null; none = spaces in texts, zero in numbers.
     pub null: Option<Null>,
+    /// What stands for null in numbers, where that is something else.
+    pub null_number: Option<Null>,
     /// A key is never null.
     pub key: bool,
     /// `overflow: truncate_right`: a text that is too long loses its end. Else the row is held.

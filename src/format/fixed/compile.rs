@@ -310,9 +310,10 @@ impl<'c> Compiler<'c> {
         let mut cell = Cell { name: self.names.title(item), length: item.length, content, null: None };
         if !rules.key {
             // What holds for all items is what each can have.
-            let spaces = rules.null == Some(Null::Spaces) && matches!(&cell.content, Content::Number(_));
+            let number = matches!(&cell.content, Content::Number(_));
+            let null = rules.null_number.as_ref().filter(|_| number).or(rules.null.as_ref());
             let zoned = matches!(item.kind, Kind::Number(Number { form: Form::Zoned(_), .. }));
-            let null = if spaces && !zoned { None } else { rules.null.as_ref() };
+            let null = null.filter(|null| **null != Null::Spaces || !number || zoned);
             match cell.blank(null, page) {
                 Ok(blank) => cell.null = Some(blank),
                 Err(code) => {

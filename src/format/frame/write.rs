@@ -27,6 +27,11 @@ impl<W: Write> Writer<W> {
         self.records
     }
 
+    /// The stream, to take out what was written to it; a block that is being filled is not in it yet.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Writes one record. After an error about its length nothing of it was written.
     pub fn write(&mut self, record: &[u8]) -> Result<(), FrameError> {
         let (number, length) = (self.records + 1, record.len());
