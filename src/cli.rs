@@ -20,6 +20,7 @@ pub mod run;
 pub mod scaffold;
 pub mod simulate;
 pub mod since;
+pub mod ssh;
 pub mod status;
 pub mod sync;
 pub mod tail;
@@ -101,6 +102,7 @@ enum Verb {
     Deliveries(deliveries::Deliveries),
     Simulate(simulate::Simulate),
     Tail(tail::Tail),
+    Ssh(ssh::Ssh),
     Completions(completions::Completions),
 }
 
@@ -128,6 +130,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Deliveries(verb)) => deliveries::deliveries(&place, verb),
         Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
         Some(Verb::Tail(tail)) => tail::tail(&place, tail),
+        Some(Verb::Ssh(ssh)) => ssh::ssh(&place, &ssh),
         Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),
         Some(Verb::Demo(demo)) => demo::demo(&place, demo),
         Some(Verb::Run(run)) => run::run(&place, run),

@@ -16,6 +16,7 @@ pub mod listen;
 pub mod mapping;
 pub mod nearest;
 pub mod outcome;
+pub mod publish;
 pub mod rate;
 pub mod retry;
 pub mod schedule;
