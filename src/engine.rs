@@ -3,6 +3,7 @@
 pub mod chains;
 pub mod compile;
 pub mod connector;
+pub mod drop;
 pub mod frozen;
 pub mod keeper;
 pub mod lanes;

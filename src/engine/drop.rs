@@ -4,6 +4,9 @@
 //! transaction freezes lines, payloads and number), renders what was frozen, and publishes that at each of its outlets.
 //! Each step ends in a durable commit, so that a crash repeats a step and never changes what it makes.
 
+pub mod publish;
+pub mod staged;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
