@@ -96,6 +96,7 @@ impl Handle {
             Operation::Pause { connector } => drop(self.tell(connector, Message::Pause(true))),
             Operation::Resume { connector } => drop(self.tell(connector, Message::Pause(false))),
             Operation::Replay { connector, .. } => drop(self.tell(connector, Message::Rewind)),
+            Operation::Drop(operation) => drop(self.tell(operation.drop(), Message::Reload)),
             _ => self.workers.iter().for_each(|(_, mailbox)| mailbox.tell(Message::Reload)),
         }
         Ok(report)

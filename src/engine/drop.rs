@@ -8,8 +8,11 @@ mod cut;
 mod deliver;
 mod gather;
 pub mod outlet;
+mod preview;
 pub mod publish;
 mod render;
+mod report;
+pub mod request;
 pub mod sequence;
 pub mod staged;
 mod staging;
@@ -20,6 +23,11 @@ use std::time::Duration;
 
 use jiff::civil::Time;
 
+pub use preview::{Preview, Previewed, preview, regenerate};
+pub use report::{
+    DropStatus, FileLine, MemberLine, OutletLine, ago, drop_status, file_line, has_bytes, member_lines, needs,
+    next_cut_of,
+};
 pub use worker::{Parts, StepError, Worker};
 
 use crate::engine::drop::outlet::Outlet;

@@ -47,6 +47,19 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Gives a file that is made of lines of an older one its numbers and its name.
+    pub(super) fn number(&mut self, file: &DropFile) -> Result<Result<(), Reason>, StepError> {
+        let (id, drop, file, now) = (self.id, Arc::clone(&self.drop), file.clone(), clock::now());
+        Ok(self.ledger.call(move |state| {
+            state.commit(|db| {
+                let records = member::count(db, file.id)?;
+                drops::or_nothing(db, || number(db, &drop, id, &file, (records, (1, 1)), now))
+            })
+        })?)
+    }
+}
+
 /// The stamps of a file with its numbers.
 ///
 /// # Errors

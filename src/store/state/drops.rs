@@ -6,6 +6,7 @@
 pub mod change;
 pub mod member;
 pub mod place;
+pub mod preview;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -198,7 +199,7 @@ pub fn open(
     now: Timestamp,
 ) -> Sql<FileId> {
     let found = db
-        .prepare_cached("SELECT id FROM drop_file WHERE connector = ?1 AND state = 'open'")?
+        .prepare_cached("SELECT id FROM drop_file WHERE connector = ?1 AND state = 'open' AND rerun_of IS NULL")?
         .query_row([connector.0], |row| row.get(0))
         .optional()?;
     if let Some(id) = found {
@@ -351,6 +352,25 @@ pub fn last_numbered(db: &Connection, connector: ConnectorId) -> Sql<Option<Drop
     db.prepare_cached(&sql)?.query_row([connector.0], file).optional()
 }
 
+/// The newest file that is published, or was answered.
+pub fn last_published(db: &Connection, connector: ConnectorId) -> Sql<Option<DropFile>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM drop_file
+         WHERE connector = ?1 AND state IN ('published', 'acked', 'partial', 'refused', 'purged') AND rerun_of IS NULL
+         ORDER BY n DESC LIMIT 1"
+    );
+    db.prepare_cached(&sql)?.query_row([connector.0], file).optional()
+}
+
+/// Files of which nobody can say whether an outlet has them.
+pub fn unverified(db: &Connection, connector: ConnectorId) -> Sql<Vec<DropFile>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM drop_file WHERE connector = ?1 AND state <> 'purged'
+           AND EXISTS (SELECT 1 FROM drop_place WHERE file = drop_file.id AND state = 'unverified') ORDER BY id"
+    );
+    db.prepare_cached(&sql)?.query_map([connector.0], file)?.collect()
+}
+
 /// How many files of a business date have a number.
 pub fn numbered_on(db: &Connection, connector: ConnectorId, date: &str) -> Sql<u64> {
     let count: i64 = db
@@ -381,6 +401,12 @@ pub fn begin_beside(
         rerun_of.map(|id| id.0)
     ])?;
     Ok(FileId(db.last_insert_rowid()))
+}
+
+/// Takes a file without a line back.
+pub fn remove_empty(db: &Connection, id: FileId) -> Sql<()> {
+    db.execute("DELETE FROM drop_file WHERE id = ?1 AND state = 'open'", [id.0])?;
+    Ok(())
 }
 
 /// How many reruns a file has had.

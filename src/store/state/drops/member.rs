@@ -87,6 +87,38 @@ fn member(row: &rusqlite::Row<'_>) -> Sql<Member> {
     })
 }
 
+/// Copies lines to another file: those of some records, or (empty) all. How many.
+pub fn copy(db: &Connection, from: FileId, to: FileId, keys: &[String]) -> Sql<u64> {
+    const COPY: &str = "INSERT INTO drop_member(file, ordinal, event_id, key, action, payload)
+                        SELECT ?2, ordinal, event_id, key, action, payload FROM drop_member WHERE file = ?1";
+    if keys.is_empty() {
+        return Ok(db.prepare_cached(COPY)?.execute((from.0, to.0))? as u64);
+    }
+    let mut copied = 0;
+    for key in keys {
+        // The key alone names a record too where the type is clear.
+        copied += db
+            .prepare_cached(&format!("{COPY} AND (key = ?3 OR substr(key, instr(key, ' ') + 1) = ?3)"))?
+            .execute(params![from.0, to.0, key])? as u64;
+    }
+    Ok(copied)
+}
+
+/// A file that is given up: the host has not what it would have made it have.
+pub fn undo_has(db: &Connection, connector: ConnectorId, file: FileId) -> Sql<()> {
+    db.prepare_cached(
+        "DELETE FROM drop_has WHERE connector = ?1 AND key IN
+           (SELECT key FROM drop_member WHERE file = ?2 AND action = 'add')",
+    )?
+    .execute((connector.0, file.0))?;
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO drop_has(connector, key)
+         SELECT ?1, key FROM drop_member WHERE file = ?2 AND action = 'delete'",
+    )?
+    .execute((connector.0, file.0))?;
+    Ok(())
+}
+
 /// Moves the lines of a file behind a place to another file, at most so many; how many were moved.
 pub fn move_behind(db: &Connection, from: FileId, to: FileId, after: i64) -> Sql<u64> {
     let moved = db
