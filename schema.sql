@@ -163,8 +163,10 @@ CREATE TABLE drop_member (
   payload BLOB, answer TEXT, code TEXT, PRIMARY KEY (file, ordinal)) WITHOUT ROWID;
 CREATE INDEX drop_member_key ON drop_member(file, key);
 
--- The records that the host has, as far as the files cut so far say: what makes a change an add.
-CREATE TABLE drop_has (connector INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY (connector, key)) WITHOUT ROWID;
+-- The records that the host has, as far as the files cut so far say: what makes a change an add. Of drops that send every
+-- record each time also the record itself, as the last change of it that was gathered.
+CREATE TABLE drop_has (
+  connector INTEGER NOT NULL, key TEXT NOT NULL, log INTEGER, event BLOB, PRIMARY KEY (connector, key)) WITHOUT ROWID;
 
 -- What each place has of a file. `noted`: what was said to be done before it was done (the rename, the trigger), so that after a lost
 -- answer it is looked for and never guessed.

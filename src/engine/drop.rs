@@ -14,6 +14,7 @@ mod render;
 mod report;
 pub mod request;
 pub mod sequence;
+mod snapshot;
 pub mod staged;
 mod staging;
 mod worker;
@@ -83,7 +84,7 @@ impl Drop {
 }
 
 /// What goes into a file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Content {
     /// `extract`: what has changed, or every record.
     pub extract: Extract,
@@ -99,20 +100,6 @@ pub struct Content {
     pub max_row_errors: Option<u64>,
     /// `max_records`: detail records of one file; more become several files. None = no limit.
     pub max_records: Option<u64>,
-}
-
-impl Default for Content {
-    fn default() -> Content {
-        Content {
-            extract: Extract::default(),
-            coalesce: Coalesce::default(),
-            when_empty: WhenEmpty::default(),
-            skipped_takes_number: false,
-            on_row_error: RowError::default(),
-            max_row_errors: None,
-            max_records: None,
-        }
-    }
 }
 
 /// Which records a file has.

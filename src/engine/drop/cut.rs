@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::gather::{held, park};
 use super::worker::{StepError, Worker};
-use super::{Drop, RowError, WhenEmpty};
+use super::{Drop, Extract, RowError, WhenEmpty, snapshot};
 use crate::clock::{self, Timestamp};
 use crate::event::Record;
 use crate::format::feed::Row;
@@ -17,7 +17,7 @@ use crate::rules::outcome::Reason;
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::drops::change::{self, Change};
 use crate::store::state::drops::{self, Cutting, DropFile, FileId, FileState, Numbers, member};
-use crate::store::state::{ConnectorId, Db, Sql};
+use crate::store::state::{ConnectorId, Db, Sql, parked};
 
 /// What a cut has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,23 +123,10 @@ fn lines(drop: &Drop, changes: &[Change], had: bool) -> Result<Lines, Reason> {
 }
 
 fn cut(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile, now: Timestamp) -> Sql<Result<Cut, Reason>> {
-    let (mut count, mut wrong) = (0_u64, Vec::new());
-    change::each_record(db, connector, file.id, |key, changes| {
-        let had = member::has(db, connector, key)?;
-        match lines(drop, changes, had) {
-            Ok(Lines { lines, host_has }) => {
-                for (ordinal, action, event, record) in &lines {
-                    member::add(db, file.id, *ordinal, (event, key, action.as_str()), record)?;
-                    count += 1;
-                }
-                if host_has != had {
-                    member::set_has(db, connector, key, host_has)?;
-                }
-            }
-            Err(reason) => wrong.push((reason, changes.to_vec())),
-        }
-        Sql::Ok(())
-    })?;
+    let (count, wrong) = match drop.content.extract {
+        Extract::Changes => changed(db, drop, connector, file)?,
+        Extract::Snapshot => snapshot::all(db, drop, connector, file)?,
+    };
     let errors = wrong.len() as u64;
     if let Some((first, _)) = wrong.first() {
         let too_many = drop.content.max_row_errors.is_some_and(|most| errors > most);
@@ -150,8 +137,16 @@ fn cut(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile, now: Times
     }
     for (reason, changes) in wrong {
         for change in changes {
+            let id = change.id.to_string();
+            if parked::find(db, connector, &id)?.is_some() {
+                continue;
+            }
+            log::warn!("{}: {id} is held: {reason}", drop.subscription.name);
+            if !change::is_in(db, connector, file.id, change.id)? {
+                // An earlier file has carried it.
+                counter::add(db, connector, Counter::Repeated, 1)?;
+            }
             change::leave(db, connector, change.id, change.half)?;
-            log::warn!("{}: {} is held: {reason}", drop.subscription.name, change.id);
             park(db, connector, &held(change.log, change.event, reason.clone()))?;
         }
     }
@@ -212,6 +207,31 @@ fn number(
     drops::cut(db, file.id, &cutting)?;
     super::sequence::used(db, connector)?;
     Ok(Ok(()))
+}
+
+/// Rows that cannot be encoded, with why.
+pub(super) type Wrong = Vec<(Reason, Vec<Change>)>;
+
+/// The lines of what has changed.
+fn changed(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile) -> Sql<(u64, Wrong)> {
+    let (mut count, mut wrong) = (0_u64, Vec::new());
+    change::each_record(db, connector, file.id, |key, changes| {
+        let had = member::has(db, connector, key)?;
+        match lines(drop, changes, had) {
+            Ok(Lines { lines, host_has }) => {
+                for (ordinal, action, event, record) in &lines {
+                    member::add(db, file.id, *ordinal, (event, key, action.as_str()), record)?;
+                    count += 1;
+                }
+                if host_has != had {
+                    member::set_has(db, connector, key, host_has)?;
+                }
+            }
+            Err(reason) => wrong.push((reason, changes.to_vec())),
+        }
+        Sql::Ok(())
+    })?;
+    Ok((count, wrong))
 }
 
 fn sends_empty(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile) -> Sql<bool> {

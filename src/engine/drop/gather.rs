@@ -44,8 +44,7 @@ impl Worker {
     pub(super) fn gather(&mut self, file: FileId, cut_at: Timestamp) -> Result<(), StepError> {
         for at in 0..self.sources.len() {
             let mut newest = Newest::default();
-            loop {
-                let Some((log, source)) = self.sources.get_mut(at) else { break };
+            while let Some((log, source)) = self.sources.get_mut(at) {
                 let (log, id) = (*log, self.id);
                 let after = self.reader.read(|db| cursor::get(db, id, log))?.map_or(0, |cursor| cursor.seq);
                 let mut events = source.read(after, CHUNK, CHUNK_BYTES)?;

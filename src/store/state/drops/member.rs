@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::FileId;
-use crate::event::Record;
+use crate::event::{Event, Record};
 use crate::store::image;
-use crate::store::state::{ConnectorId, Sql};
+use crate::store::state::{ConnectorId, LogId, Sql};
 
 /// One line.
 #[derive(Clone, Debug)]
@@ -192,4 +192,34 @@ pub fn set_has(db: &Connection, connector: ConnectorId, key: &str, has: bool) ->
     };
     db.prepare_cached(sql)?.execute(params![connector.0, key])?;
     Ok(())
+}
+
+/// Keeps the last change of a record, for a drop that sends every record each time; none = the record is gone.
+pub fn mirror(db: &Connection, connector: ConnectorId, key: &str, last: Option<(LogId, &Event)>) -> Sql<()> {
+    let Some((log, event)) = last else { return set_has(db, connector, key, false) };
+    db.prepare_cached("INSERT OR REPLACE INTO drop_has(connector, key, log, event) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![connector.0, key, log.0, image::encode_event(event)])?;
+    Ok(())
+}
+
+/// The records that were kept, by key, after one of them.
+pub fn mirrored(
+    db: &Connection,
+    connector: ConnectorId,
+    after: Option<&str>,
+    limit: usize,
+) -> Sql<Vec<(String, LogId, Event)>> {
+    let mut statement = db.prepare_cached(
+        "SELECT key, log, event FROM drop_has
+         WHERE connector = ?1 AND (?2 IS NULL OR key > ?2) AND event IS NOT NULL ORDER BY key LIMIT ?3",
+    )?;
+    let mut rows = statement.query(params![connector.0, after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let event = image::decode_event(row.get_ref(2)?.as_blob()?).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Blob, Box::new(error))
+        })?;
+        found.push((row.get(0)?, LogId(row.get(1)?), event));
+    }
+    Ok(found)
 }
