@@ -16,7 +16,7 @@ use entry::{Entry, Usage};
 use lex::Place;
 use picture::Picture;
 
-use crate::format::layout::{self, Edited, Form, Item, Kind, Layout, Number, Problem, Problems, Sign, Text};
+use crate::format::layout::{self, Edited, Form, Item, Kind, Layout, Number, Problem, Problems, Sign, Symbol, Text};
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -221,11 +221,15 @@ impl Tree {
                 }
                 (Kind::Text(Text { right: entry.right }), length)
             }
-            Picture::Edited(symbols) => {
-                let edited = Edited { symbols: symbols.into(), blank_when_zero: entry.blank_when_zero };
-                let text = "an edited picture is not supported: describe the characters with X";
-                self.wrong(entry, text);
-                (Kind::Edited(edited), 0)
+            Picture::Edited(edited) => {
+                if entry.right {
+                    self.wrong(entry, "JUSTIFIED stands at text without editing symbols");
+                }
+                if entry.blank_when_zero && (!edited.number || edited.symbols.contains(&Symbol::Suppress('*'))) {
+                    self.wrong(entry, "BLANK WHEN ZERO stands at a number, and not beside `*`");
+                }
+                let length = edited.length();
+                (Kind::Edited(Edited { blank_when_zero: entry.blank_when_zero, ..edited }), length)
             }
         };
         if usage != Usage::Display && !matches!(kind, Kind::Number(_)) {

@@ -8,6 +8,7 @@ mod binding;
 mod cell;
 mod compile;
 mod decode;
+mod edited;
 mod encode;
 mod names;
 mod number;

@@ -58,7 +58,10 @@ fn scripts_get_the_same_as_one_document() {
     let visit = &record["items"].as_array().unwrap()[5];
     assert_eq!(visit["name"], "WD-VISIT");
     assert_eq!(visit["occurs"], serde_json::json!({"min": 1, "max": 3, "depending": "WD-COUNT"}));
-    assert_eq!((visit["offset"].as_u64(), visit["column"].as_u64(), visit["line"].as_u64()), (Some(19), Some(20), Some(7)));
+    assert_eq!(
+        (visit["offset"].as_u64(), visit["column"].as_u64(), visit["line"].as_u64()),
+        (Some(19), Some(20), Some(7))
+    );
 }
 
 #[test]
@@ -66,7 +69,10 @@ fn what_is_wrong_is_named_with_its_place() {
     let desk = desk();
     desk.write("BAD.cpy", "       01  R.\n           05  A PIC S9(4) COMP-1.\n           05  B PIC N(3).\n");
     let said = desk.ends(65, &["layout", "show", "BAD.cpy"]);
-    assert!(said.err.contains("BAD.cpy:2: A: USAGE COMP-1") && said.err.contains("BAD.cpy:3: B: PICTURE N"), "{said:?}");
+    assert!(
+        said.err.contains("BAD.cpy:2: A: USAGE COMP-1") && said.err.contains("BAD.cpy:3: B: PICTURE N"),
+        "{said:?}"
+    );
     let said = desk.ends(69, &["layout", "show", "NONE.cpy"]);
     assert!(said.err.contains("NONE.cpy cannot be read"), "{said:?}");
     let said = desk.ends(2, &["layout", "show", "WIC.cpy", "--record", "WIC-DETALE"]);

@@ -1,6 +1,7 @@
 //! Copybooks and records against two other witnesses: GnuCOBOL, and an encoder that shares no code with ours.
 
 mod cobol;
+mod edited;
 mod generate;
 mod independent;
 mod rows;

@@ -289,6 +289,50 @@ fn what_cannot_be_meant_is_refused_before_any_row() {
 }
 
 #[test]
+fn the_words_of_a_configuration_are_read_and_others_are_not() {
+    assert_eq!(Round::parse("half_even"), Ok(Round::HalfEven));
+    assert_eq!(Overpunch::parse("microfocus"), Ok(Overpunch::MicroFocus));
+    assert_eq!(Null::parse("low-values"), Ok(Null::Low));
+    let said = Round::parse("halfup").unwrap_err();
+    assert_eq!(said, "`halfup` is none of exact, half_up, half_even, truncate: did you mean `half_up`?");
+}
+
+#[test]
+fn a_table_of_fields_is_a_layout_like_that_of_a_copybook() {
+    use crate::format::layout::{Field, Form, Number, Occurs, Shape, Sign, of_fields};
+    let number =
+        |digits, scale, form| Shape::Number(Number { digits, scale, signed: true, form, blank_when_zero: false });
+    let field = |name: &str, shape| Field { name: Some(name.to_owned()), shape, occurs: None };
+    let count = Form::Zoned(Sign::default());
+    let table = Occurs { min: 0, max: 3, depending: Some("n".into()) };
+    let fields = [
+        field("id", Shape::Text(4)),
+        field("money", number(7, 2, Form::Packed)),
+        Field { name: None, shape: Shape::Text(2), occurs: None },
+        field("n", number(2, 0, count)),
+        Field { occurs: Some(table), ..field("t", Shape::Group(vec![field("a", number(3, 0, Form::Binary))])) },
+    ];
+    let own = of_fields("spec.yaml", "rec", &fields).unwrap();
+    let copybook = layout(
+        "01 REC. 05 ID PIC X(4). 05 MONEY PIC S9(5)V9(2) COMP-3. 05 FILLER PIC X(2). 05 N PIC S9(2).
+         05 T OCCURS 0 TO 3 DEPENDING ON N. 10 A PIC S9(3) COMP.",
+    );
+    let places = |layout: &Layout| {
+        let items = layout.records[0].items();
+        items.iter().map(|item| (item.name.clone(), item.offset, item.length, item.description())).collect::<Vec<_>>()
+    };
+    assert_eq!(places(&own), places(&copybook));
+    assert_eq!((own.records[0].shortest, own.records[0].length), (12, 18));
+    let wrong =
+        [field("a", number(32, 0, Form::Packed)), field("b", number(19, 0, Form::Binary)), field("c", Shape::Text(0))];
+    let said = of_fields("spec.yaml", "rec", &wrong).unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "spec.yaml: A: a number has 1 to 31 digits\nspec.yaml: B: a binary number has at most 18 digits\nspec.yaml: C: a field has at least one byte"
+    );
+}
+
+#[test]
 fn signs_in_ascii_have_no_default() {
     let layout = "01 R. 05 A PIC S9(3). 05 B PIC S9(3) SIGN LEADING SEPARATE.";
     let ascii = |overpunch| Options { overpunch, ..Options { page: named("ascii").unwrap(), ..options() } };

@@ -3,7 +3,8 @@
 use crate::event::Value;
 use crate::format::codepage::CodePage;
 use crate::format::fixed::Code;
-use crate::format::fixed::cell::{Cell, Content};
+use crate::format::fixed::cell::{Cell, Characters, Content};
+use crate::format::fixed::edited::Editing;
 use crate::format::fixed::number::Scaled;
 use crate::format::fixed::step::Step;
 use crate::format::layout::Initial;
@@ -45,7 +46,9 @@ fn render(steps: &[Step], marks: &mut Vec<(usize, usize)>, out: &mut Vec<u8>) {
 fn key(cell: &Cell, out: &mut Vec<u8>) {
     let start = out.len();
     match &cell.content {
-        Content::Text(text) => out.resize(start + cell.length, text.page.space()),
+        Content::Text(Characters { page, .. }) | Content::Edited(Editing { page, .. }) => {
+            out.resize(start + cell.length, page.space());
+        }
         Content::Number(digits) => {
             out.resize(start + cell.length, 0);
             // Zero fits into every number.
@@ -57,9 +60,10 @@ fn key(cell: &Cell, out: &mut Vec<u8>) {
 /// The bytes of a VALUE, or spaces or zeros where there is none; and the word for it.
 pub(super) fn initial(value: Option<&Initial>, cell: &Cell, page: &CodePage) -> (Result<Vec<u8>, Code>, &'static str) {
     let number = matches!(cell.content, Content::Number(_));
+    let edited = matches!(cell.content, Content::Edited(_));
     let filled = |byte| Ok(vec![byte; cell.length]);
     let written = match value {
-        None if number => return (cell.key(&Value::Integer(0)).map(Vec::from), "zeros"),
+        None if cell.is_number() => return (cell.key(&Value::Integer(0)).map(Vec::from), "zeros"),
         None => return (filled(page.space()), "spaces"),
         Some(Initial::Number(digits)) if number => {
             // A sign of plus, and a point at the beginning, are COBOL's.
@@ -68,6 +72,15 @@ pub(super) fn initial(value: Option<&Initial>, cell: &Cell, page: &CodePage) -> 
                 digits.strip_prefix('-').map_or(("", digits.trim_start_matches('+')), |rest| ("-", rest));
             let zero = if rest.starts_with('.') { "0" } else { "" };
             cell.key(&Value::Number(format!("{sign}{zero}{rest}").into())).map(Vec::from)
+        }
+        // The VALUE of an edited item is what it shows.
+        Some(Initial::Number(text) | Initial::Text(text)) if edited => {
+            let mut shown = Vec::new();
+            page.encode(text, None, &mut shown).map_err(|_| Code::Unmappable).and_then(|()| {
+                let fits = shown.len() <= cell.length;
+                shown.resize(cell.length, page.space());
+                if fits { Ok(shown) } else { Err(Code::Overflow) }
+            })
         }
         Some(Initial::Number(text) | Initial::Text(text)) => cell.key(&Value::from(&**text)).map(Vec::from),
         Some(Initial::Zeros) if number => cell.key(&Value::Integer(0)).map(Vec::from),
