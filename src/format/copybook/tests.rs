@@ -246,7 +246,7 @@ fn what_is_not_supported_is_refused_with_line_and_item() {
         ("05 B PIC X. 05 A PIC X OCCURS 1 TO 3 DEPENDING ON B.", "T.cpy:2: A: depends on `B`, which is no number"),
         (
             "05 B PIC 9. 05 C OCCURS 1 TO 2 DEPENDING ON B. 10 A PIC X OCCURS 1 TO 3 DEPENDING ON B.",
-            "T.cpy:2: A: DEPENDING ON inside a table",
+            "T.cpy:2: A: depends on `B`, which does not stand in the same occurrence",
         ),
         ("05 A PIC X. 05 C PIC X. 05 B REDEFINES A PIC X.", "T.cpy:2: B: redefines `A`, but other items"),
         ("05 B REDEFINES A PIC X.", "T.cpy:2: B: redefines `A`, which is not among"),

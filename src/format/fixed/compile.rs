@@ -204,8 +204,9 @@ impl<'c> Compiler<'c> {
             is.then(|| (mark.step, mark.number, cell.clone()))
         });
         let (step, number, cell) = found?;
-        if let Some(Step::Count { slots, .. }) = step.and_then(|step| steps.get_mut(step)) {
+        if let Some(Step::Count { slots, least, .. }) = step.and_then(|step| steps.get_mut(step)) {
             slots.push(slot);
+            *least = (*least).max(table.occurs.as_ref()?.min);
         }
         Some((number, cell))
     }
@@ -232,7 +233,7 @@ impl<'c> Compiler<'c> {
             if binding.is_some() {
                 self.wrong(item, "is set from the number of occurrences: it needs no value");
             }
-            steps.push(Step::Count { slots: Vec::new(), cell });
+            steps.push(Step::Count { slots: Vec::new(), least: 0, cell });
             return;
         }
         let source = match (binding.map(|binding| &binding.source), item.name.is_some(), self.options.unbound) {

@@ -59,8 +59,8 @@ pub(super) enum Step {
     Bytes(Box<[u8]>),
     /// A value.
     Cell { slot: usize, cell: Cell },
-    /// The number of occurrences in the tables of these slots.
-    Count { slots: Vec<usize>, cell: Cell },
+    /// The number of occurrences in the tables of these slots; `least` when there are no values.
+    Count { slots: Vec<usize>, least: usize, cell: Cell },
     /// Remembers that the next item begins here.
     Mark(usize),
     /// A table.

@@ -203,6 +203,24 @@ fn a_table_that_depends_on_a_count_sets_it() {
     assert!(refused(layout, &count).contains("N: is set from the number of occurrences"));
 }
 
+#[test]
+fn a_table_in_a_table_depends_on_a_count_of_its_own_occurrence() {
+    let layout = "01 R. 05 N PIC 9. 05 T OCCURS 0 TO 3 DEPENDING ON N. 10 M PIC 9. 10 U OCCURS 1 TO 2 DEPENDING ON M. 15 A PIC X.
+        05 F OCCURS 2. 10 K PIC 9. 10 V PIC X OCCURS 1 TO 2 DEPENDING ON K.";
+    let record = compiled(layout, &Options { page: named("ascii").unwrap(), ..options() });
+    assert_eq!((record.shortest(), record.longest()), (5, 1 + 3 * 3 + 2 * 3));
+    let list = |texts: &[&str]| Value::List(texts.iter().map(|one| row([("A", text(one))])).collect());
+    let table = Value::List(vec![row([("U", list(&["a", "b"]))]), row([("U", list(&["c"]))])]);
+    let flat = Value::List(vec![row([("V", Value::List(vec![text("x"), text("y")]))])]);
+    let bytes = encoded(&record, &[table.clone(), flat]).unwrap();
+    // The occurrence of F that is missing is as short as it can be.
+    assert_eq!(bytes, b"22ab1c2xy1 ");
+    assert_eq!(record.decode(&bytes).unwrap()[0], table);
+    assert_eq!(record.decode(b"13ab1c2xy1 ").unwrap_err().to_string(), "M(1) at byte 1: bad_count");
+    let none = Value::List(vec![row([("U", list(&[]))])]);
+    assert_eq!(encoded(&record, &[none, Value::Null]), Err("U(1): too_few_occurrences".to_owned()));
+}
+
 const SHARED: &str = "01 R. 05 T OCCURS 2. 10 K PIC X. 10 A PIC X(4). 10 B REDEFINES A PIC 9(2).
     10 C REDEFINES A. 15 D PIC X. 15 E PIC S9(3) COMP-3.";
 

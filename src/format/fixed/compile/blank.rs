@@ -21,12 +21,13 @@ fn render(steps: &[Step], marks: &mut Vec<(usize, usize)>, out: &mut Vec<u8>) {
         match step {
             Step::Bytes(bytes) => out.extend_from_slice(bytes),
             Step::Mark(mark) => marks.push((*mark, out.len())),
-            Step::Cell { cell, .. } | Step::Count { cell, .. } => match &cell.null {
+            Step::Cell { cell, .. } => match &cell.null {
                 Some(blank) => out.extend_from_slice(&blank.bytes),
-                None => key(cell, out),
+                None => zero(cell, 0, out),
             },
+            Step::Count { cell, least, .. } => zero(cell, *least, out),
             Step::Table(table) => {
-                for _ in 0..if table.count.is_some() { 0 } else { table.max } {
+                for _ in 0..if table.count.is_some() { table.min } else { table.max } {
                     out.extend_from_slice(&table.blank);
                 }
             }
@@ -42,8 +43,8 @@ fn render(steps: &[Step], marks: &mut Vec<(usize, usize)>, out: &mut Vec<u8>) {
     }
 }
 
-/// A key that is not there: spaces or zero.
-fn key(cell: &Cell, out: &mut Vec<u8>) {
+/// A key or a count that is not there: spaces or a small number.
+fn zero(cell: &Cell, number: usize, out: &mut Vec<u8>) {
     let start = out.len();
     match &cell.content {
         Content::Text(Characters { page, .. }) | Content::Edited(Editing { page, .. }) => {
@@ -51,8 +52,8 @@ fn key(cell: &Cell, out: &mut Vec<u8>) {
         }
         Content::Number(digits) => {
             out.resize(start + cell.length, 0);
-            // Zero fits into every number.
-            let _ = digits.put(Scaled { negative: false, magnitude: 0 }, &mut out[start..]);
+            // Zero fits into every number, and the least count into that of its table.
+            let _ = digits.put(Scaled { negative: false, magnitude: number as u128 }, &mut out[start..]);
         }
     }
 }
