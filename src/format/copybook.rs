@@ -66,7 +66,15 @@ pub fn read(name: &str, text: &str, reading: &Reading<'_>) -> Result<Layout, Pro
     if problems.is_empty() {
         problems.extend(layout::place(&mut records));
     }
-    if problems.is_empty() { Ok(Layout { records }) } else { Err(Problems(problems)) }
+    if problems.is_empty() {
+        return Ok(Layout { records });
+    }
+    // A compiler cuts there without a word, and so it is done here; but then it may be why.
+    if let Some(place) = copier.cut {
+        let text = "a word stands across column 72, and what is behind it does not count; is the file in free format?";
+        problems.push(problem(&place, None, text.to_owned()));
+    }
+    Err(Problems(problems))
 }
 
 fn problem(place: &Place, item: Option<Arc<str>>, text: String) -> Problem {

@@ -268,6 +268,11 @@ fn what_is_not_supported_is_refused_with_line_and_item() {
     assert_eq!(several.lines().count(), 2, "{several}");
     let column = read("T", "01  RECORD-A.\n    05 A PIC X.", &Reading::default()).unwrap_err().to_string();
     assert!(column.contains("T:1: column 7 holds `C`, which is no indicator; is the file in free format?"), "{column}");
+    let wide = format!("       01  R.\n       05  A{}PIC S9(5)V99.\n", " ".repeat(50));
+    let cut = read("T", &wide, &Reading::default()).unwrap_err().to_string();
+    assert!(cut.contains("T:2: a word stands across column 72"), "{cut}");
+    let named = fixed("01 R. 05 TYPE PIC X. 05 COMPUTATIONAL-3 PIC 9.").unwrap();
+    assert_eq!(shown(&named)[1..], ["05 TYPE 0 1 X", "05 FILLER 1 1 9 COMP-3"]);
     assert!(read("T", "", &Reading::default()).unwrap_err().to_string().contains("there is no item"));
     assert!(fixed("01 R OCCURS 2. 05 A PIC X.").is_err() && fixed("77 A PIC X. 05 B PIC X.").is_err());
     let reading = Reading { extended: true, format: Format::Free, ..Reading::default() };

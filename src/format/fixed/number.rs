@@ -293,6 +293,9 @@ impl Digits {
 
 /// A number with `scale` places as the value of a row.
 pub(super) fn valued(Scaled { negative, magnitude }: Scaled, scale: i8) -> Value {
+    if let (0, Ok(integer)) = (scale, i64::try_from(magnitude)) {
+        return Value::Integer(if negative { -integer } else { integer });
+    }
     let sign = if negative { "-" } else { "" };
     let decimal = Decimal::parse(&format!("{sign}{magnitude}e{}", -i16::from(scale)));
     decimal.map_or(Value::Null, |decimal| match decimal.to_integer() {
