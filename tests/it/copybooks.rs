@@ -4,6 +4,7 @@ mod cobol;
 mod edited;
 mod generate;
 mod independent;
+mod reading;
 mod rows;
 
 use std::collections::BTreeMap;
