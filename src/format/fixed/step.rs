@@ -7,7 +7,8 @@ use crate::format::fixed::cell::Cell;
 /// A value that a record takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// The item: `NAME`, or `NAME OF GROUP` where the name alone is several items'.
+    /// The item: `NAME`, or `NAME OF GROUP` where the name alone is several items'. A table without a name is `FILLER 1`,
+    /// `FILLER 2`, in their order.
     pub name: Arc<str>,
     /// What it takes.
     pub takes: Takes,
