@@ -162,8 +162,8 @@ impl From<ReconcileError> for Failure {
 impl From<CaptureError> for Failure {
     fn from(error: CaptureError) -> Failure {
         let code = match &error {
-            CaptureError::Missing { .. } => Code::Unavailable,
-            CaptureError::Busy { .. } => Code::Temporary,
+            CaptureError::Missing { .. } | CaptureError::Empty { .. } => Code::Unavailable,
+            CaptureError::Busy { .. } | CaptureError::Replaced { .. } => Code::Temporary,
             // Never 78, after which systemd would not start the agent again.
             error if error.is_disk() => Code::Disk,
             error if error.is_corrupt() => Code::Data,

@@ -22,6 +22,8 @@ pub enum Task {
     },
     /// The log has grown and is quiet now.
     CatchUp,
+    /// The file was replaced: the old one is closed.
+    LetGo,
     /// The agent stops.
     Stop,
 }
@@ -61,6 +63,7 @@ pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>, done
                 }
             }),
             Ok(Task::CatchUp) => told(name, reconciler.fill().and_then(|()| reconciler.catch_up())).map(drop),
+            Ok(Task::LetGo) => told(name, reconciler.let_go()).map(drop),
             Err(RecvTimeoutError::Timeout) => {
                 if weekly <= clock::steady() {
                     weekly = clock::steady().plus(WEEKLY);
@@ -128,6 +131,7 @@ fn reconcile(name: &str, reconciler: &mut Reconciler, table: &str, force: bool) 
             report.deletes
         ),
         Err(broken) if broken.is_broken() => return Err(broken),
+        Err(error) if matches!(error.capture(), Some(CaptureError::Replaced { .. })) => return Ok(Came::Again),
         Err(error) => {
             log::error!("{name}: {table} is not reconciled: {error}");
             return Ok(match error.capture() {
@@ -146,6 +150,8 @@ fn told<T>(name: &str, result: Result<T, ReconcileError>) -> Result<Option<T>, R
     match result {
         Ok(value) => Ok(Some(value)),
         Err(broken) if broken.is_broken() => Err(broken),
+        // The keeper says so, and opens it again.
+        Err(error) if matches!(error.capture(), Some(CaptureError::Replaced { .. })) => Ok(None),
         Err(error) => {
             log::error!("{name}: {error}");
             Ok(None)

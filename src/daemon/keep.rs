@@ -9,7 +9,7 @@ use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::keeper::{Keeper, KeeperError};
 use crate::engine::push::{Mailbox, Message};
-use crate::store::capture::Heal;
+use crate::store::capture::{CaptureError, Heal};
 
 /// How often a log is looked at when nothing wakes its reader.
 pub const SLOW: Duration = Duration::from_secs(2);
@@ -45,6 +45,14 @@ const BURST: u32 = 20;
 /// they should not wait for it, and an outage costs no writes.
 const BESIDE: Duration = Duration::from_secs(10);
 
+/// A file that was replaced is looked at so often, until it can be opened.
+const AWAY: Duration = Duration::from_millis(250);
+/// And so seldom when that takes longer than so long.
+const LONG: Duration = Duration::from_secs(10);
+
+/// So many different complaints are remembered.
+const MOST_SAID: usize = 20;
+
 /// Keeps a log until it is told to stop, a sync has failed, or another agent has taken it: then the workers stop.
 pub fn keep(
     mut keeper: Keeper,
@@ -56,18 +64,19 @@ pub fn keep(
 ) -> Keeper {
     let name = keeper.log().name().to_owned();
     let mut again = AGAIN.iter();
-    let (mut complaint, mut tidying) = (String::new(), String::new());
+    let (mut complaints, mut tidying) = (Vec::new(), Vec::new());
     let mut patience = Duration::ZERO;
     let mut caught_up = clock::steady();
     let mut next_look = caught_up;
     let mut written = false;
     // The time at which looks at that pace would have come to the next.
     let mut paced = caught_up;
+    let mut away_since = None;
     loop {
         let wake = watch.wait(patience);
         for done in healed.try_iter() {
             if let Err(error) = keeper.healed(&done) {
-                complain(&name, &error, &mut complaint, trouble);
+                complain(&name, &error, &mut complaints, trouble);
             }
         }
         if wake == Some(Wake::Stop) || trouble.is_met() {
@@ -97,10 +106,11 @@ pub fn keep(
         }
         match keeper.look() {
             Ok(look) => {
-                complaint.clear();
+                complaints.clear();
                 if look.rewound {
                     tell(workers, || Message::Rewind);
                 }
+                keeper.release();
                 // What was committed since they were told they may have missed.
                 if look.grown && (told.is_none() || told != keeper.looked_at()) {
                     tell(workers, || Message::Wake);
@@ -111,7 +121,7 @@ pub fn keep(
                 }
             }
             Err(error) => {
-                complain(&name, &error, &mut complaint, trouble);
+                complain(&name, &error, &mut complaints, trouble);
                 if keeper.is_lost() {
                     // What is captured from now on is the other agent's to deliver.
                     trouble.lose();
@@ -141,7 +151,7 @@ pub fn keep(
                             log::error!("{error}");
                             tell(workers, || Message::Broken);
                         }
-                        Err(error) => complain(&name, &error, &mut complaint, trouble),
+                        Err(error) => complain(&name, &error, &mut complaints, trouble),
                         Ok(()) => {}
                     }
                     keeper.tidy_due().ok().flatten()
@@ -153,11 +163,21 @@ pub fn keep(
             },
             Ok(due) => due,
             Err(error) => {
-                complain(&name, &error, &mut complaint, trouble);
+                complain(&name, &error, &mut complaints, trouble);
                 None
             }
         };
         patience = due.map_or(SLOW, |due| due.since(clock::steady()).max(Duration::from_millis(50)).min(SLOW));
+        if keeper.is_away() {
+            if keeper.log().is_waited_for() {
+                tell(workers, || Message::LetGo);
+                let _ = healer.send(Task::LetGo);
+            }
+            let since = *away_since.get_or_insert_with(clock::steady);
+            patience = if clock::steady().since(since) < LONG { AWAY } else { SLOW };
+        } else {
+            away_since = None;
+        }
         next_look = clock::steady().plus(patience);
         if let Some(soon) = again.next() {
             patience = patience.min(*soon);
@@ -169,14 +189,22 @@ fn tell(workers: &[Mailbox], message: impl Fn() -> Message) {
     workers.iter().for_each(|worker| worker.tell(message()));
 }
 
-/// Says what is wrong once, not at every look.
-fn complain(name: &str, error: &KeeperError, last: &mut String, trouble: &Trouble) {
+/// Says what is wrong once, not at every look: what is in `said` was told since all was well.
+fn complain(name: &str, error: &KeeperError, said: &mut Vec<String>, trouble: &Trouble) {
     let text = error.to_string();
     if error.is_broken() {
         trouble.meet();
     }
-    if *last != text {
-        log::error!("{name}: {text}");
-        *last = text;
+    if said.contains(&text) {
+        return;
     }
+    if matches!(error, KeeperError::Capture(CaptureError::Replaced { .. })) {
+        log::warn!("{name}: {text}");
+    } else {
+        log::error!("{name}: {text}");
+    }
+    if said.len() == MOST_SAID {
+        said.clear();
+    }
+    said.push(text);
 }

@@ -12,6 +12,8 @@ pub struct SourceError {
     text: String,
     /// A sync has failed: the agent must end.
     pub broken: bool,
+    /// The file is another, and not open yet.
+    pub replaced: bool,
 }
 
 /// A log, read in order.
@@ -29,7 +31,13 @@ pub trait Source: Send {
     fn first_since(&mut self, at: Timestamp) -> Result<Option<i64>, SourceError>;
 
     /// Makes sure that what was read cannot vanish in a power cut, before it is sent (R-DUR-2).
+    ///
+    /// # Errors
+    /// Also when another file was opened since this was last asked: what was read before was of the old one.
     fn make_durable(&mut self) -> Result<(), SourceError>;
+
+    /// Closes a file that was replaced, so that the new one can be opened.
+    fn let_go(&mut self);
 }
 
 /// The intake log in the state file. It is durable when it is stored.
@@ -65,6 +73,8 @@ impl Source for Intake {
     fn make_durable(&mut self) -> Result<(), SourceError> {
         Ok(())
     }
+
+    fn let_go(&mut self) {}
 }
 
 /// A database's captured log, through a connection of the worker's own. A file that was put in its place is followed
@@ -88,15 +98,26 @@ impl Source for CapturedLog {
     }
 
     fn make_durable(&mut self) -> Result<(), SourceError> {
+        self.follow().map_err(told)?;
+        if self.has_moved() {
+            return Err(told(CaptureError::Replaced { path: self.path().to_path_buf() }));
+        }
         self.sync_wal().map_err(told)
+    }
+
+    fn let_go(&mut self) {
+        if let Err(error) = self.yield_file() {
+            log::debug!("{}: {error}", self.name());
+        }
     }
 }
 
 fn told(error: CaptureError) -> SourceError {
-    SourceError { text: error.to_string(), broken: error.is_broken() }
+    let replaced = matches!(error, CaptureError::Replaced { .. });
+    SourceError { text: error.to_string(), broken: error.is_broken(), replaced }
 }
 
 /// Reading syncs nothing.
 fn unread(error: StateError) -> SourceError {
-    SourceError { text: error.to_string(), broken: false }
+    SourceError { text: error.to_string(), broken: false, replaced: false }
 }

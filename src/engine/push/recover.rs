@@ -182,6 +182,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         hold_until: None,
         next_send: now,
         source_pause: None,
+        source_said: String::new(),
         next_run,
         running,
         mac_key: aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &kept.mac_key),

@@ -20,6 +20,18 @@ pub enum CaptureError {
         /// The path as given.
         path: PathBuf,
     },
+    /// It has no bytes yet, or none any more.
+    #[error("{path}: is empty; is it being copied there? Else give the path of the application's SQLite database")]
+    Empty {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// Another file stands in its place, or other files beside it.
+    #[error("{path}: replaced under the agent; it is opened again when nobody has written it for some seconds")]
+    Replaced {
+        /// The database.
+        path: PathBuf,
+    },
     /// The bytes are not SQLite's.
     #[error("{path}: not an SQLite database (or an encrypted one); check `database:`")]
     NotADatabase {
@@ -201,6 +213,18 @@ impl CaptureError {
     pub fn is_corrupt(&self) -> bool {
         let CaptureError::Sqlite { source, .. } = self else { return false };
         source.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+    }
+
+    /// Whether the file holds something else than it did: no lock, no want of space, no failing disk.
+    pub fn is_about_contents(&self) -> bool {
+        match self {
+            CaptureError::NotADatabase { .. }
+            | CaptureError::NotInstalled { .. }
+            | CaptureError::OwnTables { .. }
+            | CaptureError::Catalogue { .. }
+            | CaptureError::Format { .. } => true,
+            error => error.is_corrupt(),
+        }
     }
 
     /// Adds path and purpose to a bare SQLite error, and finds the message that fits it.

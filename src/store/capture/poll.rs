@@ -154,6 +154,15 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// Whether it may mean that another file, or a copy that is being made, stands in the place of the one that was open.
+    pub fn is_another_file(&self) -> bool {
+        match self {
+            Finding::EpochDiffers { .. } | Finding::WitnessGone { .. } | Finding::WitnessDiffers { .. } => true,
+            Finding::OwnTablesGone { missing } => missing.len() == OWN_TABLES.len(),
+            _ => false,
+        }
+    }
+
     /// The table that is compared once this was answered, where answering it leaves no trace of it: what may have been
     /// missed must be known before capture is repaired.
     pub fn missed(&self) -> Option<&str> {

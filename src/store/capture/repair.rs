@@ -8,7 +8,7 @@ use super::catalogue::{self, Catalogue, Depth, Entry, Epoch, WatchSpec};
 use super::fault::Result;
 use super::poll::Finding;
 use super::table::Table;
-use super::{Access, CapturedLog, OWN_TABLES, connect, folder, schema};
+use super::{Access, CapturedLog, OWN_TABLES, schema};
 
 /// What a repair did, and what is left to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,16 +88,6 @@ impl CapturedLog {
     fn watched_tables(&self) -> Vec<String> {
         let watched = self.catalogue.entries.values().filter(|entry| entry.watched);
         watched.map(|entry| entry.spec.table.clone()).collect()
-    }
-
-    pub(super) fn reopen(&mut self) -> Result<()> {
-        (self.real, self.file) = folder::check(&self.path, self.access)?;
-        self.conn = connect(&self.path, self.access)?;
-        self.catalogue = Catalogue::default();
-        self.schema_seen = None;
-        self.wal = None;
-        self.beside = None;
-        Ok(())
     }
 
     /// Makes the tables that are missing, with a new epoch. Without the catalogue, the triggers still say which
