@@ -82,7 +82,10 @@ impl Batch {
                 Entry::Mode(mode, reason) => connector::set_mode(db, of, *mode, reason.as_ref(), now)?,
                 Entry::Breaker(origin, open) => connector::set_breaker(db, of, origin, open.as_ref())?,
                 Entry::Braked(n) => connector::set_braked(db, of, *n)?,
-                Entry::Settled(n) => connector::set_settled(db, of, *n)?,
+                Entry::Settled(n) => {
+                    connector::set_settled(db, of, *n)?;
+                    account::reopen(db, of)?;
+                }
                 Entry::LastRun(at) => connector::set_last_run(db, of, *at)?,
                 Entry::Act(verb, subject, reason) => act::record(
                     db,
