@@ -72,6 +72,8 @@ pub fn keep(
     // The time at which looks at that pace would have come to the next.
     let mut paced = caught_up;
     let mut away_since = None;
+    // The log was tidied, and the shadow does not follow yet.
+    let mut owed = false;
     loop {
         let wake = watch.wait(patience);
         for done in healed.try_iter() {
@@ -141,8 +143,8 @@ pub fn keep(
                     if look.rewound {
                         tell(workers, || Message::Rewind);
                     }
-                    let beside = clock::steady() >= caught_up.plus(BESIDE);
-                    if keeper.is_drained().unwrap_or(true) || (beside && keeper.has_moved().unwrap_or(true)) {
+                    owed = !keeper.is_drained().unwrap_or(true);
+                    if !owed {
                         caught_up = clock::steady();
                         let _ = healer.send(Task::CatchUp);
                     }
@@ -167,6 +169,13 @@ pub fn keep(
                 None
             }
         };
+        if owed && clock::steady() >= caught_up.plus(BESIDE) {
+            caught_up = clock::steady();
+            // Nothing new is delivered while a connector stands still, and nothing is written for that.
+            if keeper.has_moved().unwrap_or(true) {
+                let _ = healer.send(Task::CatchUp);
+            }
+        }
         patience = due.map_or(SLOW, |due| due.since(clock::steady()).max(Duration::from_millis(50)).min(SLOW));
         if keeper.is_away() {
             if keeper.log().is_waited_for() {

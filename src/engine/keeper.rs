@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
-use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Heal, Repair, Seen, State, WatchSpec};
+use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Heal, Repair, Seen, State, WatchSpec, Witness};
 use crate::store::state::act::Act;
 use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, log as logs};
 
@@ -161,8 +161,9 @@ impl Keeper {
         keeper.log.go_first();
         let mut anew = false;
         if known.is_some() && keeper.log.installed()? {
+            let witness = keeper.seen.witness;
             advance_witness(&mut keeper.reader, id, &mut keeper.seen, &mut keeper.witness_n)?;
-            let (findings, repairs) = keeper.answer(!take_over)?;
+            let (findings, repairs) = keeper.answer(witness, !take_over)?;
             findings.iter().for_each(|finding| log::debug!("{}: {finding:?}", keeper.log.name()));
             for repair in repairs {
                 anew |= keeper.note(&repair)?;
@@ -309,8 +310,9 @@ impl Keeper {
                 self.quiet_since = clock::steady();
             }
         }
+        let witness = self.seen.witness;
         advance_witness(&mut self.reader, self.id, &mut self.seen, &mut self.witness_n)?;
-        let (findings, repairs) = match self.answer(true) {
+        let (findings, repairs) = match self.answer(witness, true) {
             Ok(answered) => answered,
             Err(error @ KeeperError::Capture(CaptureError::OtherOwner { .. })) => {
                 self.lost = true;
@@ -424,8 +426,11 @@ impl Keeper {
     /// Polls and answers every finding. What a repair changes can hide or make further findings, so it looks again until
     /// nothing new is found. A log that another agent has taken is that one's to mend, unless it is being taken back: two
     /// that both begin new epochs would never end.
-    fn answer(&mut self, owned: bool) -> Result<(Vec<Finding>, Vec<Repair>), KeeperError> {
-        let mut known = self.seen.clone();
+    ///
+    /// The witness of the last look is asked for first: the one of now may come from what was read of another file since.
+    fn answer(&mut self, last: Option<Witness>, owned: bool) -> Result<(Vec<Finding>, Vec<Repair>), KeeperError> {
+        let mut known = Seen { witness: last.or(self.seen.witness), ..self.seen.clone() };
+        let mut now = self.seen.witness.filter(|_| known.witness != self.seen.witness);
         let (mut findings, mut repairs) = (Vec::new(), Vec::new());
         for _ in 0..4 {
             // A file can be replaced twice while it is looked at; anything else that was answered is not asked again.
@@ -436,7 +441,9 @@ impl Keeper {
                 return Err(CaptureError::OtherOwner { path, owner }.into());
             }
             if found.is_empty() {
-                break;
+                let Some(witness) = now.take() else { break };
+                known.witness = Some(witness);
+                continue;
             }
             if self.examined && found.iter().any(Finding::is_another_file) {
                 self.log.leave()?;
@@ -454,6 +461,7 @@ impl Keeper {
                 findings.push(finding);
                 if replaced {
                     known = self.log.seen(None)?;
+                    now = None;
                 }
             }
             if findings.contains(&Finding::FileGone) {

@@ -71,7 +71,8 @@ impl Reconciler {
     /// Closes a file that was replaced. What it still tells is taken down first: nobody else can read it any more, and
     /// without it the comparison would miss what was told last. One that was copied over tells a mixture.
     pub fn let_go(&mut self) -> Result<(), ReconcileError> {
-        if self.log.is_superseded()
+        if !self.log.is_current()?
+            && self.log.is_readable_still()
             && let Err(error) = shadow::catch_up(self.side.db(), &mut self.log)
         {
             log::warn!("{}: the end of the file that was replaced could not be read: {error}", self.log.name());

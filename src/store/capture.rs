@@ -87,6 +87,10 @@ pub struct CapturedLog {
     first: Option<hold::First>,
     /// Another file was opened, and nobody asked whether.
     moved: bool,
+    /// When it was looked at last, the file was as before and only what stood beside it was not.
+    intact: bool,
+    /// The last event that was read.
+    last_read: Option<Witness>,
     catalogue: Catalogue,
     /// Device and inode of the file that `conn` has open.
     file: folder::FileId,
@@ -116,6 +120,8 @@ impl CapturedLog {
             hold: None,
             first: None,
             moved: false,
+            intact: false,
+            last_read: None,
             catalogue: Catalogue::default(),
             file,
             stamp: None,
@@ -132,6 +138,7 @@ impl CapturedLog {
         let (hold, beside) = hold::Hold::take(&self.real, self.file, self.first.is_some())?;
         self.conn = connect(&self.path, self.access)?;
         (self.hold, self.beside) = (Some(hold), beside);
+        self.stamp = hold::stamp(&self.real);
         let read = self.told("open it", |log| {
             let own = log.own_tables()?;
             if own.len() == OWN_TABLES.len() {
@@ -163,6 +170,7 @@ impl CapturedLog {
         self.hold = None;
         (self.catalogue, self.schema_seen) = (Catalogue::default(), None);
         (self.stamp, self.wal, self.beside) = (None, None, None);
+        (self.intact, self.last_read) = (false, None);
         Ok(())
     }
 

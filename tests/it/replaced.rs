@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use hms_sync::store::shadow;
+use hms_sync::store::state::connector::Mode;
 use rusqlite::Connection;
 
 use crate::support::journal::{at, body};
@@ -161,7 +162,11 @@ fn change_both(office: &Office, target: &Receiver) {
     arrives(target, "/visits/1", 99);
     arrives(target, "/visits/3", 30);
     office.wait_settled("legacy");
-    // What was told last is taken down in a quiet moment; a file that is copied over cannot be asked for it any more.
+    wait_known(office);
+}
+
+/// What was told last is taken down in a quiet moment; a file that is copied over cannot be asked for it any more.
+fn wait_known(office: &Office) {
     let told = || office.reader().read(|db| Ok(shadow::position(db, "office").unwrap())).unwrap();
     wait("what was told is known", || told() >= office.highest());
 }
@@ -214,6 +219,75 @@ fn a_backup_that_is_copied_over_the_file_before_its_log_is_removed_is_noticed_to
     write(&office, "UPDATE visits SET minutes = 44 WHERE id = 2");
     arrives(&target, "/visits/2", 44);
     heals(&office, &target, agent);
+}
+
+#[test]
+fn a_backup_that_sqlite_restores_into_the_file_while_the_agent_runs_is_noticed() {
+    for mode in ["wal", "delete"] {
+        let target = Receiver::start();
+        let (office, agent) = delivered_in(&target, mode);
+        let backup = backup_in(&office, mode);
+        change_both(&office, &target);
+        wait("SQLite restores it", || {
+            let mut app = Connection::open(office.database()).unwrap();
+            app.restore("main", &backup, None::<fn(rusqlite::backup::Progress)>).is_ok()
+        });
+        (41..=44).for_each(|n| write(&office, &format!("UPDATE visits SET minutes = {n} WHERE id = 2")));
+        arrives(&target, "/visits/2", 44);
+        heals(&office, &target, agent);
+    }
+}
+
+#[test]
+fn a_connector_that_is_halted_and_reads_nothing_lets_go_of_a_replaced_file_too() {
+    let (target, other) = (Receiver::start(), Receiver::start());
+    other.meet(|_| Some(Scenario::status(403, "")));
+    let office = Office::with(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10), (2, 'Bea', 20)");
+    office.rest("other", &other, "");
+    let agent = office.agent();
+    target.wait("both arrive", |journal| journal.len() == 2);
+    wait("the other is halted", || office.mode("other").0 == Mode::Halted);
+    office.wait_settled("legacy");
+    let backup = backup_in(&office, "wal");
+    change_both(&office, &target);
+    remove_beside(&office);
+    fs::copy(&backup, office.database()).unwrap();
+    write(&office, "UPDATE visits SET minutes = 44 WHERE id = 2");
+    arrives(&target, "/visits/2", 44);
+    heals(&office, &target, agent);
+}
+
+#[test]
+fn one_restore_after_the_other_beside_an_application_that_is_started_anew_each_time_loses_no_change() {
+    for mode in ["wal", "delete"] {
+        let target = Receiver::start();
+        let (office, agent) = delivered_in(&target, mode);
+        let backup = backup_in(&office, mode);
+        for round in 1..=4 {
+            let app = office.app();
+            app.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+            for n in 1..=50 {
+                let (id, minutes) = (10 + (n * 7 + round) % 20, round * 100 + n);
+                let sql = "INSERT INTO visits VALUES (?1, 'Zoe', ?2) ON CONFLICT(id) DO UPDATE SET minutes = ?2";
+                app.execute(sql, (id, minutes)).unwrap();
+            }
+            drop(app);
+            arrives(&target, "/visits/11", last_of(&office, 11));
+            office.wait_settled("legacy");
+            wait_known(&office);
+            if round < 4 {
+                remove_beside(&office);
+                fs::copy(&backup, office.database()).unwrap();
+            }
+        }
+        office.wait_settled("legacy");
+        agent.stop();
+        assert_eq!(office.unlike_the_table(&target.journal()), Vec::<String>::new());
+    }
+}
+
+fn last_of(office: &Office, id: i64) -> i64 {
+    office.app().query_row("SELECT minutes FROM visits WHERE id = ?1", [id], |row| row.get(0)).unwrap()
 }
 
 #[test]

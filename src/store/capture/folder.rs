@@ -221,19 +221,24 @@ impl CapturedLog {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(CaptureError::Io { path: self.path.clone(), doing: "look at it", source }),
         };
+        self.intact = false;
         let known = self.hold.as_ref().is_some_and(|hold| !hold.is_over());
         if !known || FileId::of(&metadata) != self.file || metadata.size() == 0 {
             return Ok(Some(false));
         }
         let stamp = Stamp::of(&metadata);
-        if self.stamp.is_some_and(|before| before != stamp) {
+        let written = self.stamp.is_some_and(|before| before != stamp);
+        if written {
             // Copied over, it can have the very change counter by which SQLite knows the pages that it keeps.
             self.tell("forget what was read", || Ok(self.conn.execute_batch("PRAGMA shrink_memory")?))?;
         }
         self.stamp = Some(stamp);
         let now = Beside::now(&self.real)?;
         Ok(Some(match (self.beside, now) {
-            (Some(known), now) => known == now,
+            (Some(known), now) => {
+                self.intact = known != now && !written;
+                known == now
+            }
             // As long as a connection is in WAL mode its -wal stands: one that is missing was taken away.
             (None, Beside { wal: None, .. }) => self.journal_mode()? != "wal",
             (None, Beside { wal: Some(_), .. }) => {
@@ -266,9 +271,11 @@ impl CapturedLog {
         self.hold.is_some()
     }
 
-    /// Whether the path names another file than the one that is open, so that this one still reads as it was.
-    pub fn is_superseded(&self) -> bool {
-        self.is_open() && identify(&self.path).is_ok_and(|now| now.is_some_and(|now| now != self.file))
+    /// Whether what is open, though it was replaced, still reads as it was: the path names another file, or only the `-wal`
+    /// and `-shm` lost their names.
+    pub fn is_readable_still(&self) -> bool {
+        let superseded = || identify(&self.path).is_ok_and(|now| now.is_some_and(|now| now != self.file));
+        self.hold.as_ref().is_some_and(|hold| superseded() || self.intact || hold.is_intact())
     }
 
     /// Whether connections of this process are still open to what stood at the path before.
@@ -295,7 +302,7 @@ impl CapturedLog {
     /// opened again when nobody has written the file for a while.
     pub fn leave(&mut self) -> Result<()> {
         if let Some(hold) = &self.hold {
-            hold.end();
+            hold.end(self.intact);
         }
         self.let_go()
     }

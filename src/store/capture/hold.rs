@@ -74,6 +74,8 @@ struct Held {
     first: bool,
     /// And has not said yet that they may.
     closed: bool,
+    /// A row that was read is another now: of this position.
+    doubt: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -81,14 +83,16 @@ struct Rest {
     since: Timestamp,
     still: Timestamp,
     stamp: Option<Stamp>,
+    /// Only what stands beside the file was taken away: the file itself is as it was at that stamp.
+    intact: bool,
 }
 
 impl Held {
-    fn end(&mut self, real: &Path) {
+    fn end(&mut self, real: &Path, intact: bool) {
         self.over.store(true, Ordering::Release);
         self.closed = self.first;
         let now = clock::steady();
-        self.rest = Some(Rest { since: now, still: now, stamp: stamp(real) });
+        self.rest = Some(Rest { since: now, still: now, stamp: stamp(real), intact });
     }
 }
 
@@ -99,7 +103,8 @@ fn held() -> MutexGuard<'static, BTreeMap<PathBuf, Held>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn stamp(real: &Path) -> Option<Stamp> {
+/// When a file was written last.
+pub(super) fn stamp(real: &Path) -> Option<Stamp> {
     std::fs::metadata(real).ok().map(|metadata| Stamp::of(&metadata))
 }
 
@@ -128,11 +133,12 @@ impl Hold {
             rest: None,
             first: false,
             closed: false,
+            doubt: None,
         });
         if known.rest.is_none() && known.connections > 0 {
             let beside = known.beside.map(|_| Beside::now(real)).transpose()?;
             if known.file != file || known.beside != beside {
-                known.end(real);
+                known.end(real, false);
             }
         }
         if let Some(rest) = &mut known.rest {
@@ -159,12 +165,38 @@ impl Hold {
         self.over.load(Ordering::Acquire)
     }
 
-    /// The file is not what it was: every connection must be closed.
-    pub(super) fn end(&self) {
+    /// The file is not what it was: every connection must be closed. `intact` = it is, and only what stood beside it is not.
+    pub(super) fn end(&self, intact: bool) {
         if let Some(known) = held().get_mut(&self.real)
             && !self.is_over()
         {
-            known.end(&self.real);
+            known.end(&self.real, intact);
+        }
+    }
+
+    /// Whether what was taken away stood beside the file, and nobody has written that since: together with what only we
+    /// have open now, it still reads as it was.
+    pub(super) fn is_intact(&self) -> bool {
+        let rest = held().get(&self.real).and_then(|known| known.rest.as_ref().map(|rest| (rest.intact, rest.stamp)));
+        rest.is_some_and(|(intact, before)| intact && before == stamp(&self.real))
+    }
+
+    /// Another row stands at a position that was read.
+    pub(super) fn doubt(&self, seq: i64) {
+        if let Some(known) = held().get_mut(&self.real) {
+            known.doubt.get_or_insert(seq);
+        }
+    }
+
+    /// The position of such a row, until it is answered for.
+    pub(super) fn doubted(&self) -> Option<i64> {
+        held().get(&self.real).and_then(|known| known.doubt)
+    }
+
+    /// The answer was given.
+    pub(super) fn believe(&self) {
+        if let Some(known) = held().get_mut(&self.real) {
+            known.doubt = None;
         }
     }
 

@@ -226,6 +226,13 @@ impl CapturedLog {
             }
             log.refresh_catalogue()?;
             let mut findings = log.identity(last)?;
+            // Whoever goes first answers for what others have seen.
+            if let Some(hold) = log.hold.as_ref().filter(|hold| log.first.is_some() && !hold.is_over())
+                && let Some(seq) = hold.doubted()
+                && findings.is_empty()
+            {
+                findings = vec![Finding::WitnessDiffers { seq }];
+            }
             if findings.is_empty() {
                 findings = log.overflow(last)?;
             }
@@ -261,7 +268,7 @@ impl CapturedLog {
         Ok(if seq > SEQ_HIGH { vec![Finding::SeqHigh { seq }] } else { Vec::new() })
     }
 
-    fn nonce(&self, seq: i64) -> Result<Option<u32>> {
+    pub(super) fn nonce(&self, seq: i64) -> Result<Option<u32>> {
         let nonce: Option<Vec<u8>> = self
             .conn
             .prepare_cached("SELECT nonce FROM main.hms_sync_outbox WHERE seq = ?1")?

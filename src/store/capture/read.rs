@@ -19,11 +19,30 @@ pub(super) const FIXED: usize = 8;
 impl CapturedLog {
     /// Events after a position, in order: at most `limit`, and no more once they hold `max_bytes` bytes of values
     /// (at least one). One short read transaction.
+    ///
+    /// # Errors
+    /// [`CaptureError::Replaced`] when another row stands where the last one was read: these events follow others than
+    /// those that were read.
     pub fn read(&mut self, after: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>> {
-        self.reading("read events", |log| {
+        let read = self.reading("read events", |log| {
             log.refresh_catalogue()?;
-            log.rows("seq > ?1", after, limit, max_bytes)
-        })
+            if let Some(last) = log.last_read.filter(|last| last.seq == after)
+                && log.nonce(after)?.is_some_and(|nonce| nonce != last.nonce)
+            {
+                return Ok(None);
+            }
+            let events = log.rows("seq > ?1", after, limit, max_bytes)?;
+            log.last_read = events.last().map(|last| last.id.into()).or(log.last_read);
+            Ok(Some(events))
+        })?;
+        match (read, &self.hold) {
+            (Some(events), _) => Ok(events),
+            (None, hold) => {
+                hold.iter().for_each(|hold| hold.doubt(after));
+                self.leave()?;
+                Err(CaptureError::Replaced { path: self.path.clone() })
+            }
+        }
     }
 
     /// The event at a position, if it is still there.

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::catalogue::{self, Catalogue, Depth, Entry, Epoch, WatchSpec};
 use super::fault::Result;
+use super::hold::Hold;
 use super::poll::Finding;
 use super::table::Table;
 use super::{Access, CapturedLog, OWN_TABLES, schema};
@@ -40,6 +41,7 @@ impl CapturedLog {
                     log.need_own_tables()?;
                     let epoch = catalogue::new_epoch(&log.conn)?;
                     log.catalogue = Catalogue::load(&log.conn)?;
+                    log.hold.iter().for_each(Hold::believe);
                     Ok(Repair {
                         reconcile: log.watched_tables(),
                         epoch: Some(epoch),
