@@ -38,6 +38,9 @@ pub trait Source: Send {
 
     /// Closes a file that was replaced, so that the new one can be opened.
     fn let_go(&mut self);
+
+    /// What is read next need not follow what was read.
+    fn forget(&mut self);
 }
 
 /// The intake log in the state file. It is durable when it is stored.
@@ -75,13 +78,15 @@ impl Source for Intake {
     }
 
     fn let_go(&mut self) {}
+
+    fn forget(&mut self) {}
 }
 
 /// A database's captured log, through a connection of the worker's own. A file that was put in its place is followed
 /// before anything is read.
 impl Source for CapturedLog {
     fn read(&mut self, after: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>, SourceError> {
-        self.follow().and_then(|_| CapturedLog::read(self, after, limit, max_bytes)).map_err(told)
+        self.follow().and_then(|_| self.read_on(after, limit, max_bytes)).map_err(told)
     }
 
     fn highest(&mut self) -> Result<i64, SourceError> {
@@ -109,6 +114,10 @@ impl Source for CapturedLog {
         if let Err(error) = self.yield_file() {
             log::debug!("{}: {error}", self.name());
         }
+    }
+
+    fn forget(&mut self) {
+        self.forget_read();
     }
 }
 

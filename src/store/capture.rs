@@ -89,7 +89,7 @@ pub struct CapturedLog {
     moved: bool,
     /// When it was looked at last, the file was as before and only what stood beside it was not.
     intact: bool,
-    /// The last event that was read.
+    /// The last event that was read, also of a file that was replaced since.
     last_read: Option<Witness>,
     catalogue: Catalogue,
     /// Device and inode of the file that `conn` has open.
@@ -135,7 +135,11 @@ impl CapturedLog {
 
     /// Opens the file that the path names now. The first read tells whether it is a database at all.
     fn connect(&mut self) -> Result<()> {
-        let (hold, beside) = hold::Hold::take(&self.real, self.file, self.first.is_some())?;
+        let (hold, beside) =
+            hold::Hold::take(&self.real, self.file, self.first.is_some()).map_err(|error| match error {
+                CaptureError::Replaced { .. } => CaptureError::Replaced { path: self.path.clone() },
+                other => other,
+            })?;
         self.conn = connect(&self.path, self.access)?;
         (self.hold, self.beside) = (Some(hold), beside);
         self.stamp = hold::stamp(&self.real);
@@ -170,7 +174,7 @@ impl CapturedLog {
         self.hold = None;
         (self.catalogue, self.schema_seen) = (Catalogue::default(), None);
         (self.stamp, self.wal, self.beside) = (None, None, None);
-        (self.intact, self.last_read) = (false, None);
+        self.intact = false;
         Ok(())
     }
 

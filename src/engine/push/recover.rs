@@ -234,6 +234,7 @@ impl Worker {
                 log.stored = cursor.seq;
                 log.replay_to = cursor.replay_to;
                 log.skipped.clear();
+                log.source.forget();
             }
         }
         self.traces.clear();

@@ -103,6 +103,36 @@ fn a_file_that_was_replaced_is_opened_when_all_have_let_go_and_first_by_the_one_
 }
 
 #[test]
+fn rows_of_a_restored_file_that_a_connector_reads_first_do_not_hide_the_restore() {
+    let (office, mut keeper) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
+    drop(keeper);
+    office.run("PRAGMA journal_mode = delete; INSERT INTO patients VALUES(1, 'a', 0)");
+    let backup = office.folder.path().join("backup.db");
+    std::fs::copy(office.path(), &backup).unwrap();
+    keeper = office.log();
+    keeper.go_first();
+    let mut worker = office.log();
+    office.run("INSERT INTO patients VALUES(2, 'b', 0)");
+    assert_eq!(worker.read_on(0, 10, 1 << 20).unwrap().len(), 2);
+    // The witness is older than what the worker has read.
+    let seen = keeper.seen(Some(1)).unwrap();
+    std::fs::copy(&backup, office.path()).unwrap();
+    let app = Connection::open(office.path()).unwrap();
+    app.execute_batch("INSERT INTO patients VALUES(3, 'c', 0); INSERT INTO patients VALUES(4, 'd', 0)").unwrap();
+    let refused = worker.read_on(2, 10, 1 << 20).unwrap_err();
+    assert!(matches!(refused, CaptureError::Replaced { .. }) && !worker.is_open(), "{refused}");
+    assert!(keeper.yield_file().is_ok() && until_rested(|| keeper.follow()));
+    let found = keeper.poll(&seen).unwrap();
+    assert_eq!(found, [Finding::WitnessDiffers { seq: 2 }]);
+    assert!(keeper.repair(&found[0]).unwrap().epoch.is_some());
+    let seen = keeper.seen(None).unwrap();
+    assert_eq!(keeper.poll(&seen).unwrap(), []);
+    keeper.release();
+    assert!(worker.follow().unwrap());
+    assert_eq!(all(&mut worker).len(), 3);
+}
+
+#[test]
 fn an_empty_file_is_not_opened_because_sqlite_would_remove_the_log_beside_it() {
     let (office, mut log) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
     office.run("INSERT INTO patients VALUES(1, 'a', 0)");
