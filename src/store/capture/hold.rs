@@ -144,7 +144,7 @@ impl Hold {
         if let Some(rest) = &mut known.rest {
             let stamp = stamp(real);
             if rest.stamp != stamp {
-                (rest.stamp, rest.still) = (stamp, now);
+                (rest.stamp, rest.still, rest.intact) = (stamp, now, false);
             }
             let rested = now.since(rest.still) >= REST || now.since(rest.since) >= LONGEST;
             if known.connections > 0 || !rested || (known.closed && !first) {
