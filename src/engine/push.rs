@@ -57,6 +57,8 @@ pub enum Message {
     Pause(bool),
     /// A log's positions are not what they were (replaced or restored file, replay): begin again from the cursor.
     Rewind,
+    /// A log's file was replaced: let go of the old one.
+    LetGo,
     /// The state file can no longer be trusted: end at once.
     Broken,
     /// Finish what is in flight, then end.
@@ -224,6 +226,8 @@ pub struct Worker {
     hold_until: Option<Timestamp>,
     next_send: Timestamp,
     source_pause: Option<Timestamp>,
+    /// What was last said of a log that cannot be read.
+    source_said: String,
     next_run: Option<Timestamp>,
     running: bool,
     config_hash: Arc<[u8; 32]>,
@@ -317,6 +321,7 @@ impl Worker {
             }
             Message::Pause(pause) => self.set_paused(pause),
             Message::Rewind => self.rewind(),
+            Message::LetGo => self.logs.iter_mut().for_each(|log| log.source.let_go()),
             Message::Broken => self.summary.broken = true,
             Message::Stop => {
                 if self.stop_at.is_none() {

@@ -206,7 +206,12 @@ impl Worker {
             match message {
                 // A log that grows changes nothing before the cut.
                 Message::Wake | Message::Results | Message::Committed(_) => continue,
-                Message::Reload | Message::RunNow | Message::Rewind => {}
+                Message::Reload | Message::RunNow => {}
+                Message::Rewind => self.sources.iter_mut().for_each(|(_, source)| source.forget()),
+                Message::LetGo => {
+                    self.sources.iter_mut().for_each(|(_, source)| source.let_go());
+                    continue;
+                }
                 Message::Pause(pause) => self.set_paused(pause),
                 Message::Broken => self.summary.broken = true,
                 Message::Stop => self.stopping = true,
