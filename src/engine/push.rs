@@ -19,7 +19,7 @@ pub use message::{Mailbox, Message};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use foldhash::{HashMap, HashSet};
@@ -28,7 +28,7 @@ use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;
 use crate::engine::connector::{Connector, Pace};
 use crate::engine::lanes::Lanes;
-use crate::engine::ledger::{Committed, Ledger, LedgerError};
+use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::source::Source;
 use crate::engine::window::{SlotId, Window};
 use crate::event::EventId;
@@ -207,7 +207,7 @@ impl Worker {
     /// When the state file or a log cannot be read.
     pub fn new(parts: Parts) -> Result<Worker, WorkerError> {
         let (sender, inbox) = channel();
-        recover::worker(parts, Mailbox(sender), inbox)
+        recover::worker(parts, Mailbox::new(sender), inbox)
     }
 
     /// The connector's row in the state file.
