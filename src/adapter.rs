@@ -2,11 +2,14 @@
 //! says what came of it; it never retries, sleeps or maps.
 
 pub mod auth;
+pub mod directory;
 pub mod http;
 pub mod join;
 pub mod oauth;
+pub mod place;
 pub mod rest;
 pub mod secret;
+pub mod sftp;
 pub mod tls;
 
 use std::borrow::Cow;

@@ -21,6 +21,7 @@ pub mod run;
 pub mod scaffold;
 pub mod simulate;
 pub mod since;
+pub mod ssh;
 pub mod status;
 pub mod sync;
 pub mod tail;
@@ -103,6 +104,7 @@ enum Verb {
     Simulate(simulate::Simulate),
     Layout(layout::Layout),
     Tail(tail::Tail),
+    Ssh(ssh::Ssh),
     Completions(completions::Completions),
 }
 
@@ -131,6 +133,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
         Some(Verb::Layout(layout)) => layout::layout(&place, layout),
         Some(Verb::Tail(tail)) => tail::tail(&place, tail),
+        Some(Verb::Ssh(ssh)) => ssh::ssh(&place, &ssh),
         Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),
         Some(Verb::Demo(demo)) => demo::demo(&place, demo),
         Some(Verb::Run(run)) => run::run(&place, run),

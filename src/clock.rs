@@ -79,6 +79,44 @@ pub fn steady() -> Timestamp {
     START.0.plus(START.1.elapsed())
 }
 
+/// Who has shown the same time as our wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voucher {
+    /// Somebody on this machine: by the same clock.
+    Here,
+    /// Somebody elsewhere.
+    Elsewhere,
+}
+
+/// Who vouches is asked again after so long.
+const VOUCHED: Duration = Duration::from_secs(60);
+/// A clock that has moved against the steady one by more since it was vouched for is another.
+const MOVED: u64 = 5 * 60 * 1000;
+
+/// By voucher: the wall clock less the steady one, and the steady one, when both clocks agreed; none = never.
+static VOUCHERS: std::sync::Mutex<[Option<(i64, Timestamp)>; 2]> = std::sync::Mutex::new([None; 2]);
+
+fn stands(vouched: Option<(i64, Timestamp)>) -> Option<Timestamp> {
+    let (ahead, at) = vouched?;
+    ((now().0.saturating_sub(steady().0)).abs_diff(ahead) <= MOVED).then_some(at)
+}
+
+/// Somebody has shown the time: `agrees` says whether ours is the same. Asked once a minute only.
+pub fn vouch(voucher: Voucher, agrees: impl FnOnce() -> bool) {
+    let mut vouchers = VOUCHERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let Some(mine) = vouchers.get_mut(voucher as usize) else { return };
+    if stands(*mine).is_none_or(|at| steady().since(at) >= VOUCHED) && agrees() {
+        *mine = Some((now().0.saturating_sub(steady().0), steady()));
+    }
+}
+
+/// Who has vouched for the clock as it is set now, since the process started.
+pub fn vouched() -> Option<Voucher> {
+    let [here, elsewhere] = *VOUCHERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let elsewhere = stands(elsewhere).map(|_| Voucher::Elsewhere);
+    elsewhere.or_else(|| stands(here).map(|_| Voucher::Here))
+}
+
 /// The wall clock, now.
 pub fn now() -> Timestamp {
     let now = SystemTime::now();

@@ -3,10 +3,12 @@
 pub mod chains;
 pub mod compile;
 pub mod connector;
+pub mod drop;
 pub mod frozen;
 pub mod keeper;
 pub mod lanes;
 pub mod ledger;
+pub mod need;
 pub mod operate;
 pub mod overview;
 pub mod push;

@@ -20,6 +20,7 @@ pub mod mapping;
 pub mod naming;
 pub mod nearest;
 pub mod outcome;
+pub mod publish;
 pub mod rate;
 pub mod retry;
 pub mod schedule;

@@ -16,6 +16,7 @@ mod open;
 mod resolver;
 mod trouble;
 mod wire;
+mod witness;
 
 use std::fmt::{self, Write};
 use std::sync::Arc;

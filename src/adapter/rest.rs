@@ -292,6 +292,7 @@ impl Caller for Shared {
     }
 
     fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply) -> Outcome {
+        reply.vouch(&self.origin);
         classify(&reply.answer(), self.asked(parcel, request), clock::now())
     }
 

@@ -81,13 +81,14 @@ pub struct Choice {
 }
 
 impl Which {
-    fn selection(&self) -> Result<Selection, Failure> {
+    fn selection(&self, config: &Config) -> Result<Selection, Failure> {
         let Filter { ids, connector, state, kind, class } = &self.filter;
         let narrowed = !ids.is_empty() || [connector, state, kind, class].into_iter().any(Option::is_some);
         if !narrowed && !self.all {
             let text = "which deliveries? Name ids, narrow it by --connector, --state, --type or --class, or say --all";
             return Err(Failure::new(Code::Usage, text));
         }
+        order::known(config, connector.as_deref())?;
         Ok(self.filter.selection())
     }
 }
@@ -95,7 +96,7 @@ impl Which {
 /// Runs `deliveries retry`. 65 when something that was named was refused.
 pub fn retry(place: &Place, retry: Retry) -> Outcome {
     let config = place.config()?;
-    let which = retry.which.selection()?;
+    let which = retry.which.selection(&config)?;
     if retry.latest {
         return latest(place, config, which, retry.which.reason);
     }
@@ -108,14 +109,15 @@ pub fn retry(place: &Place, retry: Retry) -> Outcome {
 
 /// Runs `deliveries discard`.
 pub fn discard(place: &Place, choice: Choice) -> Outcome {
-    let which = choice.which.selection()?;
-    done(place, order::order(&place.config()?.settings, Operation::Discard { which }, choice.which.reason)?)
+    let config = place.config()?;
+    let which = choice.which.selection(&config)?;
+    done(place, order::order(&config.settings, Operation::Discard { which }, choice.which.reason)?)
 }
 
 /// Runs `deliveries hold`.
 pub fn hold(place: &Place, choice: Choice) -> Outcome {
     let config = place.config()?;
-    let which = choice.which.selection()?;
+    let which = choice.which.selection(&config)?;
     let report = order::order(&config.settings, Operation::Hold { which: which.clone() }, choice.which.reason.clone())?;
     if report.done.is_empty() && report.refused.is_empty() && !which.ids.is_empty() {
         return hold_queued(place, &config, &which, choice.which.reason);
@@ -125,8 +127,9 @@ pub fn hold(place: &Place, choice: Choice) -> Outcome {
 
 /// Runs `deliveries release`.
 pub fn release(place: &Place, choice: Choice) -> Outcome {
-    let which = choice.which.selection()?;
-    done(place, order::order(&place.config()?.settings, Operation::Release { which }, choice.which.reason)?)
+    let config = place.config()?;
+    let which = choice.which.selection(&config)?;
+    done(place, order::order(&config.settings, Operation::Release { which }, choice.which.reason)?)
 }
 
 /// Holds events that are still queued: they are parked before they are sent.

@@ -84,14 +84,15 @@ pub fn reconcile(place: &Place, reconcile: Reconcile) -> Outcome {
     let mut logs = place.logs(&config.settings, Access::Write)?;
     let (log, table) = watch::find(&mut logs, &reconcile.table)?;
     let state = &config.settings.state;
-    if order::running(state)?.is_some() {
-        order::reconcile(state, log.name(), &table, reconcile.force)?;
-        return say(place, &format!("{table} is being reconciled by the running agent; its log tells what came of it"));
-    }
-    let _held = crate::store::state::State::open(state)?;
-    let mut reconciler = Reconciler::open(log.name(), log.path(), state)?;
-    reconciler.fill()?;
-    let report = reconciler.reconcile(&table, reconcile.force)?;
+    let report = match order::reconciled(state, log.name(), &table, reconcile.force)? {
+        Some(report) => report,
+        None => {
+            let _held = crate::store::state::State::open(state)?;
+            let mut reconciler = Reconciler::open(log.name(), log.path(), state)?;
+            reconciler.fill()?;
+            reconciler.reconcile(&table, reconcile.force)?
+        }
+    };
     if place.json() {
         output::json(&serde_json::json!({
             "table": table, "compared": report.compared, "images": report.images, "deletes": report.deletes,

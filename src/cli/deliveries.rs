@@ -148,14 +148,8 @@ fn select(place: &Place, which: &Selection) -> Result<Option<(StateReader, Vec<(
         Err(StateError::Absent(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    order::known(&config, which.connector.as_deref())?;
     let known = state.read(connector::all)?;
-    if let Some(name) = which.connector.as_ref().filter(|name| !known.iter().any(|known| known.name == **name)) {
-        let mut names: Vec<_> = config.connectors.iter().map(|spec| spec.name.clone()).collect();
-        if !names.iter().any(|known| **known == **name) {
-            names.extend(known.iter().map(|known| known.name.as_str().into()));
-            return Err(order::unknown(name, &names));
-        }
-    }
     let chosen = state.read(|db| parked::select(db, which))?;
     let of = |id| known.iter().find(|known| known.id == id).cloned();
     let chosen = chosen.into_iter().filter_map(|(id, parked)| Some((of(id)?, parked))).collect();

@@ -114,8 +114,12 @@ impl From<AgentError> for Failure {
             AgentError::Config(problems) => problems.into(),
             AgentError::State(error) => error.into(),
             AgentError::Ledger(error) => error.into(),
-            AgentError::Capture(error) => of_tables(error.into()),
-            AgentError::Keeper(error) => of_tables(error.into()),
+            AgentError::Capture(error)
+            | AgentError::Keeper(KeeperError::Capture(error))
+            | AgentError::Reconcile(
+                ReconcileError::Capture(error) | ReconcileError::Shadow(ShadowError::Capture(error)),
+            ) => of_start(error),
+            AgentError::Keeper(error) => error.into(),
             AgentError::Reconcile(error) => error.into(),
             AgentError::Worker { connector, error } => of_worker(&connector, *error),
             AgentError::Thread(_) => Failure::new(Code::Failed, error.to_string()),
@@ -130,6 +134,16 @@ fn of_worker(connector: &str, error: WorkerError) -> Failure {
         WorkerError::Source(error) => Failure::new(Code::Temporary, error.to_string()),
     };
     Failure { message: format!("{connector}: {}", failure.message), ..failure }
+}
+
+/// An agent that starts beside a copy or a restore that is under way must be started again when that is over: 75, never
+/// 78, after which systemd would leave it.
+fn of_start(error: CaptureError) -> Failure {
+    if error.is_unfinished() {
+        let text = format!("{error}. If it is just being copied or restored, start again when that is over");
+        return Failure::new(Code::Temporary, text);
+    }
+    of_tables(error.into())
 }
 
 /// A table that cannot be captured as it is configured: `check` knows the line.
@@ -163,7 +177,7 @@ impl From<CaptureError> for Failure {
     fn from(error: CaptureError) -> Failure {
         let code = match &error {
             CaptureError::Missing { .. } => Code::Unavailable,
-            CaptureError::Busy { .. } => Code::Temporary,
+            CaptureError::Busy { .. } | CaptureError::Empty { .. } => Code::Temporary,
             // Never 78, after which systemd would not start the agent again.
             error if error.is_disk() => Code::Disk,
             error if error.is_corrupt() => Code::Data,

@@ -8,18 +8,27 @@ use crate::config::{Config, Settings};
 use crate::daemon::agent::{Agent, Options};
 use crate::daemon::api::{KNOWN, Manner, Order};
 use crate::daemon::client::{self, ClientError};
-use crate::engine::operate::{Actor, Operation, Report, operate};
+use crate::engine::need::Need;
+use crate::engine::operate::{self, Actor, Operation, operate};
 use crate::engine::push::{Run, Summary};
 use crate::engine::single::Status;
-use crate::store::state::{State, holder};
+use crate::store::shadow::Report;
+use crate::store::state::{Holder, State, StateError, StateReader, connector, holder};
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
         let code = match &error {
             ClientError::Unreachable { .. } => Code::Unavailable,
-            ClientError::Refused(_) => Code::Failed,
+            ClientError::Refused { status: 409, .. } => Code::Data,
+            ClientError::Refused { status: 503, .. } => Code::Temporary,
+            ClientError::Refused { status: 507, .. } => Code::Disk,
+            ClientError::Refused { .. } => Code::Failed,
         };
-        Failure::new(code, error.to_string())
+        match error {
+            // The same words as without an agent.
+            ClientError::Refused { status: 409, detail } => Failure::new(code, detail),
+            error => Failure::new(code, error.to_string()),
+        }
     }
 }
 
@@ -30,7 +39,7 @@ pub fn user() -> String {
 }
 
 /// Does what a person asks with parked deliveries, cursors and modes.
-pub fn order(settings: &Settings, operation: Operation, reason: Option<String>) -> Result<Report, Failure> {
+pub fn order(settings: &Settings, operation: Operation, reason: Option<String>) -> Result<operate::Report, Failure> {
     let actor = Actor { name: user(), reason };
     match running(&settings.state)? {
         Some(socket) => {
@@ -60,13 +69,36 @@ pub fn running(state: &Path) -> Result<Option<std::path::PathBuf>, Failure> {
     }
 }
 
-/// Lets the running agent reconcile a table.
-pub fn reconcile(state: &Path, log: &str, table: &str, force: bool) -> Result<(), Failure> {
+/// Lets the running agent reconcile a table, and does not wait for it.
+pub fn reconcile(state: &Path, log: &str, table: &str) -> Result<(), Failure> {
     if let Some(socket) = running(state)? {
-        let path = format!("/logs/{}/tables/{}/reconcile", client::segment(log), client::segment(table));
-        let _: serde_json::Value = client::post(&socket, &path, serde_json::to_vec(&Manner { force })?)?;
+        let manner = serde_json::to_vec(&Manner { force: false, wait: false })?;
+        let _: serde_json::Value = client::post(&socket, &path_of(log, table), manner)?;
     }
     Ok(())
+}
+
+/// Lets the running agent reconcile a table to its end; none = no agent runs. 65 when a person must agree, 75 when the
+/// agent stops before.
+pub fn reconciled(state: &Path, log: &str, table: &str, force: bool) -> Result<Option<Report>, Failure> {
+    let Some(socket) = running(state)? else { return Ok(None) };
+    let manner = serde_json::to_vec(&Manner { force, wait: true })?;
+    Ok(Some(client::post(&socket, &path_of(log, table), manner)?))
+}
+
+fn path_of(log: &str, table: &str) -> String {
+    format!("/logs/{}/tables/{}/reconcile", client::segment(log), client::segment(table))
+}
+
+/// What the running agent says needs a person, beside what stands in files.
+pub fn needs(holder: &Holder) -> Vec<Need> {
+    // It does not listen yet.
+    let Some(socket) = &holder.socket else { return Vec::new() };
+    client::get(socket, "/needs").unwrap_or_else(|error| {
+        let what = format!("process {} holds the state file and does not answer: {error}", holder.process);
+        let mend = "if this user may use its socket, restart the agent".to_owned();
+        vec![Need { subject: "agent".to_owned(), what, mend }]
+    })
 }
 
 /// Runs one connector now. Through the running agent, where it only starts (none is returned); else to its end.
@@ -113,6 +145,18 @@ fn alone(mut config: Config, connector: &str, run: Run) -> Result<Agent, Failure
         return Err(unknown(connector, &names));
     }
     Ok(Agent::start(config, Options { run, take_over: false }, || {})?)
+}
+
+/// Refuses the name of a connector that is neither configured nor remembered.
+pub fn known(config: &Config, name: Option<&str>) -> Result<(), Failure> {
+    let Some(name) = name else { return Ok(()) };
+    let mut names: Vec<Arc<str>> = config.connectors.iter().map(|spec| spec.name.clone()).collect();
+    match StateReader::open(&config.settings.state) {
+        Ok(mut state) => names.extend(state.read(connector::all)?.iter().map(|known| known.name.as_str().into())),
+        Err(StateError::Absent(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if names.iter().any(|known| **known == *name) { Ok(()) } else { Err(unknown(name, &names)) }
 }
 
 /// The error for a connector that is not configured.

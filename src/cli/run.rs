@@ -194,6 +194,15 @@ fn names(agent: &Agent) -> String {
     agent.handle().connectors().collect::<Vec<_>>().join(", ")
 }
 
+/// How loud a line about a configuration is that cannot be used: the warnings come with the errors.
+fn level_of(line: &str) -> log::Level {
+    let (warning, error) = (line.find(": warning: "), line.find(": error: "));
+    match (warning, error) {
+        (Some(warning), error) if error.is_none_or(|error| warning < error) => log::Level::Warn,
+        _ => log::Level::Error,
+    }
+}
+
 /// What the running agent is told from outside.
 enum Told {
     Stop,
@@ -280,7 +289,7 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
                     log::info!("reloaded; running: {}", names(&agent));
                 }
                 Err(failure) => {
-                    failure.message.lines().for_each(|line| log::error!("{line}"));
+                    failure.message.lines().for_each(|line| log::log!(level_of(line), "{line}"));
                     log::error!("not reloaded, the old configuration stays");
                 }
             },
@@ -292,6 +301,7 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
         }
     }
     notify::tell("STOPPING=1");
+    log::info!("stopping: what is under way is finished first");
     // A second signal ends the process at once, whatever is in flight; and so does a disk that does not answer.
     let until = clock::steady().plus(LAST);
     let impatient = std::thread::Builder::new().name("impatient".into()).spawn(move || {
@@ -313,8 +323,21 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
         api.stop();
     }
     drop(impatient);
+    log::info!("stopped");
     if lost {
         return Ok(Code::Refused);
     }
     Ok(verdict(&summaries, false, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_beside_an_error_is_told_as_one() {
+        assert_eq!(level_of("the configuration is wrong"), log::Level::Error);
+        assert_eq!(level_of("a.yaml:3:1: warning: listen: odd"), log::Level::Warn);
+        assert_eq!(level_of("a.yaml:3:1: error: key: reads `x: warning: y`"), log::Level::Error);
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
-use crate::cli::{Outcome, output, record};
+use crate::cli::{Outcome, order, output, record};
 use crate::clock::{self, Timestamp};
 use crate::engine::overview::{LogStatus, Overview, Parts, overview};
 use crate::engine::report::ConnectorStatus;
@@ -44,8 +44,10 @@ pub fn status(place: &Place, status: Status) -> Outcome {
         (database.name.clone(), database.path.display().to_string(), opened)
     });
     let configured: Vec<_> = config.connectors.iter().map(|spec| spec.name.clone()).collect();
-    let seen =
-        overview(Parts { state, holder: holder(&settings.state), logs: logs.collect(), configured: &configured })?;
+    let holder = holder(&settings.state);
+    let told = holder.as_ref().map(order::needs).unwrap_or_default();
+    let mut seen = overview(Parts { state, holder, logs: logs.collect(), configured: &configured })?;
+    seen.needs.extend(told);
     if place.json() {
         output::json(&seen)?;
     } else {

@@ -182,6 +182,7 @@ impl Agent {
             healers: self.healers.clone(),
             databases: self.databases.clone(),
             state: self.state.clone(),
+            trouble: self.trouble.clone(),
         }
     }
 
@@ -284,6 +285,7 @@ fn assemble(
     let retention = &settings.retention;
     let keep = Keep {
         events: retention.events,
+        audit: retention.audit,
         max_rows: retention.max_rows,
         max_bytes: retention.max_bytes,
         cap_bytes: settings.capture.cap,
@@ -327,7 +329,7 @@ fn assemble(
             // What the one run is to deliver must be in the log before it begins.
             reconciler.fill()?;
             let (done, healed) = channel();
-            do_heal(&database.name, &mut reconciler, &mut keeper.take_heal(), &done)?;
+            do_heal(&database.name, &mut reconciler, &mut keeper.take_heal(), &done, &Trouble::new(Arc::new(|| {})))?;
             healed.try_iter().try_for_each(|done| keeper.healed(&done))?;
             reconciler.catch_up()?;
         }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
@@ -19,6 +20,7 @@ use tokio::net::UnixListener;
 use tokio::sync::watch;
 
 use crate::daemon::handle::Handle;
+use crate::daemon::heal::Stopped;
 use crate::engine::operate::{Actor, Operation};
 
 /// Largest body that is read.
@@ -92,6 +94,7 @@ impl Api {
 fn router(shared: Shared) -> Router {
     Router::new()
         .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
+        .route("/needs", get(needs))
         .route("/connectors/{name}/sync", post(sync))
         .route("/connectors/{name}/pause", post(pause))
         .route("/connectors/{name}/resume", post(resume))
@@ -104,6 +107,11 @@ fn router(shared: Shared) -> Router {
 
 fn handle(shared: &Shared) -> Handle {
     shared.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// What needs a person and stands in no file.
+async fn needs(State(shared): State<Shared>) -> Response {
+    Json(handle(&shared).needs()).into_response()
 }
 
 async fn sync(State(shared): State<Shared>, Segments(name): Segments<String>) -> Response {
@@ -158,6 +166,10 @@ async fn operate(State(shared): State<Shared>, Json(order): Json<Order>) -> Resp
 pub struct Manner {
     /// Also when very many of its records are gone.
     pub force: bool,
+    /// Answer when it has come to its end, and with what came of it: 409 when a person must agree, 503 when the agent
+    /// stops before.
+    #[serde(default)]
+    pub wait: bool,
 }
 
 async fn reconcile(
@@ -165,10 +177,18 @@ async fn reconcile(
     Segments((log, table)): Segments<(String, String)>,
     Json(manner): Json<Manner>,
 ) -> Response {
-    if handle(&shared).reconcile(&log, &table, manner.force) {
-        Json(json!({ "status": "reconcile started", "table": table })).into_response()
-    } else {
-        problem(StatusCode::NOT_FOUND, &format!("no log `{log}`"))
+    let (told, came) = channel();
+    if !handle(&shared).reconcile(&log, &table, manner.force, manner.wait.then_some(told)) {
+        return problem(StatusCode::NOT_FOUND, &format!("no log `{log}`"));
+    }
+    if !manner.wait {
+        return Json(json!({ "status": "reconcile started", "table": table })).into_response();
+    }
+    match tokio::task::spawn_blocking(move || came.recv()).await {
+        Ok(Ok(Ok(report))) => Json(report).into_response(),
+        Ok(Ok(Err(Stopped { asks: true, text }))) => problem(StatusCode::CONFLICT, &text),
+        Ok(Ok(Err(Stopped { text, .. }))) => problem(StatusCode::INTERNAL_SERVER_ERROR, &text),
+        _ => problem(StatusCode::SERVICE_UNAVAILABLE, "the agent stopped before the comparison came to its end"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line's side of the agent's socket.
 
 use std::path::Path;
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -21,33 +22,65 @@ pub enum ClientError {
         error: String,
     },
     /// The agent refused.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{detail} (HTTP {status})")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Why.
+        detail: String,
+    },
+}
+
+/// An agent that is alive answers a question about itself within so long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// GETs what the agent says of itself.
+pub fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, ClientError> {
+    ask(socket, Method::GET, path, Vec::new(), Some(PATIENCE))
 }
 
 /// POSTs to the agent and reads its answer.
 pub fn post<T: DeserializeOwned>(socket: &Path, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
+    ask(socket, Method::POST, path, body, None)
+}
+
+fn ask<T: DeserializeOwned>(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: Vec<u8>,
+    patience: Option<Duration>,
+) -> Result<T, ClientError> {
     let unreachable = |error: String| ClientError::Unreachable { socket: socket.display().to_string(), error };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| unreachable(error.to_string()))?;
-    let (status, answer) =
-        runtime.block_on(exchange(socket, path, body)).map_err(|error| unreachable(error.to_string()))?;
+    let asked = runtime.block_on(async {
+        let exchange = exchange(socket, method, path, body);
+        match patience {
+            Some(patience) => tokio::time::timeout(patience, exchange)
+                .await
+                .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", patience.as_secs()))),
+            None => exchange.await,
+        }
+    });
+    let (status, answer) = asked.map_err(|error| unreachable(error.to_string()))?;
     if !(200..300).contains(&status) {
         let problem: serde_json::Value = serde_json::from_slice(&answer).unwrap_or_default();
-        let detail = problem.get("detail").and_then(|detail| detail.as_str()).unwrap_or("no reason given");
-        return Err(ClientError::Refused(format!("{detail} (HTTP {status})")));
+        let detail = problem.get("detail").and_then(|detail| detail.as_str()).unwrap_or("no reason given").to_owned();
+        return Err(ClientError::Refused { status, detail });
     }
-    serde_json::from_slice(&answer).map_err(|error| ClientError::Refused(format!("its answer cannot be read: {error}")))
+    serde_json::from_slice(&answer)
+        .map_err(|error| ClientError::Refused { status, detail: format!("its answer cannot be read: {error}") })
 }
 
-async fn exchange(socket: &Path, path: &str, body: Vec<u8>) -> anyhow::Result<(u16, Bytes)> {
+async fn exchange(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<(u16, Bytes)> {
     let stream = UnixStream::connect(socket).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let request = Request::builder()
-        .method(Method::POST)
+        .method(method)
         .uri(path)
         .header(header::HOST, "localhost")
         .header(header::CONTENT_TYPE, "application/json")

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::watch::Database;
-use crate::daemon::heal::Task;
+use crate::daemon::heal::{Task, Told};
+use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::Wake;
 use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::need::Need;
 use crate::engine::operate::{Actor, Operation, Report, operate};
 use crate::engine::push::{Mailbox, Message};
 use crate::engine::single::{Status, answer, ask, is_known, parse_key};
@@ -30,6 +32,7 @@ pub struct Handle {
     pub(super) healers: Vec<(String, Sender<Task>)>,
     pub(super) databases: Vec<Database>,
     pub(super) state: PathBuf,
+    pub(super) trouble: Trouble,
 }
 
 impl Handle {
@@ -41,6 +44,16 @@ impl Handle {
     /// The writer of the state file.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What needs a person and stands in no file: what the agent meets and lives with.
+    pub fn needs(&self) -> Vec<Need> {
+        let mut needs: Vec<Need> = self.ledger.refused().into_iter().collect();
+        needs.extend(self.trouble.needs());
+        // Who write to the same disk meet the same.
+        needs.sort_by(|a, b| (&a.subject, &a.what).cmp(&(&b.subject, &b.what)));
+        needs.dedup();
+        needs
     }
 
     /// The names of the connectors that run.
@@ -63,10 +76,10 @@ impl Handle {
     }
 
     /// Reconciles a table in the background; false when no such log is kept. `force` = also when very many of its records
-    /// are gone.
-    pub fn reconcile(&self, log: &str, table: &str, force: bool) -> bool {
+    /// are gone; `told` hears what came of it, and is dropped when the agent stops before.
+    pub fn reconcile(&self, log: &str, table: &str, force: bool, told: Option<Sender<Told>>) -> bool {
         let healer = self.healers.iter().find(|(name, _)| name == log);
-        healer.is_some_and(|(_, healer)| healer.send(Task::Reconcile { table: table.to_owned(), force }).is_ok())
+        healer.is_some_and(|(_, healer)| healer.send(Task::Reconcile { table: table.to_owned(), force, told }).is_ok())
     }
 
     /// Runs a connector now, whatever its schedule says; false when no such connector runs.

@@ -7,9 +7,10 @@ use crate::clock;
 use crate::daemon::trouble::Trouble;
 use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::store::capture::{CaptureError, Heal};
+use crate::store::shadow::Report;
 
 /// What the thread is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Task {
     /// Tables may have changed unseen, or the file is another.
     Heal(Heal),
@@ -19,11 +20,25 @@ pub enum Task {
         table: String,
         /// Also when very many of its records are gone.
         force: bool,
+        /// Who waits for what comes of it.
+        told: Option<Sender<Told>>,
     },
     /// The log has grown and is quiet now.
     CatchUp,
     /// The agent stops.
     Stop,
+}
+
+/// What came of a reconcile that a person wanted.
+pub type Told = Result<Report, Stopped>;
+
+/// Why a reconcile did not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Very many records are gone: a person must agree.
+    pub asks: bool,
+    /// What, and what to do.
+    pub text: String,
 }
 
 /// Every table is reconciled so often, whatever was or was not noticed.
@@ -35,8 +50,10 @@ const AGAIN: Duration = Duration::from_secs(30);
 /// has `done`.
 pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>, done: &Sender<Heal>, trouble: &Trouble) {
     let mut left = Heal::default();
-    let mut weekly = clock::steady().plus(WEEKLY);
-    let mut came = told(name, reconciler.fill()).map(drop);
+    let mut came = told(name, reconciler.fill(), trouble).map(drop);
+    // From the last time on, whoever ran then: an agent that is started anew each night compares too.
+    let next = told(name, reconciler.next_round(WEEKLY), trouble).ok().flatten();
+    let mut weekly = clock::steady().plus(next.unwrap_or(WEEKLY));
     loop {
         if let Err(broken) = came {
             log::error!("{name}: {broken}");
@@ -53,24 +70,27 @@ pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>, done
                 left.anew |= heal.anew;
                 left.told = left.told.max(heal.told);
                 heal.tables.iter().for_each(|table| left.add(table));
-                do_heal(name, &mut reconciler, &mut left, done)
+                do_heal(name, &mut reconciler, &mut left, done, trouble)
             }
-            Ok(Task::Reconcile { table, force }) => reconcile(name, &mut reconciler, &table, force).map(|came| {
-                if came == Came::Done {
-                    let _ = done.send(Heal { tables: vec![table], ..Heal::default() });
-                }
-            }),
-            Ok(Task::CatchUp) => told(name, reconciler.fill().and_then(|()| reconciler.catch_up())).map(drop),
+            Ok(Task::Reconcile { table, force, told }) => {
+                reconcile(name, &mut reconciler, &table, force, told.as_ref(), trouble).map(|came| {
+                    if came == Came::Done {
+                        let _ = done.send(Heal { tables: vec![table], ..Heal::default() });
+                    }
+                })
+            }
+            Ok(Task::CatchUp) => told(name, reconciler.fill().and_then(|()| reconciler.catch_up()), trouble).map(drop),
             Err(RecvTimeoutError::Timeout) => {
                 if weekly <= clock::steady() {
                     weekly = clock::steady().plus(WEEKLY);
+                    let _ = told(name, reconciler.note_round(), trouble);
                     reconciler.tables().unwrap_or_default().iter().for_each(|table| left.add(table));
                 }
-                do_heal(name, &mut reconciler, &mut left, done)
+                do_heal(name, &mut reconciler, &mut left, done, trouble)
             }
             // What was told up to the end is known at the next start, whatever happens to the file in between.
             Ok(Task::Stop) => {
-                let _ = told(name, reconciler.catch_up());
+                let _ = told(name, reconciler.catch_up(), trouble);
                 return;
             }
             Err(RecvTimeoutError::Disconnected) => return,
@@ -87,17 +107,18 @@ pub fn do_heal(
     reconciler: &mut Reconciler,
     left: &mut Heal,
     done: &Sender<Heal>,
+    trouble: &Trouble,
 ) -> Result<(), ReconcileError> {
     if left.anew {
         // Compared with a shadow that follows another log, every difference would be a wrong one.
-        if told(name, reconciler.begin_anew(left.told))?.is_none() {
+        if told(name, reconciler.begin_anew(left.told), trouble)?.is_none() {
             return Ok(());
         }
         (left.anew, left.told) = (false, 0);
         let _ = done.send(Heal { anew: true, ..Heal::default() });
     }
     for table in left.tables.clone() {
-        let came = reconcile(name, reconciler, &table, false)?;
+        let came = reconcile(name, reconciler, &table, false, None, trouble)?;
         if came != Came::Again {
             left.tables.retain(|other| *other != table);
         }
@@ -119,35 +140,61 @@ enum Came {
     Again,
 }
 
-fn reconcile(name: &str, reconciler: &mut Reconciler, table: &str, force: bool) -> Result<Came, ReconcileError> {
+/// `told` hears what came of it.
+fn reconcile(
+    name: &str,
+    reconciler: &mut Reconciler,
+    table: &str,
+    force: bool,
+    told: Option<&Sender<Told>>,
+    trouble: &Trouble,
+) -> Result<Came, ReconcileError> {
+    let who = format!("{name}: comparing {table}");
+    let tell = |what: Told| told.map(|told| told.send(what));
     match reconciler.reconcile(table, force) {
-        Ok(report) => log::warn!(
-            "{name}: {table} is reconciled: {} records compared, {} sent again, {} deletes sent",
-            report.compared,
-            report.images,
-            report.deletes
-        ),
-        Err(broken) if broken.is_broken() => return Err(broken),
+        Ok(report) => {
+            log::warn!(
+                "{name}: {table} is reconciled: {} records compared, {} sent again, {} deletes sent",
+                report.compared,
+                report.images,
+                report.deletes
+            );
+            trouble.tell(&who, None);
+            tell(Ok(report));
+        }
         Err(error) => {
+            // Whether very many records are gone stands in the state file.
+            let asks = matches!(error.capture(), Some(CaptureError::TooManyDeletes { .. }));
+            tell(Err(Stopped { asks, text: error.to_string() }));
+            if error.is_broken() {
+                return Err(error);
+            }
             log::error!("{name}: {table} is not reconciled: {error}");
-            return Ok(match error.capture() {
+            let came = match error.capture() {
                 Some(CaptureError::TooManyDeletes { .. }) => Came::Asks,
                 // The table is not there, or not watched: its next finding, if any, asks anew.
                 Some(CaptureError::Refused { .. }) => Came::Done,
                 _ => Came::Again,
-            });
+            };
+            trouble.tell(&who, (came == Came::Again).then(|| error.need(name)));
+            return Ok(came);
         }
     }
     Ok(Came::Done)
 }
 
 /// Logs what has failed (then none), and passes on what ends the agent.
-fn told<T>(name: &str, result: Result<T, ReconcileError>) -> Result<Option<T>, ReconcileError> {
+fn told<T>(name: &str, result: Result<T, ReconcileError>, trouble: &Trouble) -> Result<Option<T>, ReconcileError> {
+    let who = format!("{name}: comparing");
     match result {
-        Ok(value) => Ok(Some(value)),
+        Ok(value) => {
+            trouble.tell(&who, None);
+            Ok(Some(value))
+        }
         Err(broken) if broken.is_broken() => Err(broken),
         Err(error) => {
             log::error!("{name}: {error}");
+            trouble.tell(&who, Some(error.need(name)));
             Ok(None)
         }
     }

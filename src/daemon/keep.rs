@@ -8,6 +8,7 @@ use crate::daemon::heal::Task;
 use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::keeper::{Keeper, KeeperError};
+use crate::engine::need::Need;
 use crate::engine::push::{Mailbox, Message};
 use crate::store::capture::Heal;
 
@@ -56,7 +57,8 @@ pub fn keep(
 ) -> Keeper {
     let name = keeper.log().name().to_owned();
     let mut again = AGAIN.iter();
-    let (mut complaint, mut tidying) = (String::new(), String::new());
+    let mut complaint = Complaint::of(&name, "looking", trouble);
+    let mut tidying = Complaint::of(&name, "tidying", trouble);
     let mut patience = Duration::ZERO;
     let mut caught_up = clock::steady();
     let mut next_look = caught_up;
@@ -67,7 +69,7 @@ pub fn keep(
         let wake = watch.wait(patience);
         for done in healed.try_iter() {
             if let Err(error) = keeper.healed(&done) {
-                complain(&name, &error, &mut complaint, trouble);
+                complaint.make(&error);
             }
         }
         if wake == Some(Wake::Stop) || trouble.is_met() {
@@ -97,7 +99,7 @@ pub fn keep(
         }
         match keeper.look() {
             Ok(look) => {
-                complaint.clear();
+                complaint.end();
                 if look.rewound {
                     tell(workers, || Message::Rewind);
                 }
@@ -111,7 +113,7 @@ pub fn keep(
                 }
             }
             Err(error) => {
-                complain(&name, &error, &mut complaint, trouble);
+                complaint.make(&error);
                 if keeper.is_lost() {
                     // What is captured from now on is the other agent's to deliver.
                     trouble.lose();
@@ -127,7 +129,7 @@ pub fn keep(
         let due = match keeper.tidy_due() {
             Ok(Some(due)) if due <= clock::steady() => match keeper.tidy() {
                 Ok(look) => {
-                    tidying.clear();
+                    tidying.end();
                     if look.rewound {
                         tell(workers, || Message::Rewind);
                     }
@@ -141,19 +143,19 @@ pub fn keep(
                             log::error!("{error}");
                             tell(workers, || Message::Broken);
                         }
-                        Err(error) => complain(&name, &error, &mut complaint, trouble),
+                        Err(error) => complaint.make(&error),
                         Ok(()) => {}
                     }
                     keeper.tidy_due().ok().flatten()
                 }
                 Err(error) => {
-                    complain(&name, &error, &mut tidying, trouble);
+                    tidying.make(&error);
                     None
                 }
             },
             Ok(due) => due,
             Err(error) => {
-                complain(&name, &error, &mut complaint, trouble);
+                complaint.make(&error);
                 None
             }
         };
@@ -169,14 +171,35 @@ fn tell(workers: &[Mailbox], message: impl Fn() -> Message) {
     workers.iter().for_each(|worker| worker.tell(message()));
 }
 
-/// Says what is wrong once, not at every look.
-fn complain(name: &str, error: &KeeperError, last: &mut String, trouble: &Trouble) {
-    let text = error.to_string();
-    if error.is_broken() {
-        trouble.meet();
+/// What is wrong with one thing that the keeper does: said once, not at every look, and told to `status` while it lasts.
+struct Complaint<'a> {
+    log: &'a str,
+    who: String,
+    text: String,
+    trouble: &'a Trouble,
+}
+
+impl<'a> Complaint<'a> {
+    fn of(log: &'a str, doing: &str, trouble: &'a Trouble) -> Complaint<'a> {
+        Complaint { log, who: format!("{log}: {doing}"), text: String::new(), trouble }
     }
-    if *last != text {
-        log::error!("{name}: {text}");
-        *last = text;
+
+    fn make(&mut self, error: &KeeperError) {
+        let text = error.to_string();
+        if error.is_broken() {
+            self.trouble.meet();
+        }
+        if self.text != text {
+            log::error!("{}: {text}", self.log);
+            self.trouble.tell(&self.who, Some(Need::of_keeping(self.log, error)));
+            self.text = text;
+        }
+    }
+
+    fn end(&mut self) {
+        if !self.text.is_empty() {
+            self.text.clear();
+            self.trouble.tell(&self.who, None);
+        }
     }
 }

@@ -4,16 +4,31 @@
 //! transaction freezes lines, payloads and number), renders what was frozen, and publishes that at each of its outlets.
 //! Each step ends in a durable commit, so that a crash repeats a step and never changes what it makes.
 
+mod cut;
+mod deliver;
+mod gather;
+pub mod outlet;
+pub mod publish;
+mod render;
+pub mod sequence;
+pub mod staged;
+mod staging;
+mod worker;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::civil::Time;
 
+pub use worker::{Parts, StepError, Worker};
+
+use crate::engine::drop::outlet::Outlet;
 use crate::engine::subscription::Subscription;
 use crate::format::feed::Feed;
 use crate::rules::coalesce::Coalesce;
 use crate::rules::cutoff::{CATCH_UP, CutOffs, Missed, Window};
 use crate::rules::naming::{Pattern, Rerun, Sequence};
+use crate::rules::retry::RetryPolicy;
 
 /// A drop, ready to run.
 #[derive(Debug)]
@@ -32,6 +47,12 @@ pub struct Drop {
     pub controls: Vec<Beside>,
     /// Where rendered files and the archive lie: a folder of the drop's own beside the state file.
     pub folder: PathBuf,
+    /// Where files are published.
+    pub outlets: Vec<Outlet>,
+    /// Back-off of outlets that cannot be reached.
+    pub retry: RetryPolicy,
+    /// `start: beginning` = a new drop begins with the oldest event that is kept, not now.
+    pub from_beginning: bool,
     /// How long published files and what they are made of are kept; default [`Drop::KEEP`].
     pub keep: Duration,
     /// SHA-256 of [`Drop::config`].
@@ -46,6 +67,11 @@ pub struct Drop {
 impl Drop {
     /// How long files are kept unless the drop says otherwise.
     pub const KEEP: Duration = Duration::from_secs(400 * 86_400);
+
+    /// Whether the host answers for each file.
+    pub fn awaits_answer(&self) -> bool {
+        false
+    }
 }
 
 /// What goes into a file.

@@ -3,9 +3,11 @@
 //! Looking is reading, and done at every wake-up. Writing to the application's file is done seldom, in gaps: when
 //! nobody else has written for a moment, or else at most once in a long while (`tidy.rs` has the figures).
 
+mod age;
 mod tidy;
 mod witness;
 
+pub use tidy::OVERFLOW_PART;
 use witness::advance_witness;
 pub use witness::last_seen;
 
@@ -25,6 +27,8 @@ use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, atte
 pub struct Keep {
     /// Delivered events stay so long.
     pub events: Duration,
+    /// Attempts and acts stay so long.
+    pub audit: Duration,
     /// Delivered events beyond this number go earlier.
     pub max_rows: Option<u64>,
     /// Delivered events beyond these bytes go earlier.
@@ -98,6 +102,8 @@ pub struct Keeper {
     heal: Heal,
     /// The clock is not believed; that was told.
     doubted: bool,
+    /// The clock is far ahead of all that is known; that was told.
+    far_ahead: bool,
     /// Another agent has taken the log: nothing more is written there.
     lost: bool,
 }
@@ -153,6 +159,7 @@ impl Keeper {
             trouble: Vec::new(),
             heal: known.as_ref().map(|seen| seen.heal.clone()).unwrap_or_default(),
             doubted: false,
+            far_ahead: false,
             lost: false,
             log,
         };

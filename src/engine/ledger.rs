@@ -1,10 +1,11 @@
 //! The one writer of the state file: takes batches from every worker and commits what has gathered together, so that
 //! one sync makes many attempts durable.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::engine::need::{self, Need};
 use crate::store::state::batch::Batch;
 use crate::store::state::{State, StateError, attempt};
 
@@ -28,7 +29,11 @@ enum Order {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     orders: Sender<Order>,
+    refused: Refused,
 }
+
+/// Why the last batch was refused; none when it was taken. Nothing is sent meanwhile.
+type Refused = Arc<Mutex<Option<Need>>>;
 
 /// The ledger is gone: its thread has ended.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +58,10 @@ impl Ledger {
     /// When the system gives no thread.
     pub fn start(state: State) -> std::io::Result<(Ledger, JoinHandle<State>)> {
         let (orders, inbox) = channel();
-        let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || write(state, &inbox))?;
-        Ok((Ledger { orders }, thread))
+        let refused = Refused::default();
+        let told = refused.clone();
+        let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || write(state, &inbox, &told))?;
+        Ok((Ledger { orders, refused }, thread))
     }
 
     /// Hands over a batch; `answer` is called on the writer's thread once it is durable or refused. A refused batch
@@ -80,6 +87,11 @@ impl Ledger {
         Ok(result.recv().map_err(|_| LedgerGone)??)
     }
 
+    /// Why nothing can be recorded at this time, and so nothing is sent.
+    pub fn refused(&self) -> Option<Need> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Ends the writer after everything handed over so far.
     pub fn stop(&self) {
         let _ = self.orders.send(Order::Stop);
@@ -89,7 +101,7 @@ impl Ledger {
 /// At most so many batches in one commit: a bound on how long one transaction grows.
 const GATHER: usize = 256;
 
-fn write(mut state: State, inbox: &Receiver<Order>) -> State {
+fn write(mut state: State, inbox: &Receiver<Order>, refused: &Refused) -> State {
     let mut waiting: Vec<(Arc<Batch>, Answer)> = Vec::new();
     loop {
         let mut next = if waiting.is_empty() { inbox.recv().ok() } else { inbox.try_recv().ok() };
@@ -98,7 +110,7 @@ fn write(mut state: State, inbox: &Receiver<Order>) -> State {
             waiting.push((batch, answer));
             next = if waiting.len() < GATHER { inbox.try_recv().ok() } else { None };
         }
-        commit(&mut state, &mut waiting);
+        commit(&mut state, &mut waiting, refused);
         match next {
             Some(Order::Call(call)) => call(&mut state),
             Some(Order::Stop) => return state,
@@ -109,7 +121,7 @@ fn write(mut state: State, inbox: &Receiver<Order>) -> State {
 }
 
 /// One transaction for all; when it fails, each alone, so that one worker's trouble is not another's.
-fn commit(state: &mut State, waiting: &mut Vec<(Arc<Batch>, Answer)>) {
+fn commit(state: &mut State, waiting: &mut Vec<(Arc<Batch>, Answer)>, refused: &Refused) {
     if waiting.is_empty() {
         return;
     }
@@ -119,6 +131,8 @@ fn commit(state: &mut State, waiting: &mut Vec<(Arc<Batch>, Answer)>) {
         Ok(Committed { before })
     });
     let alone = waiting.len() == 1;
+    let need = together.as_ref().err().map(|error| Need::of(need::STATE, &error.to_string()));
+    *refused.lock().unwrap_or_else(PoisonError::into_inner) = need;
     match together {
         Ok(committed) => waiting.drain(..).for_each(|(_, answer)| answer(Ok(committed))),
         Err(error) if alone || matches!(error, StateError::Disk { .. } | StateError::Broken { .. }) => {

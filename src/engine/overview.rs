@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::clock::{self, Timestamp};
+use crate::clock::{BUILT, Timestamp, now};
+use crate::engine::keeper::OVERFLOW_PART;
+use crate::engine::need::Need;
 use crate::engine::report::{ConnectorStatus, connector_status};
-use crate::rules::clock::doubt;
+use crate::rules::clock::{self, Known as KnownTime};
 use crate::store::capture::{self, CaptureError, CapturedLog, Seen};
-use crate::store::state::{Holder, LogId, StateError, StateReader, connector, health, intake, last_line, log as logs};
+use crate::store::state::ask::{self, Ask};
+use crate::store::state::{Holder, LogId, StateError, StateReader, belief, connector, health, intake, log as logs};
 
 /// How long an endpoint may be down before somebody should look: the first alert of a delivery that waits.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -67,17 +70,6 @@ pub struct LogStatus {
     pub trouble: Vec<String>,
 }
 
-/// Something that needs a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Need {
-    /// Which log or connector.
-    pub subject: String,
-    /// What is wrong.
-    pub what: String,
-    /// What to do.
-    pub mend: String,
-}
-
 /// What an overview is made from.
 pub struct Parts<'a> {
     /// The state file; none = the agent has never run.
@@ -99,25 +91,29 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
     for (name, file, opened) in databases {
         let status = LogStatus { log: name.clone(), file, ..LogStatus::default() };
         let healed = state.as_mut().map(|state| healed(state, &name)).transpose()?.flatten();
-        match opened.and_then(|mut log| Ok((log_status(&mut log, status.clone(), healed, running, &mut needs)?, log))) {
+        let asks = state.as_mut().map(|state| state.read(|db| ask::all(db, &name))).transpose()?.unwrap_or_default();
+        let known = Known { healed, asks };
+        match opened.and_then(|mut log| Ok((log_status(&mut log, status.clone(), known, running, &mut needs)?, log))) {
             Ok((status, log)) => {
                 readable.push((name, status.captured, log));
                 statuses.push(status);
             }
             Err(error) => {
-                let (what, mend) = parted(&error.to_string());
-                needs.push(Need { subject: name, what: what.clone(), mend });
-                statuses.push(LogStatus { trouble: vec![what], ..status });
+                let need = Need::of(&name, &error.to_string());
+                statuses.push(LogStatus { trouble: vec![need.what.clone()], ..status });
+                needs.push(need);
             }
         }
     }
     let mut connectors = Vec::new();
-    let last = state.as_mut().map(|state| state.read(last_line)).transpose()?.flatten();
-    if let Some(doubt) = doubt(clock::now(), clock::BUILT, last) {
+    let known = state.as_mut().map(|state| state.read(belief::known)).transpose()?;
+    let known = known.unwrap_or(KnownTime { built: BUILT, ..KnownTime::default() });
+    if let Some(doubt) = clock::doubt(now(), &known) {
         let mend = "set it; until then nothing is deleted by age, and certificates may look expired".to_owned();
         needs.push(Need { subject: "clock".to_owned(), what: doubt.to_string(), mend });
     }
     if let Some(state) = &mut state {
+        let cap = readable.iter().filter_map(|(_, _, log)| log.fill_level().ok()).map(|valve| valve.cap).min();
         let (mut places, taken_in) = (Vec::new(), state.read(intake::highest)?);
         for (name, captured, log) in &mut readable {
             if let Some(id) = state.read(|db| logs::find(db, name))? {
@@ -138,6 +134,7 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
             status.braked = if running { status.braked } else { 0 };
             status.configured = configured.iter().any(|name| **name == *known.name);
             needs_of(&status, running, &mut needs);
+            needs.extend(cap.and_then(|cap| of_pause(&status, cap)));
             connectors.push(status);
         }
     }
@@ -168,6 +165,14 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
     Ok(Overview { agent, logs: statuses, connectors, needs })
 }
 
+/// What the state file knows of a log.
+struct Known {
+    /// What the agent has made up for.
+    healed: Option<Seen>,
+    /// Comparisons that wait for a person.
+    asks: Vec<Ask>,
+}
+
 /// What the agent has made up for in a log.
 fn healed(state: &mut StateReader, name: &str) -> Result<Option<Seen>, StateError> {
     let seen =
@@ -178,7 +183,7 @@ fn healed(state: &mut StateReader, name: &str) -> Result<Option<Seen>, StateErro
 fn log_status(
     log: &mut CapturedLog,
     mut status: LogStatus,
-    healed: Option<Seen>,
+    known: Known,
     running: bool,
     needs: &mut Vec<Need>,
 ) -> Result<LogStatus, CaptureError> {
@@ -190,7 +195,7 @@ fn log_status(
     status.kept = if lowest > 0 { status.captured - lowest + 1 } else { 0 };
     status.oldest = log.read(lowest.saturating_sub(1), 1, usize::MAX)?.first().map(|event| event.at.to_string());
     let lost = log.seen(None)?.lost;
-    let made_up = |tid: &i64| healed.as_ref().and_then(|seen| seen.lost.get(tid)).copied().unwrap_or(0);
+    let made_up = |tid: &i64| known.healed.as_ref().and_then(|seen| seen.lost.get(tid)).copied().unwrap_or(0);
     status.lost = lost.iter().map(|(tid, n)| (n - made_up(tid)).max(0)).sum();
     if status.lost > 0 {
         needs.push(Need {
@@ -199,8 +204,17 @@ fn log_status(
             mend: by_agent(running, "sends the tables again"),
         });
     }
+    if log.fill_level()?.closed {
+        needs.push(Need {
+            subject: status.log.clone(),
+            what: "the log is full: changes are counted and not kept".to_owned(),
+            mend: "let the connectors catch up (who lags stands above), or raise `capture: {cap:}`".to_owned(),
+        });
+    }
     for watched in log.watched()? {
         status.tables.push(watched.table.clone());
+        let asked = known.asks.iter().find(|ask| *ask.kind == *watched.kind);
+        needs.extend(asked.map(|ask| of_ask(&status.log, &watched.table, ask)));
         let mend = match &watched.state {
             capture::State::Ok => continue,
             capture::State::Paused(_) => None,
@@ -220,16 +234,34 @@ fn log_status(
     Ok(status)
 }
 
-fn by_agent(running: bool, does: &str) -> String {
-    if running { format!("the agent {does} by itself") } else { format!("`hms-sync run`: the agent {does} by itself") }
+/// A comparison waits for a person.
+fn of_ask(log: &str, table: &str, ask: &Ask) -> Need {
+    Need {
+        subject: log.to_owned(),
+        what: format!(
+            "{table}: {} records are gone, more than the {} that may go unasked; the comparison has stopped and nothing \
+             of it is sent",
+            ask.deletes, ask.limit
+        ),
+        mend: format!(
+            "look at the table; if they are meant to be gone: `hms-sync reconcile {table} --force`; once they are back: \
+             `hms-sync reconcile {table}`"
+        ),
+    }
 }
 
-/// Parts an error at its last `;`: what is wrong, and what to do.
-fn parted(error: &str) -> (String, String) {
-    match error.rsplit_once("; ") {
-        Some((what, mend)) => (what.to_owned(), mend.to_owned()),
-        None => (error.to_owned(), "see `hms-sync check --online`".to_owned()),
-    }
+/// A person has stopped the connector, and so long ago that capture waits for it no more.
+fn of_pause(status: &ConnectorStatus, cap: i64) -> Option<Need> {
+    let lags = status.queued as f64 > cap as f64 * OVERFLOW_PART;
+    (status.configured && status.mode == "paused" && lags).then(|| Need {
+        subject: status.connector.clone(),
+        what: format!("is paused and {} changes behind: capture no longer waits for it", status.queued),
+        mend: "resume it: of what is pruned meanwhile it gets the last change of each record".to_owned(),
+    })
+}
+
+fn by_agent(running: bool, does: &str) -> String {
+    if running { format!("the agent {does} by itself") } else { format!("`hms-sync run`: the agent {does} by itself") }
 }
 
 fn needs_of(status: &ConnectorStatus, running: bool, needs: &mut Vec<Need>) {
@@ -267,7 +299,7 @@ fn needs_of(status: &ConnectorStatus, running: bool, needs: &mut Vec<Need>) {
         );
     }
     let down: Option<Timestamp> = status.down_since.as_deref().and_then(|at| at.parse().ok()).map(Timestamp::from_jiff);
-    if let Some(since) = down.filter(|since| clock::now().since(*since) >= PATIENCE) {
+    if let Some(since) = down.filter(|since| status.mode != "halted" && now().since(*since) >= PATIENCE) {
         let mend = "bring the target back (`hms-sync check --online` tells); nothing is lost, it goes on by itself";
         need(format!("the endpoint is down since {since}: {reason}"), mend.to_owned());
     }

@@ -68,6 +68,11 @@ pub enum Message {
 pub struct Mailbox(Sender<Message>);
 
 impl Mailbox {
+    /// The handle of a worker that listens at the other end.
+    pub fn new(sender: Sender<Message>) -> Mailbox {
+        Mailbox(sender)
+    }
+
     /// Tells the worker; a worker that has ended hears nothing.
     pub fn tell(&self, message: Message) {
         let _ = self.0.send(message);

@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::clock;
+use crate::engine::need::{self, Need};
 use crate::store::capture::{Access, CaptureError, CapturedLog, State};
 use crate::store::shadow::{self, Reconcile, Report, ShadowError};
+use crate::store::state::ask::{self, Ask};
 use crate::store::state::{SideState, StateError};
 
 /// Records compared, or rows taken into the shadow, in one step.
@@ -36,6 +39,15 @@ impl ReconcileError {
             ReconcileError::State(error) => error.is_broken(),
             // The shadow is written without syncs.
             ReconcileError::Shadow(_) => false,
+        }
+    }
+
+    /// As a line of `status`.
+    pub fn need(&self, log: &str) -> Need {
+        let error = self.to_string();
+        match self {
+            ReconcileError::State(_) | ReconcileError::Shadow(ShadowError::State(_)) => Need::of(need::STATE, &error),
+            _ => Need::of(log, &error),
         }
     }
 
@@ -94,6 +106,20 @@ impl Reconciler {
         Ok(self.log.watched()?.into_iter().map(|watched| watched.table).collect())
     }
 
+    /// How long until every table is to be compared again: `every` after the last time, which outlives this process. Counts
+    /// from now on where it was never noted.
+    pub fn next_round(&mut self, every: Duration) -> Result<Duration, ReconcileError> {
+        match ask::compared(self.side.db(), self.log.name()).map_err(ShadowError::State)? {
+            Some(last) => Ok(every.saturating_sub(clock::now().since(last))),
+            None => self.note_round().map(|()| every),
+        }
+    }
+
+    /// Notes that every table is compared now.
+    pub fn note_round(&mut self) -> Result<(), ReconcileError> {
+        Ok(ask::set_compared(self.side.db(), self.log.name(), clock::now()).map_err(ShadowError::State)?)
+    }
+
     /// Brings the shadow up to the end of the log.
     pub fn catch_up(&mut self) -> Result<(), ReconcileError> {
         self.follow()?;
@@ -123,9 +149,25 @@ impl Reconciler {
     /// Compares a table with the shadow and sends again what differs. `force` = also when very many records are gone.
     ///
     /// # Errors
-    /// [`CaptureError::TooManyDeletes`] before anything was written, unless forced.
+    /// [`CaptureError::TooManyDeletes`] before anything was written, unless forced: then a note is left that a person
+    /// is asked, until a comparison of the table comes to its end.
     pub fn reconcile(&mut self, table: &str, force: bool) -> Result<Report, ReconcileError> {
         self.follow()?;
+        let kind = self.log.kind_of(table)?.to_string();
+        let compared = self.compare(table, force);
+        let (db, name) = (self.side.db(), self.log.name());
+        match &compared {
+            Ok(_) => ask::clear(db, name, &kind).map_err(ShadowError::State)?,
+            Err(error) => {
+                if let Some(&CaptureError::TooManyDeletes { deletes, limit, .. }) = error.capture() {
+                    ask::set(db, name, &Ask { kind, deletes, limit }).map_err(ShadowError::State)?;
+                }
+            }
+        }
+        compared
+    }
+
+    fn compare(&mut self, table: &str, force: bool) -> Result<Report, ReconcileError> {
         let mut run = Reconcile::new(&mut self.log, table, force)?;
         loop {
             let written = run.report().images + run.report().deletes;

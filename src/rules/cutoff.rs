@@ -148,7 +148,14 @@ impl CutOffs {
         self.times.len()
     }
 
-    /// The cut to which a change of that moment belongs: the first whose moment is later.
+    /// The cut for a change that counts as of that moment, when `first` is the earliest cut that was not made yet: what a
+    /// cut that was made could not see goes into the next one. (Of many changes in a row, those before `first.at` are all
+    /// of `first`.)
+    pub fn belonging(&self, moment: Timestamp, first: Cut) -> Result<Cut, NoCut> {
+        if moment < first.at { Ok(first) } else { self.of(moment) }
+    }
+
+    /// The cut to which a moment belongs: the first that is later.
     pub fn of(&self, moment: Timestamp) -> Result<Cut, NoCut> {
         let today = moment.to_jiff().to_zoned(self.zone.clone()).date();
         let mut cut = self.on_or_after(today)?;

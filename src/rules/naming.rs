@@ -22,10 +22,12 @@ use jiff::tz::TimeZone;
 
 use crate::clock::Timestamp;
 use crate::rules::outcome::Reason;
+use crate::rules::template::{Piece, pieces};
 use crate::rules::total::Expression;
 
 pub use lint::{Samples, Target, lint};
 use part::Part;
+pub use part::placeholders;
 pub use rerun::Rerun;
 pub use scan::Scanned;
 pub use sequence::{Sequence, modifier};
@@ -109,37 +111,13 @@ pub struct Pattern {
 impl Pattern {
     /// Parses and tries it out; errors say at which character (from 1), and the nearest known placeholder.
     pub fn parse(text: &str, place: Place) -> Result<Pattern, String> {
-        let (mut parts, mut totals) = (Vec::new(), Vec::new());
-        let mut literal = String::new();
-        let mut chars = text.chars().zip(1..).peekable();
-        while let Some((char, at)) = chars.next() {
-            match char {
-                '{' | '}' if chars.next_if(|(next, _)| *next == char).is_some() => literal.push(char),
-                '}' => return Err(format!("`}}` without `{{` at character {at}: write `}}}}` for a brace")),
-                '{' => {
-                    let mut inside = String::new();
-                    loop {
-                        match chars.next() {
-                            Some(('}', _)) => break,
-                            Some(('{', _)) | None => {
-                                return Err(format!("`{{` at character {at} is not closed: write `{{{{` for a brace"));
-                            }
-                            Some((char, _)) => inside.push(char),
-                        }
-                    }
-                    let part = Part::parse(inside.trim(), place, &mut totals)
-                        .map_err(|what| format!("the placeholder at character {at}: {what}"))?;
-                    if !literal.is_empty() {
-                        parts.push(Part::Literal(std::mem::take(&mut literal)));
-                    }
-                    parts.push(part);
-                }
-                char => literal.push(char),
-            }
-        }
-        if !literal.is_empty() {
-            parts.push(Part::Literal(literal));
-        }
+        let mut totals = Vec::new();
+        let part = |piece| match piece {
+            Piece::Literal(text) => Ok(Part::Literal(text)),
+            Piece::Inside { at, text } => Part::parse(text.trim(), place, &mut totals)
+                .map_err(|what| format!("the placeholder at character {at}: {what}")),
+        };
+        let parts = pieces(text)?.into_iter().map(part).collect::<Result<Vec<Part>, String>>()?;
         Ok(Pattern { parts, totals, text: text.to_owned() })
     }
 

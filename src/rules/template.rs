@@ -20,37 +20,14 @@ enum Part {
 impl Template {
     /// Parses; errors say what is wrong and at which character (counted from 1).
     pub fn parse(text: &str) -> Result<Template, String> {
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let mut chars = text.chars().enumerate().peekable();
-        while let Some((at, char)) = chars.next() {
-            let place = format!("at character {}", at + 1);
-            match char {
-                '{' | '}' if chars.next_if(|(_, next)| *next == char).is_some() => literal.push(char),
-                '}' => return Err(format!("`}}` without `{{` {place}: write `}}}}` for a brace")),
-                '{' => {
-                    let mut path = String::new();
-                    loop {
-                        match chars.next() {
-                            Some((_, '}')) => break,
-                            Some((_, '{')) | None => {
-                                return Err(format!("`{{` {place} is not closed: write `{{{{` for a brace"));
-                            }
-                            Some((_, char)) => path.push(char),
-                        }
-                    }
-                    let path = checked(path.trim()).map_err(|what| format!("the placeholder {place}: {what}"))?;
-                    if !literal.is_empty() {
-                        parts.push(Part::Literal(std::mem::take(&mut literal)));
-                    }
-                    parts.push(Part::Field(path.to_owned()));
-                }
-                char => literal.push(char),
-            }
-        }
-        if !literal.is_empty() {
-            parts.push(Part::Literal(literal));
-        }
+        let part = |piece| match piece {
+            Piece::Literal(text) => Ok(Part::Literal(text)),
+            Piece::Inside { at, text } => match checked(text.trim()) {
+                Ok(path) => Ok(Part::Field(path.to_owned())),
+                Err(what) => Err(format!("the placeholder at character {at}: {what}")),
+            },
+        };
+        let parts = pieces(text)?.into_iter().map(part).collect::<Result<Vec<Part>, String>>()?;
         let paths = parts.iter().filter_map(Part::path).map(str::to_owned).collect();
         Ok(Template { parts, paths })
     }
@@ -163,6 +140,54 @@ impl Part {
             Part::Literal(_) => None,
         }
     }
+}
+
+/// A piece of a text with placeholders in braces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Text as it is; `{{` and `}}` have become braces.
+    Literal(String),
+    /// What stands between `{` and `}`.
+    Inside {
+        /// The character at which the brace opens, counted from 1.
+        at: usize,
+        /// What stands inside, as it is.
+        text: String,
+    },
+}
+
+/// Takes a text with placeholders to pieces, no literal beside another or empty; errors say at which character.
+pub fn pieces(text: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut chars = text.chars().zip(1..).peekable();
+    while let Some((char, at)) = chars.next() {
+        match char {
+            '{' | '}' if chars.next_if(|(next, _)| *next == char).is_some() => literal.push(char),
+            '}' => return Err(format!("`}}` without `{{` at character {at}: write `}}}}` for a brace")),
+            '{' => {
+                let mut inside = String::new();
+                loop {
+                    match chars.next() {
+                        Some(('}', _)) => break,
+                        Some(('{', _)) | None => {
+                            return Err(format!("`{{` at character {at} is not closed: write `{{{{` for a brace"));
+                        }
+                        Some((char, _)) => inside.push(char),
+                    }
+                }
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                }
+                pieces.push(Piece::Inside { at, text: inside });
+            }
+            char => literal.push(char),
+        }
+    }
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    Ok(pieces)
 }
 
 /// A placeholder's path, or what is wrong with it.

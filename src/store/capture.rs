@@ -93,7 +93,7 @@ impl CapturedLog {
     /// Opens the application's file under the log's name. Nothing is created or changed in it.
     ///
     /// # Errors
-    /// Missing, not SQLite, read-only (for [`Access::Write`]), a folder in which files that we leave behind when
+    /// Missing, not SQLite, empty or read-only (for [`Access::Write`]), a folder in which files that we leave behind when
     /// killed would lock the application out, or locked for [`BUSY_TIMEOUT`].
     pub fn open(name: &str, path: &Path, access: Access) -> Result<CapturedLog> {
         let (real, file) = folder::check(path, access)?;
@@ -113,6 +113,10 @@ impl CapturedLog {
         log.told("open it", |log| {
             // The first read tells whether it is a database at all.
             let own = log.own_tables()?;
+            let pages: i64 = log.conn.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            if access == Access::Write && pages == 0 {
+                return Err(CaptureError::Empty { path: log.path.clone() });
+            }
             if own.len() == OWN_TABLES.len() {
                 log.catalogue = Catalogue::load(&log.conn)?;
             }

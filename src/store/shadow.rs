@@ -9,6 +9,7 @@ mod compare;
 
 use aws_lc_rs::digest;
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Op, Record, Value};
 use crate::store::capture::{CaptureError, CapturedLog};
@@ -201,7 +202,7 @@ pub fn fill(state: &Connection, log: &mut CapturedLog, table: &str, rows: usize)
 }
 
 /// What a reconcile found and wrote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Records compared.
     pub compared: u64,
@@ -237,6 +238,11 @@ enum Stage {
 
 /// A reconcile that deletes more than this many, and more than 5 % of the records, needs a person.
 const FREE_DELETES: u64 = 100;
+
+/// How many of so many known records may be deleted unasked.
+fn free_deletes(records: u64) -> u64 {
+    FREE_DELETES.max(records / 20)
+}
 
 impl Reconcile {
     /// A reconcile of a watched table, by name or event type. `force` = delete however many are gone.
@@ -308,7 +314,7 @@ impl Reconcile {
         let records: i64 = state
             .prepare_cached("SELECT count(*) FROM shadow WHERE log = ?1 AND kind = ?2")?
             .query_row(params![log.name(), &*self.kind], |row| row.get(0))?;
-        let limit = FREE_DELETES.max(u64::try_from(records).unwrap_or(0) / 20);
+        let limit = free_deletes(u64::try_from(records).unwrap_or(0));
         let deletes = self.gone.len() as u64;
         if deletes > limit && !self.force {
             return Err(CaptureError::TooManyDeletes { table: self.table.clone(), deletes, limit }.into());

@@ -5,13 +5,17 @@
 
 pub mod account;
 pub mod act;
+pub mod ask;
 pub mod attempt;
+pub mod audit;
 pub mod batch;
+pub mod belief;
 mod checkpoint;
 pub mod connector;
 pub mod counter;
 pub mod cursor;
 pub mod drops;
+mod fault;
 pub mod health;
 pub mod intake;
 pub mod log;
@@ -25,7 +29,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
-use crate::clock::Timestamp;
+pub use fault::StateError;
 
 /// Row number of a connector in the state file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,82 +38,6 @@ pub struct ConnectorId(pub i64);
 /// Row number of a log in the state file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LogId(pub i64);
-
-/// What can go wrong with the state file. Each says what, where, and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StateError {
-    /// Another agent holds the file.
-    #[error(
-        "{path}: another agent (process {holder}) is running with this state file: stop it first, or give this one a state file of its own (`state:` in sync.yaml)"
-    )]
-    Held {
-        /// The state file.
-        path: PathBuf,
-        /// Process number of the holder, as it wrote it down.
-        holder: String,
-    },
-    /// The folder cannot be made or written.
-    #[error(
-        "{path}: the state folder cannot be used ({error}): make it writable for this user, or name another file with `state:` in sync.yaml"
-    )]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// The system's answer.
-        error: std::io::Error,
-    },
-    /// There is no state file yet.
-    #[error("{0}: no state file yet: the agent has not run here. `hms-sync run` makes it")]
-    Absent(PathBuf),
-    /// Written by a newer version.
-    #[error("{path}: written by a newer hms-sync (schema {found}, this one knows {known}): install that version again")]
-    Newer {
-        /// The state file.
-        path: PathBuf,
-        /// Its schema number.
-        found: i64,
-        /// The newest known here.
-        known: i64,
-    },
-    /// The disk is full or failing; nothing was stored.
-    #[error(
-        "{path}: the state file cannot be written ({error}): free space on its disk; nothing is sent that cannot be recorded first"
-    )]
-    Disk {
-        /// The state file.
-        path: PathBuf,
-        /// SQLite's answer.
-        error: rusqlite::Error,
-    },
-    /// A sync has failed: what the file holds is no longer known, and a second sync would prove nothing.
-    #[error(
-        "{path}: the disk failed while the state file was being made durable ({error}): the agent stops and starts again; check the disk"
-    )]
-    Broken {
-        /// The state file.
-        path: PathBuf,
-        /// SQLite's answer.
-        error: rusqlite::Error,
-    },
-    /// Pages or indexes of the file are not as SQLite left them.
-    #[error(
-        "{path}: the state file is damaged ({found}): nothing is sent from it. Check the disk; put back a copy of the folder, mend it with `sqlite3 FILE .recover`, or move it away and begin a new epoch with `hms-sync run --take-over`"
-    )]
-    Damaged {
-        /// The state file.
-        path: PathBuf,
-        /// The first thing that SQLite found.
-        found: String,
-    },
-    /// Anything else that SQLite refuses.
-    #[error("{path}: {error}")]
-    Sqlite {
-        /// The state file.
-        path: PathBuf,
-        /// SQLite's answer.
-        error: rusqlite::Error,
-    },
-}
 
 /// What the functions of this module work on: the state file inside a transaction or snapshot.
 pub type Db = Connection;
@@ -284,34 +212,6 @@ impl SideState {
     }
 }
 
-impl StateError {
-    /// Whether the file must not be used any more by this process.
-    pub fn is_broken(&self) -> bool {
-        matches!(self, StateError::Broken { .. } | StateError::Damaged { .. })
-    }
-
-    /// Whether another process kept a lock for longer than we wait.
-    pub fn is_busy(&self) -> bool {
-        use rusqlite::ErrorCode::{DatabaseBusy, FileLockingProtocolFailed};
-        let StateError::Sqlite { error, .. } = self else { return false };
-        matches!(error.sqlite_error_code(), Some(DatabaseBusy | FileLockingProtocolFailed))
-    }
-
-    fn of(path: &Path, error: rusqlite::Error) -> StateError {
-        use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure};
-        let path = path.to_owned();
-        if super::is_failed_sync(&error) {
-            return StateError::Broken { path, error };
-        }
-        match error.sqlite_error_code() {
-            // A `-wal` or `-shm` that cannot be made is a disk in trouble too.
-            Some(DiskFull | SystemIoFailure | ReadOnly | CannotOpen) => StateError::Disk { path, error },
-            Some(DatabaseCorrupt | NotADatabase) => StateError::Damaged { path, found: error.to_string() },
-            _ => StateError::Sqlite { path, error },
-        }
-    }
-}
-
 fn make_folder(folder: &Path) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
@@ -435,13 +335,6 @@ pub fn note(db: &Connection, name: &str) -> Sql<Option<String>> {
 pub fn set_note(db: &Connection, name: &str, text: &str) -> Sql<()> {
     db.execute("INSERT INTO meta(k, v) VALUES (?1, ?2) ON CONFLICT(k) DO UPDATE SET v = excluded.v", (name, text))?;
     Ok(())
-}
-
-/// The latest time in the last hundred rows of the attempt log, by the clock of then; none = nothing was ever sent. A clock
-/// that was set back is told from it also when it has written a few lines already.
-pub fn last_line(db: &Connection) -> Sql<Option<Timestamp>> {
-    let sql = "SELECT max(at) FROM (SELECT at FROM attempt ORDER BY n DESC LIMIT 100)";
-    db.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0)).map(|at| at.map(Timestamp))
 }
 
 /// The state file's journal mode; the agent sets `wal`.

@@ -49,10 +49,45 @@ fn a_database_that_is_no_database_is_refused_in_words_of_its_own() {
         put(&|path| std::fs::create_dir(path).unwrap());
         fails(&office.run(verb), 78, &["office.db", "not a file"]);
         put(&|path| std::fs::write(path, "Not a database, but long enough to be taken for one. ".repeat(20)).unwrap());
-        fails(&office.run(verb), 78, &["office.db", "not an SQLite database"]);
+        // A start beside a copy that is under way is one to make again.
+        let code = if verb[0] == "run" { 75 } else { 78 };
+        fails(&office.run(verb), code, &["office.db", "not an SQLite database"]);
         assert!(std::fs::read(office.database()).unwrap().starts_with(b"Not a database"), "it is left as it is");
     }
     assert!(target.journal().is_empty());
+}
+
+/// A copy arrives from its beginning on: whatever part of it is there at a start, systemd must start the agent again.
+#[test]
+fn a_start_beside_a_database_that_is_not_whole_yet_ends_with_75_and_the_next_one_delivers() {
+    let target = Receiver::start();
+    let known = office(&target);
+    known.sql("INSERT INTO visits VALUES (1, 'Ada', 10); PRAGMA wal_checkpoint(TRUNCATE)");
+    for already_watched in [false, true] {
+        if already_watched {
+            assert_eq!(known.once().0, Some(0));
+            known.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+        let whole = std::fs::read(known.database()).unwrap();
+        for part in [0, 1, 99, 511, 512, 4095, 4096, whole.len() / 2, whole.len() - 4096] {
+            for left in ["-wal", "-shm"] {
+                let _ = std::fs::remove_file(format!("{}{left}", known.database().display()));
+            }
+            std::fs::write(known.database(), &whole[..part]).unwrap();
+            for verb in [&["run"][..], &["run", "--once"]] {
+                let ended = known.run(verb);
+                assert_eq!(ended.code, Some(75), "{part} of {} bytes: {ended:#?}", whole.len());
+                fails(&ended, 75, &["office.db", "start again when that is over"]);
+            }
+            assert_eq!(std::fs::read(known.database()).unwrap(), &whole[..part], "it is left as it is");
+        }
+        std::fs::write(known.database(), &whole).unwrap();
+        assert_eq!(known.once().0, Some(0));
+    }
+    // A whole database that lacks the table is a wrong path: nobody is to try again.
+    let fresh = office(&target);
+    fresh.sql("DROP TABLE visits; CREATE TABLE others(id INTEGER PRIMARY KEY)");
+    fails(&fresh.run(&["run"]), 78, &["visits"]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::support::ca::Leaf;
 use crate::support::journal::at;
 use crate::support::office::{Agent, Office, THREE, wait};
 use crate::support::receiver::{Door, Receiver};
-use crate::support::scenario::Scenario;
+use crate::support::scenario::{End, Scenario, json};
 
 /// A clock that can be set while the agent runs.
 struct Clock(PathBuf);
@@ -108,16 +108,7 @@ fn a_clock_set_forward_makes_no_history_old() {
     let agent = clock.agent(&office);
     office.wait_settled("legacy");
     clock.set("+10y");
-    // Tidying writes the acknowledged position first, then prunes: twice, so that one of them is over.
-    for minutes in [50, 51] {
-        office.sql(&format!("UPDATE visits SET minutes = {minutes} WHERE id = 1"));
-        office.wait_settled("legacy");
-        let highest = office.highest();
-        wait("it has tidied", || {
-            let acked = "SELECT acked FROM hms_sync_ctl";
-            office.app().query_row(acked, [], |row| row.get::<_, i64>(0)).unwrap() >= highest
-        });
-    }
+    tidied(&office);
     let kept: i64 = office.app().query_row("SELECT count(*) FROM hms_sync_outbox", [], |row| row.get(0)).unwrap();
     assert_eq!(kept, 5);
     agent.stop();
@@ -152,4 +143,60 @@ fn a_clock_from_before_the_build_is_told_and_is_to_blame_for_certificates() {
     office.sql("UPDATE visits SET minutes = 52 WHERE id = 1");
     assert_eq!(office.once().0, Some(75));
     assert_eq!(office.mode("legacy").1.unwrap().class, "tls");
+}
+
+/// Every answer shows the time as it is.
+fn shows_the_time(target: &Receiver) {
+    target.meet(|_| {
+        let date = jiff::fmt::strtime::format(
+            "%a, %d %b %Y %H:%M:%S GMT",
+            &jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC),
+        );
+        let answer = json(200, &format!("Date: {}\r\n", date.unwrap()), "{}");
+        Some(Scenario::answer("dated", true, answer, End::Keep))
+    });
+}
+
+/// Once it has tidied, what is old by its clock is gone.
+fn tidied(office: &Office) {
+    // Tidying writes the acknowledged position first, then prunes: twice, so that one of them is over.
+    for minutes in [50, 51] {
+        office.sql(&format!("UPDATE visits SET minutes = {minutes} WHERE id = 1"));
+        office.wait_settled("legacy");
+        let highest = office.highest();
+        wait("it has tidied", || {
+            let acked = "SELECT acked FROM hms_sync_ctl";
+            office.app().query_row(acked, [], |row| row.get::<_, i64>(0)).unwrap() >= highest
+        });
+    }
+}
+
+#[test]
+fn an_agent_that_starts_years_ahead_deletes_no_history_and_with_a_right_clock_recovers_at_the_first_answer() {
+    let target = Receiver::start();
+    shows_the_time(&target);
+    let office = Office::with(&target, "", THREE);
+    let clock = Clock::new(&office, "+10y");
+    let agent = clock.agent(&office);
+    office.wait_settled("legacy");
+    tidied(&office);
+    agent.says("far ahead of all that is known");
+    let kept: i64 = office.app().query_row("SELECT count(*) FROM hms_sync_outbox", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 5, "nothing is old by a clock that nobody has confirmed");
+    agent.stop();
+    // What it has recorded lies ten years ahead of the clock that is right now.
+    let status = office.run(&["status"]);
+    assert!(status.code == Some(1) && status.stdout.contains("clock: the clock shows"), "{status:#?}");
+    clock.set("+0");
+    let agent = clock.agent(&office);
+    agent.says("clock=suspect");
+    office.sql("UPDATE visits SET minutes = 52 WHERE id = 1");
+    agent.says("the clock is believed again");
+    wait("status is at peace", || office.run(&["status"]).code == Some(0));
+    agent.stop();
+    let agent = clock.agent(&office);
+    tidied(&office);
+    assert_eq!(office.run(&["status"]).code, Some(0), "and the next start knows");
+    assert!(!agent.said().contains("clock=suspect"), "{}", agent.said());
+    agent.stop();
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use hms_sync::store::state::attempt::Line;
 use hms_sync::store::state::connector::Mode;
 use rustix::process::Signal;
 
@@ -88,6 +89,26 @@ fn retry_after_holds_the_whole_connector_and_no_other() {
 }
 
 #[test]
+fn retry_after_outlives_a_kill_and_ends_with_another_configuration() {
+    let target = Receiver::start();
+    target.next(Scenario::status(503, "Retry-After: 3600\r\n"));
+    let office = Office::with(&target, "concurrency: 1", "INSERT INTO visits VALUES (1, 'Ada', 10)");
+    let agent = office.agent();
+    wait("it is put off", || office.parked_words("legacy") == ["waiting http-503"]);
+    agent.kill();
+    // Another record, which nothing else keeps back.
+    office.sql("INSERT INTO visits VALUES (2, 'Bea', 20)");
+    let (code, summary) = office.once();
+    assert_eq!((code, target.journal().len()), (Some(75), 1), "{summary}");
+    assert!(summary["leftOff"][0].as_str().unwrap().contains("asked to wait"), "{summary}");
+    office.rest("legacy", &target, "concurrency: 2");
+    let agent = office.agent();
+    target.wait("it is tried again", |journal| at(journal, "/visits/2").iter().any(|entry| entry.committed));
+    agent.stop();
+    office.judge("legacy", &target);
+}
+
+#[test]
 fn rejected_credentials_halt_the_connector_and_no_other() {
     let (target, other) = (Receiver::start(), Receiver::start());
     target.admit(|entry| entry.header("authorization") == Some("Bearer right"));
@@ -150,6 +171,7 @@ fn a_web_page_is_no_success_and_three_in_a_row_halt_the_connector() {
     let agent = office.agent();
     agent.says("captive portal");
     agent.says("legacy: halted: meaningless");
+    assert!(!agent.said().contains("the endpoint is down"), "it answers: {}", agent.said());
     agent.stop();
     target.behave();
     let agent = office.agent();
@@ -409,5 +431,42 @@ fn an_endless_answer_is_cut_off_and_its_status_counts() {
     let office = Office::with(&target, "", THREE);
     assert_eq!(office.once().0, Some(0));
     assert_eq!((target.journal().len(), committed(&target.journal())), (3, 3));
+    office.judge("legacy", &target);
+}
+
+#[test]
+fn what_no_thread_could_be_had_for_is_noted_as_unsent_and_sent_later() {
+    use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+    let target = Receiver::start();
+    let office = Office::with(&target, "where: minutes < 60", "INSERT INTO visits VALUES (1, 'Ada', 90)");
+    let agent = office.agent();
+    // What is not wanted is passed over: all is open that the agent needs, but for the way to the target.
+    office.wait_settled("legacy");
+    let open: Vec<u64> = std::fs::read_dir(format!("/proc/{}/fd", agent.pid()))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
+        .collect();
+    let none_left = (0..).find(|number| !open.contains(number)).unwrap();
+    let pid = Pid::from_raw(i32::try_from(agent.pid()).unwrap());
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let before = prlimit(pid, Resource::Nofile, Rlimit { current: Some(none_left), maximum }).unwrap();
+    office.sql("INSERT INTO visits VALUES (2, 'Bea', 20)");
+    agent.says("no thread to send with");
+    prlimit(pid, Resource::Nofile, before).unwrap();
+    target.wait("it is sent later", |journal| committed(journal) == 1);
+    office.wait_settled("legacy");
+    agent.stop();
+    let events = office.events();
+    let attempts = office.attempts("legacy", &events);
+    let lines = &attempts[&events[1].id];
+    let classes: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| match line {
+            Line::Outcome { settled, .. } => Some(&*settled.class),
+            Line::Intent { .. } => None,
+        })
+        .collect();
+    assert_eq!(lines.len(), 2 * classes.len(), "each intent has its outcome: {lines:#?}");
+    assert!(classes.contains(&"unsent"), "{lines:#?}");
     office.judge("legacy", &target);
 }

@@ -149,8 +149,13 @@ impl Disk for Injected {
 
 /// From now on the agent finds no space for a database.
 fn no_space(office: &Office, database: &Path, agent: &Agent) -> Child {
+    refuses(Fault::Full, office, database, agent)
+}
+
+/// From now on the disk refuses what the agent writes to a database.
+fn refuses(fault: Fault, office: &Office, database: &Path, agent: &Agent) -> Child {
     let call = "pwrite64,write,ftruncate,fallocate".to_owned();
-    let injection = Some(Injection { fault: Fault::Full, call, n: 1 });
+    let injection = Some(Injection { fault, call, n: 1 });
     let log = office.folder().join("strace");
     Strace { paths: files_of(database), injection, log }.attach(agent.pid())
 }
@@ -158,6 +163,19 @@ fn no_space(office: &Office, database: &Path, agent: &Agent) -> Child {
 fn let_go(mut strace: Child) {
     kill_process(Pid::from_child(&strace), Signal::INT).unwrap();
     strace.wait().unwrap();
+}
+
+/// Whether `status` tells this.
+fn needs(seen: &serde_json::Value, subject: &str, what: &str, mend: &str) -> bool {
+    let has = |need: &serde_json::Value, name: &str, text: &str| need[name].as_str().unwrap().contains(text);
+    let all = seen["needs"].as_array().unwrap();
+    all.iter().any(|need| need["subject"] == subject && has(need, "what", what) && has(need, "mend", mend))
+}
+
+/// What `status` says, and with which code it ends.
+fn status(office: &Office) -> (Option<i32>, serde_json::Value) {
+    let ended = office.run(&["--json", "status"]);
+    (ended.code, serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:#?}")))
 }
 
 fn goes_on_through_a_full_disk(disk: &mut dyn Disk) {
@@ -173,10 +191,12 @@ fn goes_on_through_a_full_disk(disk: &mut dyn Disk) {
 
     disk.fill(&office, &agent);
     memory.work_hard(&office);
-    agent.says("nothing is sent");
+    agent.says("nothing new is sent (what was recorded before still leaves)");
     let status = ended(&mut disk.verb(&office, &agent, &["--json", "status"]));
     let seen: serde_json::Value = serde_json::from_str(&status.stdout).unwrap_or_else(|_| panic!("{status:#?}"));
     assert_eq!(seen["agent"]["process"], agent.pid().to_string(), "{seen:#}");
+    assert_eq!(status.code, Some(1), "{status:#?}");
+    assert!(needs(&seen, "state", "nothing is sent", "free space"), "{seen:#}");
     let sync = ended(&mut disk.verb(&office, &agent, &["sync", "legacy"]));
     assert_eq!(sync.code, Some(0), "it does not answer at its socket: {sync:#?}");
     assert_eq!(intended(&disk.state(&office, &agent), &target.journal()), Vec::<String>::new());
@@ -222,12 +242,35 @@ fn what_was_captured_is_delivered_even_when_the_agent_finds_no_space_in_the_appl
     memory.work(&office);
     target.wait("it delivers", |journal| committed(journal) == memory.account.len());
     agent.says("the disk is full");
+    let (code, seen) = status(&office);
+    assert!(code == Some(1) && needs(&seen, "office", "the disk is full", "free space"), "{seen:#}");
     let_go(strace);
     let acknowledged = "SELECT acked >= (SELECT max(seq) FROM hms_sync_outbox) FROM hms_sync_ctl";
     wait("it acknowledges", || office.app().query_row(acknowledged, [], |row| row.get(0)).unwrap());
+    wait("status is at peace", || status(&office).0 == Some(0));
     let mut wrong = arrivals(&memory, &target.journal(), true);
     wrong.extend(recorded(&office.state(), &target.journal()));
     wrong.extend(integrity(&office.database()));
     assert_eq!(wrong, Vec::<String>::new());
+    agent.stop();
+}
+
+#[test]
+fn a_failing_disk_is_told_as_such_by_log_and_status_until_it_works_again() {
+    let target = Receiver::start();
+    let office = Office::visits();
+    office.rest("legacy", &target, "");
+    let agent = office.agent();
+    let mut memory = Memory::default();
+    let strace = refuses(Fault::Error, &office, &office.state(), &agent);
+    memory.work(&office);
+    agent.says("nothing is sent that cannot be recorded first; look at its disk");
+    let (code, seen) = status(&office);
+    assert!(code == Some(1) && needs(&seen, "state", "disk I/O error", "look at its disk"), "{seen:#}");
+    let text = office.run(&["status"]);
+    assert!(text.stdout.contains("disk I/O error") && !text.stdout.contains("free space"), "{text:#?}");
+    let_go(strace);
+    target.wait("it goes on by itself", |journal| committed(journal) == memory.account.len());
+    wait("status is at peace", || status(&office).0 == Some(0));
     agent.stop();
 }

@@ -112,6 +112,34 @@ fn the_examples_in_the_page_of_connectors_load() {
 }
 
 #[test]
+fn what_the_page_of_files_shows_is_what_is_known() {
+    use hms_sync::rules::calendar::{Calendar, CalendarFile};
+    use hms_sync::rules::{naming, total::Expression};
+    let page = fs::read_to_string(root().join("docs/FILES.md")).unwrap();
+    let rows = |title: &str| {
+        let table = page.split(title).nth(1).unwrap().split("\n|---|---|").nth(1).unwrap();
+        table.lines().skip(1).take_while(|line| line.starts_with('|')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let places = |place| match place {
+        naming::Place::Name => "names and all texts",
+        naming::Place::Beside => "names of files beside it, headers, trailers, control files",
+        _ => "control files",
+    };
+    let known: Vec<String> = naming::placeholders()
+        .map(|(name, place, what)| format!("| `{{{name}}}` | {what} | {} |", places(place)))
+        .collect();
+    assert_eq!(rows("## Names and lines"), known);
+    let totals = rows("## Totals");
+    assert!(totals.len() > 8);
+    for row in totals {
+        Expression::parse(row.split('`').nth(1).unwrap()).unwrap();
+    }
+    let text = Calendar::parse(blocks(&page, "text")[0]).unwrap();
+    let file: CalendarFile = serde_saphyr::from_str(blocks(&page, "yaml")[0]).unwrap();
+    assert_eq!(Calendar::from_file(&file), Ok(text));
+}
+
+#[test]
 fn after_removal_as_described_nothing_of_the_agent_is_left() {
     let desk = crate::support::desk::Desk::new("CREATE TABLE visits(id INTEGER PRIMARY KEY, name TEXT)");
     desk.settings("");

@@ -3,17 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod answers;
+mod asking;
 mod bad_input;
 mod batches;
 mod braking;
 mod capture;
 mod cli_check;
 mod cli_init;
+mod cli_layout;
 mod cli_simulate;
 mod cli_status;
 mod cli_tail;
 mod clock;
+mod codepages;
 mod configs;
+mod copybooks;
 mod credentials;
 mod csv_files;
 mod delivering;

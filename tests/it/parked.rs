@@ -93,9 +93,31 @@ fn a_paused_connector_sends_nothing_also_after_a_kill_until_it_is_resumed() {
     office.sql("UPDATE visits SET minutes = 1");
     other.wait("the other goes on", |journal| committed(journal) == 6);
     assert!(target.journal().is_empty());
+    assert_eq!(office.run(&["status"]).code, Some(0), "a pause is what somebody wants");
+    // Until it costs something: six changes wait, and the log holds seven. The agent sets its own cap at its first tidying.
+    wait("status tells", || {
+        office.sql("UPDATE hms_sync_ctl SET cap = 7");
+        let status = office.run(&["status"]);
+        status.code == Some(1) && status.stdout.contains("legacy: is paused and 6 changes behind")
+    });
     assert!(post(&office, "/connectors/legacy/resume").starts_with("HTTP/1.1 200"));
     office.wait_settled("legacy");
     agent.stop();
     assert_eq!(office.mode("legacy").0, Mode::Running);
     office.judge("legacy", &target);
+}
+
+#[test]
+fn a_connector_that_nobody_knows_is_an_error_of_every_verb_that_names_one() {
+    let target = Receiver::start();
+    let office = refused(&target, "");
+    for verb in [&["list"][..], &["retry"], &["discard"], &["hold"], &["release"], &["show", "1"]] {
+        let ended = office.run(&[&["deliveries"], verb, &["--connector", "legcy"]].concat());
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains("no connector `legcy`") && ended.stderr.contains("`legacy`?"), "{ended:?}");
+    }
+    // One whose file is gone is still known by what is parked for it.
+    std::fs::rename(office.config().join("connectors/legacy.yaml"), office.folder().join("away.yaml")).unwrap();
+    assert_eq!(office.run(&["deliveries", "discard", "--connector", "legacy"]).code, Some(0));
+    assert_eq!(office.parked("legacy").len(), 0);
 }

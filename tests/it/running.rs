@@ -92,6 +92,18 @@ fn a_stop_waits_for_a_request_in_flight_and_no_longer_than_it_may() {
 }
 
 #[test]
+fn a_stop_is_told_when_it_begins_and_when_it_is_over() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", THREE);
+    let mut agent = office.agent();
+    office.wait_settled("legacy");
+    agent.signal(Signal::TERM);
+    agent.says("stopping: ");
+    agent.says("stopped");
+    assert_eq!(agent.wait().code(), Some(0));
+}
+
+#[test]
 fn a_second_stop_ends_it_at_once_and_nothing_is_lost() {
     let target = Receiver::start();
     target.next(Scenario::named("commit_hang"));

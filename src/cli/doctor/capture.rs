@@ -277,6 +277,14 @@ fn compare(
                 "{table}: {} rows were never told, {} stand otherwise than told, {} told records have no row",
                 found.missing, found.different, found.superfluous
             );
+            if found.asks() {
+                let mend = format!(
+                    "so many are not deleted unasked: look at the table; if they are meant to be gone, `hms-sync \
+                     reconcile {table} --force` (`--fix` does not)"
+                );
+                findings.bad("comparison", &name, what, mend);
+                return Ok(());
+            }
             let mend = format!("`--fix`, or `hms-sync reconcile {table}`, sends what differs");
             findings.bad("comparison", &name, what, mend);
             findings.curable(Cure::Reconcile { log: name, table: table.clone() });

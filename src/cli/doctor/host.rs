@@ -13,8 +13,8 @@ use crate::clock::{self, Timestamp};
 use crate::config::connector::ConnectorSpec;
 use crate::config::credential::Credential;
 use crate::config::{Settings, Severity, build};
-use crate::rules::clock::doubt;
-use crate::store::state::{StateReader, last_line};
+use crate::rules::clock::{Known, doubt, is_far_ahead};
+use crate::store::state::{StateReader, belief};
 
 /// Less free space than this is little,
 const LITTLE: u64 = 500_000_000;
@@ -25,12 +25,19 @@ const SOON: Duration = Duration::from_secs(30 * 86_400);
 
 /// Can the clock be believed?
 pub fn clock(state: Option<&mut StateReader>, findings: &mut Findings) {
-    let last = state.and_then(|state| state.read(last_line).ok().flatten());
+    let known = state.and_then(|state| state.read(belief::known).ok());
+    let known = known.unwrap_or(Known { built: clock::BUILT, ..Known::default() });
     let now = clock::now();
-    match doubt(now, clock::BUILT, last) {
+    match doubt(now, &known) {
         Some(doubt) => {
             let mend = "set it (NTP); until then nothing is deleted by age, and certificates may look expired";
             findings.bad("clock", "host", doubt.to_string(), mend);
+        }
+        None if is_far_ahead(now, &known) => {
+            let what =
+                format!("{now}, far ahead of all that is known; nothing is deleted by age until it is confirmed");
+            let mend = "set it if it is wrong; else an answer of a target confirms it, or three days";
+            findings.warn("clock", "host", what, mend);
         }
         None => findings.ok("clock", "host", now.to_string()),
     }

@@ -107,7 +107,7 @@ fn repair(settings: &Settings) -> Result<(), Failure> {
 fn ask(settings: &Settings, cures: &[Cure]) -> Result<(), Failure> {
     for cure in cures {
         if let Cure::Reconcile { log, table } = cure {
-            order::reconcile(&settings.state, log, table, false)?;
+            order::reconcile(&settings.state, log, table)?;
         }
     }
     Ok(())

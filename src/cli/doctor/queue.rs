@@ -73,10 +73,13 @@ fn accounts(state: &mut StateReader, findings: &mut Findings) -> Result<(), Fail
             findings.ok("account", &known.name, what);
             continue;
         };
-        let sides = format!(
+        let mut sides = format!(
             "{} events passed = {} delivered + {} skipped + {} discarded + {} parked",
             account.passed, account.delivered, account.skipped, account.discarded, account.parked
         );
+        if account.gathered > 0 {
+            sides.push_str(&format!(" + {} in files", account.gathered));
+        }
         match account.missing() {
             0 => findings.ok("account", &known.name, sides),
             missing @ 1.. => {

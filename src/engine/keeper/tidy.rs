@@ -5,12 +5,11 @@ use std::time::Duration;
 use super::{Keeper, KeeperError, Look};
 use crate::clock::{self, Timestamp};
 use crate::event::Event;
-use crate::rules::clock::{cutoff, doubt};
 use crate::store::capture::Due;
 use crate::store::shadow;
 use crate::store::state::act::{self, Act};
 use crate::store::state::connector::{self, Mode};
-use crate::store::state::{ConnectorId, StateError, cursor, health, last_line, parked};
+use crate::store::state::{ConnectorId, StateError, cursor, health, parked};
 
 /// Writes to the application's file wait until nobody has written for so long.
 pub const GAP: Duration = Duration::from_millis(250);
@@ -27,7 +26,7 @@ const BLOCK_BESIDE: usize = 100;
 /// Capture never stops before so many events are waiting, however large they are.
 const LEAST_CAP: i64 = 10_000;
 /// A connector that lags by more than this part of the cap is left behind, so that capture goes on for the others.
-const OVERFLOW_PART: f64 = 0.8;
+pub const OVERFLOW_PART: f64 = 0.8;
 
 impl Keeper {
     /// When [`Keeper::tidy`] wants to be called next; none = nothing is to be done.
@@ -65,9 +64,9 @@ impl Keeper {
         let in_gap = clock::steady() >= self.quiet_since.plus(GAP);
         self.watch_clock()?;
         self.mark_overflow()?;
+        self.again = self.forget_audit()?;
         let acked = self.settled()?;
         let mut look = Look::default();
-        self.again = false;
         let below = self.prunable(acked)?;
         if let Some(below) = below {
             look.rewound = self.set_aside(below)?;
@@ -114,29 +113,6 @@ impl Keeper {
             // A file that is damaged may refuse the note.
             Some(found) => Err(StateError::Damaged { path: self.reader.path().to_owned(), found }.into()),
         }
-    }
-
-    /// Tells, once, when the clock is not believed any more, and when it is again: between these two lines nothing that
-    /// is written down has a time that counts.
-    fn watch_clock(&mut self) -> Result<(), KeeperError> {
-        let doubt = doubt(clock::now(), clock::BUILT, self.reader.read(last_line)?);
-        if doubt.is_some() == self.doubted {
-            return Ok(());
-        }
-        self.doubted = doubt.is_some();
-        let reason = match doubt {
-            Some(doubt) => format!("clock=suspect: {doubt}; nothing is deleted by age until it is set"),
-            None => "the clock is believed again".to_owned(),
-        };
-        log::warn!("{reason}");
-        self.ledger.call(move |state| {
-            state.commit(|db| {
-                let reason = Some(reason.as_str());
-                let act = Act { actor: "system", verb: "clock", connector: None, subject: Some("clock"), reason };
-                act::record(db, &act, clock::now())
-            })
-        })?;
-        Ok(())
     }
 
     /// Whether every connector has settled everything that was captured.
@@ -290,8 +266,7 @@ impl Keeper {
         let over =
             |value: i64, limit: Option<u64>| limit.is_some_and(|limit| u64::try_from(value).unwrap_or(0) > limit);
         let too_many = over(size.rows, self.keep.max_rows) || over(size.bytes, self.keep.max_bytes);
-        let last = self.reader.read(last_line)?;
-        let cutoff = cutoff(clock::now(), clock::steady(), clock::BUILT, last, self.keep.events);
+        let cutoff = self.cutoff(self.keep.events)?;
         let old = match (cutoff, self.log.event_at(block - 1)?) {
             (None, _) => false,
             (Some(cutoff), event) => event.is_none_or(|event| event.at < cutoff),

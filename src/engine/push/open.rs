@@ -304,7 +304,7 @@ impl Worker {
         let mut jobs = Vec::with_capacity(slots.len());
         for id in slots {
             if self.called_back.remove(&id) || stopping {
-                self.put_back_unsent(id);
+                self.put_back_unsent(id, None);
                 continue;
             }
             let Some(slot) = self.window.get_mut(id) else { continue };
@@ -324,7 +324,7 @@ impl Worker {
             let due = clock::steady().plus(PAUSE);
             for job in jobs {
                 for id in self.members(job.slot) {
-                    self.window.put_back(id, Some(due));
+                    self.put_back_unsent(id, Some(due));
                 }
             }
         }
@@ -355,7 +355,8 @@ impl Worker {
                     return;
                 }
                 if !std::mem::replace(&mut self.refusal_said, true) {
-                    log::error!("{}: nothing is sent: {error}", self.connector.name);
+                    let name = &self.connector.name;
+                    log::error!("{name}: nothing new is sent (what was recorded before still leaves): {error}");
                 }
                 self.batch_refused = Some(clock::steady().plus(PAUSE));
             }

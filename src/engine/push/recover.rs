@@ -14,6 +14,7 @@ use crate::engine::lanes::Lanes;
 use crate::engine::window::Window;
 use crate::rules::brake::Brake;
 use crate::rules::breaker::{Breaker, Opened};
+use crate::rules::classify::LONGEST_WAIT;
 use crate::rules::retry::Streak;
 use crate::store::state::attempt::{self, Settled, Word};
 use crate::store::state::connector::{self, Mode};
@@ -93,6 +94,8 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
             };
             Ok(Kept {
                 breaker: connector::breaker(db, known.id, &origin)?,
+                // Whoever changes the configuration wants to see it tried.
+                hold: if changed { None } else { connector::hold(db, known.id, &origin)? },
                 mac_key: crate::store::state::fact(db, "mac_key")?,
                 last_attempt: attempt::last(db)?,
                 mode,
@@ -184,7 +187,8 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         last_attempt: kept.last_attempt,
         settled_mark: kept.known.settled,
         last_advance: Timestamp(0),
-        hold_until: None,
+        // Noted under a clock that was wrong it is no longer than any target can ask for.
+        hold_until: kept.hold.filter(|until| *until > now).map(|until| until.min(now.plus(LONGEST_WAIT))),
         next_send: now,
         source_pause: None,
         next_run,
@@ -202,6 +206,7 @@ struct Kept {
     known: connector::Remembered,
     mode: Mode,
     breaker: Option<connector::OpenBreaker>,
+    hold: Option<Timestamp>,
     mac_key: [u8; 32],
     last_attempt: i64,
     cursors: Vec<(crate::store::state::LogId, cursor::Cursor)>,

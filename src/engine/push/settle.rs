@@ -135,12 +135,20 @@ impl Worker {
             Outcome::Retry { reason, after, .. } => {
                 if let Some(after) = after {
                     let until = now.plus(*after);
-                    self.hold_until = Some(self.hold_until.map_or(until, |held| held.max(until)));
+                    let until = self.hold_until.map_or(until, |held| held.max(until));
+                    self.hold_until = Some(until);
+                    self.pending.push(Entry::Hold(self.connector.adapter.origin().to_owned(), until));
                     self.call_back();
                 }
-                self.endpoint_failed(reason, lane, now);
+                self.endpoint_failed(reason, "the endpoint is down", lane, now);
             }
-            Outcome::Unknown { reason, .. } => self.endpoint_failed(reason, lane, now),
+            Outcome::Unknown { reason, transport: true } => {
+                self.endpoint_failed(reason, "the endpoint is down", lane, now);
+            }
+            // It answers. Whether that is the target itself is another question: three in a row halt the connector.
+            Outcome::Unknown { reason, transport: false } => {
+                self.endpoint_failed(reason, "the endpoint's answers say nothing", lane, now);
+            }
             Outcome::Halt(_) | Outcome::Reauth(_) => self.breaker.probe_void(),
             Outcome::Success
             | Outcome::SuccessWithRemarks(_)
@@ -156,13 +164,13 @@ impl Worker {
         }
     }
 
-    fn endpoint_failed(&mut self, reason: &Reason, lane: u64, now: Timestamp) {
+    fn endpoint_failed(&mut self, reason: &Reason, words: &str, lane: u64, now: Timestamp) {
         self.failed_lane = Some(lane);
         let was_closed = self.breaker.is_closed();
         let alone = self.window.records() <= 1;
         if self.breaker.failure(lane, alone, reason, now, self.dice.f64()) {
             if was_closed {
-                log::warn!("{}: the endpoint is down: {reason}", self.connector.name);
+                log::warn!("{}: {words}: {reason}", self.connector.name);
                 self.call_back();
             }
             self.store_breaker();
@@ -179,17 +187,17 @@ impl Worker {
     fn put_back(&mut self, unsent: Vec<SlotId>) {
         for first in unsent {
             for id in self.members(first) {
-                self.put_back_unsent(id);
+                self.put_back_unsent(id, None);
             }
         }
     }
 
     /// Puts an event back that was intended and is not sent after all; its attempt ends so in the attempt log.
-    pub(super) fn put_back_unsent(&mut self, id: SlotId) {
+    pub(super) fn put_back_unsent(&mut self, id: SlotId, due: Option<Timestamp>) {
         let Some(slot) = self.window.get(id) else { return };
         let (event, log) = (slot.event.id, slot.log);
         self.settled.entry(log).or_default().push(not_sent(event));
-        self.window.put_back(id, None);
+        self.window.put_back(id, due);
     }
 
     fn store_breaker(&mut self) {

@@ -323,6 +323,11 @@ fn a_file_that_is_not_of_the_dialect_is_refused_with_its_line_and_field() {
     assert_eq!(good.rows.len(), 2);
     assert_eq!(good.rows[0], Record::from_iter([("id", Value::Integer(1)), ("flag", Value::Bool(true))]));
     assert_eq!(good.rows[1], Record::from_iter([("id", Value::Real(-2.5)), ("flag", Value::Null)]));
+    let escaped = Dialect { escape: Escape::Backslash, header: Header::Off, ..Dialect::default() };
+    let texts = [Column::new("a", Kind::Any), Column::new("b", Kind::Any)];
+    let reader_of_others = Reader::new(&escaped, &texts, utf8, decode_utf8).unwrap();
+    let sheet = reader_of_others.read(b"a\\,b\\\\,\"c\\\"\"\r\n", 0, 0).unwrap();
+    assert_eq!(sheet.rows, [Record::from_iter([("a", Value::from("a,b\\")), ("b", Value::from("c\""))])]);
     let framed = reader.read(b"HD,\"x\nid,flag\n7,N\nT1\nT2\n", 1, 2).unwrap();
     assert_eq!((framed.lead, framed.trail), (vec!["HD,\"x".to_owned()], vec!["T1".to_owned(), "T2".to_owned()]));
     assert_eq!(framed.rows.len(), 1);

@@ -27,7 +27,7 @@ const PAIRS: [u8; 100] = {
     let mut pairs = [0_u8; 100];
     let mut at = 0;
     while at < pairs.len() {
-        pairs[at] = ((at / 10) << 4 | at % 10) as u8;
+        pairs[at] = (((at / 10) << 4) | (at % 10)) as u8;
         at += 1;
     }
     pairs

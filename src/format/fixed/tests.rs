@@ -312,7 +312,7 @@ fn groups_are_bound_as_text_and_values_fill_what_nobody_gives() {
     let overpunch = Some(Overpunch::MicroFocus);
     let record = compiled(layout, &Options { bindings, overpunch, unbound: Unbound::Initial, page, ..options() });
     let bytes = encoded(&record, &[text("abcde"), text("xy"), Value::Integer(0)]).unwrap();
-    assert_eq!(bytes, b"abcde001uababa\0\00000025  xy   ");
+    assert_eq!(bytes, b"abcde001uababa\x00\x000000025  xy   ");
     assert_eq!(record.decode(&bytes).unwrap(), [text("abcde"), text("xy"), Value::Integer(0)]);
 }
 

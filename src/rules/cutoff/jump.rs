@@ -27,6 +27,7 @@ pub enum Jump {
 
 /// Whether the wall clock was set by more than [`JUMP`] between two readings. Across a restart only a clock that was set
 /// back is seen: one that was set forward looks like an agent that was off, which the limit of missed cuts bounds.
+/// A machine that slept for so long looks like one whose clock was set.
 pub fn jump(earlier: Reading, now: Reading) -> Option<Jump> {
     let elapsed = match (earlier.steady, now.steady) {
         (Some(before), Some(after)) => Some(after.since(before)),

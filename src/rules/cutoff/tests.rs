@@ -108,6 +108,18 @@ fn a_drop_is_cut_several_times_a_day_once_a_week_or_once_a_month() {
 }
 
 #[test]
+fn what_a_cut_could_not_see_goes_into_the_next_one() {
+    let cutoffs = federal(&["18:00"], None);
+    let friday = cutoffs.of(at("2026-03-06T12:00:00Z")).unwrap();
+    // Thursday's cut was made; this change of Thursday was committed after it.
+    assert_eq!(cutoffs.belonging(at("2026-03-05T12:00:00Z"), friday), Ok(friday));
+    assert_eq!(cutoffs.belonging(at("2026-03-06T12:00:00Z"), friday), Ok(friday));
+    let later = cutoffs.belonging(at("2026-03-07T00:00:00Z"), friday).unwrap();
+    assert_eq!(later.slot.to_string(), "2026-03-09");
+    assert_eq!(cutoffs.belonging(Timestamp(0), friday), Ok(friday));
+}
+
+#[test]
 fn missed_cuts_are_made_up_oldest_first_or_in_one_file() {
     let cutoffs = federal(&["18:00"], None);
     let first = cutoffs.of(at("2026-03-05T12:00:00Z")).unwrap();
@@ -224,6 +236,18 @@ fn a_deadline_is_the_first_such_time_after_the_cut() {
     assert_eq!(by("2026-03-07T18:00:00-06:00", "02:30"), "2026-03-08T08:00:00.000Z");
 }
 
+#[test]
+fn beyond_the_years_that_can_be_calculated_with_there_is_nothing() {
+    let chicago = zone("America/Chicago");
+    let cutoffs = CutOffs::new(&["18:00"], chicago.clone(), None, None).unwrap();
+    let window = Window::parse("20:00-04:00", chicago.clone()).unwrap();
+    let end = Timestamp(i64::MAX);
+    assert_eq!(cutoffs.of(end), Err(NoCut::Never));
+    assert_eq!(window.opens(end), None);
+    assert_eq!(deadline(end, time_of_day("05:00").unwrap(), &chicago), None);
+    assert_eq!(cutoffs.of(Timestamp(i64::MIN)), Err(NoCut::Never));
+}
+
 /// Cut-offs that are likely to meet a change of clocks.
 fn cutoffs() -> impl Strategy<Value = CutOffs> {
     let time = prop_oneof![
@@ -312,9 +336,12 @@ proptest! {
         let (mut newest, mut last) = (Newest::default(), None);
         for (at, delay) in moments {
             let counts = newest.pass(Timestamp(at), Timestamp(at + delay));
-            let slot = Some(cutoffs.of(counts).unwrap().slot);
-            prop_assert!(slot >= last);
-            last = slot;
+            let cut = cutoffs.of(counts).unwrap();
+            prop_assert!(Some(cut.slot) >= last);
+            // Also when the cut before was made already.
+            let first = cutoffs.after(cut.slot).unwrap();
+            prop_assert_eq!(cutoffs.belonging(counts, first).unwrap(), first);
+            last = Some(cut.slot);
         }
     }
 }

@@ -6,7 +6,7 @@ use jiff::Span;
 use jiff::civil::{self, Date, Time};
 use jiff::tz::TimeZone;
 
-use super::{Pattern, Sequence, Stamp};
+use super::{Pattern, Sequence, Stamp, Values};
 use crate::clock::Timestamp;
 use crate::rules::nearest::hint;
 use crate::rules::zone;
@@ -67,8 +67,9 @@ impl Target {
 }
 
 /// Everything that is wrong with the names of a pattern: each problem once, with the first name that has it; and names
-/// that come twice, unless the receiver counts them itself (`(+1)`).
-pub fn lint(pattern: &Pattern, targets: &[Target], samples: &Samples) -> Vec<String> {
+/// that come twice, unless the receiver counts them itself (`(+1)`). For the name of a file beside the data file, `file` is
+/// the pattern of that one's.
+pub fn lint(pattern: &Pattern, file: Option<&Pattern>, targets: &[Target], samples: &Samples) -> Vec<String> {
     let mut wrong: Vec<(String, String)> = Vec::new();
     let mut note = |what: String, example: String| {
         if !wrong.iter().any(|(known, _)| *known == what) {
@@ -77,7 +78,9 @@ pub fn lint(pattern: &Pattern, targets: &[Target], samples: &Samples) -> Vec<Str
     };
     let mut seen: HashMap<String, Date> = HashMap::new();
     for stamp in samples.stamps() {
-        let name = match pattern.name(&stamp) {
+        let file = file.map_or(Ok(String::new()), |file| file.name(&stamp));
+        let values = |file: &str| pattern.fill(&Values { stamp: &stamp, file, sealed: None, totals: &[] });
+        let name = match file.and_then(|file| values(&file)) {
             Ok(name) => name,
             Err(reason) => {
                 note(reason.text.into_owned(), format!("sequence {} of {}", stamp.seq, stamp.bus_date));

@@ -47,26 +47,31 @@ enum Kind {
     Moment,
 }
 
-/// The placeholders, and the first place where each is known.
-const KNOWN: [(&str, Kind, Place); 17] = [
-    ("office", Kind::Text, Place::Name),
-    ("drop", Kind::Text, Place::Name),
-    ("bus_date", Kind::Date, Place::Name),
-    ("cut", Kind::Moment, Place::Name),
-    ("created", Kind::Moment, Place::Name),
-    ("seq", Kind::Number, Place::Name),
-    ("prev_seq", Kind::Number, Place::Name),
-    ("gen", Kind::Number, Place::Name),
-    ("rerun", Kind::Number, Place::Name),
-    ("modifier", Kind::Text, Place::Name),
-    ("part", Kind::Number, Place::Name),
-    ("parts", Kind::Number, Place::Name),
-    ("file", Kind::Text, Place::Beside),
-    ("size", Kind::Number, Place::Control),
-    ("sha256", Kind::Text, Place::Control),
-    ("md5", Kind::Text, Place::Control),
-    ("crc32", Kind::Text, Place::Control),
+/// The placeholders, the first place where each is known, and what it stands for.
+const KNOWN: [(&str, Kind, Place, &str); 17] = [
+    ("office", Kind::Text, Place::Name, "this installation"),
+    ("drop", Kind::Text, Place::Name, "the drop's name"),
+    ("bus_date", Kind::Date, Place::Name, "the business date, `%Y%m%d`"),
+    ("cut", Kind::Moment, Place::Name, "the moment of the cut-off, `%Y%m%d%H%M%S` in the drop's zone"),
+    ("created", Kind::Moment, Place::Name, "when the batch was made, `%Y%m%d%H%M%S` in the drop's zone"),
+    ("seq", Kind::Number, Place::Name, "the sequence"),
+    ("prev_seq", Kind::Number, Place::Name, "the sequence of the file before, 0 for the first"),
+    ("gen", Kind::Number, Place::Name, "the generation"),
+    ("rerun", Kind::Number, Place::Name, "0, or which rerun it is"),
+    ("modifier", Kind::Text, Place::Name, "which file of its business date it is: A to Z, then 0 to 9"),
+    ("part", Kind::Number, Place::Name, "which part of the batch it is, from 1"),
+    ("parts", Kind::Number, Place::Name, "how many parts the batch has"),
+    ("file", Kind::Text, Place::Beside, "the name of the data file"),
+    ("size", Kind::Number, Place::Control, "bytes of the data file"),
+    ("sha256", Kind::Text, Place::Control, "its SHA-256, 64 hexadecimal digits"),
+    ("md5", Kind::Text, Place::Control, "its MD5, 32 hexadecimal digits"),
+    ("crc32", Kind::Text, Place::Control, "its CRC-32, 8 hexadecimal digits"),
 ];
+
+/// Every placeholder with the first place where it is known and what it stands for; the documentation is made from it.
+pub fn placeholders() -> impl Iterator<Item = (&'static str, Place, &'static str)> {
+    KNOWN.iter().map(|(name, _, place, what)| (*name, *place, *what))
+}
 
 impl Part {
     /// Parses what stands between the braces; a total is added to `totals`.
@@ -87,9 +92,9 @@ impl Part {
             Some((name, shape)) => (name.trim_end(), Some(shape)),
             None => (text, None),
         };
-        let known = KNOWN.iter().find(|(known, _, _)| *known == name);
-        let Some((name, kind, first)) = known else {
-            let names = KNOWN.iter().filter(|(_, _, first)| *first <= place).map(|(name, _, _)| *name);
+        let known = KNOWN.iter().find(|(known, ..)| *known == name);
+        let Some((name, kind, first, _)) = known else {
+            let names = KNOWN.iter().filter(|(_, _, first, _)| *first <= place).map(|(name, ..)| *name);
             return Err(format!("`{name}` is not known{}", hint(name, names)));
         };
         if *first > place {

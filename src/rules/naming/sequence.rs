@@ -40,10 +40,10 @@ impl Sequence {
     }
 
     /// Whether the other side shows a number of ours that we do not know to have used: the state was restored from a
-    /// backup. With an end that wraps, up to half of the numbers ahead of ours count as ahead.
+    /// backup. Numbers before the start were somebody's before us. With an end that wraps, up to half of the numbers ahead of ours count as ahead.
     pub fn is_behind(self, used: Option<u64>, shown: u64) -> bool {
         match (used, self.last) {
-            (None, _) => true,
+            (None, _) => shown >= self.start,
             (Some(used), None) => shown > used,
             (Some(used), Some(last)) => {
                 let ahead = (shown % last + last.get() - used % last) % last;

@@ -157,7 +157,7 @@ fn a_number_wider_than_its_place_is_an_error_and_not_another_name() {
 fn names_are_tried_out_for_more_than_a_year() {
     let told = |pattern: &str, targets: &[Target], wrap: Option<&str>| {
         let pattern = Pattern::parse(pattern, Place::Name).unwrap();
-        lint(&pattern, targets, &samples(Sequence::parse(1, wrap).unwrap()))
+        lint(&pattern, None, targets, &samples(Sequence::parse(1, wrap).unwrap()))
     };
     let (zos, posix, dos, dash) = (&[Target::Zos], &[Target::Posix], &[Target::Dos83], &[Target::NoDash]);
     assert_eq!(told("{office}.WICAPPT.D{bus_date:%y%m%d}.S{seq:06}.DAT", zos, None), [""; 0]);
@@ -192,9 +192,13 @@ fn names_are_tried_out_for_more_than_a_year() {
     assert_eq!(told("{office}-{seq}", dash, None), ["it has a `-`: `OF042-1`"]);
     let pattern = Pattern::parse("D{bus_date:%y%m%d}", Place::Name).unwrap();
     let twice = Samples { per_date: 2, ..samples(Sequence::from(1)) };
-    assert!(lint(&pattern, &[], &twice)[0].starts_with("a name comes twice: `D260101`"));
+    assert!(lint(&pattern, None, &[], &twice)[0].starts_with("a name comes twice: `D260101`"));
     let pattern = Pattern::parse("D{bus_date:%y%m%d}{modifier}", Place::Name).unwrap();
-    assert_eq!(lint(&pattern, zos, &twice), [""; 0]);
+    assert_eq!(lint(&pattern, None, zos, &twice), [""; 0]);
+    let trigger = Pattern::parse("{file}.DONE", Place::Beside).unwrap();
+    assert_eq!(lint(&trigger, Some(&pattern), zos, &twice), [""; 0]);
+    let trigger = Pattern::parse("{file}.finished", Place::Beside).unwrap();
+    assert_eq!(lint(&trigger, Some(&pattern), &[Target::Dos83], &twice).len(), 1);
 }
 
 #[test]
@@ -267,6 +271,7 @@ fn a_higher_number_at_the_other_side_shows_a_restored_backup() {
     let plain = Sequence::from(1);
     assert!(!plain.is_behind(Some(17), 17) && !plain.is_behind(Some(17), 3));
     assert!(plain.is_behind(Some(17), 18) && plain.is_behind(None, 1));
+    assert!(!Sequence::from(41).is_behind(None, 40) && Sequence::from(41).is_behind(None, 41));
     let wraps = Sequence::parse(1, Some("99 -> 01")).unwrap();
     assert!(wraps.is_behind(Some(99), 1) && wraps.is_behind(Some(98), 2) && wraps.is_behind(Some(10), 40));
     assert!(!wraps.is_behind(Some(1), 99) && !wraps.is_behind(Some(2), 98) && !wraps.is_behind(Some(99), 99));

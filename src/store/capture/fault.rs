@@ -21,8 +21,14 @@ pub enum CaptureError {
         path: PathBuf,
     },
     /// The bytes are not SQLite's.
-    #[error("{path}: not an SQLite database (or an encrypted one); check `database:`")]
+    #[error("{path}: not an SQLite database, or an encrypted one, or not whole yet; check `database:`")]
     NotADatabase {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// Not one byte, or not one page: an application's database has tables.
+    #[error("{path}: the file is empty; let the application make its tables, or the restore come to its end")]
+    Empty {
         /// The path as given.
         path: PathBuf,
     },
@@ -201,6 +207,11 @@ impl CaptureError {
     pub fn is_corrupt(&self) -> bool {
         let CaptureError::Sqlite { source, .. } = self else { return false };
         source.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+    }
+
+    /// Whether it may be a file that is just being copied or restored: what stands there is not a whole database.
+    pub fn is_unfinished(&self) -> bool {
+        matches!(self, CaptureError::Empty { .. } | CaptureError::NotADatabase { .. }) || self.is_corrupt()
     }
 
     /// Adds path and purpose to a bare SQLite error, and finds the message that fits it.

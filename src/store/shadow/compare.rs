@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use super::{Result, decode_key, encode_key, hash, is_filled, known_hash, position};
+use super::{Result, decode_key, encode_key, free_deletes, hash, is_filled, known_hash, position};
 use crate::event::{Event, Op, Record, Value};
 use crate::store::capture::CapturedLog;
 
@@ -25,6 +25,11 @@ impl Comparison {
     /// Whether table and log agree.
     pub fn agrees(&self) -> bool {
         self.missing + self.different + self.superfluous == 0
+    }
+
+    /// Whether a reconcile would stop and ask a person, because very many records are gone.
+    pub fn asks(&self) -> bool {
+        self.superfluous > free_deletes(self.rows - self.missing.min(self.rows) + self.superfluous)
     }
 }
 

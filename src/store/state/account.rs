@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 
 use super::counter::{self, Counter};
-use super::{ConnectorId, Sql, attempt, connector, cursor, note, parked, set_note};
+use super::{ConnectorId, Sql, attempt, connector, cursor, drops, note, parked, set_note};
 use crate::event::EventId;
 
 /// The two sides.
@@ -26,13 +26,15 @@ pub struct Account {
     pub discarded: i64,
     /// Parked now.
     pub parked: i64,
+    /// In a drop's file that is not published yet.
+    pub gathered: i64,
 }
 
 impl Account {
     /// Events that were passed and of which nothing came (above zero), or that were counted twice (below).
     pub fn missing(&self) -> i64 {
-        let Account { passed, delivered, skipped, discarded, parked } = self;
-        passed - (delivered + skipped + discarded + parked)
+        let Account { passed, delivered, skipped, discarded, parked, gathered } = self;
+        passed - (delivered + skipped + discarded + parked + gathered)
     }
 }
 
@@ -105,6 +107,7 @@ fn sides(db: &Connection, id: ConnectorId, base: i64) -> Sql<Account> {
         skipped: count(Counter::Skipped)?,
         discarded: count(Counter::Discarded)?,
         parked: i64::try_from(parked).unwrap_or(i64::MAX) - parked_above,
+        gathered: i64::try_from(drops::change::under_way(db, id)?).unwrap_or(i64::MAX),
     })
 }
 

@@ -35,6 +35,8 @@ pub enum Entry {
     Mode(Mode, Option<Reason>),
     /// The breaker of an endpoint: open, or none when it closed.
     Breaker(String, Option<OpenBreaker>),
+    /// An endpoint asked to be left alone until then (`Retry-After`).
+    Hold(String, Timestamp),
     /// So many records are braked.
     Braked(u64),
     /// Every intent up to this attempt number has its outcome.
@@ -81,6 +83,7 @@ impl Batch {
                 Entry::Count(counter, n) => counter::add(db, of, *counter, *n)?,
                 Entry::Mode(mode, reason) => connector::set_mode(db, of, *mode, reason.as_ref(), now)?,
                 Entry::Breaker(origin, open) => connector::set_breaker(db, of, origin, open.as_ref())?,
+                Entry::Hold(origin, until) => connector::set_hold(db, of, origin, *until)?,
                 Entry::Braked(n) => connector::set_braked(db, of, *n)?,
                 Entry::Settled(n) => connector::set_settled(db, of, *n)?,
                 Entry::LastRun(at) => connector::set_last_run(db, of, *at)?,

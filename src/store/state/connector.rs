@@ -145,6 +145,22 @@ pub fn braked(db: &Connection, id: ConnectorId) -> Sql<u64> {
     Ok(noted.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
+fn hold_name(id: ConnectorId) -> String {
+    format!("hold/{}", id.0)
+}
+
+/// Notes that an endpoint asked to be left alone until a time of the steady clock (`Retry-After`).
+pub fn set_hold(db: &Connection, id: ConnectorId, origin: &str, until: Timestamp) -> Sql<()> {
+    super::set_note(db, &hold_name(id), &format!("{} {origin}", until.0))
+}
+
+/// Until when an endpoint asked to be left alone; none when it did not, or another one did.
+pub fn hold(db: &Connection, id: ConnectorId, origin: &str) -> Sql<Option<Timestamp>> {
+    let noted = super::note(db, &hold_name(id))?;
+    let parted = noted.as_deref().and_then(|text| text.split_once(' '));
+    Ok(parted.filter(|(_, of)| *of == origin).and_then(|(until, _)| until.parse().ok()).map(Timestamp))
+}
+
 /// An open breaker, as it survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenBreaker {

@@ -180,6 +180,15 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// Runs `work` so that nothing of it stays when it gives an error of its own.
+pub fn or_nothing<T, E>(db: &Connection, work: impl FnOnce() -> Sql<Result<T, E>>) -> Sql<Result<T, E>> {
+    db.execute_batch("SAVEPOINT attempt")?;
+    let done = work()?;
+    let end = if done.is_ok() { "RELEASE attempt" } else { "ROLLBACK TO attempt; RELEASE attempt" };
+    db.execute_batch(end)?;
+    Ok(done)
+}
+
 /// The file that gathers changes for a cut; made when there is none.
 pub fn open(
     db: &Connection,
@@ -306,6 +315,14 @@ pub fn newest(db: &Connection, connector: ConnectorId, limit: usize) -> Sql<Vec<
 pub fn in_state(db: &Connection, connector: ConnectorId, state: FileState) -> Sql<Vec<DropFile>> {
     let sql = format!("SELECT {COLUMNS} FROM drop_file WHERE connector = ?1 AND state = ?2 ORDER BY id");
     db.prepare_cached(&sql)?.query_map(params![connector.0, state.as_str()], file)?.collect()
+}
+
+/// Files of a drop that are in their state since before a time.
+pub fn before(db: &Connection, connector: ConnectorId, time: Timestamp) -> Sql<Vec<DropFile>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM drop_file WHERE connector = ?1 AND since < ?2 AND state <> 'purged' ORDER BY id"
+    );
+    db.prepare_cached(&sql)?.query_map(params![connector.0, time.0], file)?.collect()
 }
 
 /// The files that a number, a date or a name means: the newest first.

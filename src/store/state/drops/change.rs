@@ -48,6 +48,51 @@ pub fn gather(db: &Connection, connector: ConnectorId, file: FileId, changes: &[
     Ok(())
 }
 
+/// Puts changes into a file that another one may have carried: they were held, or the host has refused them.
+pub fn take_over(db: &Connection, connector: ConnectorId, file: FileId, changes: &[Change]) -> Sql<()> {
+    for change in changes {
+        leave(db, connector, change.id, change.half)?;
+    }
+    gather(db, connector, file, changes)
+}
+
+/// The highest place in a file; 0 when it is empty.
+pub fn highest(db: &Connection, file: FileId) -> Sql<i64> {
+    db.prepare_cached("SELECT max(0, ifnull(max(ordinal), 0)) FROM drop_change WHERE file = ?1")?
+        .query_row([file.0], |row| row.get(0))
+}
+
+/// The lowest place in a file; 0 when it is empty.
+pub fn lowest(db: &Connection, file: FileId) -> Sql<i64> {
+    db.prepare_cached("SELECT min(0, ifnull(min(ordinal), 0)) FROM drop_change WHERE file = ?1")?
+        .query_row([file.0], |row| row.get(0))
+}
+
+/// Whether a file carries a change of a record.
+pub fn has_record(db: &Connection, file: FileId, key: &str) -> Sql<bool> {
+    db.prepare_cached("SELECT EXISTS (SELECT 1 FROM drop_change WHERE file = ?1 AND key = ?2)")?
+        .query_row(params![file.0, key], |row| row.get(0))
+}
+
+/// How many events a file carries.
+pub fn events(db: &Connection, file: FileId) -> Sql<u64> {
+    let count: i64 = db
+        .prepare_cached("SELECT count(DISTINCT event_id) FROM drop_change WHERE file = ?1")?
+        .query_row([file.0], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+/// How many events are in files of a drop that are not published yet.
+pub fn under_way(db: &Connection, connector: ConnectorId) -> Sql<u64> {
+    let count: i64 = db
+        .prepare_cached(
+            "SELECT count(DISTINCT event_id) FROM drop_change WHERE connector = ?1 AND file IN
+               (SELECT id FROM drop_file WHERE connector = ?1 AND state IN ('open', 'cut', 'rendered'))",
+        )?
+        .query_row([connector.0], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
 /// Goes through the records of a file, each with its changes in commit order.
 pub fn each_record<E: From<rusqlite::Error>>(
     db: &Connection,

@@ -87,6 +87,27 @@ fn member(row: &rusqlite::Row<'_>) -> Sql<Member> {
     })
 }
 
+/// Moves the lines of a file behind a place to another file, at most so many; how many were moved.
+pub fn move_behind(db: &Connection, from: FileId, to: FileId, after: i64) -> Sql<u64> {
+    let moved = db
+        .prepare_cached("UPDATE drop_member SET file = ?2 WHERE file = ?1 AND ordinal > ?3")?
+        .execute(params![from.0, to.0, after])?;
+    db.prepare_cached(
+        "UPDATE drop_change SET file = ?2 WHERE file = ?1 AND key IN (SELECT key FROM drop_member WHERE file = ?2)",
+    )?
+    .execute(params![from.0, to.0])?;
+    Ok(moved as u64)
+}
+
+/// The place of the nth line (from 1), if there is a line behind it too.
+pub fn place_of(db: &Connection, file: FileId, nth: u64) -> Sql<Option<i64>> {
+    let places: Vec<i64> = db
+        .prepare_cached("SELECT ordinal FROM drop_member WHERE file = ?1 ORDER BY ordinal LIMIT 2 OFFSET ?2")?
+        .query_map(params![file.0, super::signed(nth.saturating_sub(1))], |row| row.get(0))?
+        .collect::<Sql<_>>()?;
+    Ok(places.first().filter(|_| places.len() == 2).copied())
+}
+
 /// How many lines a file has.
 pub fn count(db: &Connection, file: FileId) -> Sql<u64> {
     let count: i64 =

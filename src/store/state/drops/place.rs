@@ -78,6 +78,13 @@ pub fn of(db: &Connection, file: FileId) -> Sql<Vec<Placed>> {
     .collect()
 }
 
+/// A place that is to get a file; one that is known already stays as it is.
+pub fn begin(db: &Connection, file: FileId, place: &str, now: Timestamp) -> Sql<()> {
+    db.prepare_cached("INSERT OR IGNORE INTO drop_place(file, place, state, since) VALUES (?1, ?2, 'waiting', ?3)")?
+        .execute(params![file.0, place, now.0])?;
+    Ok(())
+}
+
 /// Remembers what a place has.
 pub fn set(db: &Connection, file: FileId, placed: &Placed) -> Sql<()> {
     db.prepare_cached(

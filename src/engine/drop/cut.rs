@@ -1,0 +1,210 @@
+//! The cut: one transaction that makes lines of the changes, freezes them with their payloads, and gives the file its
+//! numbers and its name. No network and no file comes before it is durable.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::gather::{held, park};
+use super::worker::{StepError, Worker};
+use super::{Drop, RowError, WhenEmpty};
+use crate::clock::{self, Timestamp};
+use crate::event::Record;
+use crate::format::feed::Row;
+use crate::rules::coalesce::Action;
+use crate::rules::naming::Stamp;
+use crate::rules::outcome::Reason;
+use crate::store::state::counter::{self, Counter};
+use crate::store::state::drops::change::{self, Change};
+use crate::store::state::drops::{self, Cutting, DropFile, FileId, FileState, Numbers, member};
+use crate::store::state::{ConnectorId, Db, Sql};
+
+/// What a cut has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// So many files, with so many lines, and so many rows held.
+    Files(u64, u64, u64),
+    /// Nothing was to be sent.
+    Skipped,
+}
+
+impl Worker {
+    /// Cuts a file that has gathered everything. A reason says why it is not cut: nothing has changed then.
+    pub(super) fn cut(&mut self, file: FileId) -> Result<Result<Cut, Reason>, StepError> {
+        let (id, drop) = (self.id, Arc::clone(&self.drop));
+        let now = clock::now();
+        let done = self.ledger.call(move |state| {
+            state.commit(|db| {
+                let Some(file) = drops::get(db, file)? else { return Ok(Ok(Cut::Skipped)) };
+                let cut = drops::or_nothing(db, || cut(db, &drop, id, &file, now))?;
+                if let Err(reason) = &cut {
+                    drops::hold(db, file.id, Some(reason))?;
+                }
+                Ok(cut)
+            })
+        })?;
+        Ok(done)
+    }
+}
+
+/// The stamps of a file with its numbers.
+///
+/// # Errors
+/// When the ledger's date is none.
+pub(super) fn stamp(drop: &Drop, file: &DropFile, numbers: Numbers, created: Timestamp) -> Result<Stamp, Reason> {
+    let bus_date: Date = file.date.parse().map_err(|_| Reason::new("ledger", "the file's business date is no date"))?;
+    Ok(Stamp {
+        office: drop.naming.office.clone(),
+        drop: drop.subscription.name.to_string(),
+        bus_date,
+        cut: file.cut_at,
+        created,
+        zone: drop.timing.cut_offs.zone().clone(),
+        seq: numbers.seq,
+        prev_seq: numbers.prev,
+        generation: numbers.n,
+        rerun: file.rerun,
+        modifier: numbers.modifier,
+        part: file.part,
+    })
+}
+
+/// The next numbers of a drop.
+pub(super) fn next_numbers(db: &Db, drop: &Drop, connector: ConnectorId, date: &str) -> Sql<Result<Numbers, Reason>> {
+    let last = drops::last_numbered(db, connector)?.and_then(|file| file.numbers);
+    let start = super::sequence::forced(db, connector)?;
+    let seq = match start {
+        Some(seq) => Some(seq),
+        None => drop.naming.sequence.next(last.map(|last| last.seq)),
+    };
+    let Some(seq) = seq else {
+        return Ok(Err(Reason::new("sequence", "the drop's sequence is at its end: give it a `wrap`")));
+    };
+    Ok(Ok(Numbers {
+        n: last.map_or(1, |last| last.n + 1),
+        seq,
+        prev: last.map_or(0, |last| last.seq),
+        modifier: drops::numbered_on(db, connector, date)?,
+    }))
+}
+
+/// What the changes of one record come to.
+struct Lines {
+    lines: Vec<(i64, Action, String, Record)>,
+    host_has: bool,
+}
+
+/// The lines of one record, or why it is held.
+fn lines(drop: &Drop, changes: &[Change], had: bool) -> Result<Lines, Reason> {
+    let ops: Vec<_> = changes.iter().map(|change| change.op).collect();
+    let outcome = drop.content.coalesce.decide(&ops, had);
+    let mut lines = Vec::with_capacity(outcome.lines.len());
+    for line in &outcome.lines {
+        let Some(change) = changes.get(line.image) else { continue };
+        let cleared = drop.subscription.clear(&change.event, &[])?;
+        let record = cleared.record().clone();
+        drop.feed.fits(&Row { record: &record, action: line.action.as_str(), ordinal: 1 })?;
+        lines.push((change.ordinal, line.action, change.id.to_string(), record));
+    }
+    Ok(Lines { lines, host_has: outcome.host_has })
+}
+
+fn cut(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile, now: Timestamp) -> Sql<Result<Cut, Reason>> {
+    let (mut count, mut wrong) = (0_u64, Vec::new());
+    change::each_record(db, connector, file.id, |key, changes| {
+        let had = member::has(db, connector, key)?;
+        match lines(drop, changes, had) {
+            Ok(Lines { lines, host_has }) => {
+                for (ordinal, action, event, record) in &lines {
+                    member::add(db, file.id, *ordinal, (event, key, action.as_str()), record)?;
+                    count += 1;
+                }
+                if host_has != had {
+                    member::set_has(db, connector, key, host_has)?;
+                }
+            }
+            Err(reason) => wrong.push((reason, changes.to_vec())),
+        }
+        Sql::Ok(())
+    })?;
+    let errors = wrong.len() as u64;
+    if let Some((first, _)) = wrong.first() {
+        let too_many = drop.content.max_row_errors.is_some_and(|most| errors > most);
+        if too_many || drop.content.on_row_error == RowError::FailFile {
+            let text = format!("{errors} rows cannot be encoded (the first: {})", first.text);
+            return Ok(Err(Reason::new("rows", text)));
+        }
+    }
+    for (reason, changes) in wrong {
+        for change in changes {
+            change::leave(db, connector, change.id, change.half)?;
+            log::warn!("{}: {} is held: {reason}", drop.subscription.name, change.id);
+            park(db, connector, &held(change.log, change.event, reason.clone()))?;
+        }
+    }
+    if count == 0 && !sends_empty(db, drop, connector, file)? {
+        if drop.content.skipped_takes_number
+            && let Err(reason) = number(db, drop, connector, file, (0, (1, 1)), now)?
+        {
+            return Ok(Err(reason));
+        }
+        counter::add(db, connector, Counter::Delivered, change::events(db, file.id)?)?;
+        change::forget(db, file.id)?;
+        drops::set_state(db, file.id, FileState::Skipped, now)?;
+        return Ok(Ok(Cut::Skipped));
+    }
+    let most = drop.content.max_records.filter(|most| *most > 0).unwrap_or(u64::MAX);
+    let parts = count.div_ceil(most).max(1);
+    let mut rest = file.clone();
+    for part in 1..=parts {
+        let next = match member::place_of(db, rest.id, most)? {
+            Some(place) if part < parts => {
+                let next = drops::begin_beside(db, file, None, 0, now)?;
+                member::move_behind(db, rest.id, next, place)?;
+                Some(next)
+            }
+            _ => None,
+        };
+        let lines = member::count(db, rest.id)?;
+        rest.part = (part, parts);
+        if let Err(reason) = number(db, drop, connector, &rest, (lines, (part, parts)), now)? {
+            return Ok(Err(reason));
+        }
+        if let Some(next) = next {
+            rest = DropFile { id: next, ..file.clone() };
+        }
+    }
+    Ok(Ok(Cut::Files(parts, count, errors)))
+}
+
+/// Gives a file its numbers and its name.
+fn number(
+    db: &Db,
+    drop: &Drop,
+    connector: ConnectorId,
+    file: &DropFile,
+    (records, part): (u64, (u64, u64)),
+    now: Timestamp,
+) -> Sql<Result<(), Reason>> {
+    let numbers = match next_numbers(db, drop, connector, &file.date)? {
+        Ok(numbers) => numbers,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let name = stamp(drop, file, numbers, now).and_then(|stamp| drop.naming.rerun.name(&drop.naming.name, &stamp));
+    let name = match name {
+        Ok(name) => name,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let cutting = Cutting { numbers, name: &name, records, part, config_hash: &drop.config_hash, now };
+    drops::cut(db, file.id, &cutting)?;
+    super::sequence::used(db, connector)?;
+    Ok(Ok(()))
+}
+
+fn sends_empty(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile) -> Sql<bool> {
+    Ok(match drop.content.when_empty {
+        WhenEmpty::Send => true,
+        WhenEmpty::Skip => false,
+        WhenEmpty::SendOncePerDay => drops::numbered_on(db, connector, &file.date)? == 0,
+    })
+}

@@ -1,0 +1,203 @@
+//! Bringing rendered files to their outlets: oldest first, so that at no outlet a later file comes before an earlier one.
+
+use std::collections::BTreeSet;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::outlet::Outlet;
+use super::publish::{Ended, publish};
+use super::render::beside;
+use super::staged::{Files, Source, Staged};
+use super::staging::Written;
+use super::worker::{StepError, Worker};
+use crate::adapter::place::Content;
+use crate::clock::{self, Timestamp};
+use crate::format::feed::Sums;
+use crate::rules::outcome::Reason;
+use crate::rules::publish::noted::Noted;
+use crate::store::state::counter::{self, Counter};
+use crate::store::state::drops::place::{self, Piece, PlaceState, Placed};
+use crate::store::state::drops::{self, DropFile, FileState, change};
+
+/// What only a person can mend is tried again this often.
+const SLOW: Duration = Duration::from_secs(15 * 60);
+
+impl Worker {
+    /// The names of the outlets.
+    pub(super) fn outlet_names(&self) -> Vec<String> {
+        self.drop.outlets.iter().map(|outlet| outlet.name.clone()).collect()
+    }
+
+    /// Brings what is rendered to where it is not yet; gives when the next attempt is due.
+    pub(super) fn deliver_all(&mut self) -> Result<Option<Timestamp>, StepError> {
+        let wall = clock::now();
+        if let Some(opens) = self.drop.timing.window.as_ref().and_then(|window| window.opens(wall))
+            && opens > wall
+        {
+            return Ok(Some(clock::steady().plus(opens.since(wall))));
+        }
+        let mut next: Option<Timestamp> = None;
+        // An outlet that has not taken a file takes no later one.
+        let mut behind: BTreeSet<String> = BTreeSet::new();
+        for file in self.in_state(FileState::Rendered)? {
+            let id = file.id;
+            let mut placed = self.reader.read(|db| place::of(db, id))?;
+            for outlet in Arc::clone(&self.drop).outlets.iter() {
+                let Some(at) = placed.iter_mut().find(|placed| placed.place == outlet.name) else { continue };
+                if at.state == PlaceState::Waiting && !behind.contains(&outlet.name) {
+                    let now = clock::steady();
+                    match at.due.filter(|due| *due > now) {
+                        // A time that an earlier process stored may lie anywhere.
+                        Some(due) => next = Some(next.map_or(due, |next| next.min(due)).min(now.plus(SLOW))),
+                        None => {
+                            *at = self.deliver(&file, outlet, at.clone())?;
+                            next = at.due.map(|due| next.map_or(due, |next| next.min(due))).or(next);
+                        }
+                    }
+                }
+                if matches!(at.state, PlaceState::Waiting | PlaceState::Held) {
+                    behind.insert(outlet.name.clone());
+                }
+            }
+            if placed.iter().all(|placed| matches!(placed.state, PlaceState::Published | PlaceState::Unverified)) {
+                self.end(&file)?;
+            }
+        }
+        Ok(next)
+    }
+
+    /// One attempt at one outlet.
+    fn deliver(&mut self, file: &DropFile, outlet: &Outlet, at: Placed) -> Result<Placed, StepError> {
+        let name = Arc::clone(&self.drop.subscription.name);
+        let what = file.name.clone().unwrap_or_default();
+        let files = match self.files(file, outlet)? {
+            Ok(files) => files,
+            Err(reason) => return self.hold_at(file, at, reason),
+        };
+        let noted = Noted::from_str(&at.noted).unwrap_or_default();
+        let ended = match outlet.open() {
+            Ok(mut place) => {
+                let (ledger, id, outlet_name) = (self.ledger.clone(), file.id, outlet.name.clone());
+                let mut all = noted.clone();
+                let mut note = |step| {
+                    all.add(step);
+                    let (text, place) = (all.to_string(), outlet_name.clone());
+                    ledger.call(move |state| state.commit(|db| place::note(db, id, &place, &text)))
+                };
+                let plan = outlet.plan(clock::now());
+                publish(&mut *place, &files, &plan, noted, &mut note, &mut |_| {})?
+            }
+            Err(trouble) => Ended::Later(Reason::new(trouble.class.word(), trouble.text), trouble.class),
+        };
+        // What was noted on the way stands in the ledger.
+        let (id, wanted) = (file.id, outlet.name.clone());
+        let noted = self.reader.read(|db| place::of(db, id))?;
+        let noted = noted.into_iter().find(|placed| placed.place == wanted).map_or(at.noted.clone(), |at| at.noted);
+        let now = clock::steady();
+        let attempts = at.attempts.saturating_add(1);
+        let placed = Placed { noted, attempts, since: clock::now(), ..at };
+        let placed = match ended {
+            Ended::Published | Ended::Triggered => {
+                log::info!("{name}: {what} is published at {}", outlet.name);
+                Placed { state: PlaceState::Published, due: None, reason: None, ..placed }
+            }
+            Ended::Unverified(reason) => {
+                log::error!("{name}: {what} at {}: {reason}; it is not sent again by itself", outlet.name);
+                Placed { state: PlaceState::Unverified, due: None, reason: Some(reason), ..placed }
+            }
+            Ended::Held(reason) => {
+                log::error!("{name}: {what} is held at {}: {reason}", outlet.name);
+                Placed { state: PlaceState::Held, due: None, reason: Some(reason), ..placed }
+            }
+            Ended::Later(reason, class) => {
+                log::warn!("{name}: {what} is not at {} yet: {reason}", outlet.name);
+                let delay =
+                    if class.is_configuration() { SLOW } else { self.drop.retry.delay(attempts, self.dice.f64()) };
+                self.summary.retried += 1;
+                self.summary.left_off = Some(reason.clone());
+                Placed { due: Some(now.plus(delay)), reason: Some(reason), ..placed }
+            }
+        };
+        let stored = placed.clone();
+        self.ledger.call(move |state| state.commit(|db| place::set(db, id, &stored)))?;
+        Ok(placed)
+    }
+
+    fn hold_at(&mut self, file: &DropFile, at: Placed, reason: Reason) -> Result<Placed, StepError> {
+        log::error!("{}: {} is held at {}: {reason}", self.drop.subscription.name, file.date, at.place);
+        let placed = Placed { state: PlaceState::Held, due: None, reason: Some(reason), since: clock::now(), ..at };
+        let (id, stored) = (file.id, placed.clone());
+        self.ledger.call(move |state| state.commit(|db| place::set(db, id, &stored)))?;
+        Ok(placed)
+    }
+
+    /// What goes to an outlet. A reason says why it cannot be had.
+    fn files(&mut self, file: &DropFile, outlet: &Outlet) -> Result<Result<Files, Reason>, StepError> {
+        let id = file.id;
+        let pieces = self.reader.read(|db| place::pieces(db, id))?;
+        let (Some(size), Some(sha256)) = (file.size, file.sha256) else {
+            return Ok(Err(Reason::new("ledger", "the file was never rendered")));
+        };
+        if !self.staging.has(id, size, &sha256) && self.staging.restore(id).is_err() {
+            // The ledger has everything that it is made of.
+            if let Err(reason) = self.render(file)? {
+                return Ok(Err(reason));
+            }
+            if !self.staging.has(id, size, &sha256) {
+                let text = "the rendered file is gone, and what is rendered now has other bytes";
+                return Ok(Err(Reason::new("changed", text)));
+            }
+        }
+        let name = file.name.clone().unwrap_or_default();
+        let data = Staged { name, source: Source::File(self.staging.path(id)), content: Content { size, sha256 } };
+        let small = |piece: &Piece| Staged::bytes(piece.name.clone(), piece.body.clone().unwrap_or_default());
+        let controls = pieces.iter().filter(|piece| piece.role.starts_with("control")).map(small).collect();
+        let trigger = match &outlet.trigger {
+            None => None,
+            Some(trigger) => {
+                let written = self.written(file)?;
+                let sums: Sums =
+                    file.totals.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+                let piece = file
+                    .numbers
+                    .zip(file.created)
+                    .ok_or_else(|| Reason::new("ledger", "the file has no numbers"))
+                    .and_then(|(numbers, created)| super::cut::stamp(&self.drop, file, numbers, created))
+                    .and_then(|stamp| {
+                        let name = file.name.as_deref().unwrap_or_default();
+                        beside("trigger".to_owned(), trigger, &stamp, name, &written, &sums)
+                    });
+                match piece {
+                    Ok(piece) => Some(small(&piece)),
+                    Err(reason) => return Ok(Err(reason)),
+                }
+            }
+        };
+        Ok(Ok(Files { data, controls, trigger }))
+    }
+
+    /// Size and digests of a rendered file.
+    fn written(&self, file: &DropFile) -> Result<Written, StepError> {
+        Ok(self.staging.sums(file.id)?)
+    }
+
+    /// Every outlet has the file, or may have it.
+    fn end(&mut self, file: &DropFile) -> Result<(), StepError> {
+        self.staging.archive(file.id)?;
+        let (id, connector, keeps) = (file.id, self.id, self.drop.awaits_answer());
+        let events = self.ledger.call(move |state| {
+            state.commit(|db| {
+                let events = change::events(db, id)?;
+                counter::add(db, connector, Counter::Delivered, events)?;
+                if !keeps {
+                    change::forget(db, id)?;
+                }
+                drops::set_state(db, id, FileState::Published, clock::now())?;
+                Ok(events)
+            })
+        })?;
+        self.summary.delivered += events;
+        Ok(())
+    }
+}

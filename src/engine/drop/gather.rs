@@ -1,0 +1,184 @@
+//! Gathering what belongs to a cut: every log up to the moment of its cut-off, and what was released or changed again.
+
+use std::sync::Arc;
+
+use super::Drop;
+use super::worker::{StepError, Worker};
+use crate::clock::{self, Timestamp};
+use crate::event::{Event, Value};
+use crate::format::json;
+use crate::rules::cutoff::Newest;
+use crate::rules::outcome::Reason;
+use crate::store::state::counter::{self, Counter};
+use crate::store::state::drops::FileId;
+use crate::store::state::drops::change::{self, Change};
+use crate::store::state::parked::{self, Parked, ParkedState};
+use crate::store::state::{ConnectorId, Db, LogId, Sql, cursor};
+
+/// Events read, and committed, at once.
+const CHUNK: usize = 512;
+/// Bytes of values read at once, about.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// The record that an event is about, as ledgers and `drop show` name it: its type and its key as JSON.
+pub(super) fn record_key(event: &Event) -> String {
+    if event.key.is_empty() {
+        return format!("{} {}", event.kind, event.id);
+    }
+    let key = event.key.iter().map(|(name, value)| (Arc::clone(name), value.clone())).collect();
+    format!("{} {}", event.kind, String::from_utf8_lossy(&json::value(&Value::Map(key))))
+}
+
+/// What one event of a log gives a file.
+enum Taken {
+    Skipped,
+    Changes(Vec<Change>),
+    Held(Box<Parked>),
+}
+
+impl Worker {
+    /// Puts into a file what belongs to it: every change before the moment of the cut that no file has yet.
+    ///
+    /// # Errors
+    /// When a log or the state file refuses; what was gathered until then stays gathered.
+    pub(super) fn gather(&mut self, file: FileId, cut_at: Timestamp) -> Result<(), StepError> {
+        for at in 0..self.sources.len() {
+            let mut newest = Newest::default();
+            loop {
+                let Some((log, source)) = self.sources.get_mut(at) else { break };
+                let (log, id) = (*log, self.id);
+                let after = self.reader.read(|db| cursor::get(db, id, log))?.map_or(0, |cursor| cursor.seq);
+                let mut events = source.read(after, CHUNK, CHUNK_BYTES)?;
+                let seen = clock::now();
+                let mine = events.iter().take_while(|event| newest.pass(event.at, seen) < cut_at).count();
+                let more = mine == events.len() && mine > 0;
+                events.truncate(mine);
+                if events.is_empty() {
+                    break;
+                }
+                // What a file, or the list of held rows, says of a log must not vanish from it in a power cut.
+                source.make_durable()?;
+                self.store(file, log, events)?;
+                if !more {
+                    break;
+                }
+            }
+        }
+        self.take_up_parked(file)
+    }
+
+    /// Stores a chunk and moves the cursor over it, in one commit.
+    fn store(&mut self, file: FileId, log: LogId, events: Vec<Event>) -> Result<(), StepError> {
+        let (id, drop) = (self.id, Arc::clone(&self.drop));
+        let taken: Vec<Taken> = events.iter().map(|event| take(&drop, log, event)).collect();
+        let last = events.last().map_or(0, Event::seq);
+        self.ledger.call(move |state| {
+            state.commit(|db| {
+                let mut ordinal = change::highest(db, file)?;
+                let mut skipped = 0;
+                for taken in taken {
+                    match taken {
+                        Taken::Skipped => skipped += 1,
+                        Taken::Changes(mut changes) => {
+                            for change in &mut changes {
+                                ordinal += 1;
+                                change.ordinal = ordinal;
+                            }
+                            change::gather(db, id, file, &changes)?;
+                        }
+                        Taken::Held(held) => park(db, id, &held)?,
+                    }
+                }
+                counter::add(db, id, Counter::Skipped, skipped)?;
+                cursor::advance(db, id, log, last)
+            })
+        })?;
+        log::debug!("{}: gathered up to position {last}", self.drop.subscription.name);
+        Ok(())
+    }
+
+    /// Takes up what is parked and may go again: what was released, and of each record that is in the file already all
+    /// that is parked. They come before the newer changes.
+    fn take_up_parked(&mut self, file: FileId) -> Result<(), StepError> {
+        let (id, name) = (self.id, Arc::clone(&self.drop.subscription.name));
+        self.ledger.call(move |state| {
+            state.commit(|db| {
+                let now = clock::steady();
+                loop {
+                    let selection =
+                        parked::Selection { connector: Some(name.to_string()), ..parked::Selection::default() };
+                    let all = parked::select(db, &selection)?;
+                    let mut taken = Vec::new();
+                    for (_, parked) in all {
+                        let key = record_key(&parked.event);
+                        let released = parked.state == ParkedState::Waiting && parked.due.is_none_or(|due| due <= now);
+                        if released || (parked.state != ParkedState::Waiting && change::has_record(db, file, &key)?) {
+                            taken.push((key, parked));
+                        }
+                    }
+                    if taken.is_empty() {
+                        return Ok(());
+                    }
+                    let lowest = change::lowest(db, file)?;
+                    let count = i64::try_from(taken.len()).unwrap_or(0);
+                    let changes: Vec<Change> = taken
+                        .iter()
+                        .zip(1..)
+                        .map(|((key, parked), nth)| Change {
+                            id: parked.event.id,
+                            half: 0,
+                            key: key.clone(),
+                            ordinal: lowest - count - 1 + nth,
+                            log: parked.log,
+                            op: parked.event.op,
+                            event: parked.event.clone(),
+                        })
+                        .collect();
+                    change::take_over(db, id, file, &changes)?;
+                    for (_, parked) in &taken {
+                        parked::end(db, id, &parked.event, now)?;
+                    }
+                }
+            })
+        })?;
+        Ok(())
+    }
+}
+
+/// What an event means to the drop.
+fn take(drop: &Drop, log: LogId, event: &Event) -> Taken {
+    match drop.subscription.parts(event) {
+        Ok(parts) if parts.is_empty() => Taken::Skipped,
+        Ok(parts) => Taken::Changes(
+            parts
+                .into_iter()
+                .zip(0..)
+                .map(|(part, half)| Change {
+                    id: event.id,
+                    half,
+                    key: record_key(&part.event),
+                    ordinal: 0,
+                    log,
+                    op: part.event.op,
+                    event: part.event.into_owned(),
+                })
+                .collect(),
+        ),
+        Err(reason) => Taken::Held(Box::new(held(log, event.clone(), reason))),
+    }
+}
+
+/// An event that stands aside.
+pub(super) fn held(log: LogId, event: Event, reason: Reason) -> Parked {
+    Parked::new(event, log, ParkedState::Held, reason, clock::now())
+}
+
+/// Parks a change. One of a record of which another is parked waits behind it.
+pub(super) fn park(db: &Db, connector: ConnectorId, held: &Parked) -> Sql<()> {
+    parked::park(db, connector, held)?;
+    if !parked::is_head(db, connector, &held.event)? {
+        let behind = Parked { state: ParkedState::Behind, ..held.clone() };
+        parked::park(db, connector, &behind)?;
+    }
+    counter::add(db, connector, Counter::Held, 1)
+}

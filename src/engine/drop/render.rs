@@ -1,0 +1,183 @@
+//! Rendering: from frozen lines to the bytes of a file. The same lines under the same configuration give the same bytes,
+//! on any machine, at any time.
+
+use std::io;
+use std::sync::Arc;
+
+use super::cut::stamp;
+use super::staging::{Draft, Written};
+use super::worker::{StepError, Worker};
+use super::{Beside, Drop};
+use crate::clock;
+use crate::format::feed::{Finished, Row, Sums, Writing};
+use crate::rules::naming::{Pattern, Sealed, Stamp, Values};
+use crate::rules::outcome::Reason;
+use crate::store::state::drops::member::{self, Member};
+use crate::store::state::drops::place::Piece;
+use crate::store::state::drops::{self, DropFile, place};
+use crate::store::state::{StateError, StateReader};
+
+/// Lines read at once.
+const CHUNK: usize = 1000;
+/// Bytes that are written out at once, about.
+const FLUSH: usize = 1 << 16;
+
+/// Why rendering did not come to its end.
+#[derive(Debug)]
+pub(super) enum Unrendered {
+    /// It is tried again.
+    Step(StepError),
+    /// A person is needed: the configuration that cut the file cannot make it.
+    Reason(Reason),
+}
+
+impl<E: Into<StepError>> From<E> for Unrendered {
+    fn from(error: E) -> Unrendered {
+        Unrendered::Step(error.into())
+    }
+}
+
+impl Worker {
+    /// Renders a file that was cut, with the pieces that go with it, and notes what was made.
+    pub(super) fn render(&mut self, file: &DropFile) -> Result<Result<(), Reason>, StepError> {
+        match self.try_render(file) {
+            Ok(()) => Ok(Ok(())),
+            Err(Unrendered::Reason(reason)) => {
+                let (id, held) = (file.id, reason.clone());
+                self.ledger.call(move |state| state.commit(|db| drops::hold(db, id, Some(&held))))?;
+                Ok(Err(reason))
+            }
+            Err(Unrendered::Step(error)) => Err(error),
+        }
+    }
+
+    fn try_render(&mut self, file: &DropFile) -> Result<(), Unrendered> {
+        let drop = Arc::clone(&self.drop);
+        let mut draft = self.staging.write(file.id)?;
+        let (sums, stamp) = write(&drop, file, &mut self.reader, |bytes| draft.write_all(bytes))?;
+        let written = Draft::finish(draft)?;
+        let pieces = pieces(&drop, &stamp, file, &written, &sums)?;
+        let totals = serde_json::to_string(&sums).unwrap_or_default();
+        let (id, now) = (file.id, clock::now());
+        let outlets = self.outlet_names();
+        self.ledger.call(move |state| {
+            state.commit(|db| {
+                for piece in &pieces {
+                    place::set_piece(db, id, piece)?;
+                }
+                for outlet in &outlets {
+                    place::begin(db, id, outlet, now)?;
+                }
+                drops::rendered(db, id, (written.size, &written.sha256), &totals, now)
+            })
+        })?;
+        Ok(())
+    }
+}
+
+/// Makes the bytes of a file from what was frozen, and gives its totals.
+pub(super) fn write(
+    drop: &Drop,
+    file: &DropFile,
+    reader: &mut StateReader,
+    mut out: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(Sums, Stamp), Unrendered> {
+    let missing = || Unrendered::Reason(Reason::new("ledger", "the file has no numbers"));
+    let (numbers, created) = (file.numbers.ok_or_else(missing)?, file.created.ok_or_else(missing)?);
+    let stamp = stamp(drop, file, numbers, created).map_err(Unrendered::Reason)?;
+    let name = file.name.clone().unwrap_or_default();
+    let first = if drop.feed.sums_first() {
+        // What the header shows is known when all lines were gone through.
+        let finished = pass(drop, file, (&stamp, &name), None, reader, |_| Ok(()))?;
+        Some(finished.sums)
+    } else {
+        None
+    };
+    let finished = pass(drop, file, (&stamp, &name), first.as_ref(), reader, &mut out)?;
+    Ok((finished.sums, stamp))
+}
+
+fn pass(
+    drop: &Drop,
+    file: &DropFile,
+    (stamp, name): (&Stamp, &str),
+    first: Option<&Sums>,
+    reader: &mut StateReader,
+    mut out: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<Finished, Unrendered> {
+    let mut writing: Writing<'_> = drop.feed.file(stamp, name).map_err(Unrendered::Reason)?;
+    let mut bytes = Vec::with_capacity(2 * FLUSH);
+    // Before it is known, the header has the zeros of an empty file in the places of its totals.
+    let nothing = Sums::new();
+    let sums = if drop.feed.sums_first() { Some(first.unwrap_or(&nothing)) } else { None };
+    writing.begin(sums, &mut bytes).map_err(Unrendered::Reason)?;
+    let (mut after, mut ordinal) = (i64::MIN, 0);
+    loop {
+        let members = lines(reader, file, after).map_err(StepError::from)?;
+        let Some(last) = members.last() else { break };
+        after = last.ordinal;
+        for member in &members {
+            ordinal += 1;
+            let record = member.payload.as_ref().ok_or_else(|| {
+                Unrendered::Reason(Reason::new("purged", "the file's payloads were purged: it cannot be made again"))
+            })?;
+            writing.row(&Row { record, action: &member.action, ordinal }, &mut bytes).map_err(Unrendered::Reason)?;
+            if bytes.len() >= FLUSH {
+                out(&bytes)?;
+                bytes.clear();
+            }
+        }
+    }
+    let finished = writing.finish(&mut bytes).map_err(Unrendered::Reason)?;
+    out(&bytes)?;
+    Ok(finished)
+}
+
+fn lines(reader: &mut StateReader, file: &DropFile, after: i64) -> Result<Vec<Member>, StateError> {
+    reader.read(|db| member::read(db, file.id, after, CHUNK))
+}
+
+/// The data file and what goes with it at every outlet. What an outlet has of its own (a trigger) is made there.
+fn pieces(
+    drop: &Drop,
+    stamp: &Stamp,
+    file: &DropFile,
+    written: &Written,
+    sums: &Sums,
+) -> Result<Vec<Piece>, Unrendered> {
+    let name = file.name.clone().unwrap_or_default();
+    let data =
+        Piece { role: "data".into(), name: name.clone(), size: written.size, sha256: written.sha256, body: None };
+    let mut pieces = vec![data];
+    for (nth, control) in drop.controls.iter().enumerate() {
+        let role = format!("control{}", if nth == 0 { String::new() } else { (nth + 1).to_string() });
+        pieces.push(beside(role, control, stamp, &name, written, sums).map_err(Unrendered::Reason)?);
+    }
+    Ok(pieces)
+}
+
+/// A small file that goes with a data file.
+pub(super) fn beside(
+    role: String,
+    beside: &Beside,
+    stamp: &Stamp,
+    name: &str,
+    written: &Written,
+    sums: &Sums,
+) -> Result<Piece, Reason> {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sealed = Sealed {
+        size: written.size,
+        sha256: hex(&written.sha256),
+        md5: hex(&written.md5),
+        crc32: format!("{:08x}", written.crc32),
+    };
+    let fill = |pattern: &Pattern| {
+        let totals: Vec<Option<String>> =
+            pattern.totals().iter().map(|expression| sums.get(&expression.to_string()).cloned().flatten()).collect();
+        pattern.fill(&Values { stamp, file: name, sealed: Some(&sealed), totals: &totals })
+    };
+    let body = fill(&beside.text)?.into_bytes();
+    let sha256 = crate::adapter::sha256(&body);
+    Ok(Piece { role, name: fill(&beside.name)?, size: body.len() as u64, sha256, body: Some(body) })
+}

@@ -1,0 +1,400 @@
+//! A drop's worker: makes the cuts that are due, renders what was cut, and brings it to its outlets, in order.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use jiff::civil::Date;
+
+use super::Drop;
+use super::cut::Cut as Made;
+use super::staging::Staging;
+use crate::clock::{self, Timestamp};
+use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::push::{Mailbox, Message, Run, Summary};
+use crate::engine::source::{Source, SourceError};
+use crate::rules::cutoff::{Cut, Jump, NoCut, Reading, Slot, jump};
+use crate::rules::outcome::Reason;
+use crate::store::state::connector::{self, Mode};
+use crate::store::state::drops::{self, DropFile, FileState};
+use crate::store::state::{ConnectorId, LogId, StateError, StateReader, cursor, note, set_note};
+
+/// How long a worker waits after the state file, a log or the disk refused.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How often what stands still is looked at again, and retention is kept.
+const LOOK: Duration = Duration::from_secs(60);
+/// Bytes that must be free before a file is cut: a file that cannot be rendered helps nobody.
+const LEAST_FREE: u64 = 16 << 20;
+
+/// A step that could not be made; it is tried again.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct StepError {
+    text: String,
+    /// A sync has failed: the agent must end.
+    pub broken: bool,
+}
+
+impl From<StateError> for StepError {
+    fn from(error: StateError) -> StepError {
+        StepError { broken: error.is_broken(), text: error.to_string() }
+    }
+}
+
+impl From<LedgerError> for StepError {
+    fn from(error: LedgerError) -> StepError {
+        let broken = matches!(&error, LedgerError::Gone(_)) || matches!(&error, LedgerError::State(e) if e.is_broken());
+        StepError { broken, text: error.to_string() }
+    }
+}
+
+impl From<SourceError> for StepError {
+    fn from(error: SourceError) -> StepError {
+        StepError { broken: error.broken, text: error.to_string() }
+    }
+}
+
+impl From<std::io::Error> for StepError {
+    fn from(error: std::io::Error) -> StepError {
+        StepError { broken: false, text: format!("the drop's folder: {error}") }
+    }
+}
+
+/// What a worker is made of.
+pub struct Parts {
+    /// What it makes.
+    pub drop: Arc<Drop>,
+    /// The logs it reads.
+    pub sources: Vec<(LogId, Box<dyn Source>)>,
+    /// The writer.
+    pub ledger: Ledger,
+    /// Its own reading connection.
+    pub reader: StateReader,
+}
+
+/// A drop's worker.
+pub struct Worker {
+    pub(super) drop: Arc<Drop>,
+    pub(super) id: ConnectorId,
+    pub(super) ledger: Ledger,
+    pub(super) reader: StateReader,
+    pub(super) sources: Vec<(LogId, Box<dyn Source>)>,
+    pub(super) staging: Staging,
+    pub(super) summary: Summary,
+    pub(super) dice: fastrand::Rng,
+    mode: Mode,
+    /// From when on a drop that has made no cut yet counts.
+    begin: Timestamp,
+    reading: Reading,
+    /// A person has said that the cuts that are due, and the clock, are right.
+    confirmed: bool,
+    /// What was said last; it is said once.
+    said: Option<String>,
+    next_look: Timestamp,
+    inbox: Receiver<Message>,
+    mailbox: Mailbox,
+    stopping: bool,
+}
+
+impl Worker {
+    /// Makes a worker: remembers the drop, and begins its cursors.
+    ///
+    /// # Errors
+    /// When the state file, a log or the drop's folder cannot be used.
+    pub fn new(parts: Parts) -> Result<Worker, StepError> {
+        let Parts { drop, mut sources, ledger, reader } = parts;
+        let mut begins = Vec::new();
+        for (log, source) in &mut sources {
+            let from = if drop.from_beginning {
+                source.floor()?
+            } else {
+                let highest = source.highest()?;
+                source.make_durable()?;
+                highest
+            };
+            begins.push((*log, from));
+        }
+        let (name, hash, text) = (Arc::clone(&drop.subscription.name), drop.config_hash, drop.config.clone());
+        let now = clock::now();
+        let (known, begin) = ledger.call(move |state| {
+            state.commit(|db| {
+                let (known, _) = connector::remember(db, &name)?;
+                connector::set_config(db, known.id, &hash, &text)?;
+                for (log, from) in &begins {
+                    cursor::begin(db, known.id, *log, *from)?;
+                }
+                let key = format!("drop/{}/begin", known.id.0);
+                let begin = note(db, &key)?.and_then(|text| text.parse().ok());
+                if begin.is_none() {
+                    set_note(db, &key, &now.0.to_string())?;
+                }
+                Ok((known, Timestamp(begin.unwrap_or(now.0))))
+            })
+        })?;
+        let staging = Staging::open(&drop.folder)?;
+        let (sender, inbox): (Sender<Message>, _) = channel();
+        Ok(Worker {
+            id: known.id,
+            mode: known.mode,
+            drop,
+            ledger,
+            reader,
+            sources,
+            staging,
+            summary: Summary::default(),
+            dice: fastrand::Rng::new(),
+            begin,
+            reading: Reading { wall: now, steady: Some(clock::steady()) },
+            confirmed: false,
+            said: None,
+            next_look: clock::steady(),
+            inbox,
+            mailbox: Mailbox::new(sender),
+            stopping: false,
+        })
+    }
+
+    /// The drop's row in the state file.
+    pub fn id(&self) -> ConnectorId {
+        self.id
+    }
+
+    /// Where to send messages.
+    pub fn mailbox(&self) -> Mailbox {
+        self.mailbox.clone()
+    }
+
+    /// Works until it is stopped, or (once) until nothing is left that can be done now.
+    pub fn run(mut self, run: Run) -> Summary {
+        loop {
+            let due = match self.turn() {
+                Ok(due) => due,
+                Err(error) => {
+                    self.summary.broken |= error.broken;
+                    if run == Run::Once {
+                        self.summary.left_off.get_or_insert_with(|| Reason::new("drop", error.text.clone()));
+                    }
+                    self.say(log::Level::Warn, &error.text);
+                    clock::steady().plus(PAUSE)
+                }
+            };
+            if run == Run::Once || self.summary.broken || self.stopping {
+                return self.summary;
+            }
+            self.listen(due);
+            if self.summary.broken || self.stopping {
+                return self.summary;
+            }
+        }
+    }
+
+    /// Waits until something is due, or somebody says something that changes what is.
+    fn listen(&mut self, due: Timestamp) {
+        loop {
+            let message = match self.inbox.recv_timeout(due.since(clock::steady())) {
+                Ok(message) => message,
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.stopping = true;
+                    return;
+                }
+            };
+            match message {
+                // A log that grows changes nothing before the cut.
+                Message::Wake | Message::Results | Message::Committed(_) => continue,
+                Message::Reload | Message::RunNow | Message::Rewind => {}
+                Message::Pause(pause) => self.set_paused(pause),
+                Message::Broken => self.summary.broken = true,
+                Message::Stop => self.stopping = true,
+            }
+            return;
+        }
+    }
+
+    fn set_paused(&mut self, pause: bool) {
+        self.mode = if pause { Mode::Paused } else { Mode::Running };
+        self.confirmed |= !pause;
+        self.said = None;
+    }
+
+    /// One turn: cuts, renders, delivers. Gives when the next one is due.
+    fn turn(&mut self) -> Result<Timestamp, StepError> {
+        let mut due = clock::steady().plus(LOOK);
+        self.look_at_clock()?;
+        if self.mode == Mode::Paused {
+            return Ok(due);
+        }
+        if self.mode == Mode::Running
+            && let Some(next) = self.make_cuts()?
+        {
+            due = due.min(next);
+        }
+        for file in self.in_state(FileState::Cut)? {
+            if let Err(reason) = self.render(&file)? {
+                let name = file.name.as_deref().unwrap_or_default();
+                self.say(log::Level::Error, &format!("{name} cannot be made: {reason}"));
+                break;
+            }
+        }
+        if let Some(next) = self.deliver_all()? {
+            due = due.min(next);
+        }
+        if clock::steady() >= self.next_look {
+            self.next_look = clock::steady().plus(LOOK);
+            self.tidy()?;
+        }
+        Ok(due)
+    }
+
+    pub(super) fn in_state(&mut self, state: FileState) -> Result<Vec<DropFile>, StepError> {
+        let id = self.id;
+        Ok(self.reader.read(|db| drops::in_state(db, id, state))?)
+    }
+
+    /// Makes the cuts that are due; gives when the next one is.
+    fn make_cuts(&mut self) -> Result<Option<Timestamp>, StepError> {
+        loop {
+            let wall = clock::now();
+            let first = match self.next_cut() {
+                Ok(first) => first,
+                Err(reason) => {
+                    self.stand_still(reason)?;
+                    return Ok(None);
+                }
+            };
+            let timing = &self.drop.timing;
+            let limit = if self.confirmed { usize::MAX } else { timing.catch_up };
+            let due = match timing.cut_offs.due(first, wall, timing.missed, limit) {
+                Ok(due) if due.more => {
+                    let text = format!(
+                        "more than {} cuts were missed: is the clock right? `hms-sync resume {}` makes them up",
+                        timing.catch_up, self.drop.subscription.name
+                    );
+                    self.stand_still(Reason::new("missed", text))?;
+                    return Ok(None);
+                }
+                Ok(due) => due,
+                Err(error) => {
+                    self.stand_still(Reason::new("calendar", error.to_string()))?;
+                    return Ok(None);
+                }
+            };
+            let Some(cut) = due.cuts.first() else {
+                self.confirmed = false;
+                return Ok(Some(clock::steady().plus(first.at.since(wall))));
+            };
+            if !self.make_cut(*cut)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The cut after the last one that was made.
+    fn next_cut(&mut self) -> Result<Cut, Reason> {
+        let id = self.id;
+        let last = self.reader.read(|db| drops::last_cut(db, id));
+        let last = last.map_err(|error| Reason::new("state", error.to_string()))?;
+        let offs = &self.drop.timing.cut_offs;
+        let calendar = |error: NoCut| Reason::new("calendar", error.to_string());
+        match last {
+            None => offs.of(self.begin).map_err(calendar),
+            Some((date, nth)) => {
+                let date: Date =
+                    date.parse().map_err(|_| Reason::new("ledger", "the last file's business date is no date"))?;
+                offs.after(Slot { date, nth }).map_err(calendar)
+            }
+        }
+    }
+
+    /// Gathers and cuts. False = it stands still; a person is needed, or it is tried again later.
+    pub(super) fn make_cut(&mut self, cut: Cut) -> Result<bool, StepError> {
+        if self.staging.free()? < LEAST_FREE {
+            self.say(log::Level::Error, "the disk of the drop's folder is almost full: nothing is cut");
+            return Ok(false);
+        }
+        let (id, now) = (self.id, clock::now());
+        let Slot { date, nth } = cut.slot;
+        let file = self
+            .ledger
+            .call(move |state| state.commit(|db| drops::open(db, id, (&date.to_string(), nth), cut.at, now)))?;
+        self.gather(file, cut.at)?;
+        let name = Arc::clone(&self.drop.subscription.name);
+        match self.cut(file)? {
+            Ok(Made::Files(files, lines, held)) => {
+                self.said = None;
+                let parts = if files == 1 { String::new() } else { format!(" in {files} files") };
+                log::info!("{name}: cut for {}: {lines} records{parts}, {held} held", cut.slot);
+                Ok(true)
+            }
+            Ok(Made::Skipped) => {
+                log::info!("{name}: cut for {}: nothing to send", cut.slot);
+                Ok(true)
+            }
+            Err(reason) => {
+                self.say(log::Level::Error, &format!("the file for {} is held: {reason}", cut.slot));
+                Ok(false)
+            }
+        }
+    }
+
+    /// No cut is made by a clock that was set by more than a day, until a person says that it is right.
+    fn look_at_clock(&mut self) -> Result<(), StepError> {
+        let now = Reading { wall: clock::now(), steady: Some(clock::steady()) };
+        let earlier = std::mem::replace(&mut self.reading, now);
+        let Some(jump) = jump(earlier, now).filter(|_| !self.confirmed) else { return Ok(()) };
+        let (Jump::Forward(by) | Jump::Back(by)) = jump;
+        let way = if matches!(jump, Jump::Forward(_)) { "forward" } else { "back" };
+        let text = format!(
+            "the clock was set {way} by {} hours: set it right, then `hms-sync resume {}`",
+            by.as_secs() / 3600,
+            self.drop.subscription.name
+        );
+        self.stand_still(Reason::new("clock", text))
+    }
+
+    /// The drop makes no cuts until a person resumes it; what was cut still goes.
+    fn stand_still(&mut self, reason: Reason) -> Result<(), StepError> {
+        self.say(log::Level::Error, &reason.to_string());
+        self.mode = Mode::Halted;
+        let id = self.id;
+        self.ledger.call(move |state| {
+            state.commit(|db| connector::set_mode(db, id, Mode::Halted, Some(&reason), clock::now()))
+        })?;
+        Ok(())
+    }
+
+    /// Says something once, until something else was said or it is over.
+    pub(super) fn say(&mut self, level: log::Level, text: &str) {
+        if self.said.as_deref() != Some(text) {
+            log::log!(level, "{}: {text}", self.drop.subscription.name);
+            self.said = Some(text.to_owned());
+        }
+    }
+
+    /// Forgets what is older than the drop keeps it: bytes and payloads; the line in the ledger stays.
+    fn tidy(&mut self) -> Result<(), StepError> {
+        let (id, oldest) = (self.id, clock::now().minus(self.drop.keep));
+        let ends: BTreeSet<FileState> =
+            [FileState::Published, FileState::Acked, FileState::Partial, FileState::Refused, FileState::Skipped].into();
+        // A file that an answer is awaited for stays.
+        let waits = |file: &DropFile| self.drop.awaits_answer() && file.state == FileState::Published;
+        let old: Vec<DropFile> = self
+            .reader
+            .read(|db| drops::before(db, id, oldest))?
+            .into_iter()
+            .filter(|file| ends.contains(&file.state) && !waits(file))
+            .collect();
+        for file in old {
+            self.staging.remove(file.id)?;
+            self.ledger.call(move |state| {
+                state.commit(|db| {
+                    drops::member::purge(db, file.id)?;
+                    drops::change::forget(db, file.id)?;
+                    drops::set_state(db, file.id, FileState::Purged, clock::now())
+                })
+            })?;
+        }
+        Ok(())
+    }
+}
