@@ -126,6 +126,9 @@ impl<'a> Fields<'a> {
         self.found.source.note(Severity::Error, place, &self.found.below(name), message, hint);
     }
 
+    /// Leaves the other keys to whoever reads the section as a whole.
+    pub(crate) fn leave(self) {}
+
     /// Reports every key that nobody took.
     pub(crate) fn done(self) {
         let known = self.known.borrow();

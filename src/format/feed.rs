@@ -181,3 +181,6 @@ impl Writing<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

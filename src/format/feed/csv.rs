@@ -40,7 +40,8 @@ pub struct CsvFeed {
 pub struct CsvColumn {
     /// The column; its field is that of the record.
     pub column: Column,
-    /// What stands in it instead of a field. Totals know it by the name of the column.
+    /// What stands in it instead of a field, as text unless the column says otherwise. Totals know it by the name of the
+    /// column.
     pub set: Option<Set>,
 }
 
@@ -78,8 +79,10 @@ impl Csv {
         for CsvColumn { mut column, set } in spec.columns {
             match (set, &spec.fields) {
                 (Some(set), _) => {
-                    // A name that no field has.
                     column.field.clone_from(&column.name);
+                    if matches!(column.kind, Kind::Any) {
+                        column.kind = Kind::Text;
+                    }
                     match Made::compile(set, &mut counting) {
                         Ok(own) => made.push((column.field.clone(), own)),
                         Err(text) => wrong.push(format!("column `{}`: {text}", column.name)),

@@ -75,7 +75,9 @@ impl Line {
         work.rules();
         let slots = work.slots()?;
         let sources = work.sources(&slots, counting);
-        let writer = work.record(if feed.reading { Unbound::Slot } else { Unbound::Refuse });
+        // What is wrong already would be said again.
+        let refuse = !feed.reading && work.wrong.len() == before;
+        let writer = work.record(if refuse { Unbound::Refuse } else { Unbound::Slot });
         // For reading, what stands in an item does not matter, but what stands for null does.
         for binding in &mut work.bindings {
             binding.source = Bound::Slot;
@@ -322,7 +324,7 @@ impl Work<'_> {
                 let fields = fields.iter().flatten().map(String::as_str);
                 let near =
                     if map.is_some() { hint(&name.to_lowercase().replace('-', "_"), fields) } else { String::new() };
-                let text = format!("nothing stands in it{near}: {what}, or write `unset: initial`");
+                let text = format!("nothing stands in it: {what}, or write `unset: initial`{near}");
                 self.wrong(&slot.name, text);
                 None
             }
