@@ -122,6 +122,10 @@ impl From<AgentError> for Failure {
             AgentError::Keeper(error) => error.into(),
             AgentError::Reconcile(error) => error.into(),
             AgentError::Worker { connector, error } => of_worker(&connector, *error),
+            AgentError::Drop { drop, error } => {
+                let code = if error.broken { Code::Disk } else { Code::Temporary };
+                Failure::new(code, format!("{drop}: {error}"))
+            }
             AgentError::Thread(_) => Failure::new(Code::Failed, error.to_string()),
         }
     }

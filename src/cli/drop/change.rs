@@ -36,7 +36,9 @@ pub fn run(place: &Place, run: Run) -> Outcome {
     let newest = files.first();
     if place.json() {
         let line = state.read(|db| newest.map(|file| crate::engine::drop::file_line(db, file)).transpose())?;
-        output::json(&serde_json::json!({ "drop": run.drop, "file": line, "leftOff": summary.left_off.as_ref().map(ToString::to_string) }))?;
+        output::json(
+            &serde_json::json!({ "drop": run.drop, "file": line, "leftOff": summary.left_off.as_ref().map(ToString::to_string) }),
+        )?;
     } else if let Some(file) = newest {
         output::line(&format!("{} {}: {}", run.drop, called(file), file.state.as_str()))?;
     }

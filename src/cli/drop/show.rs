@@ -7,9 +7,7 @@ use crate::cli::place::Place;
 use crate::cli::{Outcome, order, output};
 use crate::clock;
 use crate::config::Config;
-use crate::engine::drop::{
-    DropStatus, FileLine, MemberLine, ago, drop_status, file_line, member_lines, next_cut_of,
-};
+use crate::engine::drop::{DropStatus, FileLine, MemberLine, ago, drop_status, file_line, member_lines, next_cut_of};
 use crate::store::state::connector::{self, Remembered};
 use crate::store::state::drops::{self, DropFile};
 use crate::store::state::{StateError, StateReader};
@@ -44,7 +42,7 @@ pub fn all(place: &Place) -> Outcome {
             })?,
         };
         let (status, last) = found.unwrap_or_else(|| (DropStatus::unknown(&spec.name), None));
-        let next = spec.drop_timing().and_then(|timing| next_cut_of(timing, last.as_ref(), clock::now()));
+        let next = spec.drop().and_then(|drop| next_cut_of(&drop.timing, last.as_ref(), clock::now()));
         lines.push(Line { status, next_cut: next.map(|cut| cut.at.to_string()), configured: true });
     }
     if place.json() {

@@ -67,7 +67,7 @@ impl Worker {
 pub(super) fn stamp(drop: &Drop, file: &DropFile, numbers: Numbers, created: Timestamp) -> Result<Stamp, Reason> {
     let bus_date: Date = file.date.parse().map_err(|_| Reason::new("ledger", "the file's business date is no date"))?;
     Ok(Stamp {
-        office: drop.naming.office.clone(),
+        office: file.office.clone().unwrap_or_else(|| drop.naming.office.clone()),
         drop: drop.subscription.name.to_string(),
         bus_date,
         cut: file.cut_at,
@@ -203,7 +203,8 @@ fn number(
         Ok(name) => name,
         Err(reason) => return Ok(Err(reason)),
     };
-    let cutting = Cutting { numbers, name: &name, records, part, config_hash: &drop.config_hash, now };
+    let office = &drop.naming.office;
+    let cutting = Cutting { numbers, office, name: &name, records, part, config_hash: &drop.config_hash, now };
     drops::cut(db, file.id, &cutting)?;
     super::sequence::used(db, connector)?;
     Ok(Ok(()))
