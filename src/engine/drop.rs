@@ -7,8 +7,10 @@
 mod cut;
 mod deliver;
 mod gather;
+mod late;
 pub mod outlet;
 mod preview;
+pub mod progress;
 pub mod publish;
 mod render;
 mod report;

@@ -250,6 +250,7 @@ impl Worker {
         if let Some(next) = self.deliver_all()? {
             due = due.min(next);
         }
+        self.watch_deadline()?;
         if clock::steady() >= self.next_look {
             self.next_look = clock::steady().plus(LOOK);
             self.tidy()?;
