@@ -18,7 +18,7 @@ use crate::engine::source::{Source, SourceError};
 use crate::rules::cutoff::{Cut, Jump, NoCut, Reading, Slot, jump};
 use crate::rules::outcome::Reason;
 use crate::store::state::connector::{self, Mode};
-use crate::store::state::drops::{self, DropFile, FileState};
+use crate::store::state::drops::{self, DropFile, FileId, FileState};
 use crate::store::state::{ConnectorId, LogId, StateError, StateReader, cursor, note, set_note};
 
 /// How long a worker waits after the state file, a log or the disk refused.
@@ -86,6 +86,8 @@ pub struct Worker {
     pub(super) staging: Staging,
     pub(super) summary: Summary,
     pub(super) dice: fastrand::Rng,
+    /// The highest place in the file that gathers.
+    pub(super) ordinal: Option<(FileId, i64)>,
     mode: Mode,
     /// From when on a drop that has made no cut yet counts.
     begin: Timestamp,
@@ -147,6 +149,7 @@ impl Worker {
             staging,
             summary: Summary::default(),
             dice: fastrand::Rng::new(),
+            ordinal: None,
             begin,
             reading: Reading { wall: now, steady: Some(clock::steady()) },
             confirmed: false,
