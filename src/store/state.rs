@@ -89,11 +89,12 @@ impl State {
         )
         .map_err(at)?;
         configure(&db).map_err(at)?;
-        db.pragma_update(None, "journal_mode", "WAL").map_err(at)?;
+        let is_new = become_wal(&db).map_err(at)?;
         db.pragma_update(None, "synchronous", "FULL").map_err(at)?;
         db.pragma_update(None, "secure_delete", "ON").map_err(at)?;
         checkpoint::aloud(&mut db).map_err(at)?;
         let facts = migrate(&mut db, path).and_then(|()| first_facts(&db).map_err(at));
+        let facts = facts.and_then(|()| if is_new { checkpoint::now(&db).map_err(at) } else { Ok(()) });
         let mut state = State { db, path: path.to_owned(), lock, broken: false };
         state.heed(facts)?;
         // SQLite syncs the folder only for a -wal that it made itself, and a reader may have made this one.
@@ -292,6 +293,17 @@ fn configure(db: &Connection) -> Sql<()> {
     db.busy_timeout(Duration::from_secs(5))?;
     db.set_prepared_statement_cache_capacity(64);
     db.pragma_update(None, "mmap_size", 0)
+}
+
+/// Turns to the write-ahead log; whether the file is new. A new one is not synced for that: after a failed sync SQLite would
+/// roll back, and sync again, which proves nothing. It is synced when its tables are moved into it.
+fn become_wal(db: &Connection) -> Sql<bool> {
+    let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0))?;
+    if pages == 0 {
+        db.pragma_update(None, "synchronous", "OFF")?;
+    }
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    Ok(pages == 0)
 }
 
 fn version(db: &Connection) -> Sql<i64> {
