@@ -82,6 +82,9 @@ impl State {
             }
             _ => {}
         }
+        if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+            make_wal(path)?;
+        }
         let at = |error| StateError::of(path, error);
         let mut db = Connection::open_with_flags(
             path,
@@ -89,12 +92,11 @@ impl State {
         )
         .map_err(at)?;
         configure(&db).map_err(at)?;
-        let is_new = become_wal(&db).map_err(at)?;
+        db.pragma_update(None, "journal_mode", "WAL").map_err(at)?;
         db.pragma_update(None, "synchronous", "FULL").map_err(at)?;
         db.pragma_update(None, "secure_delete", "ON").map_err(at)?;
         checkpoint::aloud(&mut db).map_err(at)?;
         let facts = migrate(&mut db, path).and_then(|()| first_facts(&db).map_err(at));
-        let facts = facts.and_then(|()| if is_new { checkpoint::now(&db).map_err(at) } else { Ok(()) });
         let mut state = State { db, path: path.to_owned(), lock, broken: false };
         state.heed(facts)?;
         // SQLite syncs the folder only for a -wal that it made itself, and a reader may have made this one.
@@ -295,15 +297,21 @@ fn configure(db: &Connection) -> Sql<()> {
     db.pragma_update(None, "mmap_size", 0)
 }
 
-/// Turns to the write-ahead log; whether the file is new. A new one is not synced for that: after a failed sync SQLite would
-/// roll back, and sync again, which proves nothing. It is synced when its tables are moved into it.
-fn become_wal(db: &Connection) -> Sql<bool> {
-    let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0))?;
-    if pages == 0 {
-        db.pragma_update(None, "synchronous", "OFF")?;
-    }
-    db.pragma_update(None, "journal_mode", "WAL")?;
-    Ok(pages == 0)
+/// Makes a new file one with a write-ahead log. SQLite would sync it in rollback mode, and after a failed sync roll back and
+/// sync again, which proves nothing: so it is not to, and the file is synced here, once, before anything is in it.
+fn make_wal(path: &Path) -> Result<(), StateError> {
+    let at = |error| StateError::of(path, error);
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(at)?;
+    configure(&db).map_err(at)?;
+    db.pragma_update(None, "synchronous", "OFF").map_err(at)?;
+    db.pragma_update(None, "journal_mode", "WAL").map_err(at)?;
+    db.close().map_err(|(_, error)| at(error))?;
+    // Nobody has it open any more whose locks closing this would drop.
+    File::open(path).and_then(|file| file.sync_all()).map_err(|_| {
+        let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+        at(rusqlite::Error::SqliteFailure(failed, None))
+    })
 }
 
 fn version(db: &Connection) -> Sql<i64> {

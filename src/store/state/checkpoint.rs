@@ -34,8 +34,3 @@ pub fn leave(db: &Connection) -> Sql<()> {
 pub fn never(db: &Connection) -> Sql<()> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
-
-/// Moves all of the log into the file, and has both on the disk.
-pub fn now(db: &Connection) -> Sql<()> {
-    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-}
