@@ -35,6 +35,7 @@ mod process_faults;
 mod replaced;
 mod requests;
 mod running;
+mod sftp;
 mod soak;
 mod state_file;
 mod support;
