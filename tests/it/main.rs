@@ -32,6 +32,7 @@ mod outage;
 mod parked;
 mod power_cuts;
 mod process_faults;
+mod publishing;
 mod replaced;
 mod requests;
 mod running;

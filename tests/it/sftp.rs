@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use hms_sync::adapter::place::{Class, Look, Name, Opening, Place, Replace, Trouble};
+use hms_sync::adapter::place::{Class, Look, Name, Opening, Replace, Trouble};
 use hms_sync::adapter::sftp::target::{Identity, Known, Prepare, Target};
 use hms_sync::adapter::sftp::{open, scan};
 use hms_sync::engine::drop::publish::Plan;
@@ -164,7 +164,9 @@ fn files_that_come_back_are_listed_read_moved_and_removed() {
     for name in ["HOST.S1.ACK", "HOST.S2.ACK"] {
         fs::write(server.files().join(name), bytes(700_000)).unwrap();
     }
-    let mut place = open(&Target { temps: Some(server.files().join("done").to_str().unwrap().to_owned()), ..server.target() }).unwrap();
+    let mut place =
+        open(&Target { temps: Some(server.files().join("done").to_str().unwrap().to_owned()), ..server.target() })
+            .unwrap();
     let mut listed = place.list(false).unwrap();
     listed.sort_by(|a, b| a.name.cmp(&b.name));
     let names: Vec<(&str, Option<u64>)> = listed.iter().map(|entry| (entry.name.as_str(), entry.size)).collect();
@@ -281,7 +283,8 @@ fn a_key_that_cannot_be_used_says_why_and_shows_nothing_of_itself() {
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
     let with = |key: &str, passphrase: Option<&std::path::Path>| {
-        let identity = Identity { key: Some(secret(&root.join(key))), passphrase: passphrase.map(secret), password: None };
+        let identity =
+            Identity { key: Some(secret(&root.join(key))), passphrase: passphrase.map(secret), password: None };
         failure(&Target { identity, ..server.target() })
     };
     let locked = with("locked", None);
