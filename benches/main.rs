@@ -19,6 +19,7 @@ mod memory;
 mod outage;
 mod page;
 mod peers;
+#[cfg(feature = "sftp")]
 mod sftp;
 mod start;
 mod support;
@@ -77,6 +78,7 @@ const ALL: &[(&str, Bench)] = &[
     ("latency", latency::run),
     ("memory", memory::run),
     ("outage", outage::run),
+    #[cfg(feature = "sftp")]
     ("sftp", sftp::run),
     ("start", start::run),
 ];

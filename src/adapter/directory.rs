@@ -225,6 +225,7 @@ fn trouble(error: &Os, what: &str, path: &Path) -> Trouble {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

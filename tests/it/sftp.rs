@@ -4,13 +4,14 @@ use std::fs;
 use std::process::Command;
 
 use hms_sync::adapter::place::{Class, Look, Name, Opening, Replace, Trouble};
-use hms_sync::adapter::sftp::target::{Identity, Known, Prepare, Target};
+use hms_sync::adapter::sftp::target::{Identity, Known, Prepare, Target, Via};
 use hms_sync::adapter::sftp::{open, scan};
 use hms_sync::engine::drop::publish::Plan;
 use hms_sync::rules::publish::noted::Noted;
 use hms_sync::rules::publish::{Overwrite, Strategy, Terms, Verify};
 
 use crate::support::drops::{bytes, one, plan, run, three, word};
+use crate::support::proxy::ConnectProxy;
 use crate::support::sshd::{Sshd, keygen, secret};
 
 fn failure(target: &Target) -> Trouble {
@@ -367,4 +368,58 @@ fn the_scan_prints_what_an_operator_compares() {
     drop(server);
     assert_eq!(run(&["ssh", "scan", &host]).0, Some(69));
     assert_eq!(run(&["ssh", "scan", "host:port"]).0, Some(2));
+}
+
+#[test]
+fn a_server_behind_a_proxy_or_another_server_is_reached() {
+    let server = Sshd::start("");
+    let proxy = ConnectProxy::start();
+    let at = |url: String| {
+        let (host, port) = url.trim_start_matches("http://").split_once(':').unwrap();
+        (host.to_owned(), port.parse().unwrap())
+    };
+    let (host, port) = at(proxy.url());
+    let target = Target { via: Via::Connect(host.clone(), port), ..server.target() };
+    assert_eq!(publish(&target, &plan()), "published");
+    assert!(proxy.heads()[0].starts_with(&format!("CONNECT 127.0.0.1:{} HTTP/1.1\r\n", server.port)));
+    proxy.answer(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+    let trouble = failure(&target);
+    assert!(trouble.class == Class::Connection && trouble.text.contains("407"), "{trouble}");
+
+    let jump = Sshd::start("");
+    let target = Target { via: Via::Jump(Box::new(jump.target())), ..server.target() };
+    fs::remove_file(server.files().join("A.DAT")).unwrap();
+    assert_eq!(publish(&target, &plan()), "published");
+
+    let target = Target { via: Via::Socks("127.0.0.1".to_owned(), socks()), ..server.target() };
+    fs::remove_file(server.files().join("A.DAT")).unwrap();
+    assert_eq!(publish(&target, &plan()), "published");
+}
+
+/// A SOCKS5 proxy that leads to addresses of version 4; its port.
+fn socks() -> u16 {
+    use std::io::{Read, Write, copy};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut near in listener.incoming().flatten() {
+            let (mut greeting, mut request) = ([0; 3], [0; 10]);
+            near.read_exact(&mut greeting).unwrap();
+            assert_eq!(greeting, [5, 1, 0]);
+            near.write_all(&[5, 0]).unwrap();
+            near.read_exact(&mut request).unwrap();
+            assert_eq!(request[..4], [5, 1, 0, 1]);
+            let address: [u8; 4] = request[4..8].try_into().unwrap();
+            let far = std::net::TcpStream::connect(std::net::SocketAddr::from((
+                address,
+                u16::from_be_bytes([request[8], request[9]]),
+            )))
+            .unwrap();
+            near.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+            for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+                std::thread::spawn(move || copy(&mut from, &mut to));
+            }
+        }
+    });
+    port
 }

@@ -9,7 +9,7 @@ use std::io;
 use crate::adapter::place::{Class, Look, Name, Opening, Place, Progress, Replace, Trouble, compare};
 use crate::engine::drop::staged::{Checked, Files, Staged};
 use crate::rules::outcome::Reason;
-use crate::rules::publish::name::{TAIL, is_stale, resume_at, temporary};
+use crate::rules::publish::name::{TAIL, is_repeatable, is_stale, resume_at, temporary};
 use crate::rules::publish::noted::{Mark, Noted, Part, Step};
 use crate::rules::publish::{
     Action, Doubt, Held, Memory, Overwrite, Seen, Strategy, Terms, Unknown, Verify, next, seen,
@@ -145,6 +145,7 @@ impl<E> Run<'_, E> {
                 continue;
             }
             let mut terms = self.plan.terms;
+            terms.repeatable &= is_repeatable(&file.name);
             // What tells a receiver to begin is taken away as soon as it is there.
             if part == Part::Trigger && terms.strategy == Strategy::Trigger {
                 terms.strategy = Strategy::Direct;

@@ -184,7 +184,7 @@ impl Handler for Guest {
             let (mut inbox, mut buffer) = (Inbox::default(), vec![0; 65536]);
             while let Ok(read @ 1..) = stream.read(&mut buffer).await {
                 inbox.push(&buffer[..read]);
-                while let Some(packet) = inbox.next().unwrap() {
+                while let Some(packet) = inbox.packet().unwrap() {
                     let now = {
                         let mut cut = cut.lock().unwrap();
                         let now = cut.filter(|(left, _)| *left == 0);
