@@ -397,6 +397,9 @@ impl Place for Cut<'_> {
     fn rename(&mut self, from: Name<'_>, to: Name<'_>, replace: Replace) -> Result<(), Trouble> {
         self.run(|place| place.rename(from, to, replace))
     }
+    fn settle(&mut self) -> Result<(), Trouble> {
+        self.run(|place| place.settle())
+    }
     fn remove(&mut self, name: Name<'_>) -> Result<(), Trouble> {
         self.run(|place| place.remove(name))
     }
@@ -436,6 +439,52 @@ fn cut_everywhere(
         }
     }
     0
+}
+
+#[test]
+fn what_an_earlier_run_renamed_is_stored_before_it_counts_as_published() {
+    struct Unstored(Directory);
+    impl Place for Unstored {
+        fn look(&mut self, name: Name<'_>) -> Result<Look, Trouble> {
+            self.0.look(name)
+        }
+        fn settle(&mut self) -> Result<(), Trouble> {
+            Err(Trouble::new(Class::Failure, "the folder cannot be stored"))
+        }
+        fn create(&mut self, _: Name<'_>, _: Opening) -> Result<(), Trouble> {
+            panic!("it is there already")
+        }
+        fn write(&mut self, _: u64, _: &mut dyn std::io::Read, _: Progress<'_>) -> Result<u64, Trouble> {
+            panic!("it is there already")
+        }
+        fn sync(&mut self) -> Result<(), Trouble> {
+            panic!("it is there already")
+        }
+        fn close(&mut self) -> Result<(), Trouble> {
+            panic!("it is there already")
+        }
+        fn rename(&mut self, _: Name<'_>, _: Name<'_>, _: Replace) -> Result<(), Trouble> {
+            panic!("it is there already")
+        }
+        fn remove(&mut self, _: Name<'_>) -> Result<(), Trouble> {
+            panic!("nothing is left over")
+        }
+        fn read(&mut self, _: Name<'_>, _: u64, _: Sink<'_>) -> Result<(), Trouble> {
+            panic!("its size is enough")
+        }
+        fn list(&mut self, _: bool) -> Result<Vec<Entry>, Trouble> {
+            panic!("nobody asked for that")
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("A.DAT"), bytes(100)).unwrap();
+    let step = |mark| Step { part: Part::Data, mark };
+    let mut noted: Noted = [step(Mark::Uploaded), step(Mark::Sent)].into_iter().collect();
+    let mut place = Unstored(Directory::open(folder.path(), None).unwrap());
+    let ended = run(&mut place, &one("A.DAT", bytes(100)), &plan(), &mut noted);
+    assert_eq!(word(&ended), "later:failure:failure");
+    assert!(!noted.of(Part::Data).published);
+    assert_eq!(word(&run(&mut place.0, &one("A.DAT", bytes(100)), &plan(), &mut noted)), "published");
 }
 
 #[test]

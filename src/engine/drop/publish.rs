@@ -104,9 +104,11 @@ struct Run<'a, E> {
 }
 
 /// What is left to do about a file.
-#[derive(PartialEq)]
 enum Task {
-    Nothing,
+    /// It is published; a temporary file may be left.
+    Nothing {
+        left: bool,
+    },
     Upload(u64),
     Rename,
 }
@@ -166,11 +168,12 @@ impl<E> Run<'_, E> {
             }
             Task::Rename => self.rename(&mut way)?,
             // One that is left over beside the published file; the place may refuse, and nothing depends on it.
-            Task::Nothing if way.renames() && way.memory.sent => {
+            Task::Nothing { left: true } => {
                 let _ = self.place.remove(Name::Temp(&way.temp));
             }
-            Task::Nothing => {}
+            Task::Nothing { left: false } => {}
         }
+        self.place.settle()?;
         self.note(&way, Mark::Published)
     }
 
@@ -191,7 +194,7 @@ impl<E> Run<'_, E> {
             };
         }
         match action {
-            Action::Done => Ok(Task::Nothing),
+            Action::Done => Ok(Task::Nothing { left: temp.is_there() }),
             Action::Upload(found) => Ok(Task::Upload(found)),
             Action::Rename => Ok(Task::Rename),
             Action::Hold(held) => Err(hold(way, held)),
@@ -345,7 +348,7 @@ impl<E> Run<'_, E> {
 
     /// A rename that was answered by an error may have happened all the same: look and decide.
     fn refused(&mut self, way: &Way<'_>, trouble: Trouble) -> Result<(), Stop<E>> {
-        if self.decide(way)? == Task::Nothing {
+        if let Task::Nothing { .. } = self.decide(way)? {
             return Ok(());
         }
         self.note(way, Mark::Refused)?;
