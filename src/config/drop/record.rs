@@ -141,7 +141,7 @@ impl Lines<'_> {
                 Role::Trailer => "TRAILER",
             };
             let title = title.unwrap_or_else(|| word.to_owned());
-            return match layout::of_fields(&title, &title, own) {
+            return match layout::of_fields("fields", &title, own) {
                 Ok(mut layout) => layout.records.pop(),
                 Err(problems) => {
                     problems.0.iter().for_each(|problem| found.error(problem.to_string()));
