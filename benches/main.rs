@@ -19,6 +19,7 @@ mod memory;
 mod outage;
 mod page;
 mod peers;
+mod records;
 mod start;
 mod support;
 
@@ -76,6 +77,7 @@ const ALL: &[(&str, Bench)] = &[
     ("latency", latency::run),
     ("memory", memory::run),
     ("outage", outage::run),
+    ("records", records::run),
     ("start", start::run),
 ];
 

@@ -96,6 +96,7 @@ impl Handle {
             Operation::Pause { connector } => drop(self.tell(connector, Message::Pause(true))),
             Operation::Resume { connector } => drop(self.tell(connector, Message::Pause(false))),
             Operation::Replay { connector, .. } => drop(self.tell(connector, Message::Rewind)),
+            Operation::Drop(operation) => drop(self.tell(operation.drop(), Message::Reload)),
             _ => self.workers.iter().for_each(|(_, mailbox)| mailbox.tell(Message::Reload)),
         }
         Ok(report)
@@ -132,6 +133,8 @@ impl Handle {
                 let event = ask(&mut log, &watched.table, &key, system)
                     .map_err(|error| error.to_string())?
                     .ok_or("the record's event could not be read back")?;
+                // Nothing is kept open while it waits: a file that was replaced is opened only when nobody has the old one.
+                drop(log);
                 return self.wait_for(&mut state, system, &database.name, &event);
             }
         }

@@ -7,10 +7,16 @@
 mod cut;
 mod deliver;
 mod gather;
+mod late;
 pub mod outlet;
+mod preview;
+pub mod progress;
 pub mod publish;
 mod render;
+mod report;
+pub mod request;
 pub mod sequence;
+mod snapshot;
 pub mod staged;
 mod staging;
 mod worker;
@@ -20,6 +26,11 @@ use std::time::Duration;
 
 use jiff::civil::Time;
 
+pub use preview::{Preview, Previewed, preview, regenerate};
+pub use report::{
+    DropStatus, FileLine, MemberLine, OutletLine, ago, drop_status, file_line, has_bytes, member_lines, needs,
+    next_cut_of,
+};
 pub use worker::{Parts, StepError, Worker};
 
 use crate::engine::drop::outlet::Outlet;
@@ -75,7 +86,7 @@ impl Drop {
 }
 
 /// What goes into a file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Content {
     /// `extract`: what has changed, or every record.
     pub extract: Extract,
@@ -91,20 +102,6 @@ pub struct Content {
     pub max_row_errors: Option<u64>,
     /// `max_records`: detail records of one file; more become several files. None = no limit.
     pub max_records: Option<u64>,
-}
-
-impl Default for Content {
-    fn default() -> Content {
-        Content {
-            extract: Extract::default(),
-            coalesce: Coalesce::default(),
-            when_empty: WhenEmpty::default(),
-            skipped_takes_number: false,
-            on_row_error: RowError::default(),
-            max_row_errors: None,
-            max_records: None,
-        }
-    }
 }
 
 /// Which records a file has.

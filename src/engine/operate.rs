@@ -1,5 +1,9 @@
 //! What a person does with parked deliveries and cursors. The same code serves the running agent and the command line.
 
+mod files;
+
+pub use files::{FileOperation, called};
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
@@ -68,6 +72,8 @@ pub enum Operation {
         /// Everything after this position.
         after: i64,
     },
+    /// Does something with the files of a drop.
+    Drop(FileOperation),
 }
 
 /// Who does it, and why.
@@ -102,6 +108,7 @@ pub fn operate(state: &mut State, operation: &Operation, actor: &Actor) -> Resul
     state.commit(|db| {
         let mut report = Report::default();
         match operation {
+            Operation::Drop(operation) => files::operate(db, operation, actor, &mut report)?,
             Operation::Pause { connector } => set_mode(db, connector, Mode::Paused, "pause", actor, &mut report)?,
             Operation::Resume { connector } => set_mode(db, connector, Mode::Running, "resume", actor, &mut report)?,
             Operation::Replay { connector: name, log: log_name, after } => {

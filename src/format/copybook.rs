@@ -16,7 +16,7 @@ use entry::{Entry, Usage};
 use lex::Place;
 use picture::Picture;
 
-use crate::format::layout::{self, Edited, Form, Item, Kind, Layout, Number, Problem, Problems, Sign, Text};
+use crate::format::layout::{self, Edited, Form, Item, Kind, Layout, Number, Problem, Problems, Sign, Symbol, Text};
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,15 @@ pub fn read(name: &str, text: &str, reading: &Reading<'_>) -> Result<Layout, Pro
     if problems.is_empty() {
         problems.extend(layout::place(&mut records));
     }
-    if problems.is_empty() { Ok(Layout { records }) } else { Err(Problems(problems)) }
+    if problems.is_empty() {
+        return Ok(Layout { records });
+    }
+    // A compiler cuts there without a word, and so it is done here; but then it may be why.
+    if let Some(place) = copier.cut {
+        let text = "a word stands across column 72, and what is behind it does not count; is the file in free format?";
+        problems.push(problem(&place, None, text.to_owned()));
+    }
+    Err(Problems(problems))
 }
 
 fn problem(place: &Place, item: Option<Arc<str>>, text: String) -> Problem {
@@ -221,11 +229,15 @@ impl Tree {
                 }
                 (Kind::Text(Text { right: entry.right }), length)
             }
-            Picture::Edited(symbols) => {
-                let edited = Edited { symbols: symbols.into(), blank_when_zero: entry.blank_when_zero };
-                let text = "an edited picture is not supported: describe the characters with X";
-                self.wrong(entry, text);
-                (Kind::Edited(edited), 0)
+            Picture::Edited(edited) => {
+                if entry.right {
+                    self.wrong(entry, "JUSTIFIED stands at text without editing symbols");
+                }
+                if entry.blank_when_zero && (!edited.number || edited.symbols.contains(&Symbol::Suppress('*'))) {
+                    self.wrong(entry, "BLANK WHEN ZERO stands at a number, and not beside `*`");
+                }
+                let length = edited.length();
+                (Kind::Edited(Edited { blank_when_zero: entry.blank_when_zero, ..edited }), length)
             }
         };
         if usage != Usage::Display && !matches!(kind, Kind::Number(_)) {

@@ -8,6 +8,7 @@ mod binding;
 mod cell;
 mod compile;
 mod decode;
+mod edited;
 mod encode;
 mod names;
 mod number;
@@ -25,6 +26,7 @@ pub use step::{Gap, Slot, Takes};
 use step::Step;
 
 use crate::event::Value;
+use crate::rules::outcome::Reason;
 
 /// A compiled record.
 #[derive(Debug)]
@@ -126,6 +128,12 @@ pub struct Misfit {
     pub occurrence: Vec<usize>,
     /// Why.
     pub code: Code,
+}
+
+impl From<&Misfit> for Reason {
+    fn from(misfit: &Misfit) -> Reason {
+        Reason::new("encoding", misfit.to_string())
+    }
 }
 
 /// Bytes that are no such record.

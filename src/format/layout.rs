@@ -3,11 +3,13 @@
 //!
 //! Source of the lengths: IBM Enterprise COBOL Language Reference, "USAGE clause" and "PICTURE clause".
 
+mod edit;
 mod place;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use edit::{Edited, Symbol};
 pub use place::{RECORD_MAX, place};
 
 /// What is wrong with a layout: one line each, all at once.
@@ -156,15 +158,6 @@ pub struct Sign {
     pub separate: bool,
 }
 
-/// A picture with editing symbols.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Edited {
-    /// The picture, repetitions written out, in upper case.
-    pub symbols: Box<str>,
-    /// BLANK WHEN ZERO.
-    pub blank_when_zero: bool,
-}
-
 /// How often an item occurs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occurs {
@@ -247,6 +240,7 @@ impl Item {
             Kind::Edited(Edited { blank_when_zero: true, .. }) => format!("{picture} BLANK WHEN ZERO"),
             Kind::Number(number) => {
                 let form = match number.form {
+                    Form::Zoned(_) if !number.signed => "",
                     Form::Zoned(Sign { leading: false, separate: false }) => "",
                     Form::Zoned(Sign { leading: true, separate: false }) => " SIGN LEADING",
                     Form::Zoned(Sign { leading: false, separate: true }) => " SIGN TRAILING SEPARATE",
@@ -303,9 +297,8 @@ pub enum Shape {
 pub fn of_fields(source: &str, record: &str, fields: &[Field]) -> Result<Layout, Problems> {
     let source: Arc<str> = source.into();
     let mut problems = Problems::default();
-    let items = rows(&source, 2, fields, &mut problems);
-    let blank = Field { name: Some(record.to_owned()), shape: Shape::Text(0), occurs: None };
-    let mut records = vec![Item { kind: Kind::Group(items), ..row(&source, 1, &blank, &mut problems) }];
+    let whole = Field { name: Some(record.to_owned()), shape: Shape::Group(fields.to_vec()), occurs: None };
+    let mut records = vec![row(&source, 1, &whole, &mut problems)];
     problems.0.extend(place(&mut records));
     if problems.0.is_empty() { Ok(Layout { records }) } else { Err(problems) }
 }
@@ -320,6 +313,10 @@ fn row(source: &Arc<str>, level: u8, field: &Field, problems: &mut Problems) -> 
         problems.0.push(Problem { source: source.clone(), line: 0, item: name.clone(), text: text.to_owned() });
     };
     let (kind, picture, length) = match &field.shape {
+        Shape::Text(0) => {
+            wrong("a field has at least one byte");
+            (Kind::Text(Text::default()), None, 0)
+        }
         Shape::Text(length) => (Kind::Text(Text::default()), Some(format!("X({length})")), *length),
         Shape::Number(number) => {
             if number.digits == 0 || number.digits > 31 {
@@ -343,7 +340,10 @@ fn row(source: &Arc<str>, level: u8, field: &Field, problems: &mut Problems) -> 
         line: 0,
         kind,
         picture: picture.map(String::into_boxed_str),
-        occurs: field.occurs.clone(),
+        occurs: field.occurs.as_ref().map(|occurs| Occurs {
+            depending: occurs.depending.as_ref().map(|name| name.to_uppercase().into()),
+            ..*occurs
+        }),
         redefines: None,
         value: None,
         offset: 0,

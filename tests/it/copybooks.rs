@@ -1,8 +1,10 @@
 //! Copybooks and records against two other witnesses: GnuCOBOL, and an encoder that shares no code with ours.
 
 mod cobol;
+mod edited;
 mod generate;
 mod independent;
+mod reading;
 mod rows;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::gather::{held, park};
 use super::worker::{StepError, Worker};
-use super::{Drop, RowError, WhenEmpty};
+use super::{Drop, Extract, RowError, WhenEmpty, snapshot};
 use crate::clock::{self, Timestamp};
 use crate::event::Record;
 use crate::format::feed::Row;
@@ -17,7 +17,7 @@ use crate::rules::outcome::Reason;
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::drops::change::{self, Change};
 use crate::store::state::drops::{self, Cutting, DropFile, FileId, FileState, Numbers, member};
-use crate::store::state::{ConnectorId, Db, Sql};
+use crate::store::state::{ConnectorId, Db, Sql, parked};
 
 /// What a cut has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,19 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Gives a file that is made of lines of an older one its numbers and its name.
+    pub(super) fn number(&mut self, file: &DropFile) -> Result<Result<(), Reason>, StepError> {
+        let (id, drop, file, now) = (self.id, Arc::clone(&self.drop), file.clone(), clock::now());
+        Ok(self.ledger.call(move |state| {
+            state.commit(|db| {
+                let records = member::count(db, file.id)?;
+                drops::or_nothing(db, || number(db, &drop, id, &file, (records, (1, 1)), now))
+            })
+        })?)
+    }
+}
+
 /// The stamps of a file with its numbers.
 ///
 /// # Errors
@@ -54,7 +67,7 @@ impl Worker {
 pub(super) fn stamp(drop: &Drop, file: &DropFile, numbers: Numbers, created: Timestamp) -> Result<Stamp, Reason> {
     let bus_date: Date = file.date.parse().map_err(|_| Reason::new("ledger", "the file's business date is no date"))?;
     Ok(Stamp {
-        office: drop.naming.office.clone(),
+        office: file.office.clone().unwrap_or_else(|| drop.naming.office.clone()),
         drop: drop.subscription.name.to_string(),
         bus_date,
         cut: file.cut_at,
@@ -88,6 +101,9 @@ pub(super) fn next_numbers(db: &Db, drop: &Drop, connector: ConnectorId, date: &
     }))
 }
 
+/// More rows than this that cannot be encoded are no matter of rows: the layout, or the mapping, is wrong.
+pub(super) const MOST_HELD: u64 = 10_000;
+
 /// What the changes of one record come to.
 struct Lines {
     lines: Vec<(i64, Action, String, Record)>,
@@ -110,26 +126,13 @@ fn lines(drop: &Drop, changes: &[Change], had: bool) -> Result<Lines, Reason> {
 }
 
 fn cut(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile, now: Timestamp) -> Sql<Result<Cut, Reason>> {
-    let (mut count, mut wrong) = (0_u64, Vec::new());
-    change::each_record(db, connector, file.id, |key, changes| {
-        let had = member::has(db, connector, key)?;
-        match lines(drop, changes, had) {
-            Ok(Lines { lines, host_has }) => {
-                for (ordinal, action, event, record) in &lines {
-                    member::add(db, file.id, *ordinal, (event, key, action.as_str()), record)?;
-                    count += 1;
-                }
-                if host_has != had {
-                    member::set_has(db, connector, key, host_has)?;
-                }
-            }
-            Err(reason) => wrong.push((reason, changes.to_vec())),
-        }
-        Sql::Ok(())
-    })?;
+    let (count, wrong) = match drop.content.extract {
+        Extract::Changes => changed(db, drop, connector, file)?,
+        Extract::Snapshot => snapshot::all(db, drop, connector, file)?,
+    };
     let errors = wrong.len() as u64;
     if let Some((first, _)) = wrong.first() {
-        let too_many = drop.content.max_row_errors.is_some_and(|most| errors > most);
+        let too_many = errors > drop.content.max_row_errors.unwrap_or(MOST_HELD).min(MOST_HELD);
         if too_many || drop.content.on_row_error == RowError::FailFile {
             let text = format!("{errors} rows cannot be encoded (the first: {})", first.text);
             return Ok(Err(Reason::new("rows", text)));
@@ -137,8 +140,16 @@ fn cut(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile, now: Times
     }
     for (reason, changes) in wrong {
         for change in changes {
+            let id = change.id.to_string();
+            if parked::find(db, connector, &id)?.is_some() {
+                continue;
+            }
+            log::warn!("{}: {id} is held: {reason}", drop.subscription.name);
+            if !change::is_in(db, connector, file.id, change.id)? {
+                // An earlier file has carried it.
+                counter::add(db, connector, Counter::Repeated, 1)?;
+            }
             change::leave(db, connector, change.id, change.half)?;
-            log::warn!("{}: {} is held: {reason}", drop.subscription.name, change.id);
             park(db, connector, &held(change.log, change.event, reason.clone()))?;
         }
     }
@@ -195,10 +206,38 @@ fn number(
         Ok(name) => name,
         Err(reason) => return Ok(Err(reason)),
     };
-    let cutting = Cutting { numbers, name: &name, records, part, config_hash: &drop.config_hash, now };
+    let office = &drop.naming.office;
+    let cutting = Cutting { numbers, office, name: &name, records, part, config_hash: &drop.config_hash, now };
     drops::cut(db, file.id, &cutting)?;
     super::sequence::used(db, connector)?;
     Ok(Ok(()))
+}
+
+/// Rows that cannot be encoded, with why.
+pub(super) type Wrong = Vec<(Reason, Vec<Change>)>;
+
+/// The lines of what has changed.
+fn changed(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile) -> Sql<(u64, Wrong)> {
+    let (mut count, mut wrong) = (0_u64, Vec::new());
+    change::each_record(db, connector, file.id, |key, changes| {
+        let had = member::has(db, connector, key)?;
+        match lines(drop, changes, had) {
+            Ok(Lines { lines, host_has }) => {
+                for (ordinal, action, event, record) in &lines {
+                    member::add(db, file.id, *ordinal, (event, key, action.as_str()), record)?;
+                    count += 1;
+                }
+                if host_has != had {
+                    member::set_has(db, connector, key, host_has)?;
+                }
+            }
+            // Of those beyond the most only how many there are is of interest.
+            Err(reason) if wrong.len() as u64 <= MOST_HELD => wrong.push((reason, changes.to_vec())),
+            Err(_) => {}
+        }
+        Sql::Ok(())
+    })?;
+    Ok((count, wrong))
 }
 
 fn sends_empty(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile) -> Sql<bool> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::outlet::Outlet;
+use super::progress;
 use super::publish::{Ended, publish};
 use super::render::beside;
 use super::staged::{Files, Source, Staged};
@@ -86,7 +87,9 @@ impl Worker {
                     ledger.call(move |state| state.commit(|db| place::note(db, id, &place, &text)))
                 };
                 let plan = outlet.plan(clock::now());
-                publish(&mut *place, &files, &plan, noted, &mut note, &mut |_| {})?
+                let of = files.data.content.size;
+                let mut told = |done| progress::tell(&outlet.name, done, of);
+                publish(&mut *place, &files, &plan, noted, &mut note, &mut told)?
             }
             Err(trouble) => Ended::Later(Reason::new(trouble.class.word(), trouble.text), trouble.class),
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::cut::stamp;
 use super::staging::{Draft, Written};
 use super::worker::{StepError, Worker};
-use super::{Beside, Drop};
+use super::{Beside, Drop, progress};
 use crate::clock;
 use crate::format::feed::{Finished, Row, Sums, Writing};
 use crate::rules::naming::{Pattern, Sealed, Stamp, Values};
@@ -127,6 +127,7 @@ fn pass(
                 bytes.clear();
             }
         }
+        progress::tell("rendering", ordinal, file.records.unwrap_or(ordinal));
     }
     let finished = writing.finish(&mut bytes).map_err(Unrendered::Reason)?;
     out(&bytes)?;

@@ -1,15 +1,16 @@
 //! A drop's worker: makes the cuts that are due, renders what was cut, and brings it to its outlets, in order.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use jiff::civil::Date;
 
-use super::Drop;
 use super::cut::Cut as Made;
 use super::staging::Staging;
+use super::{Drop, request};
 use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Mailbox, Message, Run, Summary};
@@ -17,7 +18,7 @@ use crate::engine::source::{Source, SourceError};
 use crate::rules::cutoff::{Cut, Jump, NoCut, Reading, Slot, jump};
 use crate::rules::outcome::Reason;
 use crate::store::state::connector::{self, Mode};
-use crate::store::state::drops::{self, DropFile, FileState};
+use crate::store::state::drops::{self, DropFile, FileId, FileState};
 use crate::store::state::{ConnectorId, LogId, StateError, StateReader, cursor, note, set_note};
 
 /// How long a worker waits after the state file, a log or the disk refused.
@@ -71,6 +72,8 @@ pub struct Parts {
     pub ledger: Ledger,
     /// Its own reading connection.
     pub reader: StateReader,
+    /// Where files lie; none = the drop's own folder.
+    pub folder: Option<PathBuf>,
 }
 
 /// A drop's worker.
@@ -83,6 +86,8 @@ pub struct Worker {
     pub(super) staging: Staging,
     pub(super) summary: Summary,
     pub(super) dice: fastrand::Rng,
+    /// The highest place in the file that gathers.
+    pub(super) ordinal: Option<(FileId, i64)>,
     mode: Mode,
     /// From when on a drop that has made no cut yet counts.
     begin: Timestamp,
@@ -103,7 +108,7 @@ impl Worker {
     /// # Errors
     /// When the state file, a log or the drop's folder cannot be used.
     pub fn new(parts: Parts) -> Result<Worker, StepError> {
-        let Parts { drop, mut sources, ledger, reader } = parts;
+        let Parts { drop, mut sources, ledger, reader, folder } = parts;
         let mut begins = Vec::new();
         for (log, source) in &mut sources {
             let from = if drop.from_beginning {
@@ -132,7 +137,7 @@ impl Worker {
                 Ok((known, Timestamp(begin.unwrap_or(now.0))))
             })
         })?;
-        let staging = Staging::open(&drop.folder)?;
+        let staging = Staging::open(folder.as_deref().unwrap_or(&drop.folder))?;
         let (sender, inbox): (Sender<Message>, _) = channel();
         Ok(Worker {
             id: known.id,
@@ -144,6 +149,7 @@ impl Worker {
             staging,
             summary: Summary::default(),
             dice: fastrand::Rng::new(),
+            ordinal: None,
             begin,
             reading: Reading { wall: now, steady: Some(clock::steady()) },
             confirmed: false,
@@ -203,7 +209,12 @@ impl Worker {
             match message {
                 // A log that grows changes nothing before the cut.
                 Message::Wake | Message::Results | Message::Committed(_) => continue,
-                Message::Reload | Message::RunNow | Message::Rewind => {}
+                Message::Reload | Message::RunNow => {}
+                Message::Rewind => self.sources.iter_mut().for_each(|(_, source)| source.forget()),
+                Message::LetGo => {
+                    self.sources.iter_mut().for_each(|(_, source)| source.let_go());
+                    continue;
+                }
                 Message::Pause(pause) => self.set_paused(pause),
                 Message::Broken => self.summary.broken = true,
                 Message::Stop => self.stopping = true,
@@ -225,6 +236,8 @@ impl Worker {
         if self.mode == Mode::Paused {
             return Ok(due);
         }
+        self.make_asked()?;
+        self.number_reruns()?;
         if self.mode == Mode::Running
             && let Some(next) = self.make_cuts()?
         {
@@ -240,6 +253,7 @@ impl Worker {
         if let Some(next) = self.deliver_all()? {
             due = due.min(next);
         }
+        self.watch_deadline()?;
         if clock::steady() >= self.next_look {
             self.next_look = clock::steady().plus(LOOK);
             self.tidy()?;
@@ -250,6 +264,45 @@ impl Worker {
     pub(super) fn in_state(&mut self, state: FileState) -> Result<Vec<DropFile>, StepError> {
         let id = self.id;
         Ok(self.reader.read(|db| drops::in_state(db, id, state))?)
+    }
+
+    /// Makes the cut that a person has asked for: with what is there now, before its cut-off.
+    fn make_asked(&mut self) -> Result<(), StepError> {
+        let id = self.id;
+        let Some(date) = self.reader.read(|db| request::asked(db, id))? else { return Ok(()) };
+        // Whoever asks has seen what it stood still for.
+        if self.mode == Mode::Halted {
+            self.set_paused(false);
+            self.ledger
+                .call(move |state| state.commit(|db| connector::set_mode(db, id, Mode::Running, None, clock::now())))?;
+        }
+        self.make_cuts()?;
+        let next = match self.next_cut() {
+            Ok(next) => next.slot,
+            Err(reason) => return self.stand_still(reason),
+        };
+        let slot = match date.parse::<Date>() {
+            Ok(date) if date != next.date => {
+                let last = self.reader.read(|db| drops::last_cut(db, id))?;
+                let same = last.filter(|(last, _)| *last == date.to_string());
+                Slot { date, nth: same.map_or(0, |(_, nth)| nth + 1) }
+            }
+            _ => next,
+        };
+        if self.make_cut(Cut { slot, at: clock::now() })? {
+            self.ledger.call(move |state| state.commit(|db| request::done(db, id)))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the files that are made of lines of older ones their numbers.
+    fn number_reruns(&mut self) -> Result<(), StepError> {
+        for file in self.in_state(FileState::Open)?.into_iter().filter(|file| file.rerun_of.is_some()) {
+            if let Err(reason) = self.number(&file)? {
+                self.say(log::Level::Error, &format!("the rerun of {} is held: {reason}", file.date));
+            }
+        }
+        Ok(())
     }
 
     /// Makes the cuts that are due; gives when the next one is.
@@ -268,7 +321,7 @@ impl Worker {
             let due = match timing.cut_offs.due(first, wall, timing.missed, limit) {
                 Ok(due) if due.more => {
                     let text = format!(
-                        "more than {} cuts were missed: is the clock right? `hms-sync resume {}` makes them up",
+                        "more than {} cuts were missed: is the clock right? `hms-sync drop run {}` makes them up",
                         timing.catch_up, self.drop.subscription.name
                     );
                     self.stand_still(Reason::new("missed", text))?;
@@ -291,7 +344,7 @@ impl Worker {
     }
 
     /// The cut after the last one that was made.
-    fn next_cut(&mut self) -> Result<Cut, Reason> {
+    pub(super) fn next_cut(&mut self) -> Result<Cut, Reason> {
         let id = self.id;
         let last = self.reader.read(|db| drops::last_cut(db, id));
         let last = last.map_err(|error| Reason::new("state", error.to_string()))?;
@@ -308,19 +361,13 @@ impl Worker {
     }
 
     /// Gathers and cuts. False = it stands still; a person is needed, or it is tried again later.
-    pub(super) fn make_cut(&mut self, cut: Cut) -> Result<bool, StepError> {
+    fn make_cut(&mut self, cut: Cut) -> Result<bool, StepError> {
         if self.staging.free()? < LEAST_FREE {
             self.say(log::Level::Error, "the disk of the drop's folder is almost full: nothing is cut");
             return Ok(false);
         }
-        let (id, now) = (self.id, clock::now());
-        let Slot { date, nth } = cut.slot;
-        let file = self
-            .ledger
-            .call(move |state| state.commit(|db| drops::open(db, id, (&date.to_string(), nth), cut.at, now)))?;
-        self.gather(file, cut.at)?;
         let name = Arc::clone(&self.drop.subscription.name);
-        match self.cut(file)? {
+        match self.try_cut(cut)? {
             Ok(Made::Files(files, lines, held)) => {
                 self.said = None;
                 let parts = if files == 1 { String::new() } else { format!(" in {files} files") };
@@ -338,6 +385,17 @@ impl Worker {
         }
     }
 
+    /// Gathers and cuts. A reason says why nothing was cut.
+    pub(super) fn try_cut(&mut self, cut: Cut) -> Result<Result<Made, Reason>, StepError> {
+        let (id, now) = (self.id, clock::now());
+        let Slot { date, nth } = cut.slot;
+        let file = self
+            .ledger
+            .call(move |state| state.commit(|db| drops::open(db, id, (&date.to_string(), nth), cut.at, now)))?;
+        self.gather(file, cut.at)?;
+        self.cut(file)
+    }
+
     /// No cut is made by a clock that was set by more than a day, until a person says that it is right.
     fn look_at_clock(&mut self) -> Result<(), StepError> {
         let now = Reading { wall: clock::now(), steady: Some(clock::steady()) };
@@ -346,7 +404,7 @@ impl Worker {
         let (Jump::Forward(by) | Jump::Back(by)) = jump;
         let way = if matches!(jump, Jump::Forward(_)) { "forward" } else { "back" };
         let text = format!(
-            "the clock was set {way} by {} hours: set it right, then `hms-sync resume {}`",
+            "the clock was set {way} by {} hours: set it right, then `hms-sync drop run {}`",
             by.as_secs() / 3600,
             self.drop.subscription.name
         );

@@ -42,11 +42,13 @@ pub(super) struct Copier<'r> {
     stack: Vec<String>,
     spent: usize,
     pub wrong: Vec<(Place, String)>,
+    /// The first line that has a word across column 72, of any copybook.
+    pub cut: Option<Place>,
 }
 
 impl<'r> Copier<'r> {
     pub fn new(reading: &'r Reading<'r>) -> Copier<'r> {
-        Copier { reading, stack: Vec::new(), spent: 0, wrong: Vec::new() }
+        Copier { reading, stack: Vec::new(), spent: 0, wrong: Vec::new(), cut: None }
     }
 
     /// The words of a copybook, replaced as the caller wants it.
@@ -65,6 +67,7 @@ impl<'r> Copier<'r> {
         let read = source::read(text, self.reading.format);
         let at = |line| Place { source: source.clone(), line };
         self.wrong.extend(read.wrong.iter().map(|(line, text)| (at(*line), text.clone())));
+        self.cut = self.cut.take().or(read.cut.map(at));
         let mut wrong = Vec::new();
         let tokens = lex::of_source(&read, source, &mut |place, text| wrong.push((place, text)));
         self.wrong.append(&mut wrong);

@@ -35,7 +35,7 @@ pub(super) enum Usage {
 }
 
 /// Words that begin a clause; an item of such a name does not exist.
-const CLAUSES: [&str; 38] = [
+const CLAUSES: [&str; 34] = [
     "PIC",
     "PICTURE",
     "USAGE",
@@ -65,15 +65,11 @@ const CLAUSES: [&str; 38] = [
     "DEPENDING",
     "LEADING",
     "TRAILING",
-    "NATIONAL",
-    "GROUP-USAGE",
-    "TYPE",
     "COMP-1",
     "COMP-2",
     "COMP-3",
     "COMP-4",
     "COMP-5",
-    "DYNAMIC",
 ];
 
 /// Letters of a name at most: COBOL 2002 has 31, some compilers 61.
@@ -184,7 +180,7 @@ impl Cursor<'_> {
         };
         let mut entry = Entry { level, place: Some(self.place.clone()), ..Entry::default() };
         match self.peek() {
-            Some(word) if CLAUSES.contains(&&*word) => {}
+            Some(word) if CLAUSES.contains(&&*word) || !matches!(usage(&word), Ok(None)) => {}
             Some(word) if word == "FILLER" => self.at += 1,
             Some(_) => entry.name = Some(self.named("the name")?),
             None if self.at < self.tokens.len() => return Err("expected a name".to_owned()),

@@ -2,7 +2,7 @@
 //!
 //! Source: IBM Enterprise COBOL Language Reference, "PICTURE clause".
 
-use crate::format::layout::RECORD_MAX;
+use crate::format::layout::{Edited, RECORD_MAX};
 
 /// What a picture describes.
 #[derive(Debug, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub(super) enum Picture {
     Text(usize),
     /// Digits, places right of the decimal point, and whether it has a sign.
     Number { digits: u8, scale: i8, signed: bool },
-    /// Editing symbols, repetitions written out.
-    Edited(String),
+    /// A number or a text with editing symbols.
+    Edited(Edited),
 }
 
 /// Symbols of an edited picture, repetitions written out, at most.
@@ -30,7 +30,7 @@ pub(super) fn read(text: &str, most: usize) -> Result<Picture, String> {
             other => format!("PICTURE {other} is not supported"),
         });
     }
-    if let Some((symbol, _)) = runs.iter().find(|(symbol, _)| !"XA9SVPZ*+-,.$B0/CD".contains(*symbol)) {
+    if let Some((symbol, _)) = runs.iter().find(|(symbol, _)| !"XA9SVPZ*+-,.$B0/CDR".contains(*symbol)) {
         return Err(format!("`{}` is no symbol of a picture", symbol.escape_default()));
     }
     if is("XA9") && has("XA") {
@@ -45,7 +45,8 @@ pub(super) fn read(text: &str, most: usize) -> Result<Picture, String> {
     if total(&runs)? > EDITED {
         return Err(format!("an edited picture of more than {EDITED} symbols"));
     }
-    Ok(Picture::Edited(runs.iter().flat_map(|(symbol, times)| std::iter::repeat_n(*symbol, *times)).collect()))
+    let symbols: String = runs.iter().flat_map(|(symbol, times)| std::iter::repeat_n(*symbol, *times)).collect();
+    Edited::parse(&symbols, most).map(Picture::Edited)
 }
 
 /// Symbols with their repetitions: `9(5)V99` is 9 five times, V once, 9 twice.
@@ -145,8 +146,8 @@ mod tests {
             ("9(3)PP", number(3, -2, false)),
             ("SVP(2)9(3)", number(3, 5, true)),
             ("PP9(3)", number(3, 5, false)),
-            ("Z(3)9.99-", Ok(Picture::Edited("ZZZ9.99-".to_owned()))),
-            ("99/99/9999", Ok(Picture::Edited("99/99/9999".to_owned()))),
+            ("Z(3)9.99-", Edited::parse("ZZZ9.99-", 18).map(Picture::Edited)),
+            ("99/99/9999", Edited::parse("99/99/9999", 18).map(Picture::Edited)),
         ] {
             assert_eq!(read(text, 18), found, "{text}");
         }
@@ -177,6 +178,7 @@ mod tests {
             ("Q", "no symbol"),
             ("é", "no symbol"),
             ("SZ9", "S does not go"),
+            ("9Z", "do not follow"),
         ] {
             let said = read(text, 18).map_err(|text| text.contains(part));
             assert_eq!(said, Err(true), "{text}: {:?}", read(text, 18));

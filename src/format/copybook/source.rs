@@ -13,6 +13,8 @@ pub(super) struct Text {
     pub lines: Vec<(usize, u32)>,
     /// Lines that cannot be read, and why.
     pub wrong: Vec<(u32, String)>,
+    /// The first line that has a word across column 72.
+    pub cut: Option<u32>,
 }
 
 impl Text {
@@ -33,6 +35,9 @@ pub(super) fn read(source: &str, format: Format) -> Text {
     let mut open = None;
     // The mark of the end of a DOS file.
     for (number, line) in (1_u32..).zip(source.trim_end_matches('\u{1a}').lines()) {
+        if format == Format::Fixed && read.cut.is_none() && is_cut(line) {
+            read.cut = Some(number);
+        }
         let (indicator, area) = match format {
             Format::Fixed => columns(line),
             Format::Free => free(line),
@@ -62,6 +67,14 @@ fn start(read: &mut Text, number: u32) {
         read.text.push('\n');
     }
     read.lines.push((read.text.len(), number));
+}
+
+/// Whether a word stands across the end of what counts, and is no number of a card.
+fn is_cut(line: &str) -> bool {
+    let mut rest = line.chars().skip(6 + AREA);
+    let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "-()'\"".contains(c));
+    let comment = line.chars().nth(6).is_some_and(|indicator| indicator != ' ' && indicator != '-');
+    !comment && is_word(rest.next()) && is_word(rest.next())
 }
 
 /// Column 7 and columns 8 to 72; tabs reach to the next eighth column.

@@ -227,7 +227,8 @@ fn what_is_not_supported_is_refused_with_line_and_item() {
         ("05 A PIC G(4) DISPLAY-1.", "T.cpy:2: A: USAGE DISPLAY-1 (two-byte"),
         ("05 A POINTER.", "T.cpy:2: A: USAGE POINTER"),
         ("05 A USAGE INDEX.", "T.cpy:2: A: USAGE INDEX"),
-        ("05 A PIC ZZ9.99.", "T.cpy:2: A: an edited picture"),
+        ("05 A PIC Z9Z.", "T.cpy:2: A: the symbols of the edited picture"),
+        ("05 A PIC Z9.9 COMP-3.", "T.cpy:2: A: a USAGE other than DISPLAY"),
         ("05 A PIC 9(19).", "T.cpy:2: A: 19 digits; 18 are the most"),
         ("05 A PIC 9(3) COMP-6.", "T.cpy:2: A: USAGE COMP-6"),
         ("05 A PIC X(3) COMP.", "T.cpy:2: A: a USAGE other than DISPLAY"),
@@ -245,7 +246,7 @@ fn what_is_not_supported_is_refused_with_line_and_item() {
         ("05 B PIC X. 05 A PIC X OCCURS 1 TO 3 DEPENDING ON B.", "T.cpy:2: A: depends on `B`, which is no number"),
         (
             "05 B PIC 9. 05 C OCCURS 1 TO 2 DEPENDING ON B. 10 A PIC X OCCURS 1 TO 3 DEPENDING ON B.",
-            "T.cpy:2: A: DEPENDING ON inside a table",
+            "T.cpy:2: A: depends on `B`, which does not stand in the same occurrence",
         ),
         ("05 A PIC X. 05 C PIC X. 05 B REDEFINES A PIC X.", "T.cpy:2: B: redefines `A`, but other items"),
         ("05 B REDEFINES A PIC X.", "T.cpy:2: B: redefines `A`, which is not among"),
@@ -267,6 +268,11 @@ fn what_is_not_supported_is_refused_with_line_and_item() {
     assert_eq!(several.lines().count(), 2, "{several}");
     let column = read("T", "01  RECORD-A.\n    05 A PIC X.", &Reading::default()).unwrap_err().to_string();
     assert!(column.contains("T:1: column 7 holds `C`, which is no indicator; is the file in free format?"), "{column}");
+    let wide = format!("       01  R.\n       05  A{}PIC S9(5)V99.\n", " ".repeat(50));
+    let cut = read("T", &wide, &Reading::default()).unwrap_err().to_string();
+    assert!(cut.contains("T:2: a word stands across column 72"), "{cut}");
+    let named = fixed("01 R. 05 TYPE PIC X. 05 COMPUTATIONAL-3 PIC 9.").unwrap();
+    assert_eq!(shown(&named)[1..], ["05 TYPE 0 1 X", "05 FILLER 1 1 9 COMP-3"]);
     assert!(read("T", "", &Reading::default()).unwrap_err().to_string().contains("there is no item"));
     assert!(fixed("01 R OCCURS 2. 05 A PIC X.").is_err() && fixed("77 A PIC X. 05 B PIC X.").is_err());
     let reading = Reading { extended: true, format: Format::Free, ..Reading::default() };

@@ -2,6 +2,7 @@
 
 use crate::event::Value;
 use crate::format::codepage::CodePage;
+use crate::rules::nearest::hint;
 
 /// How a record is encoded.
 #[derive(Clone, Debug)]
@@ -83,6 +84,46 @@ pub enum Source {
     Constant(Value),
     /// Its VALUE, else spaces or zeros.
     Initial,
+}
+
+impl Overpunch {
+    /// Reads `ebcdic`, `microfocus` or `separate`.
+    pub fn parse(text: &str) -> Result<Overpunch, String> {
+        let known =
+            [("ebcdic", Overpunch::Ebcdic), ("microfocus", Overpunch::MicroFocus), ("separate", Overpunch::Separate)];
+        one_of(text, &known)
+    }
+}
+
+impl Round {
+    /// Reads `exact`, `half_up`, `half_even` or `truncate`.
+    pub fn parse(text: &str) -> Result<Round, String> {
+        let known = [
+            ("exact", Round::Exact),
+            ("half_up", Round::HalfUp),
+            ("half_even", Round::HalfEven),
+            ("truncate", Round::Truncate),
+        ];
+        one_of(text, &known)
+    }
+}
+
+impl Null {
+    /// Reads `spaces`, `zeros`, `low-values` or `high-values`; a constant is another's to read.
+    pub fn parse(text: &str) -> Result<Null, String> {
+        let known =
+            [("spaces", Null::Spaces), ("zeros", Null::Zeros), ("low-values", Null::Low), ("high-values", Null::High)];
+        one_of(text, &known)
+    }
+}
+
+fn one_of<T: Clone>(text: &str, known: &[(&'static str, T)]) -> Result<T, String> {
+    let names = || known.iter().map(|(name, _)| *name);
+    known
+        .iter()
+        .find(|(name, _)| *name == text)
+        .map(|(_, found)| found.clone())
+        .ok_or_else(|| format!("`{text}` is none of {}{}", names().collect::<Vec<_>>().join(", "), hint(text, names())))
 }
 
 /// What is allowed in an item.

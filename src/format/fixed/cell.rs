@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::event::Value;
 use crate::format::codepage::CodePage;
+use crate::format::fixed::edited::Editing;
 use crate::format::fixed::number::Digits;
 use crate::format::fixed::{Code, Null};
 
@@ -29,6 +30,7 @@ pub(super) struct Blank {
 pub(super) enum Content {
     Text(Characters),
     Number(Digits),
+    Edited(Editing),
 }
 
 /// Characters in a code page.
@@ -57,6 +59,7 @@ impl Cell {
                 out.resize(start + self.length, 0);
                 digits.encode(value, &mut out[start..])
             }
+            Content::Edited(editing) => editing.encode(value, out),
         }
     }
 
@@ -68,6 +71,16 @@ impl Cell {
         match &self.content {
             Content::Text(characters) => characters.decode(bytes),
             Content::Number(digits) => Ok(digits.value(digits.take(bytes)?)),
+            Content::Edited(editing) => editing.decode(bytes),
+        }
+    }
+
+    /// Whether it holds a number, edited or not.
+    pub fn is_number(&self) -> bool {
+        match &self.content {
+            Content::Text(_) => false,
+            Content::Number(_) => true,
+            Content::Edited(editing) => editing.edited.number,
         }
     }
 
@@ -81,7 +94,7 @@ impl Cell {
     /// What stands for null, by the rules of the item or their default.
     pub fn blank(&self, null: Option<&Null>, page: &CodePage) -> Result<Blank, Code> {
         let filled = |byte| Ok(vec![byte; self.length].into());
-        let number = matches!(self.content, Content::Number(_));
+        let number = self.is_number();
         let bytes: Box<[u8]> = match null {
             None if number => self.key(&Value::Integer(0))?,
             Some(Null::Zeros) if number => self.key(&Value::Integer(0))?,
@@ -166,7 +179,7 @@ impl Characters {
 }
 
 /// C0, DEL and C1.
-fn has_controls(text: &str) -> bool {
+pub(super) fn has_controls(text: &str) -> bool {
     let bytes = text.as_bytes();
     let ascii = bytes.iter().fold(false, |found, byte| found | (*byte < 0x20) | (*byte == 0x7f));
     // C1 is C2 80 to C2 9F.

@@ -3,11 +3,12 @@
 mod blank;
 mod shared;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ptr::from_ref;
 use std::sync::Arc;
 
 use crate::format::fixed::cell::{Cell, Characters, Content};
+use crate::format::fixed::edited::Editing;
 use crate::format::fixed::names::Names;
 use crate::format::fixed::number::Digits;
 use crate::format::fixed::step::{Gap, Slot, Step, Table, Takes};
@@ -64,7 +65,7 @@ struct Compiler<'c> {
     /// The tables and alternatives around the item that is looked at.
     around: Vec<*const Item>,
     /// Items that were met.
-    met: Vec<*const Item>,
+    met: HashSet<*const Item>,
     problems: Vec<Problem>,
     gaps: Vec<Gap>,
     probes: Vec<(Arc<str>, Probe)>,
@@ -80,7 +81,7 @@ impl<'c> Compiler<'c> {
             counts: Vec::new(),
             marks: HashMap::new(),
             around: Vec::new(),
-            met: Vec::new(),
+            met: HashSet::new(),
             problems: Vec::new(),
             gaps: Vec::new(),
             probes: Vec::new(),
@@ -154,7 +155,7 @@ impl<'c> Compiler<'c> {
 
     /// One occurrence of an item.
     fn once(&mut self, item: &Item, within: Within, steps: &mut Vec<Step>, slots: &mut Vec<Slot>) {
-        self.met.push(from_ref(item));
+        self.met.insert(from_ref(item));
         match &item.kind {
             Kind::Group(items) if !self.bindings.contains_key(&from_ref(item)) => {
                 self.group(items, within, steps, slots)
@@ -203,8 +204,9 @@ impl<'c> Compiler<'c> {
             is.then(|| (mark.step, mark.number, cell.clone()))
         });
         let (step, number, cell) = found?;
-        if let Some(Step::Count { slots, .. }) = step.and_then(|step| steps.get_mut(step)) {
+        if let Some(Step::Count { slots, least, .. }) = step.and_then(|step| steps.get_mut(step)) {
             slots.push(slot);
+            *least = (*least).max(table.occurs.as_ref()?.min);
         }
         Some((number, cell))
     }
@@ -231,7 +233,7 @@ impl<'c> Compiler<'c> {
             if binding.is_some() {
                 self.wrong(item, "is set from the number of occurrences: it needs no value");
             }
-            steps.push(Step::Count { slots: Vec::new(), cell });
+            steps.push(Step::Count { slots: Vec::new(), least: 0, cell });
             return;
         }
         let source = match (binding.map(|binding| &binding.source), item.name.is_some(), self.options.unbound) {
@@ -267,12 +269,12 @@ impl<'c> Compiler<'c> {
 
     /// Rules that an item cannot have.
     fn check(&mut self, item: &Item, rules: &Rules) {
-        if matches!(item.kind, Kind::Number(_)) {
+        if matches!(item.kind, Kind::Number(_) | Kind::Edited(_)) {
             if rules.truncate_right {
                 self.wrong(item, "`overflow: truncate_right` is for texts: a number loses no digits");
             }
             if rules.unmappable.is_some() {
-                self.wrong(item, "`unmappable` is for texts");
+                self.wrong(item, "`unmappable` is for texts without editing");
             }
         }
         let is_zoned = matches!(item.kind, Kind::Number(Number { form: Form::Zoned(_), .. }));
@@ -295,7 +297,8 @@ impl<'c> Compiler<'c> {
                 let Options { overpunch, little_endian, blank_is_zero, .. } = self.options;
                 Content::Number(Digits::new(*number, rules.round, page, *overpunch, *little_endian, *blank_is_zero))
             }
-            Kind::Text(_) | Kind::Group(_) | Kind::Edited(_) => {
+            Kind::Edited(edited) => Content::Edited(Editing { page, edited: edited.clone(), round: rules.round }),
+            Kind::Text(_) | Kind::Group(_) => {
                 let unmappable = rules.unmappable.map(|c| (c, page.byte(c)));
                 if let Some((c, None)) = unmappable {
                     let c = c.escape_default();

@@ -85,7 +85,7 @@ impl<'b> Run<'b> {
                 let wrong = |code| Damage { at: start, ..self.damage(cell, code) };
                 let number = match &cell.content {
                     Content::Number(digits) => digits.take(bytes).map_err(wrong)?,
-                    Content::Text(_) => return Err(wrong(Code::BadCount)),
+                    Content::Text(_) | Content::Edited(_) => return Err(wrong(Code::BadCount)),
                 };
                 usize::try_from(number.magnitude)
                     .ok()

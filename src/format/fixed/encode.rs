@@ -76,7 +76,7 @@ impl Run {
                 Step::Cell { slot, cell } => {
                     cell.encode(values.value(*slot), out).map_err(|code| misfit(cell, code))?;
                 }
-                Step::Count { slots, cell } => {
+                Step::Count { slots, cell, .. } => {
                     let mut numbers = slots.iter().map(|slot| match values.value(*slot) {
                         Value::List(items) => items.len(),
                         _ => 0,

@@ -286,21 +286,27 @@ impl Digits {
 
     /// A number as the value of a row: an integer where it has no places and 64 bits are enough, else a double where
     /// that is exact, else its digits.
-    pub fn value(&self, Scaled { negative, magnitude }: Scaled) -> Value {
-        let sign = if negative { "-" } else { "" };
-        let scale = self.number.scale;
-        let decimal = Decimal::parse(&format!("{sign}{magnitude}e{}", -i16::from(scale)));
-        decimal.map_or(Value::Null, |decimal| match decimal.to_integer() {
-            Some(integer) if scale <= 0 => Value::Integer(integer),
-            _ if scale <= 0 => {
-                Value::Number(decimal.to_whole().map_or_else(String::new, |whole| whole.to_string()).into())
-            }
-            _ => decimal.to_value(false),
-        })
+    pub fn value(&self, scaled: Scaled) -> Value {
+        valued(scaled, self.number.scale)
     }
 }
 
-fn tens(power: usize) -> u128 {
+/// A number with `scale` places as the value of a row.
+pub(super) fn valued(Scaled { negative, magnitude }: Scaled, scale: i8) -> Value {
+    if let (0, Ok(integer)) = (scale, i64::try_from(magnitude)) {
+        return Value::Integer(if negative { -integer } else { integer });
+    }
+    let sign = if negative { "-" } else { "" };
+    let decimal = Decimal::parse(&format!("{sign}{magnitude}e{}", -i16::from(scale)));
+    decimal.map_or(Value::Null, |decimal| match decimal.to_integer() {
+        Some(integer) if scale <= 0 => Value::Integer(integer),
+        _ if scale <= 0 => Value::Number(decimal.to_whole().map_or_else(String::new, |whole| whole.to_string()).into()),
+        _ => decimal.to_value(false),
+    })
+}
+
+/// A power of ten; the largest number for those beyond 128 bits.
+pub(super) fn tens(power: usize) -> u128 {
     TENS.get(power).copied().unwrap_or(u128::MAX)
 }
 

@@ -7,7 +7,8 @@ use crate::format::fixed::cell::Cell;
 /// A value that a record takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// The item: `NAME`, or `NAME OF GROUP` where the name alone is several items'.
+    /// The item: `NAME`, or `NAME OF GROUP` where the name alone is several items'. A table without a name is `FILLER 1`,
+    /// `FILLER 2`, in their order.
     pub name: Arc<str>,
     /// What it takes.
     pub takes: Takes,
@@ -59,8 +60,8 @@ pub(super) enum Step {
     Bytes(Box<[u8]>),
     /// A value.
     Cell { slot: usize, cell: Cell },
-    /// The number of occurrences in the tables of these slots.
-    Count { slots: Vec<usize>, cell: Cell },
+    /// The number of occurrences in the tables of these slots; `least` when there are no values.
+    Count { slots: Vec<usize>, least: usize, cell: Cell },
     /// Remembers that the next item begins here.
     Mark(usize),
     /// A table.

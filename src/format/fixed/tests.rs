@@ -203,6 +203,24 @@ fn a_table_that_depends_on_a_count_sets_it() {
     assert!(refused(layout, &count).contains("N: is set from the number of occurrences"));
 }
 
+#[test]
+fn a_table_in_a_table_depends_on_a_count_of_its_own_occurrence() {
+    let layout = "01 R. 05 N PIC 9. 05 T OCCURS 0 TO 3 DEPENDING ON N. 10 M PIC 9. 10 U OCCURS 1 TO 2 DEPENDING ON M. 15 A PIC X.
+        05 F OCCURS 2. 10 K PIC 9. 10 V PIC X OCCURS 1 TO 2 DEPENDING ON K.";
+    let record = compiled(layout, &Options { page: named("ascii").unwrap(), ..options() });
+    assert_eq!((record.shortest(), record.longest()), (5, 1 + 3 * 3 + 2 * 3));
+    let list = |texts: &[&str]| Value::List(texts.iter().map(|one| row([("A", text(one))])).collect());
+    let table = Value::List(vec![row([("U", list(&["a", "b"]))]), row([("U", list(&["c"]))])]);
+    let flat = Value::List(vec![row([("V", Value::List(vec![text("x"), text("y")]))])]);
+    let bytes = encoded(&record, &[table.clone(), flat]).unwrap();
+    // The occurrence of F that is missing is as short as it can be.
+    assert_eq!(bytes, b"22ab1c2xy1 ");
+    assert_eq!(record.decode(&bytes).unwrap()[0], table);
+    assert_eq!(record.decode(b"13ab1c2xy1 ").unwrap_err().to_string(), "M(1) at byte 1: bad_count");
+    let none = Value::List(vec![row([("U", list(&[]))])]);
+    assert_eq!(encoded(&record, &[none, Value::Null]), Err("U(1): too_few_occurrences".to_owned()));
+}
+
 const SHARED: &str = "01 R. 05 T OCCURS 2. 10 K PIC X. 10 A PIC X(4). 10 B REDEFINES A PIC 9(2).
     10 C REDEFINES A. 15 D PIC X. 15 E PIC S9(3) COMP-3.";
 
@@ -286,6 +304,50 @@ fn what_cannot_be_meant_is_refused_before_any_row() {
     assert_eq!(record.slots().iter().map(|slot| &*slot.name).collect::<Vec<_>>(), ["X OF A OF R"]);
     let value = "01 R. 05 FILLER PIC X VALUE 'ABC'.";
     assert!(refused(value, &options()).contains("FILLER: its VALUE does not fit: overflow"));
+}
+
+#[test]
+fn the_words_of_a_configuration_are_read_and_others_are_not() {
+    assert_eq!(Round::parse("half_even"), Ok(Round::HalfEven));
+    assert_eq!(Overpunch::parse("microfocus"), Ok(Overpunch::MicroFocus));
+    assert_eq!(Null::parse("low-values"), Ok(Null::Low));
+    let said = Round::parse("halfup").unwrap_err();
+    assert_eq!(said, "`halfup` is none of exact, half_up, half_even, truncate: did you mean `half_up`?");
+}
+
+#[test]
+fn a_table_of_fields_is_a_layout_like_that_of_a_copybook() {
+    use crate::format::layout::{Field, Form, Number, Occurs, Shape, Sign, of_fields};
+    let number =
+        |digits, scale, form| Shape::Number(Number { digits, scale, signed: true, form, blank_when_zero: false });
+    let field = |name: &str, shape| Field { name: Some(name.to_owned()), shape, occurs: None };
+    let count = Form::Zoned(Sign::default());
+    let table = Occurs { min: 0, max: 3, depending: Some("n".into()) };
+    let fields = [
+        field("id", Shape::Text(4)),
+        field("money", number(7, 2, Form::Packed)),
+        Field { name: None, shape: Shape::Text(2), occurs: None },
+        field("n", number(2, 0, count)),
+        Field { occurs: Some(table), ..field("t", Shape::Group(vec![field("a", number(3, 0, Form::Binary))])) },
+    ];
+    let own = of_fields("spec.yaml", "rec", &fields).unwrap();
+    let copybook = layout(
+        "01 REC. 05 ID PIC X(4). 05 MONEY PIC S9(5)V9(2) COMP-3. 05 FILLER PIC X(2). 05 N PIC S9(2).
+         05 T OCCURS 0 TO 3 DEPENDING ON N. 10 A PIC S9(3) COMP.",
+    );
+    let places = |layout: &Layout| {
+        let items = layout.records[0].items();
+        items.iter().map(|item| (item.name.clone(), item.offset, item.length, item.description())).collect::<Vec<_>>()
+    };
+    assert_eq!(places(&own), places(&copybook));
+    assert_eq!((own.records[0].shortest, own.records[0].length), (12, 18));
+    let wrong =
+        [field("a", number(32, 0, Form::Packed)), field("b", number(19, 0, Form::Binary)), field("c", Shape::Text(0))];
+    let said = of_fields("spec.yaml", "rec", &wrong).unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "spec.yaml: A: a number has 1 to 31 digits\nspec.yaml: B: a binary number has at most 18 digits\nspec.yaml: C: a field has at least one byte"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Where each item stands, and what may not stand where it does.
 
+use std::ptr::from_ref;
 use std::sync::Arc;
 
 use crate::format::layout::{Item, Kind, Problem};
@@ -95,17 +96,26 @@ fn redefined_records(records: &[Item], problems: &mut Vec<Problem>) {
 /// What stands around an item.
 #[derive(Clone, Default)]
 struct Around {
-    /// Some item around it, or it itself, occurs.
-    table: bool,
+    /// The tables around it, it itself included.
+    tables: Vec<*const Item>,
     /// Some item around it, or it itself, shares its place.
     shared: bool,
+}
+
+/// An item that may count.
+struct Count {
+    name: Arc<str>,
+    /// What speaks against it.
+    against: Option<&'static str>,
+    /// The tables around it.
+    tables: Vec<*const Item>,
 }
 
 /// Looks at one record's items in their order.
 struct Walk<'r> {
     record: &'r Item,
-    /// Numbers that stand before, and may count: name, and what speaks against it.
-    counts: Vec<(Arc<str>, Option<&'static str>)>,
+    /// Items that stand before, and may count.
+    counts: Vec<Count>,
     problems: &'r mut Vec<Problem>,
 }
 
@@ -116,7 +126,7 @@ impl Walk<'_> {
             if let Some(count) = &occurs.depending {
                 self.depending(item, count, &around);
             }
-            around.table = true;
+            around.tables.push(from_ref(item));
         }
         around.shared |= item.redefines.is_some();
         match &item.kind {
@@ -128,7 +138,7 @@ impl Walk<'_> {
                 }
             }
             Kind::Number(number) => {
-                let against = if around.table {
+                let against = if item.occurs.is_some() {
                     Some("occurs itself")
                 } else if around.shared {
                     Some("shares its place with another item")
@@ -137,29 +147,29 @@ impl Walk<'_> {
                 } else {
                     None
                 };
-                if let Some(name) = &item.name {
-                    self.counts.push((name.clone(), against));
-                }
+                self.may_count(item, against, around.tables);
             }
-            Kind::Text(_) | Kind::Edited(_) => {
-                if let Some(name) = &item.name {
-                    self.counts.push((name.clone(), Some("is no number")));
-                }
-            }
+            Kind::Text(_) | Kind::Edited(_) => self.may_count(item, Some("is no number"), around.tables),
+        }
+    }
+
+    fn may_count(&mut self, item: &Item, against: Option<&'static str>, tables: Vec<*const Item>) {
+        if let Some(name) = item.name.clone() {
+            self.counts.push(Count { name, against, tables });
         }
     }
 
     /// A table that depends on a count.
     fn depending(&mut self, item: &Item, count: &Arc<str>, around: &Around) {
-        let found: Vec<_> = self.counts.iter().filter(|(name, _)| name == count).collect();
+        let found: Vec<_> = self.counts.iter().filter(|own| own.name == *count).collect();
         let text = match found.as_slice() {
-            _ if around.table => "DEPENDING ON inside a table is not supported: every record would need its own \
-                                  arithmetic"
-                .to_owned(),
             _ if around.shared => "DEPENDING ON in an item that shares its place with another".to_owned(),
             [] => format!("depends on `{count}`, which is no item before it in {}", self.record.title()),
-            [(_, Some(against))] => format!("depends on `{count}`, which {against}"),
-            [(_, None)] => return,
+            [Count { against: Some(against), .. }] => format!("depends on `{count}`, which {against}"),
+            [Count { tables, .. }] if *tables != around.tables => {
+                format!("depends on `{count}`, which does not stand in the same occurrence of the same table")
+            }
+            [_] => return,
             _ => format!("depends on `{count}`, and there are several items of that name"),
         };
         self.problems.push(item.problem(text));

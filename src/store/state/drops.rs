@@ -6,6 +6,7 @@
 pub mod change;
 pub mod member;
 pub mod place;
+pub mod preview;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -119,6 +120,8 @@ pub struct DropFile {
     pub created: Option<Timestamp>,
     /// Since when it is in this state.
     pub since: Timestamp,
+    /// What the installation was called, from the cut on.
+    pub office: Option<String>,
     /// Name of its data file, from the cut on.
     pub name: Option<String>,
     /// Detail records.
@@ -136,7 +139,7 @@ pub struct DropFile {
 }
 
 const COLUMNS: &str = "id, connector, state, date, nth, n, seq, prev, modifier, part, parts, rerun, rerun_of, cut_at, created, \
-                       since, name, records, size, sha256, totals, config_hash, class, reason";
+                       since, name, records, size, sha256, totals, config_hash, class, reason, office";
 
 fn file(row: &Row<'_>) -> Sql<DropFile> {
     let n: Option<u64> = unsigned(row.get(5)?);
@@ -162,6 +165,7 @@ fn file(row: &Row<'_>) -> Sql<DropFile> {
         cut_at: Timestamp(row.get(13)?),
         created: row.get::<_, Option<i64>>(14)?.map(Timestamp),
         since: Timestamp(row.get(15)?),
+        office: row.get(24)?,
         name: row.get(16)?,
         records: unsigned(row.get(17)?),
         size: unsigned(row.get(18)?),
@@ -198,7 +202,7 @@ pub fn open(
     now: Timestamp,
 ) -> Sql<FileId> {
     let found = db
-        .prepare_cached("SELECT id FROM drop_file WHERE connector = ?1 AND state = 'open'")?
+        .prepare_cached("SELECT id FROM drop_file WHERE connector = ?1 AND state = 'open' AND rerun_of IS NULL")?
         .query_row([connector.0], |row| row.get(0))
         .optional()?;
     if let Some(id) = found {
@@ -223,6 +227,8 @@ pub fn open(
 pub struct Cutting<'c> {
     /// Its numbers.
     pub numbers: Numbers,
+    /// What the installation is called.
+    pub office: &'c str,
     /// Name of its data file.
     pub name: &'c str,
     /// Detail records.
@@ -240,7 +246,8 @@ pub fn cut(db: &Connection, id: FileId, cutting: &Cutting<'_>) -> Sql<()> {
     let Numbers { n, seq, prev, modifier } = cutting.numbers;
     db.prepare_cached(
         "UPDATE drop_file SET state = 'cut', n = ?2, seq = ?3, prev = ?4, modifier = ?5, name = ?6, records = ?7,
-           part = ?8, parts = ?9, config_hash = ?10, created = ?11, since = ?11 WHERE id = ?1",
+           part = ?8, parts = ?9, config_hash = ?10, created = ?11, since = ?11, office = ?12, class = NULL, reason = NULL
+         WHERE id = ?1",
     )?
     .execute(params![
         id.0,
@@ -254,6 +261,7 @@ pub fn cut(db: &Connection, id: FileId, cutting: &Cutting<'_>) -> Sql<()> {
         signed(cutting.part.1),
         cutting.config_hash,
         cutting.now.0,
+        cutting.office,
     ])?;
     Ok(())
 }
@@ -351,6 +359,25 @@ pub fn last_numbered(db: &Connection, connector: ConnectorId) -> Sql<Option<Drop
     db.prepare_cached(&sql)?.query_row([connector.0], file).optional()
 }
 
+/// The newest file that is published, or was answered.
+pub fn last_published(db: &Connection, connector: ConnectorId) -> Sql<Option<DropFile>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM drop_file
+         WHERE connector = ?1 AND state IN ('published', 'acked', 'partial', 'refused', 'purged') AND rerun_of IS NULL
+         ORDER BY n DESC LIMIT 1"
+    );
+    db.prepare_cached(&sql)?.query_row([connector.0], file).optional()
+}
+
+/// Files of which nobody can say whether an outlet has them.
+pub fn unverified(db: &Connection, connector: ConnectorId) -> Sql<Vec<DropFile>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM drop_file WHERE connector = ?1 AND state <> 'purged'
+           AND EXISTS (SELECT 1 FROM drop_place WHERE file = drop_file.id AND state = 'unverified') ORDER BY id"
+    );
+    db.prepare_cached(&sql)?.query_map([connector.0], file)?.collect()
+}
+
 /// How many files of a business date have a number.
 pub fn numbered_on(db: &Connection, connector: ConnectorId, date: &str) -> Sql<u64> {
     let count: i64 = db
@@ -381,6 +408,12 @@ pub fn begin_beside(
         rerun_of.map(|id| id.0)
     ])?;
     Ok(FileId(db.last_insert_rowid()))
+}
+
+/// Takes a file without a line back.
+pub fn remove_empty(db: &Connection, id: FileId) -> Sql<()> {
+    db.execute("DELETE FROM drop_file WHERE id = ?1 AND state = 'open'", [id.0])?;
+    Ok(())
 }
 
 /// How many reruns a file has had.

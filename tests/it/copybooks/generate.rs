@@ -192,6 +192,10 @@ impl Make<'_> {
             return format!("{picture} {}", self.number(true, 18));
         }
         let n = self.rng.usize(1..30);
+        if self.rng.u8(..12) == 0 && !around.sign {
+            let edited = ["Z(5)9.99", "ZZ,ZZ9.99CR", "99/99/9999", "XXBXX", "----9V99", "***,**9.9"];
+            return format!("{picture} {}", edited[self.rng.usize(..6)]);
+        }
         match self.rng.u8(..if around.shared { 11 } else { 13 }) {
             0 => format!("{picture} X({n:02})"),
             // GnuCOBOL 3.1 fails on PIC A below a SIGN.

@@ -36,7 +36,7 @@ impl Fixed {
                 shown.extend(shows.map(|(total, value)| (*number, total, value)));
                 found.push(line.record(values));
             }
-            Ok(found)
+            Ok::<_, Reason>(found)
         };
         parsed.header = around(&self.headers, &records, &mut number, &mut totals)?;
         let mut texts = Vec::new();

@@ -3,7 +3,8 @@
 use crate::event::Value;
 use crate::format::codepage::CodePage;
 use crate::format::fixed::Code;
-use crate::format::fixed::cell::{Cell, Content};
+use crate::format::fixed::cell::{Cell, Characters, Content};
+use crate::format::fixed::edited::Editing;
 use crate::format::fixed::number::Scaled;
 use crate::format::fixed::step::Step;
 use crate::format::layout::Initial;
@@ -20,12 +21,13 @@ fn render(steps: &[Step], marks: &mut Vec<(usize, usize)>, out: &mut Vec<u8>) {
         match step {
             Step::Bytes(bytes) => out.extend_from_slice(bytes),
             Step::Mark(mark) => marks.push((*mark, out.len())),
-            Step::Cell { cell, .. } | Step::Count { cell, .. } => match &cell.null {
+            Step::Cell { cell, .. } => match &cell.null {
                 Some(blank) => out.extend_from_slice(&blank.bytes),
-                None => key(cell, out),
+                None => zero(cell, 0, out),
             },
+            Step::Count { cell, least, .. } => zero(cell, *least, out),
             Step::Table(table) => {
-                for _ in 0..if table.count.is_some() { 0 } else { table.max } {
+                for _ in 0..if table.count.is_some() { table.min } else { table.max } {
                     out.extend_from_slice(&table.blank);
                 }
             }
@@ -41,15 +43,17 @@ fn render(steps: &[Step], marks: &mut Vec<(usize, usize)>, out: &mut Vec<u8>) {
     }
 }
 
-/// A key that is not there: spaces or zero.
-fn key(cell: &Cell, out: &mut Vec<u8>) {
+/// A key or a count that is not there: spaces or a small number.
+fn zero(cell: &Cell, number: usize, out: &mut Vec<u8>) {
     let start = out.len();
     match &cell.content {
-        Content::Text(text) => out.resize(start + cell.length, text.page.space()),
+        Content::Text(Characters { page, .. }) | Content::Edited(Editing { page, .. }) => {
+            out.resize(start + cell.length, page.space());
+        }
         Content::Number(digits) => {
             out.resize(start + cell.length, 0);
-            // Zero fits into every number.
-            let _ = digits.put(Scaled { negative: false, magnitude: 0 }, &mut out[start..]);
+            // Zero fits into every number, and the least count into that of its table.
+            let _ = digits.put(Scaled { negative: false, magnitude: number as u128 }, &mut out[start..]);
         }
     }
 }
@@ -57,9 +61,10 @@ fn key(cell: &Cell, out: &mut Vec<u8>) {
 /// The bytes of a VALUE, or spaces or zeros where there is none; and the word for it.
 pub(super) fn initial(value: Option<&Initial>, cell: &Cell, page: &CodePage) -> (Result<Vec<u8>, Code>, &'static str) {
     let number = matches!(cell.content, Content::Number(_));
+    let edited = matches!(cell.content, Content::Edited(_));
     let filled = |byte| Ok(vec![byte; cell.length]);
     let written = match value {
-        None if number => return (cell.key(&Value::Integer(0)).map(Vec::from), "zeros"),
+        None if cell.is_number() => return (cell.key(&Value::Integer(0)).map(Vec::from), "zeros"),
         None => return (filled(page.space()), "spaces"),
         Some(Initial::Number(digits)) if number => {
             // A sign of plus, and a point at the beginning, are COBOL's.
@@ -68,6 +73,15 @@ pub(super) fn initial(value: Option<&Initial>, cell: &Cell, page: &CodePage) -> 
                 digits.strip_prefix('-').map_or(("", digits.trim_start_matches('+')), |rest| ("-", rest));
             let zero = if rest.starts_with('.') { "0" } else { "" };
             cell.key(&Value::Number(format!("{sign}{zero}{rest}").into())).map(Vec::from)
+        }
+        // The VALUE of an edited item is what it shows.
+        Some(Initial::Number(text) | Initial::Text(text)) if edited => {
+            let mut shown = Vec::new();
+            page.encode(text, None, &mut shown).map_err(|_| Code::Unmappable).and_then(|()| {
+                let fits = shown.len() <= cell.length;
+                shown.resize(cell.length, page.space());
+                if fits { Ok(shown) } else { Err(Code::Overflow) }
+            })
         }
         Some(Initial::Number(text) | Initial::Text(text)) => cell.key(&Value::from(&**text)).map(Vec::from),
         Some(Initial::Zeros) if number => cell.key(&Value::Integer(0)).map(Vec::from),

@@ -74,6 +74,12 @@ pub fn has_record(db: &Connection, file: FileId, key: &str) -> Sql<bool> {
         .query_row(params![file.0, key], |row| row.get(0))
 }
 
+/// Whether a file carries an event.
+pub fn is_in(db: &Connection, connector: ConnectorId, file: FileId, id: EventId) -> Sql<bool> {
+    db.prepare_cached("SELECT EXISTS (SELECT 1 FROM drop_change WHERE connector = ?1 AND event_id = ?2 AND file = ?3)")?
+        .query_row(params![connector.0, id.to_string(), file.0], |row| row.get(0))
+}
+
 /// How many events a file carries.
 pub fn events(db: &Connection, file: FileId) -> Sql<u64> {
     let count: i64 = db

@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::FileId;
-use crate::event::Record;
+use crate::event::{Event, Record};
 use crate::store::image;
-use crate::store::state::{ConnectorId, Sql};
+use crate::store::state::{ConnectorId, LogId, Sql};
 
 /// One line.
 #[derive(Clone, Debug)]
@@ -87,6 +87,38 @@ fn member(row: &rusqlite::Row<'_>) -> Sql<Member> {
     })
 }
 
+/// Copies lines to another file: those of some records, or (empty) all. How many.
+pub fn copy(db: &Connection, from: FileId, to: FileId, keys: &[String]) -> Sql<u64> {
+    const COPY: &str = "INSERT INTO drop_member(file, ordinal, event_id, key, action, payload)
+                        SELECT ?2, ordinal, event_id, key, action, payload FROM drop_member WHERE file = ?1";
+    if keys.is_empty() {
+        return Ok(db.prepare_cached(COPY)?.execute((from.0, to.0))? as u64);
+    }
+    let mut copied = 0;
+    for key in keys {
+        // The key alone names a record too where the type is clear.
+        copied += db
+            .prepare_cached(&format!("{COPY} AND (key = ?3 OR substr(key, instr(key, ' ') + 1) = ?3)"))?
+            .execute(params![from.0, to.0, key])? as u64;
+    }
+    Ok(copied)
+}
+
+/// A file that is given up: the host has not what it would have made it have.
+pub fn undo_has(db: &Connection, connector: ConnectorId, file: FileId) -> Sql<()> {
+    db.prepare_cached(
+        "DELETE FROM drop_has WHERE connector = ?1 AND key IN
+           (SELECT key FROM drop_member WHERE file = ?2 AND action = 'add')",
+    )?
+    .execute((connector.0, file.0))?;
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO drop_has(connector, key)
+         SELECT ?1, key FROM drop_member WHERE file = ?2 AND action = 'delete'",
+    )?
+    .execute((connector.0, file.0))?;
+    Ok(())
+}
+
 /// Moves the lines of a file behind a place to another file, at most so many; how many were moved.
 pub fn move_behind(db: &Connection, from: FileId, to: FileId, after: i64) -> Sql<u64> {
     let moved = db
@@ -160,4 +192,34 @@ pub fn set_has(db: &Connection, connector: ConnectorId, key: &str, has: bool) ->
     };
     db.prepare_cached(sql)?.execute(params![connector.0, key])?;
     Ok(())
+}
+
+/// Keeps the last change of a record, for a drop that sends every record each time; none = the record is gone.
+pub fn mirror(db: &Connection, connector: ConnectorId, key: &str, last: Option<(LogId, &Event)>) -> Sql<()> {
+    let Some((log, event)) = last else { return set_has(db, connector, key, false) };
+    db.prepare_cached("INSERT OR REPLACE INTO drop_has(connector, key, log, event) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![connector.0, key, log.0, image::encode_event(event)])?;
+    Ok(())
+}
+
+/// The records that were kept, by key, after one of them.
+pub fn mirrored(
+    db: &Connection,
+    connector: ConnectorId,
+    after: Option<&str>,
+    limit: usize,
+) -> Sql<Vec<(String, LogId, Event)>> {
+    let mut statement = db.prepare_cached(
+        "SELECT key, log, event FROM drop_has
+         WHERE connector = ?1 AND (?2 IS NULL OR key > ?2) AND event IS NOT NULL ORDER BY key LIMIT ?3",
+    )?;
+    let mut rows = statement.query(params![connector.0, after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let event = image::decode_event(row.get_ref(2)?.as_blob()?).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Blob, Box::new(error))
+        })?;
+        found.push((row.get(0)?, LogId(row.get(1)?), event));
+    }
+    Ok(found)
 }

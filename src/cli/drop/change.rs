@@ -1,0 +1,183 @@
+//! `drop run`, `resend`, `release`, `discard`, `accept`, `set-sequence`.
+
+use std::io::IsTerminal as _;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::show::{known, meant};
+use super::{Discard, Release, Resend, Run, SetSequence, Which, Why};
+use crate::cli::failure::{Code, Failure};
+use crate::cli::place::Place;
+use crate::cli::{Outcome, order, output};
+use crate::engine::drop::progress::watch;
+use crate::engine::operate::{FileOperation, Operation, Refused, Report, called};
+use crate::store::state::parked::{self, ParkedState, Selection};
+
+/// Cuts now. With an agent it only starts; without one it runs to its end.
+pub fn run(place: &Place, run: Run) -> Outcome {
+    if run.why.dry_run {
+        return super::preview::preview(place, &run.drop, None);
+    }
+    let config = place.config()?;
+    let settings = config.settings.clone();
+    let names: Vec<_> = config.drops.iter().map(|spec| spec.name.clone()).collect();
+    if !names.iter().any(|name| **name == *run.drop) {
+        return Err(order::unknown(&run.drop, &names));
+    }
+    let asked = FileOperation::Run { drop: run.drop.clone(), date: run.bus_date };
+    if order::running(&settings.state)?.is_some() {
+        let report = order::order(&settings, Operation::Drop(asked), run.why.reason)?;
+        return done(place, &report);
+    }
+    // A drop that has never run is made known first.
+    crate::daemon::agent::register(&config)?;
+    let report = order::order(&settings, Operation::Drop(asked), run.why.reason)?;
+    if !report.refused.is_empty() {
+        return done(place, &report);
+    }
+    show_progress(place);
+    let summary = order::run_drop(config, &run.drop)?;
+    let (mut state, known) = known(place, &place.config()?, &run.drop)?;
+    let files = state.read(|db| crate::store::state::drops::newest(db, known.id, 1))?;
+    let newest = files.first();
+    if place.json() {
+        let line = state.read(|db| newest.map(|file| crate::engine::drop::file_line(db, file)).transpose())?;
+        output::json(
+            &serde_json::json!({ "drop": run.drop, "file": line, "leftOff": summary.left_off.as_ref().map(ToString::to_string) }),
+        )?;
+    } else if let Some(file) = newest {
+        output::line(&format!("{} {}: {}", run.drop, called(file), file.state.as_str()))?;
+    }
+    if summary.broken {
+        return Ok(Code::Disk);
+    }
+    if let Some(reason) = summary.left_off {
+        return Err(Failure::new(Code::Temporary, format!("{}: {reason}", run.drop)));
+    }
+    let stands_still = newest.is_some_and(|file| file.held.is_some());
+    Ok(if stands_still { Code::Failed } else { Code::Ok })
+}
+
+/// A bar for each long step, on a terminal.
+fn show_progress(place: &Place) {
+    if !std::io::stderr().is_terminal() || place.quiet() {
+        return;
+    }
+    let style = ProgressStyle::with_template("{msg:<20} {bar:40} {pos}/{len} {eta}");
+    let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    watch(move |step| {
+        bar.set_message(step.step.to_owned());
+        bar.set_length(step.of);
+        bar.set_position(step.done);
+        if step.done >= step.of {
+            bar.reset();
+        }
+    });
+}
+
+/// Sends a file again, or its lines in a new one.
+pub fn resend(place: &Place, resend: Resend) -> Outcome {
+    let Resend { which: Which { drop, file, why }, outlet, as_new, record } = resend;
+    if why.reason.is_none() && !why.dry_run {
+        let text = "a file is sent again for a reason: say it with --reason TEXT, it is kept in the audit";
+        return Err(Failure::new(Code::Usage, text));
+    }
+    let operation = if as_new {
+        FileOperation::AsNew { drop: drop.clone(), file: file.clone(), keys: record }
+    } else {
+        FileOperation::Resend { drop: drop.clone(), file: file.clone(), outlet }
+    };
+    ask(place, operation, &file, why)
+}
+
+/// Takes a file for published.
+pub fn accept(place: &Place, which: Which) -> Outcome {
+    let Which { drop, file, why } = which;
+    ask(place, FileOperation::Accept { drop, file: file.clone() }, &file, why)
+}
+
+/// Sets the number of the next file.
+pub fn set_sequence(place: &Place, set: SetSequence) -> Outcome {
+    let config = place.config()?;
+    known(place, &config, &set.drop)?;
+    if set.why.dry_run {
+        output::line(&format!("the next file of {} would have number {}", set.drop, set.seq))?;
+        return Ok(Code::Ok);
+    }
+    let operation = FileOperation::SetSequence { drop: set.drop, seq: set.seq };
+    done(place, &order::order(&config.settings, Operation::Drop(operation), set.why.reason)?)
+}
+
+/// Gives up a file, or held rows.
+pub fn discard(place: &Place, discard: Discard) -> Outcome {
+    let Discard { drop, file, event, why } = discard;
+    if let Some(file) = file {
+        return ask(place, FileOperation::Discard { drop, file: file.clone() }, &file, why);
+    }
+    let which = Selection { connector: Some(drop), ids: event, ..Selection::default() };
+    rows(place, which, why, |which| Operation::Discard { which })
+}
+
+/// Lets held rows, and records that the host has refused, go with the next file.
+pub fn release(place: &Place, release: Release) -> Outcome {
+    let Release { drop, events, why } = release;
+    let which = Selection { connector: Some(drop), ids: events, ..Selection::default() };
+    rows(place, which, why, |which| Operation::Retry { which, stale: true })
+}
+
+fn rows(place: &Place, which: Selection, why: Why, operation: impl FnOnce(Selection) -> Operation) -> Outcome {
+    let config = place.config()?;
+    let (mut state, _) = known(place, &config, which.connector.as_deref().unwrap_or_default())?;
+    if why.dry_run {
+        let rows = state.read(|db| parked::select(db, &which))?;
+        for (_, parked) in rows.iter().filter(|(_, parked)| parked.state != ParkedState::Waiting) {
+            output::line(&format!("{} {}: {}", parked.event.id, parked.state.as_str(), parked.reason))?;
+        }
+        return Ok(Code::Ok);
+    }
+    done(place, &order::order(&config.settings, operation(which), why.reason)?)
+}
+
+/// Does it with one file, which must be there.
+fn ask(place: &Place, operation: FileOperation, file: &str, why: Why) -> Outcome {
+    let config = place.config()?;
+    let (mut state, known) = known(place, &config, operation.drop())?;
+    let found = meant(&mut state, &known, file)?;
+    if why.dry_run {
+        let what = match &operation {
+            FileOperation::Resend { .. } => "would be sent again where it is not",
+            FileOperation::AsNew { .. } => "would give its lines to a new file",
+            FileOperation::Accept { .. } => "would be taken for published",
+            _ => "would be given up",
+        };
+        output::line(&format!("{} {what}", called(&found)))?;
+        return Ok(Code::Ok);
+    }
+    let settings = config.settings.clone();
+    let goes = matches!(operation, FileOperation::Resend { .. } | FileOperation::AsNew { .. });
+    let drop = operation.drop().to_owned();
+    let report = order::order(&settings, Operation::Drop(operation), why.reason)?;
+    show_progress(place);
+    if goes && report.refused.is_empty() && order::running(&settings.state)?.is_none() {
+        let summary = order::run_drop(config, &drop)?;
+        if let Some(reason) = summary.left_off {
+            return Err(Failure::new(Code::Temporary, format!("{drop}: {reason}")));
+        }
+    }
+    done(place, &report)
+}
+
+fn done(place: &Place, report: &Report) -> Outcome {
+    if place.json() {
+        output::json(report)?;
+    } else {
+        report.done.iter().try_for_each(|subject| output::line(subject))?;
+        for Refused { subject, why } in &report.refused {
+            eprintln!("{subject}: {why}");
+        }
+        if report.done.is_empty() && report.refused.is_empty() {
+            output::line("nothing fits")?;
+        }
+    }
+    Ok(if report.refused.is_empty() { Code::Ok } else { Code::Data })
+}

@@ -1,0 +1,171 @@
+//! `drop preview` and `drop regenerate`.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::show::{known, meant};
+use crate::cli::failure::{Code, Failure};
+use crate::cli::place::Place;
+use crate::cli::{Outcome, order, output};
+use crate::config::{self, Config, build};
+use crate::engine::drop::{self, Previewed};
+use crate::engine::source::{Intake, Source};
+use crate::format::json as encoding;
+use crate::store::capture::{Access, CapturedLog};
+use crate::store::state::{LogId, StateReader, connector, fact, log as logs};
+
+/// Shows, or writes to a file, what would be cut now.
+pub fn preview(place: &Place, name: &str, to: Option<&Path>) -> Outcome {
+    let mut config = place.config()?;
+    let names: Vec<_> = config.drops.iter().map(|spec| spec.name.clone()).collect();
+    let at = config.drops.iter().position(|spec| *spec.name == *name);
+    let spec = at.map(|at| config.drops.swap_remove(at)).ok_or_else(|| order::unknown(name, &names))?;
+    let mut real = place.state(&config.settings)?;
+    let drop = Arc::new(built(spec, &config, &mut real)?);
+    let sources = sources(&config, &mut real)?;
+    let folder = tempfile::tempdir().map_err(|error| cannot("a temporary folder", &error))?;
+    let made = drop::preview(Arc::clone(&drop), sources, &mut real, folder.path())
+        .map_err(|error| Failure::new(Code::Failed, format!("{name}: {error}")))?;
+    if let (Some(to), [file]) = (to, &*made.files) {
+        write(to, |out| out.write_all(&file.bytes))?;
+    }
+    let parsed = |file: &Previewed| drop.feed.read(&file.bytes).ok();
+    if place.json() {
+        let files: Vec<_> = made.files.iter().map(|file| {
+            let records = parsed(file).map(|parsed| {
+                let show = |records: &[crate::event::Record]| -> Vec<serde_json::Value> {
+                    records.iter().filter_map(|record| serde_json::from_slice(&encoding::encode(record).ok()?).ok()).collect()
+                };
+                json!({ "header": show(&parsed.header), "details": show(&parsed.details), "trailer": show(&parsed.trailer) })
+            });
+            json!({
+                "name": file.file.name, "date": file.file.date, "seq": file.file.numbers.map(|numbers| numbers.seq),
+                "records": file.lines.len(), "bytes": file.bytes.len(), "content": records,
+            })
+        }).collect();
+        let held: Vec<_> = made
+            .held
+            .iter()
+            .map(|parked| json!({ "event": parked.event.id.to_string(), "reason": parked.reason.to_string() }))
+            .collect();
+        output::json(&json!({
+            "drop": name, "files": files, "held": held,
+            "refused": made.refused.as_ref().map(ToString::to_string),
+        }))?;
+    } else {
+        if made.files.is_empty() && made.refused.is_none() {
+            output::line("nothing would be sent")?;
+        }
+        for file in &made.files {
+            let called = file.file.name.as_deref().unwrap_or("(no name)");
+            output::line(&format!(
+                "{called}: {} records, {} bytes, for {}",
+                file.lines.len(),
+                file.bytes.len(),
+                file.file.date
+            ))?;
+            if to.is_none() {
+                show(&drop, file)?;
+            }
+        }
+        for parked in &made.held {
+            output::line(&format!("held: {}: {}", parked.event.id, parked.reason))?;
+        }
+        if let Some(reason) = &made.refused {
+            output::line(&format!("would not be cut: {reason}"))?;
+        }
+    }
+    Ok(if made.refused.is_some() { Code::Data } else { Code::Ok })
+}
+
+/// A file's records, as a receiver reads them.
+fn show(drop: &drop::Drop, file: &Previewed) -> Result<(), Failure> {
+    match drop.feed.read(&file.bytes) {
+        Ok(parsed) => {
+            let parts = [("header", &parsed.header), ("detail", &parsed.details), ("trailer", &parsed.trailer)];
+            for (part, records) in parts {
+                for record in records {
+                    let text = encoding::encode(record).unwrap_or_default();
+                    output::line(&format!("  {part:<8} {}", String::from_utf8_lossy(&text)))?;
+                }
+            }
+            Ok(())
+        }
+        Err(reason) => output::line(&format!("  (it cannot be shown: {reason}; --to FILE writes its bytes)")),
+    }
+}
+
+/// Makes an old file again and compares it.
+pub fn regenerate(place: &Place, name: &str, which: &str, to: &Path) -> Outcome {
+    let config = place.config()?;
+    let (mut state, known) = known(place, &config, name)?;
+    let file = meant(&mut state, &known, which)?;
+    let Some(hash) = file.config_hash else {
+        return Err(Failure::new(Code::Data, format!("the file `{which}` was never cut")));
+    };
+    // The configuration of then, not of now: layouts and calendars with it.
+    let text = state.read(|db| connector::config(db, &hash))?;
+    let text = text.ok_or_else(|| Failure::new(Code::Data, "the configuration that cut it is not known any more"))?;
+    let drop = built(config::from_canonical(&text)?, &config, &mut state)?;
+    let mut same = None;
+    write(to, |out| {
+        let made = drop::regenerate(&drop, &file, &mut state, |bytes| out.write_all(bytes));
+        same = Some(made.map_err(std::io::Error::other)?);
+        Ok(())
+    })?;
+    let called = file.name.as_deref().unwrap_or(which);
+    match same {
+        Some(Ok(true)) => {
+            output::line(&format!("{}: the same bytes as {called}", to.display()))?;
+            Ok(Code::Ok)
+        }
+        Some(Ok(false)) => {
+            let text = format!("{}: other bytes than {called} had; both cannot be right", to.display());
+            Err(Failure::new(Code::Data, text))
+        }
+        Some(Err(reason)) => Err(Failure::new(Code::Data, format!("{called}: {reason}"))),
+        None => Err(Failure::new(Code::Failed, "nothing was made")),
+    }
+}
+
+/// Writes a file that holds records: its owner's alone.
+fn write(to: &Path, work: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>) -> Result<(), Failure> {
+    let mut options = std::fs::File::options();
+    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(to);
+    opened
+        .and_then(|mut file| work(&mut file).and_then(|()| file.sync_all()))
+        .map_err(|error| Failure::new(Code::CannotWrite, format!("{}: cannot be written: {error}", to.display())))
+}
+
+fn cannot(what: &str, error: &std::io::Error) -> Failure {
+    Failure::new(Code::CannotWrite, format!("{what} cannot be made: {error}"))
+}
+
+fn built(
+    spec: crate::config::connector::ConnectorSpec,
+    config: &Config,
+    state: &mut StateReader,
+) -> Result<drop::Drop, Failure> {
+    let secret = state.read(|db| fact(db, "mac_key"))?;
+    Ok(build::drop(spec, &config.settings, secret)?)
+}
+
+/// The logs, to read from.
+fn sources(config: &Config, state: &mut StateReader) -> Result<Vec<(LogId, Box<dyn Source>)>, Failure> {
+    let mut sources: Vec<(LogId, Box<dyn Source>)> = Vec::new();
+    for database in &config.settings.databases {
+        let log = CapturedLog::open(&database.name, &database.path, Access::Read)?;
+        let id = state.read(|db| logs::find(db, &database.name))?;
+        let id =
+            id.ok_or_else(|| Failure::new(Code::Data, format!("the log {} has not been read yet", database.name)))?;
+        sources.push((id, Box::new(log)));
+    }
+    if let Some(id) = state.read(|db| logs::find(db, logs::INTAKE))? {
+        sources.push((id, Box::new(Intake::new(StateReader::open(state.path())?))));
+    }
+    Ok(sources)
+}
