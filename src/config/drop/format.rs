@@ -10,6 +10,7 @@ use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::tree::{Key, Node, Value};
 use crate::engine::drop::Beside;
+use crate::format::codepage::CodePage;
 use crate::format::feed::{CsvFeed, Feed, FixedFeed};
 use crate::rules::naming::Stamp;
 
@@ -55,6 +56,14 @@ impl FeedSpec {
                 let fields = fields.or_else(|| spec.fields.clone());
                 Feed::fixed(FixedFeed { sample, fields, ..FixedFeed::clone(spec) })
             }
+        }
+    }
+
+    /// Its code page.
+    pub fn page(&self) -> &'static CodePage {
+        match self {
+            FeedSpec::Csv(spec) => spec.page,
+            FeedSpec::Fixed(spec) => spec.page,
         }
     }
 
@@ -127,6 +136,16 @@ pub(super) fn section(found: &Found<'_>, purpose: &Purpose<'_>, shelf: &Shelf) -
     };
     // Read with the content of the drop.
     let _ = fields.take("whenEmpty");
+    match kind {
+        Some(Kind::Csv) => fields.know(&csv::KEYS),
+        Some(_) => fields.know(&fixed::KEYS),
+        None => {
+            fields.know(&csv::KEYS);
+            fields.know(&fixed::KEYS);
+            fields.done();
+            return None;
+        }
+    }
     let spec = match kind? {
         Kind::Csv => csv::csv(&fields, purpose).map(|spec| FeedSpec::Csv(Box::new(spec))),
         kind => fixed::fixed(&fields, kind, purpose, shelf).map(|spec| FeedSpec::Fixed(Box::new(spec))),
@@ -142,7 +161,8 @@ pub(super) fn copybook_alone(found: &Found<'_>, purpose: &Purpose<'_>, shelf: &S
     let key = Key { place, name: "copybook".to_owned() };
     let value = Node { place, value: Value::Text(name.to_owned()) };
     let node = Node { place, value: Value::Map(vec![(key, value)]) };
-    let section_ = Found { node: &node, ..found.clone() };
+    let above = found.key.rsplit_once('.').map_or("", |(above, _)| above).to_owned();
+    let section_ = Found { node: &node, key: above, ..found.clone() };
     let fields = section_.fields()?;
     let spec = fixed::fixed(&fields, Kind::Copybook, purpose, shelf).map(|spec| FeedSpec::Fixed(Box::new(spec)));
     fields.done();

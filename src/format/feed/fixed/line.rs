@@ -263,11 +263,19 @@ impl Work<'_> {
         if groups.is_empty() {
             return Some(record.slots().to_vec());
         }
+        let before = self.bindings.len();
         for item in groups {
             let rules = self.own(&item);
             self.bindings.push(Binding { item, source: Bound::Slot, rules });
         }
-        self.record(Unbound::Slot).map(|record| record.slots().to_vec())
+        // Without those that are no items the others can be looked at.
+        match self.record(Unbound::Slot) {
+            Some(record) => Some(record.slots().to_vec()),
+            None => {
+                self.bindings.truncate(before);
+                Some(record.slots().to_vec())
+            }
+        }
     }
 
     /// What fills each slot. Slots that nothing fills are refused, or get their initial value and are slots no more.
