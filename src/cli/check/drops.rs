@@ -77,14 +77,11 @@ fn expiring(files: &DropSpec, now: clock::Timestamp, note: &mut impl FnMut(Sever
     let today = now.to_jiff().to_zoned(files.timing.cut_offs.zone().clone()).date();
     let Some(calendar) = &files.calendar else { return };
     let (_, last) = calendar.years();
-    match calendar.expires(today) {
-        Some(left @ 0..) => note(
-            Severity::Warning,
-            "drop.schedule.calendar",
-            format!("the calendar ends in {left} days, with {last}: add the holidays of {}", last.saturating_add(1)),
-        ),
-        // That it has ended is said where the next cut-off is looked for.
-        Some(_) | None => {}
+    // That it has ended is said where the next cut-off is looked for.
+    if let Some(left @ 0..) = calendar.expires(today) {
+        let next = last.saturating_add(1);
+        let message = format!("the calendar ends in {left} days, with {last}: add the holidays of {next}");
+        note(Severity::Warning, "drop.schedule.calendar", message);
     }
 }
 
@@ -94,6 +91,15 @@ fn secrets(files: &DropSpec, online: bool, note: &mut impl FnMut(Severity, &str,
         let Place::Sftp(sftp) = &place.place else { continue };
         for (key, from) in &sftp.secrets {
             if matches!(from, SecretRef::Exec(_)) && !online {
+                continue;
+            }
+            // A private key has several lines, and only the session reads it.
+            if *key == "key" {
+                if let SecretRef::File(path) = from
+                    && !path.exists()
+                {
+                    note(Severity::Error, "drop.deliver.sftp.key", format!("there is no file {}", path.display()));
+                }
                 continue;
             }
             let Err(why) = SecretSource::new(from.clone()).get() else { continue };

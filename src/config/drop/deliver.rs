@@ -76,9 +76,9 @@ pub(super) fn deliver(fields: &Fields<'_>, whole: &Whole<'_>) -> Option<Vec<Deli
             );
         }
     }
-    let wanted = |place: &Deliver| match (&place.place, whole.adapter) {
-        (Place::Sftp(_), Adapter::Sftp) | (Place::Directory { .. }, Adapter::Directory) => true,
-        _ => false,
+    let wanted = |place: &Deliver| match place.place {
+        Place::Sftp(_) => whole.adapter == Adapter::Sftp,
+        Place::Directory { .. } => whole.adapter == Adapter::Directory,
     };
     if read.iter().all(Option::is_some) && !places.iter().any(|place| wanted(place)) {
         let word = if whole.adapter == Adapter::Sftp { "sftp" } else { "directory" };

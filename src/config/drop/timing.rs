@@ -19,7 +19,7 @@ pub(super) fn timing(found: &Found<'_>, shelf: &Shelf) -> Option<(Timing, Option
     let times = fields.need("cutOff");
     let texts = times.as_ref().and_then(|found| {
         let items = found.one_or_many();
-        let good = items.iter().filter(|item| item.parsed(|text| time_of_day(text)).is_some()).count();
+        let good = items.iter().filter(|item| item.parsed(time_of_day).is_some()).count();
         if good == items.len() { found.texts() } else { None }
     });
     let zone = fields.need("zone").and_then(|found| found.parsed(|name| zone::find(Some(name))));
