@@ -42,8 +42,7 @@ impl Worker {
         // An outlet that has not taken a file takes no later one.
         let mut behind: BTreeSet<String> = BTreeSet::new();
         for file in self.in_state(FileState::Rendered)? {
-            let id = file.id;
-            let mut placed = self.reader.read(|db| place::of(db, id))?;
+            let mut placed = self.placed(&file)?;
             for outlet in Arc::clone(&self.drop).outlets.iter() {
                 let Some(at) = placed.iter_mut().find(|placed| placed.place == outlet.name) else { continue };
                 if at.state == PlaceState::Waiting && !behind.contains(&outlet.name) {
@@ -66,6 +65,20 @@ impl Worker {
             }
         }
         Ok(next)
+    }
+
+    /// What the outlets have of a file; those that are not configured any more do not count, those that came since do.
+    fn placed(&mut self, file: &DropFile) -> Result<Vec<Placed>, StepError> {
+        let (id, names, now) = (file.id, self.outlet_names(), clock::now());
+        let known = self.reader.read(|db| place::of(db, id))?;
+        if names.iter().any(|name| !known.iter().any(|placed| placed.place == *name)) {
+            let new = names.clone();
+            self.ledger.call(move |state| {
+                state.commit(|db| new.iter().try_for_each(|outlet| place::begin(db, id, outlet, now)))
+            })?;
+        }
+        let placed = self.reader.read(|db| place::of(db, id))?;
+        Ok(placed.into_iter().filter(|placed| names.contains(&placed.place)).collect())
     }
 
     /// One attempt at one outlet.

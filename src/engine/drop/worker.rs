@@ -74,6 +74,20 @@ pub struct Parts {
     pub reader: StateReader,
     /// Where files lie; none = the drop's own folder.
     pub folder: Option<PathBuf>,
+    /// For files that an older configuration has cut.
+    pub rebuild: Rebuild,
+}
+
+/// Builds a drop again from its stored configuration.
+pub type Rebuild = Arc<dyn Fn(&str) -> Option<Drop> + Send + Sync>;
+
+/// Up to where a cut gathers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// The moment of the cut-off.
+    CutOff,
+    /// All that is there.
+    Now,
 }
 
 /// A drop's worker.
@@ -84,6 +98,7 @@ pub struct Worker {
     pub(super) reader: StateReader,
     pub(super) sources: Sources,
     pub(super) staging: Staging,
+    rebuild: Rebuild,
     pub(super) summary: Summary,
     pub(super) dice: fastrand::Rng,
     /// The highest place in the file that gathers.
@@ -108,7 +123,7 @@ impl Worker {
     /// # Errors
     /// When the state file, a log or the drop's folder cannot be used.
     pub fn new(parts: Parts) -> Result<Worker, StepError> {
-        let Parts { drop, mut sources, ledger, reader, folder } = parts;
+        let Parts { drop, mut sources, ledger, reader, folder, rebuild } = parts;
         let mut begins = Vec::new();
         for (log, source) in &mut sources {
             let from = if drop.from_beginning {
@@ -147,6 +162,7 @@ impl Worker {
             reader,
             sources,
             staging,
+            rebuild,
             summary: Summary::default(),
             dice: fastrand::Rng::new(),
             ordinal: None,
@@ -238,7 +254,8 @@ impl Worker {
         }
         self.make_asked()?;
         self.number_reruns()?;
-        if self.mode == Mode::Running
+        // One that capture did not wait for gets what it missed from the list of parked changes.
+        if matches!(self.mode, Mode::Running | Mode::Overflowed)
             && let Some(next) = self.make_cuts()?
         {
             due = due.min(next);
@@ -259,6 +276,15 @@ impl Worker {
             self.tidy()?;
         }
         Ok(due)
+    }
+
+    /// The drop as it was when it cut a file: what it was made of then makes it now. None = that is not known any more.
+    pub(super) fn as_it_was(&mut self, file: &DropFile) -> Result<Option<Arc<Drop>>, StepError> {
+        let Some(hash) = file.config_hash.filter(|hash| *hash != self.drop.config_hash) else {
+            return Ok(Some(Arc::clone(&self.drop)));
+        };
+        let text = self.reader.read(|db| connector::config(db, &hash))?;
+        Ok(text.and_then(|text| (self.rebuild)(&text)).map(Arc::new))
     }
 
     pub(super) fn in_state(&mut self, state: FileState) -> Result<Vec<DropFile>, StepError> {
@@ -289,7 +315,7 @@ impl Worker {
             }
             _ => next,
         };
-        if self.make_cut(Cut { slot, at: clock::now() })? {
+        if self.make_cut(Cut { slot, at: clock::now() }, Until::Now)? {
             self.ledger.call(move |state| state.commit(|db| request::done(db, id)))?;
         }
         Ok(())
@@ -337,7 +363,7 @@ impl Worker {
                 self.confirmed = false;
                 return Ok(Some(clock::steady().plus(first.at.since(wall))));
             };
-            if !self.make_cut(*cut)? {
+            if !self.make_cut(*cut, Until::CutOff)? {
                 return Ok(None);
             }
         }
@@ -361,13 +387,13 @@ impl Worker {
     }
 
     /// Gathers and cuts. False = it stands still; a person is needed, or it is tried again later.
-    fn make_cut(&mut self, cut: Cut) -> Result<bool, StepError> {
+    fn make_cut(&mut self, cut: Cut, until: Until) -> Result<bool, StepError> {
         if self.staging.free()? < LEAST_FREE {
             self.say(log::Level::Error, "the disk of the drop's folder is almost full: nothing is cut");
             return Ok(false);
         }
         let name = Arc::clone(&self.drop.subscription.name);
-        match self.try_cut(cut)? {
+        match self.try_cut(cut, until)? {
             Ok(Made::Files(files, lines, held)) => {
                 self.said = None;
                 let parts = if files == 1 { String::new() } else { format!(" in {files} files") };
@@ -386,13 +412,17 @@ impl Worker {
     }
 
     /// Gathers and cuts. A reason says why nothing was cut.
-    pub(super) fn try_cut(&mut self, cut: Cut) -> Result<Result<Made, Reason>, StepError> {
+    pub(super) fn try_cut(&mut self, cut: Cut, until: Until) -> Result<Result<Made, Reason>, StepError> {
         let (id, now) = (self.id, clock::now());
         let Slot { date, nth } = cut.slot;
         let file = self
             .ledger
             .call(move |state| state.commit(|db| drops::open(db, id, (&date.to_string(), nth), cut.at, now)))?;
-        self.gather(file, cut.at)?;
+        let end = match until {
+            Until::CutOff => cut.at,
+            Until::Now => Timestamp(i64::MAX),
+        };
+        self.gather(file, end)?;
         self.cut(file)
     }
 
