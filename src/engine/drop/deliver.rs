@@ -38,6 +38,7 @@ impl Worker {
         {
             return Ok(Some(clock::steady().plus(opens.since(wall))));
         }
+        let hurry = std::mem::take(&mut self.hurry);
         let mut next: Option<Timestamp> = None;
         // An outlet that has not taken a file takes no later one.
         let mut behind: BTreeSet<String> = BTreeSet::new();
@@ -47,7 +48,7 @@ impl Worker {
                 let Some(at) = placed.iter_mut().find(|placed| placed.place == outlet.name) else { continue };
                 if at.state == PlaceState::Waiting && !behind.contains(&outlet.name) {
                     let now = clock::steady();
-                    match at.due.filter(|due| *due > now) {
+                    match at.due.filter(|due| *due > now && !hurry) {
                         // A time that an earlier process stored may lie anywhere.
                         Some(due) => next = Some(next.map_or(due, |next| next.min(due)).min(now.plus(SLOW))),
                         None => {
@@ -58,6 +59,9 @@ impl Worker {
                 }
                 if matches!(at.state, PlaceState::Waiting | PlaceState::Held) {
                     behind.insert(outlet.name.clone());
+                    if self.summary.left_off.is_none() {
+                        self.summary.left_off = at.reason.clone();
+                    }
                 }
             }
             if placed.iter().all(|placed| matches!(placed.state, PlaceState::Published | PlaceState::Unverified)) {

@@ -115,6 +115,8 @@ pub struct Worker {
     inbox: Receiver<Message>,
     mailbox: Mailbox,
     stopping: bool,
+    /// A person wants to see it tried: what waits to be tried again is tried now.
+    pub(super) hurry: bool,
 }
 
 impl Worker {
@@ -174,6 +176,7 @@ impl Worker {
             inbox,
             mailbox: Mailbox::new(sender),
             stopping: false,
+            hurry: false,
         })
     }
 
@@ -189,6 +192,8 @@ impl Worker {
 
     /// Works until it is stopped, or (once) until nothing is left that can be done now.
     pub fn run(mut self, run: Run) -> Summary {
+        // A run of once is a person's, or a timer's: there is no later.
+        self.hurry = run == Run::Once;
         loop {
             let due = match self.turn() {
                 Ok(due) => due,
@@ -225,7 +230,8 @@ impl Worker {
             match message {
                 // A log that grows changes nothing before the cut.
                 Message::Wake | Message::Results | Message::Committed(_) => continue,
-                Message::Reload | Message::RunNow => {}
+                Message::Reload => {}
+                Message::RunNow => self.hurry = true,
                 Message::Rewind => self.sources.iter_mut().for_each(|(_, source)| source.forget()),
                 Message::LetGo => {
                     self.sources.iter_mut().for_each(|(_, source)| source.let_go());
@@ -296,6 +302,7 @@ impl Worker {
     fn make_asked(&mut self) -> Result<(), StepError> {
         let id = self.id;
         let Some(date) = self.reader.read(|db| request::asked(db, id))? else { return Ok(()) };
+        self.hurry = true;
         // Whoever asks has seen what it stood still for.
         if self.mode == Mode::Halted {
             self.set_paused(false);
