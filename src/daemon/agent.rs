@@ -22,7 +22,7 @@ use crate::engine::keeper::{Keep, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Beat, Mailbox, Message, Parts, Rebuild, Run, Summary, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
-use crate::engine::source::{Intake, Source};
+use crate::engine::source::{Intake, Sources};
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
 use crate::store::state::{LogId, State, StateError, StateReader, connector, cursor, fact, log as logs};
 
@@ -400,8 +400,6 @@ fn worker(
     Worker::new(Parts { connector: Arc::new(connector), sources, ledger: ledger.clone(), reader, rebuild, beat })
         .map(Ok)
 }
-
-type Sources = Vec<(LogId, Box<dyn Source>)>;
 
 /// Every log, through connections of one worker's own.
 fn sources(

@@ -11,14 +11,14 @@ use super::render::{Unrendered, write};
 use super::worker::{Parts, StepError, Worker};
 use crate::clock;
 use crate::engine::ledger::Ledger;
-use crate::engine::source::Source;
+use crate::engine::source::Sources;
 use crate::rules::cutoff::Cut;
 use crate::rules::outcome::Reason;
 use crate::store::state::drops::member::{self, Member};
 use crate::store::state::drops::preview::copy;
 use crate::store::state::drops::{DropFile, FileState};
 use crate::store::state::parked::{self, Parked, Selection};
-use crate::store::state::{LogId, State, StateReader, connector};
+use crate::store::state::{State, StateReader, connector};
 
 /// What a cut now would give.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub struct Previewed {
 /// When a log, the state file or the folder cannot be used.
 pub fn preview(
     drop: Arc<Drop>,
-    sources: Vec<(LogId, Box<dyn Source>)>,
+    sources: Sources,
     real: &mut StateReader,
     folder: &Path,
 ) -> Result<Preview, StepError> {

@@ -14,12 +14,12 @@ use super::{Drop, request};
 use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Mailbox, Message, Run, Summary};
-use crate::engine::source::{Source, SourceError};
+use crate::engine::source::{SourceError, Sources};
 use crate::rules::cutoff::{Cut, Jump, NoCut, Reading, Slot, jump};
 use crate::rules::outcome::Reason;
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::drops::{self, DropFile, FileId, FileState};
-use crate::store::state::{ConnectorId, LogId, StateError, StateReader, cursor, note, set_note};
+use crate::store::state::{ConnectorId, StateError, StateReader, cursor, note, set_note};
 
 /// How long a worker waits after the state file, a log or the disk refused.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -67,7 +67,7 @@ pub struct Parts {
     /// What it makes.
     pub drop: Arc<Drop>,
     /// The logs it reads.
-    pub sources: Vec<(LogId, Box<dyn Source>)>,
+    pub sources: Sources,
     /// The writer.
     pub ledger: Ledger,
     /// Its own reading connection.
@@ -82,7 +82,7 @@ pub struct Worker {
     pub(super) id: ConnectorId,
     pub(super) ledger: Ledger,
     pub(super) reader: StateReader,
-    pub(super) sources: Vec<(LogId, Box<dyn Source>)>,
+    pub(super) sources: Sources,
     pub(super) staging: Staging,
     pub(super) summary: Summary,
     pub(super) dice: fastrand::Rng,
