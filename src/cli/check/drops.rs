@@ -93,16 +93,9 @@ fn secrets(files: &DropSpec, online: bool, note: &mut impl FnMut(Severity, &str,
             if matches!(from, SecretRef::Exec(_)) && !online {
                 continue;
             }
-            // A private key has several lines, and only the session reads it.
-            if *key == "key" {
-                if let SecretRef::File(path) = from
-                    && !path.exists()
-                {
-                    note(Severity::Error, "drop.deliver.sftp.key", format!("there is no file {}", path.display()));
-                }
-                continue;
-            }
-            let Err(why) = SecretSource::new(from.clone()).get() else { continue };
+            let source =
+                if *key == "key" { SecretSource::with_lines(from.clone()) } else { SecretSource::new(from.clone()) };
+            let Err(why) = source.get() else { continue };
             let elsewhere = matches!(from, SecretRef::Env(_))
                 || (matches!(from, SecretRef::Credential(_)) && std::env::var_os("CREDENTIALS_DIRECTORY").is_none());
             let severity = if elsewhere { Severity::Warning } else { Severity::Error };

@@ -77,7 +77,8 @@ impl FeedSpec {
 
     /// Says which totals of control and trigger files cannot be taken.
     pub(super) fn counts<'b>(&self, fields: &Fields<'_>, whole: &Whole<'_>, besides: impl Iterator<Item = &'b Beside>) {
-        let Ok(feed) = self.make(whole.office(), whole.name, None) else { return };
+        let Some(office) = &whole.scope.office else { return };
+        let Ok(feed) = self.make(office, whole.name, None) else { return };
         for beside in besides {
             for expression in beside.text.totals() {
                 if let Err(text) = feed.can_count(expression) {
@@ -110,8 +111,9 @@ pub(super) fn sample() -> Stamp {
 pub(super) fn read(found: &Found<'_>, whole: &Whole<'_>, key: &[String], shelf: &Shelf) -> Option<FeedSpec> {
     let purpose = Purpose { fields: whole.fields(), key, reading: false, like: None };
     let spec = section(found, &purpose, shelf)?;
-    // That the whole fits together shows when it is made.
-    match spec.make(whole.office(), whole.name, None) {
+    // That the whole fits together shows when it is made. What was kept fitted when it was new.
+    let Some(office) = &whole.scope.office else { return Some(spec) };
+    match spec.make(office, whole.name, None) {
         Ok(_) => Some(spec),
         Err(wrong) => {
             wrong.iter().for_each(|text| found.error(text));

@@ -185,7 +185,9 @@ impl Fixed {
                 wrong.extend(fixed.can_count(expression).err());
             }
         }
-        if wrong.is_empty() {
+        if wrong.is_empty() && spec.reading {
+            fixed.tap();
+        } else if wrong.is_empty() {
             fixed.try_out(&spec.sample, &mut wrong);
         }
         match wrong.is_empty() {

@@ -2,10 +2,10 @@
 000200 01  WIC-HEADER.
 000300     05  WH-REC-TYPE          PIC X(2).
 000400     05  WH-FILE-ID           PIC X(8).
-000500     05  WH-OFFICE            PIC X(8).
+000500     05  WH-OFFICE            PIC X(5).
 000600     05  WH-BUS-DATE          PIC 9(8).
 000700     05  WH-SEQ-NO            PIC 9(6).
-000800     05  FILLER               PIC X(48).
+000800     05  FILLER               PIC X(51).
 000900 01  WIC-DETAIL.
 001000     COPY WICAPPTD REPLACING ==:TAG:== BY ==WD==.
 001100 01  WIC-TRAILER.
