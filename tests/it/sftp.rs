@@ -228,7 +228,7 @@ fn a_known_hosts_file_will_do_hashed_or_not() {
     assert_eq!(failure(&server.target_known(known())).class, Class::HostKey, "the file is not there");
     fs::write(&path, format!("# comment\n[127.0.0.1]:{} {key}", server.port)).unwrap();
     assert!(open(&server.target_known(known())).is_ok());
-    assert!(Command::new("ssh-keygen").args(["-q", "-H", "-f"]).arg(&path).status().unwrap().success());
+    assert!(Command::new("ssh-keygen").args(["-q", "-H", "-f"]).arg(&path).output().unwrap().status.success());
     assert!(fs::read_to_string(&path).unwrap().contains("|1|"));
     assert!(open(&server.target_known(known())).is_ok());
     fs::write(&path, format!("other.example {key}")).unwrap();

@@ -119,9 +119,24 @@ fn an_atomic_rename_is_sent_as_the_extension_and_a_plain_one_as_itself() {
 }
 
 #[test]
+fn a_server_that_stops_answering_is_a_connection_that_broke_and_the_next_session_goes_on() {
+    let server = DropBox::start(Shelf::default(), Demand::Key);
+    let mut target = server.target(true, None);
+    target.times.operation = std::time::Duration::from_secs(2);
+    let (files, mut noted) = (three(bytes(50_000)), Noted::default());
+    let mut place = open(&target).unwrap();
+    server.silent.store(true, std::sync::atomic::Ordering::Relaxed);
+    let ended = run(&mut *place, &files, &plan(), &mut noted);
+    assert_eq!(word(&ended), "later:connection:connection", "{ended:?}");
+    server.silent.store(false, std::sync::atomic::Ordering::Relaxed);
+    target.times.operation = std::time::Duration::from_secs(60);
+    assert_eq!(word(&run(&mut *open(&target).unwrap(), &files, &plan(), &mut noted)), "triggered");
+}
+
+#[test]
 fn connections_that_break_at_any_request_lose_nothing_and_repeat_nothing() {
     let mut random = fastrand::Rng::with_seed(11);
-    for case in 0..40 {
+    for case in 0..25 {
         let files = three(bytes(random.usize(..400_000)));
         let takes = random.bool();
         let server = DropBox::start(Shelf::new(Manner { takes, ..Manner::default() }), Demand::Key);

@@ -1,5 +1,6 @@
 //! An SFTP server that behaves as a [`Shelf`] is told to, over real SSH: passwords, partial authentication, cuts.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hms_sync::adapter::sftp::target::{Identity, Known, Target};
@@ -33,6 +34,8 @@ type Cut = Arc<Mutex<Option<(usize, bool)>>>;
 pub struct DropBox {
     pub shelf: Shelf,
     pub cut: Cut,
+    /// While it is set, requests are swallowed.
+    pub silent: Arc<AtomicBool>,
     /// Attempts to show who one is, as `password`.
     pub attempts: Arc<Mutex<Vec<&'static str>>>,
     pub folder: tempfile::TempDir,
@@ -60,8 +63,9 @@ impl DropBox {
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (cut, attempts): (Cut, Arc<Mutex<Vec<_>>>) = Default::default();
-        let server = DropBox { shelf, cut, attempts, folder, port, fingerprint };
+        let (cut, attempts, silent): (Cut, Arc<Mutex<Vec<_>>>, Arc<AtomicBool>) = Default::default();
+        let server = DropBox { shelf, cut, silent, attempts, folder, port, fingerprint };
+        let silent = Arc::clone(&server.silent);
         let (shelf, cut, attempts) = (server.shelf.again(None), Arc::clone(&server.cut), Arc::clone(&server.attempts));
         std::thread::spawn(move || {
             for socket in listener.incoming().flatten() {
@@ -70,6 +74,7 @@ impl DropBox {
                     demand,
                     shelf: shelf.again(None),
                     cut: Arc::clone(&cut),
+                    silent: Arc::clone(&silent),
                     attempts: Arc::clone(&attempts),
                     broken: Arc::clone(&broken),
                     channel: None,
@@ -114,6 +119,7 @@ struct Guest {
     demand: Demand,
     shelf: Shelf,
     cut: Cut,
+    silent: Arc<AtomicBool>,
     attempts: Arc<Mutex<Vec<&'static str>>>,
     broken: Arc<Notify>,
     channel: Option<Channel<Msg>>,
@@ -180,11 +186,15 @@ impl Handler for Guest {
         session.channel_success(id)?;
         let mut stream = self.channel.take().unwrap().into_stream();
         let (shelf, cut, broken) = (self.shelf.again(None), Arc::clone(&self.cut), Arc::clone(&self.broken));
+        let silent = Arc::clone(&self.silent);
         tokio::spawn(async move {
             let (mut inbox, mut buffer) = (Inbox::default(), vec![0; 65536]);
             while let Ok(read @ 1..) = stream.read(&mut buffer).await {
                 inbox.push(&buffer[..read]);
                 while let Some(packet) = inbox.packet().unwrap() {
+                    if silent.load(Ordering::Relaxed) {
+                        continue;
+                    }
                     let now = {
                         let mut cut = cut.lock().unwrap();
                         let now = cut.filter(|(left, _)| *left == 0);
