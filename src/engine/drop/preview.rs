@@ -46,12 +46,7 @@ pub struct Previewed {
 ///
 /// # Errors
 /// When a log, the state file or the folder cannot be used.
-pub fn preview(
-    drop: Arc<Drop>,
-    sources: Sources,
-    real: &mut StateReader,
-    folder: &Path,
-) -> Result<Preview, StepError> {
+pub fn preview(drop: Arc<Drop>, sources: Sources, real: &mut StateReader, folder: &Path) -> Result<Preview, StepError> {
     let path = folder.join("state.db");
     let mut state = State::open(&path)?;
     let known = real.read(|db| connector::find(db, &drop.subscription.name))?;
