@@ -185,9 +185,10 @@ impl Fixed {
                 wrong.extend(fixed.can_count(expression).err());
             }
         }
-        if wrong.is_empty() && spec.reading {
+        let lines = fixed.headers.len() + fixed.details.len() + fixed.trailers.len();
+        if spec.reading {
             fixed.tap();
-        } else if wrong.is_empty() {
+        } else if lines == spec.headers.len() + spec.details.len() + spec.trailers.len() {
             fixed.try_out(&spec.sample, &mut wrong);
         }
         match wrong.is_empty() {
@@ -215,6 +216,11 @@ impl Fixed {
 
     pub fn sums_first(&self) -> bool {
         self.headers.iter().any(Line::shows_totals)
+    }
+
+    pub fn gaps(&self) -> Vec<String> {
+        let details = self.details.iter().map(|detail| &detail.line);
+        self.headers.iter().chain(details).chain(&self.trailers).filter_map(Line::gaps).collect()
     }
 
     pub fn can_count(&self, expression: &Expression) -> Result<(), String> {

@@ -129,6 +129,15 @@ impl Line {
         self.writer.longest()
     }
 
+    /// Items with a name that nothing stands in.
+    pub fn gaps(&self) -> Option<String> {
+        let named = || self.writer.gaps().iter().filter(|gap| !gap.name.starts_with("FILLER"));
+        let names: Vec<&str> = named().map(|gap| &*gap.name).collect();
+        let bytes: usize = named().map(|gap| gap.length).sum();
+        let what = || format!("{}: nothing stands in {} ({bytes} bytes)", self.name(), names.join(", "));
+        (!names.is_empty()).then(what)
+    }
+
     pub fn shows_totals(&self) -> bool {
         self.fills.iter().any(|fill| !fill.totals().is_empty())
     }
