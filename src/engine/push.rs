@@ -168,8 +168,10 @@ pub struct Worker {
     committing_requests: usize,
     /// The other events of requests that are at the lanes, by their first.
     joined: HashMap<SlotId, Vec<SlotId>>,
-    /// Most events of a request now: fewer than configured after the target found one too large.
-    batch_most: usize,
+    /// Requests that the target has answered well.
+    answered: u64,
+    /// How many events go in one request now.
+    size: joint::Size,
     /// Slots among these that were called back meanwhile: they are not sent when their intents are durable.
     called_back: HashSet<SlotId>,
     batch: Option<Arc<Batch>>,
