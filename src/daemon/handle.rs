@@ -10,6 +10,7 @@ use crate::config::watch::Database;
 use crate::daemon::heal::{Task, Told};
 use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::Wake;
+use crate::engine::intake::Intake;
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::need::Need;
 use crate::engine::operate::{Actor, Operation, Report, operate};
@@ -44,6 +45,11 @@ impl Handle {
     /// The writer of the state file.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The entrance for events from outside.
+    pub fn intake(&self) -> Intake {
+        Intake::new(self.ledger.clone(), self.workers.iter().map(|(_, mailbox)| mailbox.clone()))
     }
 
     /// What needs a person and stands in no file: what the agent meets and lives with.

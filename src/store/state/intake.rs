@@ -49,7 +49,7 @@ pub fn take(db: &Connection, message: &Message<'_>, now: Timestamp) -> Sql<Taken
             return Ok(if hash == message.body_hash { Taken::Known(id) } else { Taken::Differs(id) });
         }
     }
-    let nonce: [u8; 8] = db.query_row("SELECT randomblob(8)", [], |row| row.get(0))?;
+    let nonce: [u8; 8] = db.prepare_cached("SELECT randomblob(8)")?.query_row([], |row| row.get(0))?;
     db.prepare_cached(
         "INSERT INTO intake(nonce, at, kind, lane_key, payload, body_hash, source, message)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
