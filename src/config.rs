@@ -18,6 +18,7 @@ mod fields;
 mod found;
 mod governance;
 mod hint;
+mod instead;
 mod json;
 pub mod library;
 mod load;
@@ -35,7 +36,8 @@ pub mod watch;
 
 pub use conflict::ConflictRules;
 pub use connector::ConnectorSpec;
-pub use load::{Config, Survey, check_file, from_canonical, load, load_connector_file, survey};
+pub use instead::Instead;
+pub use load::{Config, Survey, check_file, from_canonical, load, load_connector_file, load_mapping, survey};
 pub use locate::locate;
 pub use problem::{Problem, Problems, Severity};
 pub use settings::{SecretPlace, Settings};

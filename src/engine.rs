@@ -5,6 +5,7 @@ pub mod compile;
 pub mod connector;
 pub mod drop;
 pub mod frozen;
+pub mod inflow;
 pub mod intake;
 pub mod keeper;
 pub mod lanes;

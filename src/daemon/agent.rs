@@ -10,16 +10,20 @@ use crate::clock;
 use crate::config::build;
 use crate::config::watch::{CaptureMode, Database, Watch as WatchConfig};
 use crate::config::{Config, Problems, Settings, from_canonical};
+use crate::daemon::board::Board;
 use crate::daemon::handle::Handle;
 use crate::daemon::heal::{Task, do_heal, heal};
 use crate::daemon::keep::keep;
 use crate::daemon::notify;
+#[cfg(feature = "ws")]
+use crate::daemon::subscribe::Subscriptions;
 use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::connector::Connector;
+use crate::engine::inflow::Inflow;
 use crate::engine::keeper::{Keep, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
-use crate::engine::push::{Beat, Mailbox, Message, Parts, Rebuild, Run, Summary, Worker, WorkerError};
+use crate::engine::push::{Beat, Mailbox, Message, Parts, Rebuild, Run, Summary, Synced, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::engine::source::{Intake, Source};
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
@@ -88,6 +92,10 @@ pub struct Agent {
     databases: Vec<Database>,
     state: PathBuf,
     trouble: Trouble,
+    sources: Vec<Inflow>,
+    board: Board,
+    #[cfg(feature = "ws")]
+    subscriptions: Option<Subscriptions>,
 }
 
 struct RunningWorker {
@@ -104,14 +112,24 @@ impl Agent {
         options: Options,
         ended: impl Fn() + Send + Sync + 'static,
     ) -> Result<Agent, AgentError> {
+        Agent::start_told(config, options, None, ended)
+    }
+
+    /// The same; `synced` hears of each event that was delivered.
+    pub fn start_told(
+        config: Config,
+        options: Options,
+        synced: Option<Synced>,
+        ended: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Agent, AgentError> {
         let state_path = config.settings.state.clone();
         let mut state = State::open(&state_path)?;
         state.recheck()?;
         let databases = config.settings.databases.clone();
         let secret = state.read(|db| fact(db, "mac_key"))?;
         let (ledger, writer) = Ledger::start(state)?;
-        match assemble(config, options, &ledger, &state_path, secret) {
-            Ok((keepers, workers)) => {
+        match assemble(config, options, synced, &ledger, &state_path, secret) {
+            Ok((keepers, workers, sources)) => {
                 let mut agent = Agent {
                     ledger,
                     writer,
@@ -122,6 +140,10 @@ impl Agent {
                     databases,
                     state: state_path,
                     trouble: Trouble::new(Arc::new(ended)),
+                    sources,
+                    board: Board::default(),
+                    #[cfg(feature = "ws")]
+                    subscriptions: None,
                 };
                 agent.set_going(keepers, workers, options.run)?;
                 Ok(agent)
@@ -173,6 +195,21 @@ impl Agent {
         Ok(())
     }
 
+    /// Follows the event sources, from now until it stops. Not part of the start: a verb that delivers one record, or once,
+    /// takes nothing in.
+    ///
+    /// # Errors
+    /// The system gives no thread, or the state file cannot be read.
+    pub fn subscribe(&mut self) -> Result<(), AgentError> {
+        #[cfg(feature = "ws")]
+        if !self.sources.is_empty() {
+            let intake = self.handle().intake();
+            let sources = std::mem::take(&mut self.sources);
+            self.subscriptions = Some(Subscriptions::start(sources, &intake, &self.ledger, &self.board)?);
+        }
+        Ok(())
+    }
+
     /// A handle to it.
     pub fn handle(&self) -> Handle {
         Handle {
@@ -183,6 +220,7 @@ impl Agent {
             databases: self.databases.clone(),
             state: self.state.clone(),
             trouble: self.trouble.clone(),
+            board: self.board.clone(),
         }
     }
 
@@ -207,7 +245,9 @@ impl Agent {
     }
 
     /// Stops: finishes what is in flight within its limit, commits, ends.
-    pub fn stop(self) -> Vec<(Arc<str>, Summary)> {
+    pub fn stop(mut self) -> Vec<(Arc<str>, Summary)> {
+        #[cfg(feature = "ws")]
+        self.subscriptions.take().into_iter().for_each(Subscriptions::stop);
         self.workers.iter().for_each(|worker| worker.mailbox.tell(Message::Stop));
         self.end()
     }
@@ -269,14 +309,16 @@ pub fn rehearse(config: Config) -> Result<(), AgentError> {
     for spec in config.connectors {
         build::connector(spec, &config.settings, &credentials, [0; 32])?;
     }
+    build::sources(&config.settings, &credentials)?;
     Ok(())
 }
 
-type Assembled = (Vec<(Keeper, Reconciler)>, Vec<(Arc<str>, Worker)>);
+type Assembled = (Vec<(Keeper, Reconciler)>, Vec<(Arc<str>, Worker)>, Vec<Inflow>);
 
 fn assemble(
     config: Config,
     options: Options,
+    synced: Option<Synced>,
     ledger: &Ledger,
     state: &Path,
     secret: [u8; 32],
@@ -301,6 +343,7 @@ fn assemble(
     }
     let intake = ledger.call(|state| state.commit(|db| logs::remember(db, logs::INTAKE)))?;
     let credentials = Arc::new(build::credentials(&settings)?);
+    let inflows = build::sources(&settings, &credentials)?;
     let rebuild: Rebuild = {
         let (settings, credentials) = (settings.clone(), credentials.clone());
         Arc::new(move |text| {
@@ -316,7 +359,7 @@ fn assemble(
         let connector = build::connector(spec, &settings, &credentials, secret)?;
         let beat = beats.next().flatten();
         let name = connector.name.clone();
-        let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat)
+        let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat, synced)
             .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
         ids.push(worker.id());
         workers.push((name, worker));
@@ -335,7 +378,7 @@ fn assemble(
         }
         kept.push((keeper, reconciler));
     }
-    Ok((kept, workers))
+    Ok((kept, workers, inflows))
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -348,6 +391,7 @@ fn worker(
     state: &Path,
     rebuild: Rebuild,
     beat: Option<Beat>,
+    synced: Option<Synced>,
 ) -> Result<Result<Worker, CaptureError>, WorkerError> {
     let mut sources: Vec<(LogId, Box<dyn Source>)> = Vec::new();
     for (database, keeper) in settings.databases.iter().zip(keepers) {
@@ -358,8 +402,16 @@ fn worker(
     }
     sources.push((intake, Box::new(Intake::new(StateReader::open(state)?))));
     let reader = StateReader::open(state)?;
-    Worker::new(Parts { connector: Arc::new(connector), sources, ledger: ledger.clone(), reader, rebuild, beat })
-        .map(Ok)
+    Worker::new(Parts {
+        connector: Arc::new(connector),
+        sources,
+        ledger: ledger.clone(),
+        reader,
+        rebuild,
+        beat,
+        synced,
+    })
+    .map(Ok)
 }
 
 /// Makes connectors that have never run known, with their cursors where the logs stand now: what is captured from now

@@ -95,6 +95,7 @@ fn router(shared: Shared) -> Router {
     Router::new()
         .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
         .route("/needs", get(needs))
+        .route("/sources", get(sources))
         .route("/connectors/{name}/sync", post(sync))
         .route("/connectors/{name}/pause", post(pause))
         .route("/connectors/{name}/resume", post(resume))
@@ -112,6 +113,11 @@ fn handle(shared: &Shared) -> Handle {
 /// What needs a person and stands in no file.
 async fn needs(State(shared): State<Shared>) -> Response {
     Json(handle(&shared).needs()).into_response()
+}
+
+/// How it stands with the event sources.
+async fn sources(State(shared): State<Shared>) -> Response {
+    Json(handle(&shared).sources()).into_response()
 }
 
 async fn sync(State(shared): State<Shared>, Segments(name): Segments<String>) -> Response {

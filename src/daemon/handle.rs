@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::watch::Database;
+use crate::daemon::board::Board;
 use crate::daemon::heal::{Task, Told};
 use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::Wake;
+use crate::engine::inflow::InflowStatus;
 use crate::engine::intake::Intake;
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::need::Need;
@@ -34,6 +36,7 @@ pub struct Handle {
     pub(super) databases: Vec<Database>,
     pub(super) state: PathBuf,
     pub(super) trouble: Trouble,
+    pub(super) board: Board,
 }
 
 impl Handle {
@@ -56,10 +59,16 @@ impl Handle {
     pub fn needs(&self) -> Vec<Need> {
         let mut needs: Vec<Need> = self.ledger.refused().into_iter().collect();
         needs.extend(self.trouble.needs());
+        needs.extend(self.board.needs(clock::now()));
         // Who write to the same disk meet the same.
         needs.sort_by(|a, b| (&a.subject, &a.what).cmp(&(&b.subject, &b.what)));
         needs.dedup();
         needs
+    }
+
+    /// How it stands with the event sources.
+    pub fn sources(&self) -> Vec<InflowStatus> {
+        self.board.lines()
     }
 
     /// The names of the connectors that run.

@@ -15,7 +15,7 @@ use crate::engine::push::{Mailbox, Message};
 use crate::event::{EventId, Record, Value};
 use crate::format::json;
 use crate::store::state::intake::{self, Taken};
-use crate::store::state::{Db, Sql, StateError};
+use crate::store::state::{Db, Sql, StateError, set_note};
 
 /// Largest body of a post or a message, in bytes.
 pub const BODY: usize = 1 << 20;
@@ -102,13 +102,25 @@ impl Intake {
         post: Post,
         answer: impl FnOnce(Result<Posted, IntakeError>) + Send + 'static,
     ) -> Result<(), LedgerGone> {
-        self.ledger.join(Box::new(Entry { post, posted: None, workers: self.workers.clone(), answer }))
+        self.submit_with(post, None, answer)
+    }
+
+    /// The same; a note by its name and text (how far a source has come) is stored in the same commit, also when the post
+    /// itself was there already.
+    pub fn submit_with(
+        &self,
+        post: Post,
+        note: Option<(String, String)>,
+        answer: impl FnOnce(Result<Posted, IntakeError>) + Send + 'static,
+    ) -> Result<(), LedgerGone> {
+        self.ledger.join(Box::new(Entry { post, note, posted: None, workers: self.workers.clone(), answer }))
     }
 }
 
 /// A post on its way through the ledger.
 struct Entry<A> {
     post: Post,
+    note: Option<(String, String)>,
     posted: Option<Posted>,
     workers: Arc<[Mailbox]>,
     answer: A,
@@ -129,7 +141,7 @@ impl<A: FnOnce(Result<Posted, IntakeError>) + Send> Part for Entry<A> {
             Taken::Known(id) => Posted { state: PostState::Known, id },
             Taken::Differs(id) => Posted { state: PostState::Differs, id },
         });
-        Ok(())
+        self.note.iter().try_for_each(|(name, text)| set_note(db, name, text))
     }
 
     fn answer(self: Box<Self>, result: Result<Committed, Arc<StateError>>) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::{BUILT, Timestamp, now};
+use crate::engine::inflow::InflowStatus;
 use crate::engine::keeper::OVERFLOW_PART;
 use crate::engine::need::Need;
 use crate::engine::report::{ConnectorStatus, connector_status};
@@ -27,6 +28,9 @@ pub struct Overview {
     pub logs: Vec<LogStatus>,
     /// Its connectors, by name.
     pub connectors: Vec<ConnectorStatus>,
+    /// Its event sources, as the running agent says; whoever asks it fills them in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<InflowStatus>,
     /// What needs a person; empty = all is well.
     pub needs: Vec<Need>,
 }
@@ -162,7 +166,7 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
         has_run: state.is_some(),
         checked: health.map(|health| health.at.to_string()),
     };
-    Ok(Overview { agent, logs: statuses, connectors, needs })
+    Ok(Overview { agent, logs: statuses, connectors, sources: Vec::new(), needs })
 }
 
 /// What the state file knows of a log.

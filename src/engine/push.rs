@@ -104,6 +104,9 @@ pub struct Summary {
 /// Builds a connector again from its stored configuration.
 pub type Rebuild = Arc<dyn Fn(&str) -> Option<Connector> + Send + Sync>;
 
+/// Hears of each event that was delivered, with the status of the answer when it is about that event.
+pub type Synced = fn(Option<u16>);
+
 /// What a worker is made of.
 pub struct Parts {
     /// What it delivers, and where to.
@@ -118,6 +121,8 @@ pub struct Parts {
     pub rebuild: Rebuild,
     /// How it shows that it is alive, when somebody asks.
     pub beat: Option<Beat>,
+    /// Who hears of what was delivered.
+    pub synced: Option<Synced>,
 }
 
 /// Most events read from the logs that are in the window at once.
@@ -171,6 +176,7 @@ pub struct Worker {
     breaker: Breaker,
     brake: Brake,
     beat: Option<Beat>,
+    synced: Option<Synced>,
     next_beat: Timestamp,
     /// A batch was committed since the last beat.
     has_committed: bool,

@@ -93,8 +93,10 @@ impl Shape {
 
     /// Reads a message.
     pub fn read(&self, text: &[u8]) -> Message {
-        let unusable = |class: &'static str, text: String| {
-            Message { heard: Heard::Unusable(Reason::new(class, text)), ack: None, position: None }
+        let unusable = |class: &'static str, text: String| Message {
+            heard: Heard::Unusable(Reason::new(class, text)),
+            ack: None,
+            position: None,
         };
         if text.len() > LARGEST {
             return unusable("too-large", format!("{} bytes: at most {LARGEST} are taken", text.len()));
@@ -129,7 +131,9 @@ impl Shape {
         };
         let kind = match kind {
             // A payload may have a `type` of its own when only one event type can be meant.
-            Ok(kind) if !wrapped && self.pattern(&kind).is_none() => self.only().map_or(Ok(kind), |only| Ok(only.into())),
+            Ok(kind) if !wrapped && self.pattern(&kind).is_none() => {
+                self.only().map_or(Ok(kind), |only| Ok(only.into()))
+            }
             other => other,
         };
         let pattern = kind.as_ref().ok().and_then(|kind| self.pattern(kind)).map(str::to_owned);

@@ -153,6 +153,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         breaker,
         brake: Brake::default(),
         beat: parts.beat,
+        synced: parts.synced,
         next_beat: now,
         has_committed: false,
         failed_lane: None,

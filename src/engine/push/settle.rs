@@ -86,6 +86,9 @@ impl Worker {
         if delivered {
             self.note_pace(id, took, now);
             self.deliver(id);
+            if let Some(synced) = self.synced {
+                synced(status);
+            }
             self.unhalt();
             return;
         }
