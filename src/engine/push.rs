@@ -14,6 +14,8 @@ mod recover;
 mod settle;
 
 pub use beat::Beat;
+pub use recover::WorkerError;
+pub use settle::Synced;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;
 use crate::engine::connector::{Connector, Pace};
 use crate::engine::lanes::Lanes;
-use crate::engine::ledger::{Committed, Ledger, LedgerError};
+use crate::engine::ledger::{Committed, Ledger};
 use crate::engine::source::Source;
 use crate::engine::window::{SlotId, Window};
 use crate::event::EventId;
@@ -103,9 +105,6 @@ pub struct Summary {
 
 /// Builds a connector again from its stored configuration.
 pub type Rebuild = Arc<dyn Fn(&str) -> Option<Connector> + Send + Sync>;
-
-/// Hears of each event that was delivered, with the status of the answer when it is about that event.
-pub type Synced = fn(Option<u16>);
 
 /// What a worker is made of.
 pub struct Parts {
@@ -492,18 +491,4 @@ impl Worker {
     fn is_replay(&self, log: LogId, seq: i64) -> bool {
         self.logs.iter().any(|known| known.id == log && seq <= known.replay_to)
     }
-}
-
-/// Why a worker cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
-    /// The state file.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// Its writer.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A log.
-    #[error(transparent)]
-    Source(#[from] crate::engine::source::SourceError),
 }

@@ -26,6 +26,8 @@ mod disk_full;
 mod docs;
 mod doctor;
 mod end_to_end;
+#[cfg(feature = "ws")]
+mod events;
 mod examples;
 mod faults;
 mod fleets;

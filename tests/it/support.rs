@@ -21,6 +21,8 @@ pub mod proxy;
 pub mod receiver;
 pub mod rest;
 pub mod scenario;
+#[cfg(feature = "ws")]
+pub mod source;
 pub mod strace;
 pub mod stream;
 pub mod trace;
