@@ -54,7 +54,7 @@ pub fn follow(place: &Place, follow: Follow) -> Outcome {
     let types: Vec<String> = follow.listen.iter().flatten().map(|kind| kind.trim().to_owned()).collect();
     let listen = Some(types).filter(|types| types.iter().any(|kind| !kind.is_empty()));
     let instead = Instead { listen, url: given(&follow.target_url) };
-    let token = follow.secret(&given(&follow.token));
+    let (events, token) = (given(&follow.events), follow.secret(&given(&follow.token)));
     let load = || {
         let mut config = load(place, true)?;
         let (spec, warnings) = config::load_mapping(mapping, &config.settings, &instead)?;
@@ -64,8 +64,8 @@ pub fn follow(place: &Place, follow: Follow) -> Outcome {
         }
         put(&mut config, (spec, warnings));
         // With a database and nothing said of events, the tables are meant.
-        if token.is_some() || follow.events.is_some() || config.settings.databases.is_empty() {
-            subscribe(&mut config, &given(&follow.events), listen, token.as_ref())?;
+        if token.is_some() || events.is_some() || config.settings.databases.is_empty() {
+            subscribe(&mut config, &events, listen, token.as_ref())?;
         }
         Ok(config)
     };
