@@ -15,7 +15,7 @@ use crate::clock;
 use crate::config::api::Listener;
 use crate::config::{self, Config};
 use crate::daemon::agent::{Agent, Options, rehearse};
-use crate::daemon::api::{Api, Shared};
+use crate::daemon::api::{Api, Shared, Ways};
 use crate::daemon::{notify, socket};
 use crate::engine::push::{self, Summary};
 
@@ -168,14 +168,24 @@ pub fn socket_of(settings: &config::Settings) -> PathBuf {
     configured.unwrap_or_else(|| socket::default_path(&settings.state))
 }
 
+/// Every way in to the agent of this configuration.
+fn ways(settings: &config::Settings) -> Ways {
+    let tcp = settings.api.listen.iter().filter_map(|listener| match listener {
+        Listener::Unix(_) => None,
+        Listener::Tcp(address, port) => Some((*address, *port).into()),
+    });
+    Ways { socket: socket_of(settings), tcp: tcp.collect(), token: settings.api.token.clone() }
+}
+
 /// Starts the API. Delivery goes on without it.
-fn listen(path: &Path, agent: &Agent, shared: &Shared) -> Option<Api> {
-    match Api::listen(path, shared.clone()) {
+fn listen(ways: &Ways, agent: &Agent, shared: &Shared) -> Option<Api> {
+    match Api::listen(ways, shared.clone()) {
         Ok(api) => {
-            announce(path, agent);
+            announce(&ways.socket, agent);
             Some(api)
         }
         Err(error) => {
+            let path = &ways.socket;
             log::error!("{}: the command line cannot reach this agent: {error}", path.display());
             None
         }
@@ -254,7 +264,7 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
         let told = told.clone();
         Agent::start(config, Options { run: push::Run::Forever, take_over }, move || drop(told.send(Told::Ended)))
     };
-    let socket = socket_of(&config.settings);
+    let ways = ways(&config.settings);
     let state = config.settings.state.clone();
     let load = || match load()? {
         // The lock, the socket and everything that is remembered are there: a file that went missing must not move them.
@@ -270,7 +280,7 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
     };
     let mut agent = start(config, take_over)?;
     let shared = Arc::new(RwLock::new(agent.handle()));
-    let api = listen(&socket, &agent, &shared);
+    let api = listen(&ways, &agent, &shared);
     log::info!("running: {}", names(&agent));
     notify::tell("READY=1");
     loop {
@@ -284,7 +294,7 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
                     }
                     agent = start(config, false)?;
                     *shared.write().unwrap_or_else(PoisonError::into_inner) = agent.handle();
-                    announce(&socket, &agent);
+                    announce(&ways.socket, &agent);
                     notify::tell("READY=1");
                     log::info!("reloaded; running: {}", names(&agent));
                 }
