@@ -2,6 +2,7 @@
 
 mod door;
 mod fuzz;
+mod page;
 mod posting;
 mod stream;
 
