@@ -84,10 +84,21 @@ pub(super) fn all() -> Value {
             ("stale", json!({ "type": "boolean", "description": "Although a later change was delivered meanwhile" })),
         ], true),
         "Order": object(&["operation", "actor"], &[
-            ("operation", json!({ "type": "object", "required": ["verb"], "properties": { "verb": text() } })),
+            ("operation", of("Operation")),
             ("actor", object(&["name"], &[
                 ("name", text()), ("reason", json!({ "type": ["string", "null"] })),
             ], false)),
+        ], false),
+        "Operation": object(&["verb"], &[
+            ("verb", json!({ "enum": [
+                "retry", "discard", "hold", "holdqueued", "release", "pause", "resume", "replay", "drop",
+            ] })),
+            ("which", of("Selection")), ("stale", flag()), ("connector", text()), ("log", text()), ("after", number()),
+            ("event", text()),
+        ], false),
+        "Selection": object(&["ids"], &[
+            ("connector", text()), ("state", of("State")), ("kind", text()), ("class", text()), ("ids", texts()),
+            ("limit", number()),
         ], false),
         "Report": object(&["done", "refused"], &[
             ("done", texts()),
