@@ -19,6 +19,7 @@ mod memory;
 mod outage;
 mod page;
 mod peers;
+mod posting;
 mod records;
 mod start;
 mod support;
@@ -77,6 +78,7 @@ const ALL: &[(&str, Bench)] = &[
     ("latency", latency::run),
     ("memory", memory::run),
     ("outage", outage::run),
+    ("posting", posting::run),
     ("records", records::run),
     ("start", start::run),
 ];

@@ -3,7 +3,9 @@
 pub mod chains;
 pub mod compile;
 pub mod connector;
+pub mod delivery;
 pub mod drop;
+pub mod fanout;
 pub mod frozen;
 pub mod inflow;
 pub mod intake;
@@ -15,6 +17,7 @@ pub mod operate;
 pub mod overview;
 pub mod push;
 pub mod reconcile;
+pub mod record;
 pub mod report;
 pub mod simulate;
 pub mod single;

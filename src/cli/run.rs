@@ -15,7 +15,7 @@ use crate::clock;
 use crate::config::api::Listener;
 use crate::config::{self, Config, ConnectorSpec, Problem};
 use crate::daemon::agent::{Agent, AgentError, Options, rehearse};
-use crate::daemon::api::{Api, Shared};
+use crate::daemon::api::{Api, Shared, Ways};
 use crate::daemon::{notify, socket};
 use crate::engine::push::{self, Summary, Synced};
 
@@ -162,14 +162,24 @@ pub fn socket_of(settings: &config::Settings) -> PathBuf {
     configured.unwrap_or_else(|| socket::default_path(&settings.state))
 }
 
+/// Every way in to the agent of this configuration.
+fn ways(settings: &config::Settings) -> Ways {
+    let tcp = settings.api.listen.iter().filter_map(|listener| match listener {
+        Listener::Unix(_) => None,
+        Listener::Tcp(address, port) => Some((*address, *port).into()),
+    });
+    Ways { socket: socket_of(settings), tcp: tcp.collect(), token: settings.api.token.clone() }
+}
+
 /// Starts the API. Delivery goes on without it.
-fn listen(path: &Path, agent: &Agent, shared: &Shared) -> Option<Api> {
-    match Api::listen(path, shared.clone()) {
+fn listen(ways: &Ways, agent: &Agent, shared: &Shared) -> Option<Api> {
+    match Api::listen(ways, shared.clone()) {
         Ok(api) => {
-            announce(path, agent);
+            announce(&ways.socket, agent);
             Some(api)
         }
         Err(error) => {
+            let path = &ways.socket;
             log::error!("{}: the command line cannot reach this agent: {error}", path.display());
             None
         }
@@ -251,7 +261,7 @@ fn forever(config: Config, manner: Manner, load: &dyn Fn() -> Result<Config, Fai
         agent.subscribe()?;
         Ok::<_, AgentError>(agent)
     };
-    let socket = socket_of(&config.settings);
+    let ways = ways(&config.settings);
     let state = config.settings.state.clone();
     let load = || match load()? {
         // The lock, the socket and everything that is remembered are there: a file that went missing must not move them.
@@ -267,7 +277,7 @@ fn forever(config: Config, manner: Manner, load: &dyn Fn() -> Result<Config, Fai
     };
     let mut agent = start(config, manner.take_over)?;
     let shared = Arc::new(RwLock::new(agent.handle()));
-    let api = listen(&socket, &agent, &shared);
+    let api = listen(&ways, &agent, &shared);
     log::info!("running: {}", names(&agent));
     notify::tell("READY=1");
     loop {
@@ -281,7 +291,7 @@ fn forever(config: Config, manner: Manner, load: &dyn Fn() -> Result<Config, Fai
                     }
                     agent = start(config, false)?;
                     *shared.write().unwrap_or_else(PoisonError::into_inner) = agent.handle();
-                    announce(&socket, &agent);
+                    announce(&ways.socket, &agent);
                     notify::tell("READY=1");
                     log::info!("reloaded; running: {}", names(&agent));
                 }

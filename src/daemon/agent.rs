@@ -26,6 +26,7 @@ use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Beat, Mailbox, Message, Parts, Rebuild, Run, Summary, Synced, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::engine::source::{Intake, Source};
+use crate::rules::governance::Classes;
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
 use crate::store::state::{LogId, State, StateError, StateReader, connector, cursor, fact, log as logs};
 
@@ -92,6 +93,8 @@ pub struct Agent {
     databases: Vec<Database>,
     state: PathBuf,
     trouble: Trouble,
+    classes: Option<Arc<Classes>>,
+    life: Arc<()>,
     sources: Vec<Inflow>,
     board: Board,
     #[cfg(feature = "ws")]
@@ -126,6 +129,7 @@ impl Agent {
         let mut state = State::open(&state_path)?;
         state.recheck()?;
         let databases = config.settings.databases.clone();
+        let classes = config.settings.governance.clone().map(Arc::new);
         let secret = state.read(|db| fact(db, "mac_key"))?;
         let (ledger, writer) = Ledger::start(state)?;
         match assemble(config, options, synced, &ledger, &state_path, secret) {
@@ -140,6 +144,8 @@ impl Agent {
                     databases,
                     state: state_path,
                     trouble: Trouble::new(Arc::new(ended)),
+                    classes,
+                    life: Arc::default(),
                     sources,
                     board: Board::default(),
                     #[cfg(feature = "ws")]
@@ -220,6 +226,8 @@ impl Agent {
             databases: self.databases.clone(),
             state: self.state.clone(),
             trouble: self.trouble.clone(),
+            classes: self.classes.clone(),
+            life: self.life.clone(),
             board: self.board.clone(),
         }
     }

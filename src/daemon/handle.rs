@@ -18,6 +18,7 @@ use crate::engine::need::Need;
 use crate::engine::operate::{Actor, Operation, Report, operate};
 use crate::engine::push::{Mailbox, Message};
 use crate::engine::single::{Status, answer, ask, is_known, parse_key};
+use crate::rules::governance::Classes;
 use crate::store::capture::{Access, CapturedLog};
 use crate::store::state::{StateReader, log as logs};
 
@@ -37,6 +38,10 @@ pub struct Handle {
     pub(super) state: PathBuf,
     pub(super) trouble: Trouble,
     pub(super) board: Board,
+    /// Class of each column; none = nothing is classified.
+    pub(super) classes: Option<Arc<Classes>>,
+    /// Another one after the configuration was loaded again.
+    pub(super) life: Arc<()>,
 }
 
 impl Handle {

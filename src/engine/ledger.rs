@@ -5,9 +5,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::clock;
 use crate::engine::need::{self, Need};
 use crate::store::state::batch::Batch;
-use crate::store::state::{Db, Sql, State, StateError, attempt};
+use crate::store::state::{Db, Sql, State, StateError, attempt, set_note};
 
 /// A batch is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,12 +122,24 @@ impl Ledger {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Tries whether a state file that refused takes something again, by noting the time in it.
+    pub fn probe(&self) -> Result<(), LedgerError> {
+        let refused = self.refused.clone();
+        self.call(move |state| {
+            state.commit(|db| set_note(db, PROBE, &clock::now().to_string()))?;
+            *refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            Ok(())
+        })
+    }
+
     /// Ends the writer after everything handed over so far.
     pub fn stop(&self) {
         let _ = self.orders.send(Order::Stop);
     }
 }
 
+/// The note that [`Ledger::probe`] writes.
+const PROBE: &str = "probe";
 /// At most so many parts in one commit: a bound on how long one transaction grows.
 const GATHER: usize = 256;
 

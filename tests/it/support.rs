@@ -16,6 +16,7 @@ pub mod checker;
 pub mod desk;
 pub mod disk;
 pub mod journal;
+pub mod loopback;
 pub mod office;
 pub mod proxy;
 pub mod receiver;
