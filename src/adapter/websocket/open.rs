@@ -43,6 +43,8 @@ pub struct Opened {
     pub heard: Arc<AtomicBool>,
     /// What was found, for people.
     pub found: String,
+    /// The credential as it was shown.
+    pub shown: Option<Sealed>,
 }
 
 impl Door {
@@ -52,15 +54,24 @@ impl Door {
     /// It cannot be opened: why, and whether it passes.
     pub async fn open(&self) -> Result<Opened, Ended> {
         let sealed = self.seal().await?;
-        let refused = match self.open_as(sealed.as_ref()).await {
-            Err(ended) if ended.refusal == Refusal::Credentials => ended,
-            other => return other,
-        };
-        let (Some(credential), Some(sealed)) = (self.options.credential.clone(), sealed) else { return Err(refused) };
-        match spawn_blocking(move || credential.refused(&sealed)).await {
-            Ok(Ok(true)) => self.open_as(self.seal().await?.as_ref()).await,
-            _ => Err(refused),
+        match self.open_as(sealed.as_ref()).await {
+            Ok(opened) => Ok(Opened { shown: sealed, ..opened }),
+            Err(refused) if refused.refusal == Refusal::Credentials => {
+                if !self.renewed(sealed).await {
+                    return Err(refused);
+                }
+                let sealed = self.seal().await?;
+                let opened = self.open_as(sealed.as_ref()).await?;
+                Ok(Opened { shown: sealed, ..opened })
+            }
+            Err(ended) => Err(ended),
         }
+    }
+
+    /// The source has not accepted what it was shown, or no longer does: whether there is something newer.
+    pub async fn renewed(&self, shown: Option<Sealed>) -> bool {
+        let (Some(credential), Some(shown)) = (self.options.credential.clone(), shown) else { return false };
+        matches!(spawn_blocking(move || credential.refused(&shown)).await, Ok(Ok(true)))
     }
 
     /// Opens a connection and closes it again; the text says what was found.
@@ -114,7 +125,7 @@ impl Door {
             .map_err(|_| Ended::passing("timeout", "the source did not answer the upgrade in time"))?;
         let (socket, _) = upgraded.map_err(|error| ended(&error, true))?;
         let place = uri.authority().map_or("", |authority| authority.as_str());
-        Ok(Opened { socket, heard, found: format!("{place} is reached by WebSocket{how}") })
+        Ok(Opened { socket, heard, found: format!("{place} is reached by WebSocket{how}"), shown: None })
     }
 
     async fn connect(&self, uri: &Uri, secure: bool, heard: &Arc<AtomicBool>) -> Result<(Line, &'static str), Ended> {

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use super::stopped;
 use super::store::Keeping;
+use crate::adapter::auth::Sealed;
 use crate::adapter::websocket::{Ended, Opened, Socket, ended};
 use crate::clock;
 use crate::daemon::board::Board;
@@ -22,7 +23,7 @@ use crate::engine::ledger::Ledger;
 use crate::format::message;
 use crate::rules::clock::doubt;
 use crate::rules::outcome::Reason;
-use crate::rules::reconnect::{Reconnect, Refusal};
+use crate::rules::reconnect::{Reconnect, Refusal, STABLE};
 use crate::store::state::belief;
 
 /// How long a source may take to read what it is told.
@@ -76,14 +77,15 @@ impl Follower {
                 () = stopped(&mut stop) => return,
             };
             let (ended, held) = match opened {
-                Ok(opened) => {
+                Ok(mut opened) => {
+                    let shown = opened.shown.take();
                     log::info!("event source {}: connected", self.source.name);
                     self.told = None;
                     self.board.stands(self.at, Standing::Connected, None);
                     let began = Instant::now();
                     match self.listen(opened).await {
                         Over::Stopped => return,
-                        Over::Ended(ended) => (ended, began.elapsed()),
+                        Over::Ended(ended) => (self.expired(ended, began.elapsed(), shown).await, began.elapsed()),
                     }
                 }
                 Err(ended) => (ended, Duration::ZERO),
@@ -95,6 +97,16 @@ impl Follower {
                 () = stopped(&mut stop) => return,
             }
         }
+    }
+
+    /// A source that has let us in for a while and now refuses the credential refuses one that has run out: a newer one is
+    /// shown without a person.
+    async fn expired(&self, ended: Ended, held: Duration, shown: Option<Sealed>) -> Ended {
+        let expired = ended.refusal == Refusal::Credentials && held >= STABLE;
+        if expired && self.source.door.renewed(shown).await {
+            return Ended { refusal: Refusal::Passing, ..ended };
+        }
+        ended
     }
 
     /// Says that there is no connection, and why.
