@@ -39,6 +39,8 @@ impl Api {
             token: token.as_ref().and_then(credential::secret),
             open_metrics: metrics.as_ref().and_then(Found::flag).unwrap_or_default(),
         };
+        // Nothing answers at `/metrics` yet.
+        metrics.iter().for_each(Found::no_effect);
         fields.done();
         Some(api)
     }
