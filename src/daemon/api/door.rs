@@ -39,7 +39,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const REFUSING: Duration = Duration::from_millis(100);
 
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
-    connection: close\r\ncontent-length: 110\r\n\r\n\
+    connection: close\r\ncontent-length: 112\r\n\r\n\
     {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"every connection is in use just now\"}";
 
 /// The places that connections take.

@@ -39,11 +39,11 @@ use crate::store::state::{StateReader, log as logs};
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// A comment shows that the stream lives, and finds out whether the client does.
 const BEAT: Duration = Duration::from_secs(15);
-/// Events that wait for a client, at most; one more is not read before.
-const WAITING: usize = 32;
-/// Events read at once, and bytes of values, about.
+/// Chunks of events that wait for a client, at most; one more is not read before.
+const WAITING: usize = 2;
+/// Events of a chunk, and bytes of their values, about.
 const CHUNK: usize = 64;
-const CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// The query.
 #[derive(Debug, Deserialize)]
@@ -81,8 +81,8 @@ struct Log {
 
 /// What a log tells the stream.
 enum Piece {
-    /// Up to here, with an event to show or none.
-    At(usize, i64, Option<Vec<u8>>),
+    /// Events by their positions; what is not to be shown has a position only.
+    Events(usize, Vec<(i64, Option<Vec<u8>>)>),
     /// These positions are not kept any more, or are others now.
     Gap(usize, i64, i64),
 }
@@ -209,12 +209,12 @@ fn tell(number: usize, log: &mut Log, view: &View, out: &Sender<Piece>) -> Resul
         log.after = highest;
         return Ok(out.blocking_send(gap).is_ok());
     };
-    for event in &events {
-        let shown = view.listen.hears(&event.kind, event.op).then(|| json::event(&view.gate.veil(event)));
-        if (shown.is_some() || event.seq() == last) && out.blocking_send(Piece::At(number, event.seq(), shown)).is_err()
-        {
-            return Ok(false);
-        }
+    let shown = events.iter().map(|event| {
+        let hears = view.listen.hears(&event.kind, event.op);
+        (event.seq(), hears.then(|| json::event(&view.gate.veil(event))))
+    });
+    if out.blocking_send(Piece::Events(number, shown.collect())).is_err() {
+        return Ok(false);
     }
     log.after = last;
     Ok(true)
@@ -236,28 +236,42 @@ impl Feed {
         format!("id: {}\n", places.collect::<Vec<_>>().join(","))
     }
 
+    /// Moves a log on.
+    fn reach(&mut self, number: usize, at: i64) {
+        if let Some((_, place)) = self.places.get_mut(number) {
+            *place = at;
+        }
+    }
+
     /// The text of a piece.
     fn text(&mut self, piece: Piece) -> Vec<u8> {
-        let (Piece::At(number, at, _) | Piece::Gap(number, _, at)) = &piece;
-        if let Some((_, place)) = self.places.get_mut(*number) {
-            *place = *at;
-        }
-        let log = self.places.get(*number).map_or("", |(log, _)| log);
         let mut text = Vec::new();
-        match &piece {
-            Piece::At(_, _, Some(event)) => {
-                text.extend_from_slice(self.id().as_bytes());
-                text.extend_from_slice(b"data: ");
-                text.extend_from_slice(event);
+        match piece {
+            Piece::Events(number, events) => {
+                let mut told = true;
+                for (at, event) in events {
+                    self.reach(number, at);
+                    told = event.is_some();
+                    if let Some(event) = event {
+                        text.extend_from_slice(self.id().as_bytes());
+                        text.extend_from_slice(b"data: ");
+                        text.extend_from_slice(&event);
+                        text.extend_from_slice(b"\n\n");
+                    }
+                }
+                if !told {
+                    // An id without data is remembered by the client and calls nobody.
+                    text.extend_from_slice(self.id().as_bytes());
+                    text.push(b'\n');
+                }
             }
-            // An id without data is remembered by the client and calls nobody.
-            Piece::At(_, _, None) => text.extend_from_slice(self.id().trim_end().as_bytes()),
-            Piece::Gap(_, from, to) => {
+            Piece::Gap(number, from, to) => {
+                self.reach(number, to);
+                let log = self.places.get(number).map_or("", |(log, _)| log);
                 let gap = json!({ "log": log, "after": from, "goesOnAfter": to });
-                text.extend_from_slice(format!("{}event: gap\ndata: {gap}", self.id()).as_bytes());
+                text.extend_from_slice(format!("{}event: gap\ndata: {gap}\n\n", self.id()).as_bytes());
             }
         }
-        text.extend_from_slice(b"\n\n");
         text
     }
 }

@@ -72,3 +72,29 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         self.judge(context, shut)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[test]
+    fn who_reads_nothing_is_dropped_and_who_reads_slowly_is_not() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (near, _far) = duplex(16);
+            let mut near = Patient::new(near, Duration::from_millis(5));
+            assert_eq!(near.write_all(&[7; 100]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            let (near, mut far) = duplex(16);
+            let mut near = Patient::new(near, Duration::from_secs(60));
+            let reading = tokio::spawn(async move {
+                let mut read = vec![0; 100];
+                far.read_exact(&mut read).await.map(|_| read)
+            });
+            near.write_all(&[7; 100]).await.unwrap();
+            assert_eq!(reading.await.unwrap().unwrap(), [7; 100]);
+        });
+    }
+}
