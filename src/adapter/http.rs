@@ -33,6 +33,7 @@ pub use fleet::HttpFleet;
 pub use open::basic;
 pub use resolver::{Resolver, forbidden};
 pub use trouble::Trouble;
+#[cfg(feature = "ws")]
 pub(in crate::adapter) use wire::trouble as trouble_of;
 
 use crate::adapter::secret::SecretSource;
@@ -124,6 +125,7 @@ impl Proxy {
     }
 
     /// Its host and port.
+    #[cfg(feature = "ws")]
     pub(in crate::adapter) fn place(&self) -> (&str, u16) {
         (&self.host, self.port)
     }

@@ -95,6 +95,8 @@ pub struct Agent {
     trouble: Trouble,
     classes: Option<Arc<Classes>>,
     life: Arc<()>,
+    // Whoever builds without `ws` has none.
+    #[cfg_attr(not(feature = "ws"), allow(dead_code))]
     sources: Vec<Inflow>,
     board: Board,
     #[cfg(feature = "ws")]
@@ -253,6 +255,7 @@ impl Agent {
     }
 
     /// Stops: finishes what is in flight within its limit, commits, ends.
+    #[cfg_attr(not(feature = "ws"), allow(unused_mut))]
     pub fn stop(mut self) -> Vec<(Arc<str>, Summary)> {
         #[cfg(feature = "ws")]
         self.subscriptions.take().into_iter().for_each(Subscriptions::stop);

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::journal::{Entry, body, committed};
 use crate::support::office::{Agent, Office, RETRY, ended, wait};
+use crate::support::proxy::ConnectProxy;
 use crate::support::receiver::{Door, Receiver};
 use crate::support::source::{Source, Visit};
 
@@ -300,6 +301,19 @@ fn check_online_reaches_the_source_and_says_what_is_wrong_with_it() {
     std::fs::write(good.config().join("sync.yaml"), other).unwrap();
     let said = good.run(&["check", "--online"]);
     assert!(said.code == Some(69) && said.stdout.contains("event source ops: cannot be reached: tls:"), "{said:?}");
+}
+
+#[test]
+fn a_source_is_reached_through_a_proxy_and_what_the_proxy_refuses_is_told() {
+    let (target, proxy) = (Receiver::start(), ConnectProxy::start());
+    let source = Source::start(Visit::stay);
+    let office = office(&source, &target, &format!(", proxy: \"{}\"", proxy.url()), "");
+    let said = office.run(&["check", "--online"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(proxy.heads()[0].starts_with(&format!("CONNECT {} ", source.address())), "{:?}", proxy.heads());
+    proxy.answer(b"HTTP/1.1 407 No\r\n\r\n");
+    let said = office.run(&["check", "--online"]);
+    assert!(said.code == Some(69) && said.stdout.contains("proxy: the proxy wants credentials"), "{said:?}");
 }
 
 #[test]
