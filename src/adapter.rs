@@ -11,6 +11,7 @@ pub mod rest;
 pub mod secret;
 pub mod sftp;
 pub mod tls;
+pub mod websocket;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod answers;
+mod api;
 mod asking;
 mod bad_input;
 mod batches;
@@ -26,6 +27,8 @@ mod disk_full;
 mod docs;
 mod doctor;
 mod end_to_end;
+#[cfg(feature = "ws")]
+mod events;
 mod examples;
 mod faults;
 mod fleets;

@@ -19,6 +19,9 @@ use crate::store::state::connector::OpenBreaker;
 use crate::store::state::counter::Counter;
 use crate::store::state::parked::{Parked, ParkedState};
 
+/// Hears of each event that was delivered, with the status of the answer when it is about that event.
+pub type Synced = fn(Option<u16>);
+
 /// What came of an attempt for one event.
 pub(super) struct Came<'a> {
     pub(super) outcome: &'a Outcome,
@@ -88,6 +91,9 @@ impl Worker {
             self.answered += 1;
             self.note_pace(id, took, now);
             self.deliver(id);
+            if let Some(synced) = self.synced {
+                synced(status);
+            }
             self.unhalt();
             return;
         }
