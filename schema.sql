@@ -137,12 +137,12 @@ CREATE TABLE shadow_at (log TEXT NOT NULL, kind TEXT NOT NULL, seq INTEGER NOT N
 -- may have), acked | partial | refused (the host has answered), skipped (nothing to send), discarded (by a person),
 -- purged (bytes and payloads are gone, the line stays). `class`, `reason`: why it stands still, if it does. `date`, `nth`: business
 -- date and the how many-th cut of it. `n` counts the files and is never given twice; `seq` is what the name shows (`n` with the
--- drop's modulus). `rerun` of a file counts from 1 and names it in `rerun_of`.
+-- drop's modulus). `office`: what the installation was called then. `rerun` of a file counts from 1 and names it in `rerun_of`.
 CREATE TABLE drop_file (
   id INTEGER PRIMARY KEY AUTOINCREMENT, connector INTEGER NOT NULL, state TEXT NOT NULL, date TEXT NOT NULL,
   nth INTEGER NOT NULL DEFAULT 0, n INTEGER, seq INTEGER, prev INTEGER, modifier INTEGER NOT NULL DEFAULT 0,
   part INTEGER NOT NULL DEFAULT 1, parts INTEGER NOT NULL DEFAULT 1, rerun INTEGER NOT NULL DEFAULT 0, rerun_of INTEGER,
-  cut_at INTEGER NOT NULL, created INTEGER, since INTEGER NOT NULL, name TEXT, records INTEGER, size INTEGER,
+  cut_at INTEGER NOT NULL, created INTEGER, since INTEGER NOT NULL, office TEXT, name TEXT, records INTEGER, size INTEGER,
   sha256 BLOB, totals TEXT, config_hash BLOB, class TEXT, reason TEXT,
   CHECK (state IN ('open', 'cut', 'rendered', 'published', 'acked', 'partial', 'refused', 'skipped', 'discarded', 'purged')));
 CREATE UNIQUE INDEX drop_file_n ON drop_file(connector, n) WHERE n IS NOT NULL;

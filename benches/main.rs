@@ -21,6 +21,8 @@ mod page;
 mod peers;
 mod posting;
 mod records;
+#[cfg(feature = "sftp")]
+mod sftp;
 mod start;
 mod support;
 
@@ -80,6 +82,8 @@ const ALL: &[(&str, Bench)] = &[
     ("outage", outage::run),
     ("posting", posting::run),
     ("records", records::run),
+    #[cfg(feature = "sftp")]
+    ("sftp", sftp::run),
     ("start", start::run),
 ];
 

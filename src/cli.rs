@@ -8,6 +8,7 @@ pub mod completions;
 pub mod deliveries;
 pub mod demo;
 pub mod doctor;
+pub mod drop;
 pub mod failure;
 pub mod init;
 pub mod layout;
@@ -102,6 +103,7 @@ enum Verb {
     Status(status::Status),
     Deliveries(deliveries::Deliveries),
     Simulate(simulate::Simulate),
+    Drop(drop::Drop),
     Layout(layout::Layout),
     Tail(tail::Tail),
     Ssh(ssh::Ssh),
@@ -131,6 +133,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Status(status)) => status::status(&place, status),
         Some(Verb::Deliveries(verb)) => deliveries::deliveries(&place, verb),
         Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
+        Some(Verb::Drop(verb)) => drop::drop(&place, verb),
         Some(Verb::Layout(layout)) => layout::layout(&place, layout),
         Some(Verb::Tail(tail)) => tail::tail(&place, tail),
         Some(Verb::Ssh(ssh)) => ssh::ssh(&place, &ssh),

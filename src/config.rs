@@ -12,6 +12,7 @@ mod canonical;
 pub mod conflict;
 pub mod connector;
 pub mod credential;
+pub mod drop;
 pub mod endpoint;
 pub mod events;
 mod fields;
@@ -34,7 +35,8 @@ mod url;
 pub mod watch;
 
 pub use conflict::ConflictRules;
-pub use connector::ConnectorSpec;
+pub use connector::{ConnectorSpec, Way};
+pub use drop::DropSpec;
 pub use load::{Config, Survey, check_file, from_canonical, load, load_connector_file, survey};
 pub use locate::locate;
 pub use problem::{Problem, Problems, Severity};

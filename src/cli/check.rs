@@ -1,5 +1,6 @@
 //! `check`: everything that is wrong with a configuration, at once.
 
+mod drops;
 pub(super) mod secrets;
 mod tables;
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
-use crate::config::{self, Problem, Settings, Severity, Survey, build};
+use crate::config::{self, Problem, Settings, Severity, Survey, Way, build};
 use crate::engine::connector::{Connector, Pace};
 use crate::store::capture::{Access, CapturedLog};
 
@@ -86,6 +87,9 @@ struct Plan {
     target: String,
     when: String,
     start: &'static str,
+    /// A drop's next cut-off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 impl Plan {
@@ -99,6 +103,7 @@ impl Plan {
                 Pace::Schedule(schedule) => schedule.describe(),
             },
             start: if connector.from_beginning { "beginning" } else { "now" },
+            next: None,
         }
     }
 
@@ -108,7 +113,8 @@ impl Plan {
             "now" => "new, it begins now",
             _ => "new, it begins with the oldest event that is kept",
         };
-        format!("{}: {listen} -> {}, {}; {start}", self.connector, self.target, self.when)
+        let next = self.next.as_ref().map(|next| format!(", the next at {next}")).unwrap_or_default();
+        format!("{}: {listen} -> {}, {}{next}; {start}", self.connector, self.target, self.when)
     }
 }
 
@@ -125,12 +131,12 @@ fn whole(
     reached: &mut Reached,
     plans: &mut Vec<Plan>,
 ) {
-    let Survey { settings, connectors, problems: found, .. } = config::survey(path);
+    let Survey { settings, connectors, drops, problems: found, .. } = config::survey(path);
     let sound = found.iter().all(|problem| problem.severity != Severity::Error);
     problems.extend(found);
     let Some(mut settings) = settings else { return };
     place.apply_database(&mut settings);
-    if sound && connectors.is_empty() {
+    if sound && connectors.is_empty() && drops.is_empty() {
         problems.push(nothing_to_run(&settings));
     }
     secrets::look(&settings, online, problems);
@@ -152,11 +158,15 @@ fn whole(
         let (name, lines) = (spec.name.to_string(), std::mem::take(&mut spec.mapping_lines));
         let at = spec.mapping_place;
         // What is wrong with its credential was said; the rest of the connector can be looked at without one.
-        let nameless = spec.endpoint.credential.take_if(|name| !credentials.contains_key(name)).is_some();
+        let nameless = match &mut spec.way {
+            Way::Rest(endpoint) => endpoint.credential.take_if(|name| !credentials.contains_key(name)).is_some(),
+            Way::Drop(_) => false,
+        };
         match build::connector(spec, &settings, &credentials, [0; 32]) {
             Ok(connector) => {
                 plans.push(Plan::of(&connector));
-                tables::compare(&connector, at, &lines, &columns, problems);
+                let reads = connector.adapter.fields();
+                tables::compare(&connector.file, &connector.subscription, reads, (at, &lines), &columns, problems);
                 if online && !nameless {
                     reached.push((name, connector.adapter.probe().map_err(|reason| reason.to_string())));
                 }
@@ -164,6 +174,7 @@ fn whole(
             Err(wrong) => problems.extend(wrong.list().iter().cloned()),
         }
     }
+    plans.extend(drops.into_iter().filter_map(|spec| drops::look(spec, &settings, &columns, online, problems)));
 }
 
 /// An empty configuration is no mistake, but nothing happens with it.

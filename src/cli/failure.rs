@@ -122,6 +122,10 @@ impl From<AgentError> for Failure {
             AgentError::Keeper(error) => error.into(),
             AgentError::Reconcile(error) => error.into(),
             AgentError::Worker { connector, error } => of_worker(&connector, *error),
+            AgentError::Drop { drop, error } => {
+                let code = if error.broken { Code::Disk } else { Code::Temporary };
+                Failure::new(code, format!("{drop}: {error}"))
+            }
             AgentError::Thread(_) => Failure::new(Code::Failed, error.to_string()),
         }
     }
@@ -177,7 +181,7 @@ impl From<CaptureError> for Failure {
     fn from(error: CaptureError) -> Failure {
         let code = match &error {
             CaptureError::Missing { .. } => Code::Unavailable,
-            CaptureError::Busy { .. } | CaptureError::Empty { .. } => Code::Temporary,
+            CaptureError::Busy { .. } | CaptureError::Empty { .. } | CaptureError::Replaced { .. } => Code::Temporary,
             // Never 78, after which systemd would not start the agent again.
             error if error.is_disk() => Code::Disk,
             error if error.is_corrupt() => Code::Data,

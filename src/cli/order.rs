@@ -137,11 +137,20 @@ pub fn sync_record(config: Config, system: &str, kind: &str, id: &str, known: bo
     }
 }
 
+/// Runs one drop to the end of what can be done now; no agent runs.
+pub fn run_drop(mut config: Config, drop: &str) -> Result<Summary, Failure> {
+    config.connectors.clear();
+    config.drops.retain(|spec| &*spec.name == drop);
+    let agent = Agent::start(config, Options { run: Run::Once, take_over: false }, || {})?;
+    Ok(agent.finish().into_iter().find(|(name, _)| **name == *drop).map(|(_, summary)| summary).unwrap_or_default())
+}
+
 /// An agent with one connector only.
 fn alone(mut config: Config, connector: &str, run: Run) -> Result<Agent, Failure> {
-    let names: Vec<Arc<str>> = config.connectors.iter().map(|spec| spec.name.clone()).collect();
+    let names: Vec<Arc<str>> = config.connectors.iter().chain(&config.drops).map(|spec| spec.name.clone()).collect();
     config.connectors.retain(|spec| &*spec.name == connector);
-    if config.connectors.is_empty() {
+    config.drops.retain(|spec| &*spec.name == connector);
+    if config.connectors.is_empty() && config.drops.is_empty() {
         return Err(unknown(connector, &names));
     }
     Ok(Agent::start(config, Options { run, take_over: false }, || {})?)
@@ -150,7 +159,8 @@ fn alone(mut config: Config, connector: &str, run: Run) -> Result<Agent, Failure
 /// Refuses the name of a connector that is neither configured nor remembered.
 pub fn known(config: &Config, name: Option<&str>) -> Result<(), Failure> {
     let Some(name) = name else { return Ok(()) };
-    let mut names: Vec<Arc<str>> = config.connectors.iter().map(|spec| spec.name.clone()).collect();
+    let mut names: Vec<Arc<str>> =
+        config.connectors.iter().chain(&config.drops).map(|spec| spec.name.clone()).collect();
     match StateReader::open(&config.settings.state) {
         Ok(mut state) => names.extend(state.read(connector::all)?.iter().map(|known| known.name.as_str().into())),
         Err(StateError::Absent(_)) => {}

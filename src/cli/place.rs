@@ -56,6 +56,7 @@ impl Place {
                 _ => Config {
                     settings: Settings::default(),
                     connectors: Vec::new(),
+                    drops: Vec::new(),
                     conflicts: Vec::new(),
                     warnings: Vec::new(),
                 },

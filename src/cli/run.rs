@@ -72,12 +72,16 @@ pub fn run(place: &Place, run: Run) -> Outcome {
             let (spec, warnings) = config::load_connector_file(file, &config.settings)?;
             config.warnings.extend(warnings);
             config.connectors.retain(|known| known.name != spec.name);
-            config.connectors.push(spec);
+            config.drops.retain(|known| known.name != spec.name);
+            match spec.drop() {
+                None => config.connectors.push(spec),
+                Some(_) => config.drops.push(spec),
+            }
         }
         Ok(config)
     };
     let config = load()?;
-    if config.connectors.is_empty() {
+    if config.connectors.is_empty() && config.drops.is_empty() {
         let text = "no connector: put one into connectors/ (`hms-sync scaffold connector NAME` writes one), or name a file with --connector";
         return Err(Failure::new(Code::Config, text));
     }
@@ -102,6 +106,7 @@ fn empty(place: &Place) -> Config {
     let mut config = Config {
         settings: config::Settings::default(),
         connectors: Vec::new(),
+        drops: Vec::new(),
         conflicts: Vec::new(),
         warnings: Vec::new(),
     };

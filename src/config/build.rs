@@ -2,6 +2,7 @@
 //! said in the same form as everything else that is wrong with a configuration.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::adapter::auth::{self, Scheme};
@@ -10,12 +11,14 @@ use crate::adapter::oauth::{OAuth2, OAuth2Spec};
 use crate::adapter::rest::{RestAdapter, RestSpec};
 use crate::adapter::secret::SecretSource;
 use crate::adapter::tls::{self, TlsFiles};
-use crate::config::connector::ConnectorSpec;
+use crate::config::connector::{ConnectorSpec, Way};
 use crate::config::credential::{Credential, KeyPlace};
+use crate::config::drop::deliver::Deliver;
 use crate::config::endpoint::Endpoint;
 use crate::config::problem::{Problem, Problems, Severity};
 use crate::config::settings::Settings;
 use crate::engine::connector::Connector;
+use crate::engine::drop::{Drop, Naming};
 use crate::engine::subscription::Subscription;
 use crate::rules::governance::Gate;
 
@@ -29,7 +32,9 @@ pub fn credentials(settings: &Settings) -> Result<Credentials, Problems> {
     for (name, credential) in &settings.credentials {
         let key = format!("credentials.{name}");
         match scheme(credential).and_then(|scheme| auth::Credential::new(name, scheme)) {
-            Ok(credential) => drop(made.insert(name.clone(), Arc::new(credential))),
+            Ok(credential) => {
+                made.insert(name.clone(), Arc::new(credential));
+            }
             Err(message) => problems.push(problem(&settings.file, &key, message)),
         }
     }
@@ -44,13 +49,13 @@ pub fn connector(
     credentials: &Credentials,
     secret: [u8; 32],
 ) -> Result<Connector, Problems> {
-    let gate = match &settings.governance {
-        Some(classes) => Gate::new(classes, spec.allow.as_deref(), &spec.redact, secret),
-        None if spec.redact.is_empty() => Gate::open(),
-        None => Gate::redacting(&spec.redact, secret),
-    };
+    let gate = gate(&spec, settings, secret);
     let wrong = |key: &str, message: String| Problems::new(vec![problem(&spec.file, key, message)]);
-    let Endpoint { url, method, headers, credential, timeout, proxy, tls, plain, delete, .. } = spec.endpoint;
+    let endpoint = match spec.way {
+        Way::Rest(endpoint) => *endpoint,
+        Way::Drop(_) => return Err(wrong("drop", "has files, and cannot make calls".to_owned())),
+    };
+    let Endpoint { url, method, headers, credential, timeout, proxy, tls, plain, delete, .. } = endpoint;
     let credential = match credential {
         None => None,
         Some(name) => Some(
@@ -95,6 +100,78 @@ pub fn connector(
         config: spec.config,
         file: spec.file,
     })
+}
+
+/// What may leave by a connector.
+fn gate(spec: &ConnectorSpec, settings: &Settings, secret: [u8; 32]) -> Gate {
+    match &settings.governance {
+        Some(classes) => Gate::new(classes, spec.allow.as_deref(), &spec.redact, secret),
+        None if spec.redact.is_empty() => Gate::open(),
+        None => Gate::redacting(&spec.redact, secret),
+    }
+}
+
+/// Makes a drop ready to run. `secret` keys the hashes of redacted fields.
+pub fn drop(spec: ConnectorSpec, settings: &Settings, secret: [u8; 32]) -> Result<Drop, Problems> {
+    let wrong = |key: &str, messages: Vec<String>| {
+        Problems::new(messages.into_iter().map(|message| problem(&spec.file, key, message)).collect())
+    };
+    let gate = gate(&spec, settings, secret);
+    let files = match spec.way {
+        Way::Drop(files) => *files,
+        Way::Rest(_) => return Err(wrong("endpoint", vec!["makes calls, and has no files".to_owned()])),
+    };
+    let mut feed =
+        files.feed.make(&settings.office, &spec.name, None).map_err(|messages| wrong("drop.format", messages))?;
+    let triggers = files.deliver.iter().filter_map(|place| place.trigger.as_ref());
+    for beside in files.controls.iter().chain(triggers) {
+        feed.count_also(beside.text.totals());
+    }
+    let folder = settings.state.parent().unwrap_or(Path::new("")).join("drops").join(safe(&spec.name));
+    Ok(Drop {
+        subscription: Subscription {
+            name: spec.name,
+            listen: spec.listen,
+            filter: spec.filter,
+            mapping: spec.mapping,
+            gate,
+            ignore_leave: spec.ignore_leave,
+            skip_unchanged: spec.skip_unchanged,
+        },
+        feed,
+        content: files.content,
+        timing: files.timing,
+        naming: Naming {
+            name: files.name,
+            rerun: files.rerun,
+            sequence: files.sequence,
+            office: settings.office.clone(),
+        },
+        controls: files.controls,
+        folder,
+        outlets: files.deliver.into_iter().map(Deliver::outlet).collect(),
+        retry: spec.retry,
+        from_beginning: spec.from_beginning,
+        keep: files.keep,
+        config_hash: spec.config_hash,
+        config: spec.config,
+        file: spec.file,
+    })
+}
+
+/// The name of a connector as that of a folder: what is neither letter, digit, `-` nor `_`, and a dot at the beginning,
+/// becomes its bytes in hexadecimal digits behind a `%`, so that two names are never one folder.
+fn safe(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for (at, byte) in name.bytes().enumerate() {
+        match byte {
+            b'-' | b'_' => out.push(char::from(byte)),
+            b'.' if at > 0 => out.push('.'),
+            byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 fn scheme(credential: &Credential) -> Result<Scheme, String> {

@@ -1,18 +1,20 @@
 //! The canonical form of a connector's section. An attempt whose outcome is unknown is encoded again under the
 //! configuration that encoded it, so a configuration is kept by its hash and must say everything.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use aws_lc_rs::digest;
 
+use crate::config::drop::shelf::{EMBEDDED, Embedded};
 use crate::config::fields::camel;
 use crate::config::found::Found;
 use crate::config::tree::{Key, Node, Value};
 
 /// One line of JSON: keys in camelCase (but for the user's own names) and sorted, one name for keys that have two,
 /// the connector's name filled in, paths absolute, defaults left out. A mapping keeps its order, because its fields
-/// leave in that order.
-pub(crate) fn text(connector: &Found<'_>, name: &str) -> String {
+/// leave in that order. What a drop found in other files stands in it as well, under [`EMBEDDED`].
+pub(crate) fn text(connector: &Found<'_>, name: &str, embedded: Option<&Embedded>) -> String {
     let place = connector.node.place;
     let mut root = connector.node.clone();
     if let Value::Map(entries) = &mut root.value {
@@ -21,6 +23,9 @@ pub(crate) fn text(connector: &Found<'_>, name: &str) -> String {
         entries.push((Key { place, name: "name".into() }, name));
     }
     normalise(&mut root, &connector.source.folder);
+    if let Some(embedded) = embedded {
+        embed(&mut root, embedded);
+    }
     let mut out = String::new();
     write(&root, &mut out);
     out
@@ -30,6 +35,26 @@ pub(crate) fn text(connector: &Found<'_>, name: &str) -> String {
 pub(crate) fn hash(canonical: &str) -> [u8; 32] {
     let digest = digest::digest(&digest::SHA256, canonical.as_bytes());
     digest.as_ref().try_into().unwrap_or([0; 32])
+}
+
+/// Puts the texts of other files into the section of the drop.
+fn embed(root: &mut Node, embedded: &Embedded) {
+    let place = root.place;
+    let text = |text: &String| Node { place, value: Value::Text(text.clone()) };
+    let texts = |texts: &BTreeMap<String, String>| {
+        let entry = |(name, own): (&String, &String)| (Key { place, name: name.clone() }, text(own));
+        Node { place, value: Value::Map(texts.iter().map(entry).collect()) }
+    };
+    let Value::Map(entries) = &mut root.value else { return };
+    let drop = entries.iter_mut().find(|(key, _)| key.name == "drop");
+    if let Some((_, Node { value: Value::Map(entries), .. })) = drop {
+        entries.retain(|(key, _)| key.name != EMBEDDED);
+        let kinds = [("calendars", texts(&embedded.calendars)), ("copybooks", texts(&embedded.copybooks))];
+        let kinds = kinds.map(|(name, node)| (Key { place, name: name.to_owned() }, node));
+        let node = Node { place, value: Value::Map(kinds.into()) };
+        entries.push((Key { place, name: EMBEDDED.to_owned() }, node));
+        entries.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    }
 }
 
 fn normalise(node: &mut Node, folder: &Path) {
@@ -45,7 +70,12 @@ fn normalise(node: &mut Node, folder: &Path) {
                     absolute(value, folder);
                 }
                 match (key.name.as_str(), &mut value.value) {
-                    ("mapping", _) => {}
+                    // Names of the user's own, or in an order that counts.
+                    ("mapping" | "set" | "items" | "redefines" | "replacing" | EMBEDDED, _) => {}
+                    ("deliver" | "ack", _) => {
+                        normalise(value, folder);
+                        places(value, folder, false);
+                    }
                     ("headers" | "redact", Value::Map(names)) => names.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name)),
                     _ => normalise(value, folder),
                 }
@@ -53,6 +83,24 @@ fn normalise(node: &mut Node, folder: &Path) {
             entries.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         }
         Value::List(items) => items.iter_mut().for_each(|item| normalise(item, folder)),
+        _ => {}
+    }
+}
+
+/// Paths of a drop: those of folders on this machine, of known hosts and of secrets. Paths of a server stay as they are.
+fn places(node: &mut Node, folder: &Path, secret: bool) {
+    match &mut node.value {
+        Value::List(items) => items.iter_mut().for_each(|item| places(item, folder, secret)),
+        Value::Map(entries) => {
+            for (key, value) in entries {
+                match key.name.as_str() {
+                    "knownHosts" | "directory" => absolute(value, folder),
+                    "file" if secret => absolute(value, folder),
+                    "key" | "passphrase" | "password" => places(value, folder, true),
+                    _ => places(value, folder, false),
+                }
+            }
+        }
         _ => {}
     }
 }

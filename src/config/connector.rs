@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::batch;
 use crate::config::canonical;
+use crate::config::drop::{Adapter, DropSpec, Whole};
 use crate::config::endpoint::Endpoint;
 use crate::config::fields::Fields;
 use crate::config::found::Found;
@@ -36,8 +37,8 @@ pub struct ConnectorSpec {
     pub listen: Listen,
     /// `where`.
     pub filter: Option<Filter>,
-    /// Where it delivers to.
-    pub endpoint: Endpoint,
+    /// Its way out.
+    pub way: Way,
     /// Source to target.
     pub mapping: Mapping,
     /// Where the mapping stands in the file; the connector itself when it has none.
@@ -78,6 +79,15 @@ pub struct ConnectorSpec {
     pub config_hash: [u8; 32],
 }
 
+/// The way out of a connector.
+#[derive(Debug)]
+pub enum Way {
+    /// `adapter: rest`: calls of an endpoint.
+    Rest(Box<Endpoint>),
+    /// `adapter: sftp` or `directory`: files.
+    Drop(Box<DropSpec>),
+}
+
 /// `mode: batch` without a schedule.
 const HOURLY: &str = "0 * * * *";
 /// Most requests in flight that make sense for one target.
@@ -95,21 +105,46 @@ impl ConnectorSpec {
             (None, None) => fields.need("name").and_then(|found| name(&found)),
         };
         not_yet(&fields);
+        let adapter = adapter(&fields);
+        // With an adapter that is none, by what stands there.
+        let files = match adapter {
+            Some(adapter) => adapter != Adapter::Rest,
+            None => fields.take("drop").is_some() && fields.take_any(&["endpoint", "target"]).is_none(),
+        };
 
-        let listen =
-            fields.take("listen").map_or_else(|| Listen::parse(&[]).ok(), |found| listen(&found, &scope.kinds));
+        let heard = fields.take("listen");
+        let listen = heard.as_ref().map_or_else(|| Listen::parse(&[]).ok(), |found| listen(found, &scope.kinds));
         let deletes =
             listen.as_ref().is_some_and(|listen| scope.kinds.iter().any(|kind| listen.hears(kind, Op::Delete)));
         let filter = optional(fields.take("where"), |found| {
             Filter::compile(found.text()?).map_err(|message| found.error(message)).ok()
         });
-        let endpoint =
-            fields.need_any(&["endpoint", "target"]).and_then(|found| Endpoint::read(&found, scope, deletes));
+        let endpoint = match files {
+            true => None,
+            false => fields.need_any(&["endpoint", "target"]).and_then(|found| Endpoint::read(&found, scope, deletes)),
+        };
         let map = fields.take_any(&["mapping", "map"]);
         let mapping_place = map.as_ref().map_or(found.place, |found| found.place);
         let mapping = map.map_or_else(|| Some((Mapping::whole(), Vec::new())), |found| mapping::mapping(&found));
+        let dropped = match (adapter, drop_of(&fields, files)) {
+            (Some(adapter), Some(found)) => {
+                let name = name.as_deref().unwrap_or_default();
+                let whole = Whole { name, adapter, mapping: mapping.as_ref().map(|(mapping, _)| mapping), scope };
+                let read = DropSpec::read(&found, &whole);
+                if let (Some(heard), Some(true)) = (&heard, read.as_ref().map(|drop| drop.tables.is_some())) {
+                    heard.error_hint("stands beside `drop.source.tables`", "say once what the drop hears");
+                }
+                read
+            }
+            _ => None,
+        };
+        let listen = match dropped.as_ref().and_then(|drop| drop.tables.as_deref()) {
+            Some(tables) => Listen::parse(tables).ok(),
+            None => listen,
+        };
         let idempotency_key = optional(fields.take("idempotencyKey"), |found| idempotency_key(&found));
-        let pace = pace(&fields);
+        // What of these a drop has is an error already.
+        let pace = if files { Some(Pace::Stream) } else { pace(&fields) };
         let retry = retry(&fields);
         let concurrency = fields.take("concurrency").and_then(|found| found.integer(1..=MOST_CONCURRENT));
         let rate = optional(fields.take("rate"), |found| {
@@ -144,13 +179,21 @@ impl ConnectorSpec {
         fields.done();
 
         let (name, (mapping, mapping_lines)) = (name?, mapping?);
-        let config = canonical::text(found, &name);
+        let way = match files {
+            true => Way::Drop(Box::new(dropped?)),
+            false => Way::Rest(Box::new(endpoint?)),
+        };
+        let embedded = match &way {
+            Way::Drop(drop) => Some(&drop.embedded),
+            Way::Rest(_) => None,
+        };
+        let config = canonical::text(found, &name, embedded);
         let config_hash = canonical::hash(&config);
         Some(ConnectorSpec {
             name: name.into(),
             listen: listen?,
             filter: filter?,
-            endpoint: endpoint?,
+            way,
             mapping,
             mapping_place,
             mapping_lines,
@@ -172,6 +215,60 @@ impl ConnectorSpec {
             config_hash,
         })
     }
+
+    /// The endpoint that it calls; none for a drop.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        match &self.way {
+            Way::Rest(endpoint) => Some(endpoint),
+            Way::Drop(_) => None,
+        }
+    }
+
+    /// Its drop; none for one that makes calls.
+    pub fn drop(&self) -> Option<&DropSpec> {
+        match &self.way {
+            Way::Rest(_) => None,
+            Way::Drop(drop) => Some(drop),
+        }
+    }
+}
+
+/// `adapter:`; none = it is wrong.
+fn adapter(fields: &Fields<'_>) -> Option<Adapter> {
+    let words = [("rest", Adapter::Rest), ("sftp", Adapter::Sftp), ("directory", Adapter::Directory)];
+    fields.take("adapter").map_or(Some(Adapter::Rest), |found| found.choice("adapter", &words))
+}
+
+/// `drop:`, which stands with the adapters that have files, and what does not stand beside it.
+fn drop_of<'a>(fields: &Fields<'a>, files: bool) -> Option<Found<'a>> {
+    if !files {
+        if let Some(found) = fields.take("drop") {
+            found.error_hint("is for files, and this connector makes calls", "write `adapter: sftp` or `directory`");
+        }
+        return None;
+    }
+    let found = fields.need("drop");
+    const ORDER: &str = "leave it out: the files of a drop leave one after the other";
+    const CALLS: [(&str, &str); 12] = [
+        ("endpoint", "say in `drop.deliver` where files go"),
+        ("target", "say in `drop.deliver` where files go"),
+        ("schedule", "say in `drop.schedule` when files are cut"),
+        ("timezone", "say it in `drop.schedule` as `zone`"),
+        ("mode", "say in `drop.schedule` when files are cut"),
+        ("batch", "`drop.max_records` limits a file"),
+        ("rate", "`rate` of a place in `drop.deliver` limits an upload"),
+        ("concurrency", ORDER),
+        ("serial", ORDER),
+        ("idempotencyKey", "leave it out: the number and the name of a file are its key"),
+        ("onDead", "`drop.on_row_error` says what becomes of a row that cannot be encoded"),
+        ("retryOn", "leave it out: a place for files has no statuses"),
+    ];
+    for (key, hint) in CALLS {
+        if let Some(found) = fields.take(key) {
+            found.error_hint("is for calls, and this connector has files", hint);
+        }
+    }
+    found
 }
 
 /// Records that each have a URL, or an `Idem-Key`, of their own cannot share a request.
@@ -227,19 +324,13 @@ fn listen(found: &Found<'_>, kinds: &[String]) -> Option<Listen> {
 /// What later versions will do and this one cannot is an error, not a silent push.
 fn not_yet(fields: &Fields<'_>) {
     const HINT: &str = "leave it out, or run a version that has it";
-    if let Some(found) = fields.take("adapter")
-        && let Some(adapter) = found.text()
-        && !adapter.eq_ignore_ascii_case("rest")
-    {
-        found.error_hint(format!("adapter `{adapter}` is not in this version"), "leave it out for plain REST and JSON");
-    }
     if let Some(found) = fields.take("strategy") {
         let words = [("push", true), ("pull", false), ("bidirectional", false)];
         if found.choice("strategy", &words) == Some(false) {
             found.error_hint("only `push` is in this version", HINT);
         }
     }
-    for key in ["pull", "drop", "bundle", "key"] {
+    for key in ["pull", "bundle", "key"] {
         if let Some(found) = fields.take(key) {
             found.error_hint("is not in this version", HINT);
         }

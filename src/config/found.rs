@@ -87,6 +87,35 @@ impl<'a> Found<'a> {
         }
     }
 
+    /// Text that may be empty.
+    pub(crate) fn text_or_nothing(&self) -> Option<&'a str> {
+        match &self.node.value {
+            Value::Text(text) => Some(text),
+            _ => self.text(),
+        }
+    }
+
+    /// The text, if it is one; nothing is noted if not.
+    pub(crate) fn node_text(&self) -> Option<&'a str> {
+        match &self.node.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A word, which may look like a number: a code page.
+    pub(crate) fn word(&self) -> Option<String> {
+        match self.node.value {
+            Value::Integer(number) => Some(number.to_string()),
+            _ => self.text().map(str::to_owned),
+        }
+    }
+
+    /// What a text means.
+    pub(crate) fn parsed<T>(&self, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        parse(&self.word()?).map_err(|message| self.error(message)).ok()
+    }
+
     /// True or false.
     pub(crate) fn flag(&self) -> Option<bool> {
         match self.node.value {

@@ -17,8 +17,10 @@ use crate::config::tree::{Node, Notation, Value};
 pub struct Config {
     /// What holds for the whole agent.
     pub settings: Settings,
-    /// The connectors, in the order of their folders and files.
+    /// The connectors that make calls, in the order of their folders and files.
     pub connectors: Vec<ConnectorSpec>,
+    /// The connectors whose way out is a file.
+    pub drops: Vec<ConnectorSpec>,
     /// Conflict rules by table.
     pub conflicts: Vec<ConflictRules>,
     /// What a person should know.
@@ -31,8 +33,10 @@ pub struct Config {
 pub struct Survey {
     /// The settings; none = they could not be read.
     pub settings: Option<Settings>,
-    /// The connectors without errors of their own.
+    /// The connectors that make calls, without errors of their own.
     pub connectors: Vec<ConnectorSpec>,
+    /// The connectors whose way out is a file, without errors of their own.
+    pub drops: Vec<ConnectorSpec>,
     /// Conflict rules without errors of their own.
     pub conflicts: Vec<ConflictRules>,
     /// Errors and warnings, in order of file and place.
@@ -42,14 +46,12 @@ pub struct Survey {
 const SETTINGS: [&str; 3] = ["sync.yaml", "sync.yml", "sync.json"];
 const CONNECTORS: [&str; 3] = ["connectors", "sync-config", "mappings"];
 const CONFLICTS: &str = "conflicts";
-/// The name of the source of a configuration that was kept in the state file.
-const KEPT: &str = "(kept configuration)";
 
 /// Reads the configuration at `path`, a folder or a file.
 pub fn load(path: &Path) -> Result<Config, Problems> {
-    let Survey { settings, connectors, conflicts, problems } = survey(path);
+    let Survey { settings, connectors, drops, conflicts, problems } = survey(path);
     let warnings = verdict(problems)?;
-    Ok(Config { settings: settings.unwrap_or_default(), connectors, conflicts, warnings })
+    Ok(Config { settings: settings.unwrap_or_default(), connectors, drops, conflicts, warnings })
 }
 
 /// Reads as much as can be read of the configuration at `path`, a folder or a file.
@@ -82,7 +84,7 @@ pub fn load_connector_file(path: &Path, settings: &Settings) -> Result<(Connecto
 /// Makes a connector again from [`ConnectorSpec::config`]. It was checked when it was new; that a credential or a
 /// class which it names is gone shows when it is built.
 pub fn from_canonical(json: &str) -> Result<ConnectorSpec, Problems> {
-    let source = Source::new(Path::new(KEPT));
+    let source = Source::kept();
     let node = source.parse(json, Notation::Json);
     let spec = node.and_then(|node| connector(&source.root(&node), None, &Scope::unknown()));
     single(source, spec).map(|(spec, _)| spec)
@@ -156,7 +158,7 @@ fn part(node: &Node) -> Part {
     ];
     if has(&settings) {
         Part::Settings
-    } else if has(&["endpoint", "target", "mapping", "map", "listen"]) {
+    } else if has(&["endpoint", "target", "mapping", "map", "listen", "adapter", "drop"]) {
         Part::Connector
     } else if has(&["rules", "table", "conflicts"]) {
         Part::Conflicts
@@ -342,9 +344,11 @@ impl Loading {
             );
             self.problems.extend(source.into_problems());
         }
+        let (drops, connectors) = self.connectors.into_iter().partition(|spec| spec.drop().is_some());
         Survey {
             settings: self.settings,
-            connectors: self.connectors,
+            connectors,
+            drops,
             conflicts: self.conflicts,
             problems: Problems::new(self.problems).into_list(),
         }

@@ -91,12 +91,14 @@ pub(crate) struct Scope {
     pub(crate) governance: Option<Classes>,
     /// Event types of the watched tables.
     pub(crate) kinds: Vec<String>,
+    /// This installation; none = the settings could not be read.
+    pub(crate) office: Option<String>,
 }
 
 impl Scope {
     /// A scope in which everything is possible, for when the settings could not be read.
     pub(crate) fn unknown() -> Scope {
-        Scope { credentials: None, governance: None, kinds: Vec::new() }
+        Scope { credentials: None, governance: None, kinds: Vec::new(), office: None }
     }
 
     /// The scope of settings that were read before.
@@ -106,6 +108,7 @@ impl Scope {
             credentials: Some(credentials.map(|(name, known)| (name.clone(), Some(known.auth_type()))).collect()),
             governance: settings.governance.clone(),
             kinds: settings.watch.iter().map(|watch| watch.kind.clone()).collect(),
+            office: Some(settings.office.clone()),
         }
     }
 
@@ -175,7 +178,8 @@ impl Settings {
         }
         let kinds: Vec<String> = watch.iter().map(|watch| watch.kind.clone()).collect();
         let governance = fields.take("governance").and_then(|found| governance::classes(&found, &watch));
-        let scope = Scope { credentials: Some(known), governance: governance.clone(), kinds };
+        let scope =
+            Scope { credentials: Some(known), governance: governance.clone(), kinds, office: Some(office.clone()) };
         let credential = |found: &Found<'_>| scope.credential(found).map(|(name, _)| name);
 
         let settings = Settings {

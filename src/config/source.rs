@@ -12,6 +12,9 @@ use crate::config::tree::{self, Node, Notation, Value};
 /// Longest file that is read as configuration.
 const LONGEST: u64 = 1024 * 1024;
 
+/// The name of the source of a configuration that was kept in the state file.
+const KEPT: &str = "(kept configuration)";
+
 /// A file and the problems found in it so far.
 pub(crate) struct Source {
     /// The file as it was named, for messages.
@@ -29,6 +32,16 @@ impl Source {
             folder: path.parent().map(Path::to_path_buf).unwrap_or_default(),
             problems: RefCell::default(),
         }
+    }
+
+    /// A source for a configuration that was kept in the state file.
+    pub(crate) fn kept() -> Source {
+        Source::new(Path::new(KEPT))
+    }
+
+    /// Whether it is one that was kept in the state file.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.name == KEPT
     }
 
     /// Reads the file into a tree whose root is a map. What is wrong is noted; then there is no tree.

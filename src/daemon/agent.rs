@@ -17,11 +17,12 @@ use crate::daemon::notify;
 use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::connector::Connector;
+use crate::engine::drop;
 use crate::engine::keeper::{Keep, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Beat, Mailbox, Message, Parts, Rebuild, Run, Summary, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
-use crate::engine::source::{Intake, Source};
+use crate::engine::source::{Intake, Sources};
 use crate::rules::governance::Classes;
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
 use crate::store::state::{LogId, State, StateError, StateReader, connector, cursor, fact, log as logs};
@@ -66,6 +67,14 @@ pub enum AgentError {
         connector: String,
         /// Why.
         error: Box<WorkerError>,
+    },
+    /// A drop.
+    #[error("{drop}: {error}")]
+    Drop {
+        /// Which.
+        drop: String,
+        /// Why.
+        error: Box<drop::StepError>,
     },
     /// The system gives no thread.
     #[error("no thread could be started: {0}")]
@@ -115,7 +124,7 @@ impl Agent {
         let secret = state.read(|db| fact(db, "mac_key"))?;
         let (ledger, writer) = Ledger::start(state)?;
         match assemble(config, options, &ledger, &state_path, secret) {
-            Ok((keepers, workers)) => {
+            Ok(Assembled { keepers, workers, drops }) => {
                 let mut agent = Agent {
                     ledger,
                     writer,
@@ -129,7 +138,7 @@ impl Agent {
                     classes,
                     life: Arc::default(),
                 };
-                agent.set_going(keepers, workers, options.run)?;
+                agent.set_going(keepers, workers, drops, options.run)?;
                 Ok(agent)
             }
             Err(error) => {
@@ -144,20 +153,14 @@ impl Agent {
         &mut self,
         keepers: Vec<(Keeper, Reconciler)>,
         workers: Vec<(Arc<str>, Worker)>,
+        drops: Vec<(Arc<str>, drop::Worker)>,
         run: Run,
     ) -> Result<(), AgentError> {
         for (name, worker) in workers {
-            let (mailbox, trouble) = (worker.mailbox(), self.trouble.clone());
-            let thread = std::thread::Builder::new().name(format!("push/{name}")).spawn(move || {
-                let summary = worker.run(run);
-                if summary.broken {
-                    trouble.meet();
-                } else {
-                    trouble.ended();
-                }
-                summary
-            })?;
-            self.workers.push(RunningWorker { name, mailbox, thread });
+            self.spawn(format!("push/{name}"), name, worker.mailbox(), move || worker.run(run))?;
+        }
+        for (name, worker) in drops {
+            self.spawn(format!("drop/{name}"), name, worker.mailbox(), move || worker.run(run))?;
         }
         let mailboxes: Vec<Mailbox> = self.workers.iter().map(|worker| worker.mailbox.clone()).collect();
         for (mut keeper, reconciler) in keepers {
@@ -176,6 +179,27 @@ impl Agent {
                 .spawn(move || keep(keeper, &watch, &mailboxes, &healer, &healed, &trouble))?;
             self.keepers.push((bell, thread));
         }
+        Ok(())
+    }
+
+    fn spawn(
+        &mut self,
+        thread: String,
+        name: Arc<str>,
+        mailbox: Mailbox,
+        work: impl FnOnce() -> Summary + Send + 'static,
+    ) -> Result<(), AgentError> {
+        let trouble = self.trouble.clone();
+        let thread = std::thread::Builder::new().name(thread).spawn(move || {
+            let summary = work();
+            if summary.broken {
+                trouble.meet();
+            } else {
+                trouble.ended();
+            }
+            summary
+        })?;
+        self.workers.push(RunningWorker { name, mailbox, thread });
         Ok(())
     }
 
@@ -277,10 +301,18 @@ pub fn rehearse(config: Config) -> Result<(), AgentError> {
     for spec in config.connectors {
         build::connector(spec, &config.settings, &credentials, [0; 32])?;
     }
+    for spec in config.drops {
+        build::drop(spec, &config.settings, [0; 32])?;
+    }
     Ok(())
 }
 
-type Assembled = (Vec<(Keeper, Reconciler)>, Vec<(Arc<str>, Worker)>);
+/// What an agent is made of.
+struct Assembled {
+    keepers: Vec<(Keeper, Reconciler)>,
+    workers: Vec<(Arc<str>, Worker)>,
+    drops: Vec<(Arc<str>, drop::Worker)>,
+}
 
 fn assemble(
     config: Config,
@@ -329,6 +361,22 @@ fn assemble(
         ids.push(worker.id());
         workers.push((name, worker));
     }
+    let again: drop::Rebuild = {
+        let settings = settings.clone();
+        Arc::new(move |text| build::drop(from_canonical(text).ok()?, &settings, secret).ok())
+    };
+    let mut drops = Vec::new();
+    for spec in config.drops {
+        let drop = Arc::new(build::drop(spec, &settings, secret)?);
+        let name = drop.subscription.name.clone();
+        let sources = sources(&settings, &keepers, intake, state)??;
+        let (ledger, reader) = (ledger.clone(), StateReader::open(state)?);
+        let worker =
+            drop::Worker::new(drop::Parts { drop, sources, ledger, reader, folder: None, rebuild: again.clone() })
+                .map_err(|error| AgentError::Drop { drop: name.to_string(), error: Box::new(error) })?;
+        ids.push(worker.id());
+        drops.push((name, worker));
+    }
     let mut kept = Vec::new();
     for (database, mut keeper) in settings.databases.iter().zip(keepers) {
         keeper.set_connectors(ids.clone());
@@ -343,7 +391,7 @@ fn assemble(
         }
         kept.push((keeper, reconciler));
     }
-    Ok((kept, workers))
+    Ok(Assembled { keepers: kept, workers, drops })
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -357,7 +405,23 @@ fn worker(
     rebuild: Rebuild,
     beat: Option<Beat>,
 ) -> Result<Result<Worker, CaptureError>, WorkerError> {
-    let mut sources: Vec<(LogId, Box<dyn Source>)> = Vec::new();
+    let sources = match sources(settings, keepers, intake, state)? {
+        Ok(sources) => sources,
+        Err(error) => return Ok(Err(error)),
+    };
+    let reader = StateReader::open(state)?;
+    Worker::new(Parts { connector: Arc::new(connector), sources, ledger: ledger.clone(), reader, rebuild, beat })
+        .map(Ok)
+}
+
+/// Every log, through connections of one worker's own.
+fn sources(
+    settings: &Settings,
+    keepers: &[Keeper],
+    intake: LogId,
+    state: &Path,
+) -> Result<Result<Sources, CaptureError>, StateError> {
+    let mut sources: Sources = Vec::new();
     for (database, keeper) in settings.databases.iter().zip(keepers) {
         match CapturedLog::open(&database.name, &database.path, Access::Read) {
             Ok(log) => sources.push((keeper.id(), Box::new(log))),
@@ -365,9 +429,7 @@ fn worker(
         }
     }
     sources.push((intake, Box::new(Intake::new(StateReader::open(state)?))));
-    let reader = StateReader::open(state)?;
-    Worker::new(Parts { connector: Arc::new(connector), sources, ledger: ledger.clone(), reader, rebuild, beat })
-        .map(Ok)
+    Ok(Ok(sources))
 }
 
 /// Makes connectors that have never run known, with their cursors where the logs stand now: what is captured from now
@@ -390,7 +452,7 @@ pub fn register(config: &Config) -> Result<(), AgentError> {
     state.commit(|db| {
         for (name, lowest, highest) in &places {
             let log = logs::remember(db, name)?;
-            for spec in &config.connectors {
+            for spec in config.connectors.iter().chain(&config.drops) {
                 let (known, _) = connector::remember(db, &spec.name)?;
                 let begin = if spec.from_beginning { (lowest - 1).max(0) } else { *highest };
                 cursor::begin(db, known.id, log, begin)?;

@@ -144,6 +144,8 @@ impl Handle {
                 let event = ask(&mut log, &watched.table, &key, system)
                     .map_err(|error| error.to_string())?
                     .ok_or("the record's event could not be read back")?;
+                // Nothing is kept open while it waits: a file that was replaced is opened only when nobody has the old one.
+                drop(log);
                 return self.wait_for(&mut state, system, &database.name, &event);
             }
         }

@@ -25,6 +25,8 @@ pub enum Task {
     },
     /// The log has grown and is quiet now.
     CatchUp,
+    /// The file was replaced: the old one is closed.
+    LetGo,
     /// The agent stops.
     Stop,
 }
@@ -80,6 +82,7 @@ pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>, done
                 })
             }
             Ok(Task::CatchUp) => told(name, reconciler.fill().and_then(|()| reconciler.catch_up()), trouble).map(drop),
+            Ok(Task::LetGo) => told(name, reconciler.let_go(), trouble).map(drop),
             Err(RecvTimeoutError::Timeout) => {
                 if weekly <= clock::steady() {
                     weekly = clock::steady().plus(WEEKLY);
@@ -162,6 +165,10 @@ fn reconcile(
             trouble.tell(&who, None);
             tell(Ok(report));
         }
+        Err(broken) if broken.is_broken() => return Err(broken),
+        Err(error) if told.is_none() && matches!(error.capture(), Some(CaptureError::Replaced { .. })) => {
+            return Ok(Came::Again);
+        }
         Err(error) => {
             // Whether very many records are gone stands in the state file.
             let asks = matches!(error.capture(), Some(CaptureError::TooManyDeletes { .. }));
@@ -192,6 +199,8 @@ fn told<T>(name: &str, result: Result<T, ReconcileError>, trouble: &Trouble) -> 
             Ok(Some(value))
         }
         Err(broken) if broken.is_broken() => Err(broken),
+        // The keeper says so, and opens it again.
+        Err(error) if matches!(error.capture(), Some(CaptureError::Replaced { .. })) => Ok(None),
         Err(error) => {
             log::error!("{name}: {error}");
             trouble.tell(&who, Some(error.need(name)));

@@ -10,7 +10,7 @@ use crate::daemon::wake::{Wake, Watch};
 use crate::engine::keeper::{Keeper, KeeperError};
 use crate::engine::need::Need;
 use crate::engine::push::{Mailbox, Message};
-use crate::store::capture::Heal;
+use crate::store::capture::{CaptureError, Heal};
 
 /// How often a log is looked at when nothing wakes its reader.
 pub const SLOW: Duration = Duration::from_secs(2);
@@ -46,6 +46,14 @@ const BURST: u32 = 20;
 /// they should not wait for it, and an outage costs no writes.
 const BESIDE: Duration = Duration::from_secs(10);
 
+/// A file that was replaced is looked at so often, until it can be opened.
+const AWAY: Duration = Duration::from_millis(250);
+/// And so seldom when that takes longer than so long.
+const LONG: Duration = Duration::from_secs(10);
+
+/// So many different complaints are remembered.
+const MOST_SAID: usize = 20;
+
 /// Keeps a log until it is told to stop, a sync has failed, or another agent has taken it: then the workers stop.
 pub fn keep(
     mut keeper: Keeper,
@@ -65,6 +73,9 @@ pub fn keep(
     let mut written = false;
     // The time at which looks at that pace would have come to the next.
     let mut paced = caught_up;
+    let mut away_since = None;
+    // The log was tidied, and the shadow does not follow yet.
+    let mut owed = false;
     loop {
         let wake = watch.wait(patience);
         for done in healed.try_iter() {
@@ -103,6 +114,7 @@ pub fn keep(
                 if look.rewound {
                     tell(workers, || Message::Rewind);
                 }
+                keeper.release();
                 // What was committed since they were told they may have missed.
                 if look.grown && (told.is_none() || told != keeper.looked_at()) {
                     tell(workers, || Message::Wake);
@@ -133,8 +145,8 @@ pub fn keep(
                     if look.rewound {
                         tell(workers, || Message::Rewind);
                     }
-                    let beside = clock::steady() >= caught_up.plus(BESIDE);
-                    if keeper.is_drained().unwrap_or(true) || (beside && keeper.has_moved().unwrap_or(true)) {
+                    owed = !keeper.is_drained().unwrap_or(true);
+                    if !owed {
                         caught_up = clock::steady();
                         let _ = healer.send(Task::CatchUp);
                     }
@@ -159,7 +171,24 @@ pub fn keep(
                 None
             }
         };
+        if owed && clock::steady() >= caught_up.plus(BESIDE) {
+            caught_up = clock::steady();
+            // Nothing new is delivered while a connector stands still, and nothing is written for that.
+            if keeper.has_moved().unwrap_or(true) {
+                let _ = healer.send(Task::CatchUp);
+            }
+        }
         patience = due.map_or(SLOW, |due| due.since(clock::steady()).max(Duration::from_millis(50)).min(SLOW));
+        if keeper.is_away() {
+            if keeper.log().is_waited_for() {
+                tell(workers, || Message::LetGo);
+                let _ = healer.send(Task::LetGo);
+            }
+            let since = *away_since.get_or_insert_with(clock::steady);
+            patience = if clock::steady().since(since) < LONG { AWAY } else { SLOW };
+        } else {
+            away_since = None;
+        }
         next_look = clock::steady().plus(patience);
         if let Some(soon) = again.next() {
             patience = patience.min(*soon);
@@ -175,13 +204,14 @@ fn tell(workers: &[Mailbox], message: impl Fn() -> Message) {
 struct Complaint<'a> {
     log: &'a str,
     who: String,
-    text: String,
+    /// What was said since all was well.
+    said: Vec<String>,
     trouble: &'a Trouble,
 }
 
 impl<'a> Complaint<'a> {
     fn of(log: &'a str, doing: &str, trouble: &'a Trouble) -> Complaint<'a> {
-        Complaint { log, who: format!("{log}: {doing}"), text: String::new(), trouble }
+        Complaint { log, who: format!("{log}: {doing}"), said: Vec::new(), trouble }
     }
 
     fn make(&mut self, error: &KeeperError) {
@@ -189,16 +219,25 @@ impl<'a> Complaint<'a> {
         if error.is_broken() {
             self.trouble.meet();
         }
-        if self.text != text {
+        if self.said.contains(&text) {
+            return;
+        }
+        if matches!(error, KeeperError::Capture(CaptureError::Replaced { .. })) {
+            // It is opened again in a moment: that needs nobody.
+            log::warn!("{}: {text}", self.log);
+        } else {
             log::error!("{}: {text}", self.log);
             self.trouble.tell(&self.who, Some(Need::of_keeping(self.log, error)));
-            self.text = text;
         }
+        if self.said.len() == MOST_SAID {
+            self.said.clear();
+        }
+        self.said.push(text);
     }
 
     fn end(&mut self) {
-        if !self.text.is_empty() {
-            self.text.clear();
+        if !self.said.is_empty() {
+            self.said.clear();
             self.trouble.tell(&self.who, None);
         }
     }

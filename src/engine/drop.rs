@@ -7,8 +7,10 @@
 mod cut;
 mod deliver;
 mod gather;
+mod late;
 pub mod outlet;
 mod preview;
+pub mod progress;
 pub mod publish;
 mod render;
 mod report;
@@ -29,7 +31,7 @@ pub use report::{
     DropStatus, FileLine, MemberLine, OutletLine, ago, drop_status, file_line, has_bytes, member_lines, needs,
     next_cut_of,
 };
-pub use worker::{Parts, StepError, Worker};
+pub use worker::{Parts, Rebuild, StepError, Worker};
 
 use crate::engine::drop::outlet::Outlet;
 use crate::engine::subscription::Subscription;

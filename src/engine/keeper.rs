@@ -4,6 +4,7 @@
 //! nobody else has written for a moment, or else at most once in a long while (`tidy.rs` has the figures).
 
 mod age;
+mod anew;
 mod tidy;
 mod witness;
 
@@ -16,11 +17,9 @@ use std::time::Duration;
 
 use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
-use crate::event::Value;
-use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Heal, Repair, Seen, State, WatchSpec};
+use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Heal, Repair, Seen, State, WatchSpec, Witness};
 use crate::store::state::act::Act;
-use crate::store::state::connector;
-use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, attempt, cursor, log as logs, parked};
+use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, log as logs};
 
 /// How long events are kept, and how many.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +105,8 @@ pub struct Keeper {
     far_ahead: bool,
     /// Another agent has taken the log: nothing more is written there.
     lost: bool,
+    /// The file that is open was looked at and answered: until then nothing else is written there.
+    examined: bool,
 }
 
 impl Keeper {
@@ -161,12 +162,15 @@ impl Keeper {
             doubted: false,
             far_ahead: false,
             lost: false,
+            examined: false,
             log,
         };
+        keeper.log.go_first();
         let mut anew = false;
         if known.is_some() && keeper.log.installed()? {
+            let witness = keeper.seen.witness;
             advance_witness(&mut keeper.reader, id, &mut keeper.seen, &mut keeper.witness_n)?;
-            let (findings, repairs) = keeper.answer(!take_over)?;
+            let (findings, repairs) = keeper.answer(witness, !take_over)?;
             findings.iter().for_each(|finding| log::debug!("{}: {finding:?}", keeper.log.name()));
             for repair in repairs {
                 anew |= keeper.note(&repair)?;
@@ -252,7 +256,7 @@ impl Keeper {
 
     /// Whether somebody has committed to the application's file since the last look. About a microsecond.
     pub fn is_newer(&self) -> bool {
-        self.log.data_version().map_or(true, |version| self.version != Some(version))
+        self.log.is_open() && self.log.data_version().map_or(true, |version| self.version != Some(version))
     }
 
     /// The application's file as it is now, by a number that each commit changes; none when it cannot be asked.
@@ -265,24 +269,68 @@ impl Keeper {
         self.version
     }
 
-    /// Looks whether the log has grown and whether capture is still right; repairs what is not.
-    pub fn look(&mut self) -> Result<Look, KeeperError> {
-        let version = self.log.data_version()?;
-        let grown = self.version != Some(version);
-        if grown {
-            self.version = Some(version);
-            self.quiet_since = clock::steady();
+    /// Whether the file is closed because another stands in its place; `look` opens that when it can.
+    pub fn is_away(&self) -> bool {
+        !self.log.is_open()
+    }
+
+    /// Lets the workers read a file that was replaced. Call when they were told to begin again.
+    pub fn release(&self) {
+        if self.examined {
+            self.log.release();
         }
-        let mut look = Look { grown, ..Look::default() };
+    }
+
+    /// Looks whether the log has grown and whether capture is still right; repairs what is not. A file that seems to be
+    /// another is closed first, by everybody, and looked at once it has rested: nothing is ever written into a copy
+    /// that is being made.
+    pub fn look(&mut self) -> Result<Look, KeeperError> {
+        let looked = self.look_at_all();
+        if looked.is_ok() {
+            self.examined |= self.log.is_open();
+        } else if !self.log.is_open() {
+            self.examined = false;
+        }
+        looked
+    }
+
+    fn look_at_all(&mut self) -> Result<Look, KeeperError> {
+        let mut look = Look::default();
+        match self.log.follow() {
+            Ok(false) | Err(CaptureError::Missing { .. }) => {}
+            Ok(true) => {
+                self.examined = false;
+                // What the workers were about to send when they let go is written down before it is asked for.
+                self.ledger.call(|_| Ok(()))?;
+                self.note(&Repair {
+                    note: "the file was replaced by another; opened the new one".to_owned(),
+                    ..Repair::default()
+                })?;
+                (look.grown, self.version) = (true, None);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if self.log.is_open() {
+            let version = self.log.data_version()?;
+            if self.version != Some(version) {
+                (look.grown, self.version) = (true, Some(version));
+                self.quiet_since = clock::steady();
+            }
+        }
+        let witness = self.seen.witness;
         advance_witness(&mut self.reader, self.id, &mut self.seen, &mut self.witness_n)?;
-        let (findings, repairs) = match self.answer(true) {
+        let (findings, repairs) = match self.answer(witness, true) {
             Ok(answered) => answered,
             Err(error @ KeeperError::Capture(CaptureError::OtherOwner { .. })) => {
                 self.lost = true;
                 return Err(error);
             }
+            Err(KeeperError::Capture(error)) if self.examined && error.is_about_contents() => {
+                self.log.leave()?;
+                return Err(error.into());
+            }
             // The file that stands there now was never watched.
-            Err(_) if self.log.follow().is_ok() && !self.log.installed().unwrap_or(true) => {
+            Err(_) if self.log.is_current().unwrap_or(false) && !self.log.installed().unwrap_or(true) => {
                 look.rewound = self.adopt(true, false)?;
                 look.grown = true;
                 self.version = None;
@@ -362,73 +410,6 @@ impl Keeper {
         Ok(())
     }
 
-    /// The file is not the one that was read last. Each connector goes back to the last row that is certainly one it
-    /// has had: what lies above is sent (again), under the keys that its rows have.
-    fn set_cursors_anew(&mut self) -> Result<(), KeeperError> {
-        let id = self.id;
-        let (lowest, highest) = (self.log.lowest_seq()?, self.log.highest_seq()?);
-        let known = self.reader.read(connector::all)?;
-        for connector in known {
-            let at = connector.id;
-            let Some(cursor) = self.reader.read(|db| cursor::get(db, at, id))? else { continue };
-            let mut seq = cursor.seq.min(highest);
-            while seq >= lowest {
-                let event = self.log.event_at(seq)?;
-                let had = match event {
-                    Some(event) => self.reader.read(|db| attempt::of_event(db, at, id, event.id))?,
-                    None => Vec::new(),
-                };
-                if !had.is_empty() {
-                    break;
-                }
-                seq -= 1;
-            }
-            let seq = seq.max(lowest - 1).max(0);
-            // What is parked and not in this file was lost with the other one. Sent later it would undo what the
-            // comparison sends now: its place in the order is that of a log which is no more.
-            let mut lost = Vec::new();
-            for event in self.reader.read(|db| parked::ids_above(db, at, id, -1))? {
-                if self.log.event_at(event.seq)?.is_none_or(|there| there.id != event)
-                    && let Some(parked) = self.reader.read(|db| parked::find(db, at, &event.to_string()))?
-                {
-                    lost.push(parked.event);
-                }
-            }
-            // The comparison takes them for told: of their records the target is told how they are now, first of all.
-            for event in &lost {
-                for key in std::iter::once(&event.key).chain(&event.old_key) {
-                    let key: Vec<Value> = key.iter().map(|(_, value)| value.clone()).collect();
-                    if let Err(error) = self.log.refresh_key(&event.kind, &key, Some(&connector.name)) {
-                        log::warn!("{}: the record of {} is not sent again: {error}", connector.name, event.id);
-                    }
-                }
-            }
-            let name = connector.name.clone();
-            self.ledger.call(move |state| {
-                state.commit(|db| {
-                    for event in &lost {
-                        parked::end(db, at, event, clock::steady())?;
-                        let subject = event.id.to_string();
-                        let act = Act {
-                            actor: "system",
-                            verb: "discard",
-                            connector: Some(at),
-                            subject: Some(&subject),
-                            reason: Some("the application's file no longer has this change"),
-                        };
-                        act::record(db, &act, clock::now())?;
-                        log::warn!(
-                            "{name}: {} is discarded: the application's file no longer has this change",
-                            event.id
-                        );
-                    }
-                    cursor::put(db, at, id, seq)
-                })
-            })?;
-        }
-        Ok(())
-    }
-
     /// Whether another agent has taken the log.
     pub fn is_lost(&self) -> bool {
         self.lost
@@ -452,8 +433,11 @@ impl Keeper {
     /// Polls and answers every finding. What a repair changes can hide or make further findings, so it looks again until
     /// nothing new is found. A log that another agent has taken is that one's to mend, unless it is being taken back: two
     /// that both begin new epochs would never end.
-    fn answer(&mut self, owned: bool) -> Result<(Vec<Finding>, Vec<Repair>), KeeperError> {
-        let mut known = self.seen.clone();
+    ///
+    /// The witness of the last look is asked for first: the one of now may come from what was read of another file since.
+    fn answer(&mut self, last: Option<Witness>, owned: bool) -> Result<(Vec<Finding>, Vec<Repair>), KeeperError> {
+        let mut known = Seen { witness: last.or(self.seen.witness), ..self.seen.clone() };
+        let mut now = self.seen.witness.filter(|_| known.witness != self.seen.witness);
         let (mut findings, mut repairs) = (Vec::new(), Vec::new());
         for _ in 0..4 {
             // A file can be replaced twice while it is looked at; anything else that was answered is not asked again.
@@ -464,7 +448,13 @@ impl Keeper {
                 return Err(CaptureError::OtherOwner { path, owner }.into());
             }
             if found.is_empty() {
-                break;
+                let Some(witness) = now.take() else { break };
+                known.witness = Some(witness);
+                continue;
+            }
+            if self.examined && found.iter().any(Finding::is_another_file) {
+                self.log.leave()?;
+                return Err(CaptureError::Replaced { path: self.log.path().to_path_buf() }.into());
             }
             for finding in found {
                 // Once it is repaired nothing in the file shows any more that something may have been missed.
@@ -478,6 +468,7 @@ impl Keeper {
                 findings.push(finding);
                 if replaced {
                     known = self.log.seen(None)?;
+                    now = None;
                 }
             }
             if findings.contains(&Finding::FileGone) {

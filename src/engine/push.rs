@@ -9,15 +9,17 @@ mod brake;
 mod doubt;
 mod fill;
 mod joint;
+mod message;
 mod open;
 mod recover;
 mod settle;
 
 pub use beat::Beat;
+pub use message::{Mailbox, Message};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use foldhash::{HashMap, HashSet};
@@ -26,8 +28,8 @@ use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;
 use crate::engine::connector::{Connector, Pace};
 use crate::engine::lanes::Lanes;
-use crate::engine::ledger::{Committed, Ledger, LedgerError};
-use crate::engine::source::Source;
+use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::source::{Source, Sources};
 use crate::engine::window::{SlotId, Window};
 use crate::event::EventId;
 use crate::rules::brake::Brake;
@@ -39,45 +41,6 @@ use crate::store::state::batch::{Batch, Entry};
 use crate::store::state::connector::Mode;
 use crate::store::state::counter::Counter;
 use crate::store::state::{ConnectorId, LogId, StateError, StateReader};
-
-/// What a worker is told.
-#[derive(Debug)]
-pub enum Message {
-    /// A log has grown.
-    Wake,
-    /// Lanes have results.
-    Results,
-    /// The ledger has answered.
-    Committed(Result<Committed, Arc<StateError>>),
-    /// Parked deliveries were changed by a person.
-    Reload,
-    /// Run now, whatever the schedule says.
-    RunNow,
-    /// Deliver, or stop delivering until told otherwise.
-    Pause(bool),
-    /// A log's positions are not what they were (replaced or restored file, replay): begin again from the cursor.
-    Rewind,
-    /// The state file can no longer be trusted: end at once.
-    Broken,
-    /// Finish what is in flight, then end.
-    Stop,
-}
-
-/// A handle to a worker.
-#[derive(Clone, Debug)]
-pub struct Mailbox(Sender<Message>);
-
-impl Mailbox {
-    /// The handle of a worker that listens at the other end.
-    pub fn new(sender: Sender<Message>) -> Mailbox {
-        Mailbox(sender)
-    }
-
-    /// Tells the worker; a worker that has ended hears nothing.
-    pub fn tell(&self, message: Message) {
-        let _ = self.0.send(message);
-    }
-}
 
 /// How a worker runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +72,7 @@ pub struct Parts {
     /// What it delivers, and where to.
     pub connector: Arc<Connector>,
     /// The logs it reads.
-    pub sources: Vec<(LogId, Box<dyn Source>)>,
+    pub sources: Sources,
     /// The writer.
     pub ledger: Ledger,
     /// Its own reading connection.
@@ -224,6 +187,8 @@ pub struct Worker {
     hold_until: Option<Timestamp>,
     next_send: Timestamp,
     source_pause: Option<Timestamp>,
+    /// What was last said of a log that cannot be read.
+    source_said: String,
     next_run: Option<Timestamp>,
     running: bool,
     config_hash: Arc<[u8; 32]>,
@@ -242,7 +207,7 @@ impl Worker {
     /// When the state file or a log cannot be read.
     pub fn new(parts: Parts) -> Result<Worker, WorkerError> {
         let (sender, inbox) = channel();
-        recover::worker(parts, Mailbox(sender), inbox)
+        recover::worker(parts, Mailbox::new(sender), inbox)
     }
 
     /// The connector's row in the state file.
@@ -317,6 +282,7 @@ impl Worker {
             }
             Message::Pause(pause) => self.set_paused(pause),
             Message::Rewind => self.rewind(),
+            Message::LetGo => self.logs.iter_mut().for_each(|log| log.source.let_go()),
             Message::Broken => self.summary.broken = true,
             Message::Stop => {
                 if self.stop_at.is_none() {

@@ -73,16 +73,23 @@ impl Reconciler {
         Ok(Reconciler { log: CapturedLog::open(name, database, Access::Write)?, side: SideState::open(state)? })
     }
 
-    /// Follows a file that was put in the place of the one that is open. What the old one still tells is taken down
-    /// first: nobody else can read it any more, and without it the comparison would miss what was told last.
+    /// Follows a file that was put in the place of the one that is open.
     fn follow(&mut self) -> Result<(), ReconcileError> {
-        if !self.log.is_current()? {
-            if let Err(error) = shadow::catch_up(self.side.db(), &mut self.log) {
-                log::warn!("{}: the end of the file that was replaced could not be read: {error}", self.log.name());
-            }
-            self.log.follow()?;
-        }
+        self.let_go()?;
+        self.log.follow()?;
         Ok(())
+    }
+
+    /// Closes a file that was replaced. What it still tells is taken down first: nobody else can read it any more, and
+    /// without it the comparison would miss what was told last. One that was copied over tells a mixture.
+    pub fn let_go(&mut self) -> Result<(), ReconcileError> {
+        if !self.log.is_current()?
+            && self.log.is_readable_still()
+            && let Err(error) = shadow::catch_up(self.side.db(), &mut self.log)
+        {
+            log::warn!("{}: the end of the file that was replaced could not be read: {error}", self.log.name());
+        }
+        Ok(self.log.yield_file()?)
     }
 
     /// Takes tables that are newly watched into the shadow. Nothing is sent for them.
@@ -172,6 +179,9 @@ impl Reconciler {
         loop {
             let written = run.report().images + run.report().deletes;
             let began = Instant::now();
+            if !self.log.is_current()? {
+                return Err(CaptureError::Replaced { path: self.log.path().to_path_buf() }.into());
+            }
             if run.step(self.side.db(), &mut self.log, STEP)? {
                 return Ok(run.report());
             }

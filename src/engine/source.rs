@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::store::capture::{CaptureError, CapturedLog};
-use crate::store::state::{StateError, StateReader, intake};
+use crate::store::state::{LogId, StateError, StateReader, intake};
 
 /// Why a log could not be read or made durable. The worker waits and tries again; the text says what and where.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +12,8 @@ pub struct SourceError {
     text: String,
     /// A sync has failed: the agent must end.
     pub broken: bool,
+    /// The file is another, and not open yet.
+    pub replaced: bool,
 }
 
 /// A log, read in order.
@@ -29,8 +31,20 @@ pub trait Source: Send {
     fn first_since(&mut self, at: Timestamp) -> Result<Option<i64>, SourceError>;
 
     /// Makes sure that what was read cannot vanish in a power cut, before it is sent (R-DUR-2).
+    ///
+    /// # Errors
+    /// Also when another file was opened since this was last asked: what was read before was of the old one.
     fn make_durable(&mut self) -> Result<(), SourceError>;
+
+    /// Closes a file that was replaced, so that the new one can be opened.
+    fn let_go(&mut self);
+
+    /// What is read next need not follow what was read.
+    fn forget(&mut self);
 }
+
+/// Every log that a worker reads.
+pub type Sources = Vec<(LogId, Box<dyn Source>)>;
 
 /// The intake log in the state file. It is durable when it is stored.
 #[derive(Debug)]
@@ -65,13 +79,17 @@ impl Source for Intake {
     fn make_durable(&mut self) -> Result<(), SourceError> {
         Ok(())
     }
+
+    fn let_go(&mut self) {}
+
+    fn forget(&mut self) {}
 }
 
 /// A database's captured log, through a connection of the worker's own. A file that was put in its place is followed
 /// before anything is read.
 impl Source for CapturedLog {
     fn read(&mut self, after: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>, SourceError> {
-        self.follow().and_then(|_| CapturedLog::read(self, after, limit, max_bytes)).map_err(told)
+        self.follow().and_then(|_| self.read_on(after, limit, max_bytes)).map_err(told)
     }
 
     fn highest(&mut self) -> Result<i64, SourceError> {
@@ -88,15 +106,30 @@ impl Source for CapturedLog {
     }
 
     fn make_durable(&mut self) -> Result<(), SourceError> {
+        self.follow().map_err(told)?;
+        if self.has_moved() {
+            return Err(told(CaptureError::Replaced { path: self.path().to_path_buf() }));
+        }
         self.sync_wal().map_err(told)
+    }
+
+    fn let_go(&mut self) {
+        if let Err(error) = self.yield_file() {
+            log::debug!("{}: {error}", self.name());
+        }
+    }
+
+    fn forget(&mut self) {
+        self.forget_read();
     }
 }
 
 fn told(error: CaptureError) -> SourceError {
-    SourceError { text: error.to_string(), broken: error.is_broken() }
+    let replaced = matches!(error, CaptureError::Replaced { .. });
+    SourceError { text: error.to_string(), broken: error.is_broken(), replaced }
 }
 
 /// Reading syncs nothing.
 fn unread(error: StateError) -> SourceError {
-    SourceError { text: error.to_string(), broken: false }
+    SourceError { text: error.to_string(), broken: false, replaced: false }
 }

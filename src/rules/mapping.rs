@@ -114,6 +114,11 @@ impl Mapping {
         self.plan.is_none()
     }
 
+    /// The first names of its targets, in order; none for the record as it is.
+    pub fn targets(&self) -> Option<&[std::sync::Arc<str>]> {
+        self.plan.as_ref().map(|(_, names)| &**names)
+    }
+
     /// The paths that it reads, in order; empty for the record as it is.
     pub fn reads(&self) -> &[Path<'static>] {
         &self.reads

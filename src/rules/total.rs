@@ -231,7 +231,7 @@ impl State {
         let part = match value {
             Encoded::Text(text) if text.trim().is_empty() => return Ok(()),
             Encoded::Text(text) => remainder(text.trim(), modulus),
-            Encoded::Number { units, .. } => i128::try_from(units.unsigned_abs()).ok().map(|units| units % modulus),
+            Encoded::Number { units, .. } => i128::try_from(units.unsigned_abs() % modulus.unsigned_abs()).ok(),
         };
         let part = part.ok_or_else(|| not_a_number("", field))?;
         self.sum = Number { units: (self.sum.units + part) % modulus, scale: 0 };

@@ -13,6 +13,7 @@ mod filter;
 mod folder;
 mod foreign;
 mod history;
+mod hold;
 mod install;
 mod poll;
 mod preview;
@@ -78,15 +79,28 @@ pub struct CapturedLog {
     /// Where the path leads: SQLite puts the `-wal` beside this.
     real: PathBuf,
     access: Access,
+    /// To nothing while there is no `hold`.
     conn: Connection,
+    /// The right to `conn`; goes after it.
+    hold: Option<hold::Hold>,
+    /// This one looks at a file that was replaced before others read it.
+    first: Option<hold::First>,
+    /// Another file was opened, and nobody asked whether.
+    moved: bool,
+    /// When it was looked at last, the file was as before and only what stood beside it was not.
+    intact: bool,
+    /// The last event that was read, also of a file that was replaced since.
+    last_read: Option<Witness>,
     catalogue: Catalogue,
     /// Device and inode of the file that `conn` has open.
     file: folder::FileId,
+    /// When that was written last, when it was looked at last.
+    stamp: Option<hold::Stamp>,
     /// The `schema_version` at which all triggers were last found right.
     schema_seen: Option<i64>,
     wal: Option<folder::OpenWal>,
-    /// Device and inode of the `-wal` beside it, once there was one.
-    beside: Option<folder::FileId>,
+    /// The `-wal` and `-shm` beside it that `conn` has open, once it is in WAL mode.
+    beside: Option<hold::Beside>,
 }
 
 impl CapturedLog {
@@ -97,32 +111,75 @@ impl CapturedLog {
     /// killed would lock the application out, or locked for [`BUSY_TIMEOUT`].
     pub fn open(name: &str, path: &Path, access: Access) -> Result<CapturedLog> {
         let (real, file) = folder::check(path, access)?;
-        let conn = connect(path, access)?;
         let mut log = CapturedLog {
             name: name.into(),
             path: path.to_path_buf(),
             real,
             access,
-            conn,
+            conn: nowhere(path)?,
+            hold: None,
+            first: None,
+            moved: false,
+            intact: false,
+            last_read: None,
             catalogue: Catalogue::default(),
             file,
+            stamp: None,
             schema_seen: None,
             wal: None,
             beside: None,
         };
-        log.told("open it", |log| {
-            // The first read tells whether it is a database at all.
+        log.connect()?;
+        Ok(log)
+    }
+
+    /// Opens the file that the path names now. The first read tells whether it is a database at all.
+    fn connect(&mut self) -> Result<()> {
+        let (hold, beside) =
+            hold::Hold::take(&self.real, self.file, self.first.is_some()).map_err(|error| match error {
+                CaptureError::Replaced { .. } => CaptureError::Replaced { path: self.path.clone() },
+                other => other,
+            })?;
+        self.conn = connect(&self.path, self.access)?;
+        (self.hold, self.beside) = (Some(hold), beside);
+        self.stamp = hold::stamp(&self.real);
+        let read = self.told("open it", |log| {
             let own = log.own_tables()?;
             let pages: i64 = log.conn.pragma_query_value(None, "page_count", |row| row.get(0))?;
-            if access == Access::Write && pages == 0 {
+            if log.access == Access::Write && pages == 0 {
                 return Err(CaptureError::Empty { path: log.path.clone() });
             }
             if own.len() == OWN_TABLES.len() {
                 log.catalogue = Catalogue::load(&log.conn)?;
             }
-            Ok(())
-        })?;
-        Ok(log)
+            log.find_beside()
+        });
+        match &read {
+            // It may be copied there just now: not tried again at once.
+            Err(error) if error.is_about_contents() => self.leave()?,
+            Err(_) => self.let_go()?,
+            Ok(()) => {}
+        }
+        read
+    }
+
+    /// Opens what stands at the path now, once every connection of this process has let go of what was open.
+    fn reopen(&mut self) -> Result<()> {
+        self.leave()?;
+        (self.real, self.file) = folder::check(&self.path, self.access)?;
+        self.connect()?;
+        self.moved = true;
+        Ok(())
+    }
+
+    /// Closes the connection.
+    fn let_go(&mut self) -> Result<()> {
+        self.conn = nowhere(&self.path)?;
+        self.hold = None;
+        (self.catalogue, self.schema_seen) = (Catalogue::default(), None);
+        (self.stamp, self.wal, self.beside) = (None, None, None);
+        self.intact = false;
+        Ok(())
     }
 
     /// The log's name: its key in `databases:`.
@@ -239,13 +296,27 @@ impl CapturedLog {
 
     /// Adds path and purpose to an error.
     fn told<T>(&mut self, doing: &'static str, work: impl FnOnce(&mut CapturedLog) -> Result<T>) -> Result<T> {
+        self.need_open()?;
         let done = work(self);
         done.map_err(|error| error.at(&self.path, doing))
     }
 
+    fn need_open(&self) -> Result<()> {
+        if self.hold.is_some() {
+            return Ok(());
+        }
+        Err(CaptureError::Replaced { path: self.path.clone() })
+    }
+
     fn tell<T>(&self, doing: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.need_open()?;
         work().map_err(|error| error.at(&self.path, doing))
     }
+}
+
+/// What stands in the place of a connection while none may be open.
+fn nowhere(path: &Path) -> Result<Connection> {
+    Connection::open_in_memory().map_err(|error| CaptureError::from(error).at(path, "open it"))
 }
 
 /// A connection that cannot harm the application's file: no checkpoints, no memory mapping, no journal change.

@@ -377,3 +377,41 @@ fn accounts_balance_after_a_kill_in_the_midst_of_deliveries() {
     assert_eq!(office.once().0, Some(0));
     doctor(&office, &[]).finds("ok", "account", "399 events passed = 399 delivered");
 }
+
+/// What was delivered above the cursors has other numbers in the restored file, or none: it is never passed.
+#[test]
+fn an_account_is_counted_anew_after_a_restore_in_the_midst_of_deliveries() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "concurrency: 8", "");
+    let backup = office.folder().join("backup.db");
+    office.sql(&format!("VACUUM INTO '{}'", backup.display()));
+    let agent = office.agent();
+    let rows = |from: i64| -> String {
+        (from..from + 400).map(|id| format!("INSERT INTO visits VALUES ({id}, 'Zoe', {id});")).collect()
+    };
+    office.sql(&format!("BEGIN; {} COMMIT", rows(1)));
+    target.wait("some arrive", |journal| committed(journal) > 50);
+    agent.kill();
+    for end in ["-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{end}", office.database().display()));
+    }
+    fs::copy(&backup, office.database()).unwrap();
+    let account = |level: &str| {
+        let said = doctor(&office, &[]);
+        assert!(said.has(level, "account", ""), "{said:#?}");
+    };
+    assert_eq!(office.once().0, Some(0));
+    account("ok");
+    for from in [1001, 2001] {
+        office.sql(&format!("BEGIN; {} COMMIT", rows(from)));
+        assert_eq!(office.once().0, Some(0));
+        account("ok");
+    }
+    // Once all is settled it is counted again, and shows a loss.
+    doctor(&office, &[]).finds("ok", "account", "events passed");
+    Connection::open(office.state())
+        .unwrap()
+        .execute("UPDATE counter SET n = n - 1 WHERE name = 'delivered'", [])
+        .unwrap();
+    account("bad");
+}

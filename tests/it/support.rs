@@ -15,6 +15,10 @@ pub mod ca;
 pub mod checker;
 pub mod desk;
 pub mod disk;
+#[cfg(feature = "sftp")]
+pub mod dropbox;
+#[cfg(feature = "sftp")]
+pub mod drops;
 pub mod journal;
 pub mod loopback;
 pub mod office;
@@ -22,6 +26,10 @@ pub mod proxy;
 pub mod receiver;
 pub mod rest;
 pub mod scenario;
+#[cfg(feature = "sftp")]
+pub mod shelf;
+#[cfg(feature = "sftp")]
+pub mod sshd;
 pub mod strace;
 pub mod stream;
 pub mod trace;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::problem::Place as At;
 use crate::config::{Problem, Settings, Severity};
 use crate::daemon::agent::watch_spec;
-use crate::engine::connector::Connector;
+use crate::engine::subscription::Subscription;
 use crate::event::Op;
 use crate::rules::nearest::hint;
 use crate::store::capture::{Access, CaptureError, CapturedLog};
@@ -52,18 +52,24 @@ pub fn look(settings: &Settings, problems: &mut Vec<Problem>) -> Columns {
 
 /// What a connector reads or redacts that a table it hears does not have, and what its gate would hold.
 ///
-/// `at` is the place of the mapping, `lines` those of its entries.
-pub fn compare(connector: &Connector, at: At, lines: &[At], columns: &Columns, problems: &mut Vec<Problem>) {
+/// `reads` is what its way out reads besides the mapping; `at` is the place of the mapping, `lines` those of its entries.
+pub fn compare(
+    file: &str,
+    subscription: &Subscription,
+    reads: &[String],
+    (at, lines): (At, &[At]),
+    columns: &Columns,
+    problems: &mut Vec<Problem>,
+) {
     for (kind, columns) in columns {
-        let hears =
-            [Op::Insert, Op::Update, Op::Delete].into_iter().any(|op| connector.subscription.listen.hears(kind, op));
+        let hears = [Op::Insert, Op::Update, Op::Delete].into_iter().any(|op| subscription.listen.hears(kind, op));
         if !hears {
             continue;
         }
         let mut note = |key: &str, at: At, message: String| {
-            problems.push(problem(Severity::Warning, &connector.file, at, key.to_owned(), message));
+            problems.push(problem(Severity::Warning, file, at, key.to_owned(), message));
         };
-        for (entry, path) in connector.subscription.mapping.reads_by_entry() {
+        for (entry, path) in subscription.mapping.reads_by_entry() {
             let column = path.rest.split('.').next().unwrap_or_default();
             if path.is_of_row()
                 && !column.is_empty()
@@ -80,7 +86,7 @@ pub fn compare(connector: &Connector, at: At, lines: &[At], columns: &Columns, p
                 );
             }
         }
-        for column in connector.subscription.gate.redactions() {
+        for column in subscription.gate.redactions() {
             let first = column.split('.').next().unwrap_or_default();
             if !columns.iter().any(|known| known == column || known == first) {
                 let near = hint(first, columns.iter().map(String::as_str));
@@ -91,12 +97,7 @@ pub fn compare(connector: &Connector, at: At, lines: &[At], columns: &Columns, p
                 );
             }
         }
-        for (column, rule) in connector.subscription.gate.refused(
-            kind,
-            columns,
-            &connector.subscription.mapping,
-            connector.adapter.fields(),
-        ) {
+        for (column, rule) in subscription.gate.refused(kind, columns, &subscription.mapping, reads) {
             note(
                 "allow",
                 at,

@@ -85,7 +85,9 @@ fn room(free: u64, all: u64) -> Level {
 /// Are the certificates valid that the configuration names?
 pub fn certificates(settings: &Settings, connectors: &[ConnectorSpec], findings: &mut Findings) {
     for connector in connectors {
-        look_at(&connector.name, &connector.endpoint.tls, findings);
+        if let Some(endpoint) = connector.endpoint() {
+            look_at(&connector.name, &endpoint.tls, findings);
+        }
     }
     for (name, credential) in &settings.credentials {
         if let Credential::OAuth2(oauth) = credential {
@@ -168,7 +170,8 @@ pub fn targets(settings: &Settings, connectors: Vec<ConnectorSpec>, findings: &m
     let credentials = build::credentials(settings).unwrap_or_default();
     for spec in connectors {
         let name = spec.name.to_string();
-        if spec.endpoint.credential.as_ref().is_some_and(|credential| !credentials.contains_key(credential)) {
+        let credential = spec.endpoint().and_then(|endpoint| endpoint.credential.as_ref());
+        if credential.is_some_and(|credential| !credentials.contains_key(credential)) {
             continue;
         }
         match build::connector(spec, settings, &credentials, [0; 32]) {

@@ -97,8 +97,13 @@ fn capture(
 
 /// What the agent does at each start and once a look, without delivering anything.
 fn repair(settings: &Settings) -> Result<(), Failure> {
-    let config =
-        Config { settings: settings.clone(), connectors: Vec::new(), conflicts: Vec::new(), warnings: Vec::new() };
+    let config = Config {
+        settings: settings.clone(),
+        connectors: Vec::new(),
+        drops: Vec::new(),
+        conflicts: Vec::new(),
+        warnings: Vec::new(),
+    };
     Agent::start(config, Options { run: Run::Once, take_over: false }, || {})?.finish();
     Ok(())
 }

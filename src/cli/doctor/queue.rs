@@ -69,7 +69,8 @@ fn sound(state: &mut StateReader, path: &Path, deep: bool, findings: &mut Findin
 fn accounts(state: &mut StateReader, findings: &mut Findings) -> Result<(), Failure> {
     for known in state.read(connector::all)? {
         let Some(account) = state.read(|db| account(db, known.id))? else {
-            let what = "is counted from the agent's next start on: the log's positions are not what they were";
+            let what = "is counted anew once what was under way has settled, or from the agent's next start on: the \
+                        log's positions are not what they were (a restored file, a connector that was left behind)";
             findings.ok("account", &known.name, what);
             continue;
         };

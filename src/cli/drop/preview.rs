@@ -10,19 +10,22 @@ use serde_json::json;
 use super::show::{known, meant};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
-use crate::cli::{Outcome, output};
+use crate::cli::{Outcome, order, output};
 use crate::config::{self, Config, build};
 use crate::engine::drop::{self, Previewed};
-use crate::engine::source::{Intake, Source};
+use crate::engine::source::{Intake, Sources};
 use crate::format::json as encoding;
 use crate::store::capture::{Access, CapturedLog};
-use crate::store::state::{LogId, StateReader, connector, fact, log as logs};
+use crate::store::state::{StateReader, connector, fact, log as logs};
 
 /// Shows, or writes to a file, what would be cut now.
 pub fn preview(place: &Place, name: &str, to: Option<&Path>) -> Outcome {
-    let config = place.config()?;
+    let mut config = place.config()?;
+    let names: Vec<_> = config.drops.iter().map(|spec| spec.name.clone()).collect();
+    let at = config.drops.iter().position(|spec| *spec.name == *name);
+    let spec = at.map(|at| config.drops.swap_remove(at)).ok_or_else(|| order::unknown(name, &names))?;
     let mut real = place.state(&config.settings)?;
-    let drop = Arc::new(built(config.clone_drop(name)?, &config, &mut real)?);
+    let drop = Arc::new(built(spec, &config, &mut real)?);
     let sources = sources(&config, &mut real)?;
     let folder = tempfile::tempdir().map_err(|error| cannot("a temporary folder", &error))?;
     let made = drop::preview(Arc::clone(&drop), sources, &mut real, folder.path())
@@ -133,9 +136,9 @@ pub fn regenerate(place: &Place, name: &str, which: &str, to: &Path) -> Outcome 
 fn write(to: &Path, work: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>) -> Result<(), Failure> {
     let mut options = std::fs::File::options();
     let opened = options.write(true).create(true).truncate(true).mode(0o600).open(to);
-    opened.and_then(|mut file| work(&mut file).and_then(|()| file.sync_all())).map_err(|error| {
-        Failure::new(Code::CannotWrite, format!("{}: cannot be written: {error}", to.display()))
-    })
+    opened
+        .and_then(|mut file| work(&mut file).and_then(|()| file.sync_all()))
+        .map_err(|error| Failure::new(Code::CannotWrite, format!("{}: cannot be written: {error}", to.display())))
 }
 
 fn cannot(what: &str, error: &std::io::Error) -> Failure {
@@ -152,12 +155,13 @@ fn built(
 }
 
 /// The logs, to read from.
-fn sources(config: &Config, state: &mut StateReader) -> Result<Vec<(LogId, Box<dyn Source>)>, Failure> {
-    let mut sources: Vec<(LogId, Box<dyn Source>)> = Vec::new();
+fn sources(config: &Config, state: &mut StateReader) -> Result<Sources, Failure> {
+    let mut sources: Sources = Vec::new();
     for database in &config.settings.databases {
         let log = CapturedLog::open(&database.name, &database.path, Access::Read)?;
         let id = state.read(|db| logs::find(db, &database.name))?;
-        let id = id.ok_or_else(|| Failure::new(Code::Data, format!("the log {} has not been read yet", database.name)))?;
+        let id =
+            id.ok_or_else(|| Failure::new(Code::Data, format!("the log {} has not been read yet", database.name)))?;
         sources.push((id, Box::new(log)));
     }
     if let Some(id) = state.read(|db| logs::find(db, logs::INTAKE))? {

@@ -7,9 +7,7 @@ use crate::cli::place::Place;
 use crate::cli::{Outcome, order, output};
 use crate::clock;
 use crate::config::Config;
-use crate::engine::drop::{
-    DropStatus, FileLine, MemberLine, ago, drop_status, file_line, member_lines, next_cut_of,
-};
+use crate::engine::drop::{DropStatus, FileLine, MemberLine, ago, drop_status, file_line, member_lines, next_cut_of};
 use crate::store::state::connector::{self, Remembered};
 use crate::store::state::drops::{self, DropFile};
 use crate::store::state::{StateError, StateReader};
@@ -44,7 +42,7 @@ pub fn all(place: &Place) -> Outcome {
             })?,
         };
         let (status, last) = found.unwrap_or_else(|| (DropStatus::unknown(&spec.name), None));
-        let next = spec.drop_timing().and_then(|timing| next_cut_of(timing, last.as_ref(), clock::now()));
+        let next = spec.drop().and_then(|drop| next_cut_of(&drop.timing, last.as_ref(), clock::now()));
         lines.push(Line { status, next_cut: next.map(|cut| cut.at.to_string()), configured: true });
     }
     if place.json() {
@@ -55,25 +53,39 @@ pub fn all(place: &Place) -> Outcome {
         output::line("no drop is configured: a connector with `adapter: sftp` or `directory` and `drop:` is one")?;
         return Ok(Code::Ok);
     }
-    let header = ["DROP", "MODE", "LAST DATE", "SEQ", "PUBLISHED", "NEXT CUT", "HELD", "REJECTED", "UNVERIFIED"];
-    let row = |line: &Line| {
-        let status = &line.status;
+    let next = |status: &DropStatus| {
+        lines.iter().find(|line| line.status.drop == status.drop).and_then(|line| line.next_cut.clone())
+    };
+    rows(lines.iter().map(|line| &line.status), Some(&next))?;
+    Ok(Code::Ok)
+}
+
+/// The drops at a glance, as `status` shows them.
+pub fn table(drops: &[DropStatus]) -> Result<(), Failure> {
+    rows(drops.iter(), None)
+}
+
+type NextCut<'n> = &'n dyn Fn(&DropStatus) -> Option<String>;
+
+fn rows<'d>(drops: impl Iterator<Item = &'d DropStatus>, next: Option<NextCut<'_>>) -> Result<(), Failure> {
+    let mut header = vec!["DROP", "MODE", "LAST DATE", "SEQ", "PUBLISHED"];
+    header.extend(next.map(|_| "NEXT CUT"));
+    header.extend(["HELD", "REJECTED", "UNVERIFIED"]);
+    let dash = || "-".to_owned();
+    let row = |status: &DropStatus| {
         let age = status.last_published.as_deref().and_then(ago).map(|age| format!("{} ago", output::age(age)));
-        let dash = || "-".to_owned();
-        vec![
+        let mut row = vec![
             status.drop.clone(),
             status.mode.to_owned(),
             status.last_date.clone().unwrap_or_else(dash),
             status.last_seq.map_or_else(dash, |seq| seq.to_string()),
             age.unwrap_or_else(dash),
-            line.next_cut.clone().unwrap_or_else(dash),
-            status.held.to_string(),
-            status.rejected.to_string(),
-            status.unverified.to_string(),
-        ]
+        ];
+        row.extend(next.map(|next| next(status).unwrap_or_else(dash)));
+        row.extend([status.held, status.rejected, status.unverified].map(|n| n.to_string()));
+        row
     };
-    output::table(&header, lines.iter().map(row).collect())?;
-    Ok(Code::Ok)
+    output::table(&header, drops.map(row).collect())
 }
 
 /// The drop of a name as the state file remembers it.

@@ -31,7 +31,7 @@ pub const OVERFLOW_PART: f64 = 0.8;
 impl Keeper {
     /// When [`Keeper::tidy`] wants to be called next; none = nothing is to be done.
     pub fn tidy_due(&mut self) -> Result<Option<Timestamp>, KeeperError> {
-        if !self.wants_tidying()? {
+        if !self.examined || !self.wants_tidying()? {
             return Ok(None);
         }
         let in_gap = self.quiet_since.plus(GAP).max(self.last_write.plus(BETWEEN));
@@ -58,7 +58,7 @@ impl Keeper {
     /// Writes what is due in the application's file: left-over candidates, the acknowledged position, the cap, one block
     /// of pruning; all in one transaction, and not now when the application is just writing.
     pub fn tidy(&mut self) -> Result<Look, KeeperError> {
-        if self.lost {
+        if self.lost || !self.examined {
             return Ok(Look::default());
         }
         let in_gap = clock::steady() >= self.quiet_since.plus(GAP);

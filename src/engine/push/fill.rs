@@ -73,9 +73,17 @@ impl Worker {
                 continue;
             }
             let events = match log.source.read(after, CHUNK, CHUNK_BYTES) {
-                Ok(events) => events,
+                Ok(events) => {
+                    self.source_said.clear();
+                    events
+                }
                 Err(error) => {
-                    log::warn!("{}: {error}", self.connector.name);
+                    // Said once, and by the keeper when it is only that the file was replaced.
+                    let text = error.to_string();
+                    if !error.replaced && self.source_said != text {
+                        log::warn!("{}: {text}", self.connector.name);
+                        self.source_said = text;
+                    }
                     self.source_pause = Some(clock::steady().plus(PAUSE));
                     return;
                 }

@@ -212,7 +212,11 @@ impl Worker {
             // The sync covers everything that has been read, not only this group.
             let covers = self.window.read_to(log.id);
             if let Err(error) = log.source.make_durable() {
-                log::error!("{}: nothing is sent: {error}", self.connector.name);
+                let text = format!("nothing is sent: {error}");
+                if !error.replaced && self.source_said != text {
+                    log::error!("{}: {text}", self.connector.name);
+                    self.source_said = text;
+                }
                 self.summary.broken |= error.broken;
                 return false;
             }

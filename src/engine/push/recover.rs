@@ -191,6 +191,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         hold_until: kept.hold.filter(|until| *until > now).map(|until| until.min(now.plus(LONGEST_WAIT))),
         next_send: now,
         source_pause: None,
+        source_said: String::new(),
         next_run,
         running,
         mac_key: aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &kept.mac_key),
@@ -243,6 +244,7 @@ impl Worker {
                 log.stored = cursor.seq;
                 log.replay_to = cursor.replay_to;
                 log.skipped.clear();
+                log.source.forget();
             }
         }
         self.traces.clear();

@@ -40,7 +40,8 @@ pub struct CsvFeed {
 pub struct CsvColumn {
     /// The column; its field is that of the record.
     pub column: Column,
-    /// What stands in it instead of a field. Totals know it by the name of the column.
+    /// What stands in it instead of a field, as text unless the column says otherwise. Totals know it by the name of the
+    /// column.
     pub set: Option<Set>,
 }
 
@@ -78,8 +79,10 @@ impl Csv {
         for CsvColumn { mut column, set } in spec.columns {
             match (set, &spec.fields) {
                 (Some(set), _) => {
-                    // A name that no field has.
                     column.field.clone_from(&column.name);
+                    if matches!(column.kind, Kind::Any) {
+                        column.kind = Kind::Text;
+                    }
                     match Made::compile(set, &mut counting) {
                         Ok(own) => made.push((column.field.clone(), own)),
                         Err(text) => wrong.push(format!("column `{}`: {text}", column.name)),
@@ -103,6 +106,7 @@ impl Csv {
         let (headers, trailers) = (lines("header", &spec.headers), lines("trailer", &spec.trailers));
         let (dialect, page) = (spec.dialect, spec.page);
         let mut csv = Csv { dialect, page, columns, made, headers, trailers, counting, sample: Vec::new() };
+        csv.check_totals(&mut wrong);
         if wrong.is_empty() {
             csv.try_out(&spec.sample, &mut wrong);
         }
@@ -112,8 +116,8 @@ impl Csv {
         }
     }
 
-    /// The dialect, the lines and the totals with a sample.
-    fn try_out(&mut self, sample: &Stamp, wrong: &mut Vec<String>) {
+    /// The totals of the lines.
+    fn check_totals(&self, wrong: &mut Vec<String>) {
         for expression in self.counting.expressions() {
             wrong.extend(self.can_count(expression).err());
             if expression.to_string().starts_with("bytes") {
@@ -122,6 +126,10 @@ impl Csv {
                 ));
             }
         }
+    }
+
+    /// The dialect and the lines with a sample.
+    fn try_out(&mut self, sample: &Stamp, wrong: &mut Vec<String>) {
         let results = self.counting.results(None);
         let given = Given { stamp: sample, file: "", results: &results };
         match self.file_values(&given) {

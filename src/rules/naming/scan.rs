@@ -53,3 +53,41 @@ impl Pattern {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::rules::naming::Place;
+
+    fn scanned(pattern: &str, text: &str) -> Option<Vec<String>> {
+        let pattern = Pattern::parse(pattern, Place::Line).unwrap();
+        let found = pattern.scan(text)?;
+        Some(
+            found
+                .iter()
+                .map(|found| match found {
+                    Scanned::Placeholder(name, text) => format!("{name}={text}"),
+                    Scanned::Total(expression, nth, text) => format!("{expression}#{nth}={text}"),
+                })
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_filled_pattern_is_read_back_and_another_text_is_not() {
+        let some = |found: &[&str]| Some(found.iter().map(|text| (*text).to_owned()).collect());
+        assert_eq!(
+            scanned("T|{seq:06}|{count():05}|{office}", "T|000017|00002|OF042"),
+            some(&["seq=000017", "count()#0=00002", "office=OF042"])
+        );
+        assert_eq!(scanned("{office}.S{seq}.DAT", "A.S1.S2.DAT"), some(&["office=A", "seq=1.S2"]));
+        assert_eq!(scanned("{{{seq}}}", "{7}"), some(&["seq=7"]));
+        assert_eq!(scanned("plain", "plain"), some(&[]));
+        for (pattern, text) in
+            [("T|{seq}", "X|1"), ("{seq}.DAT", "1.DAX"), ("plain", "plainer"), ("A{seq}B{gen}", "A1")]
+        {
+            assert_eq!(scanned(pattern, text), None, "{pattern} {text}");
+        }
+    }
+}

@@ -20,15 +20,21 @@ pub enum CaptureError {
         /// The path as given.
         path: PathBuf,
     },
-    /// The bytes are not SQLite's.
-    #[error("{path}: not an SQLite database, or an encrypted one, or not whole yet; check `database:`")]
-    NotADatabase {
+    /// Not one byte, or not one page: an application's database has tables.
+    #[error("{path}: is empty; is it being copied there? Else give the path of the application's SQLite database")]
+    Empty {
         /// The path as given.
         path: PathBuf,
     },
-    /// Not one byte, or not one page: an application's database has tables.
-    #[error("{path}: the file is empty; let the application make its tables, or the restore come to its end")]
-    Empty {
+    /// Another file stands in its place, or other files beside it.
+    #[error("{path}: replaced under the agent; it is opened again when nobody has written it for some seconds")]
+    Replaced {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The bytes are not SQLite's.
+    #[error("{path}: not an SQLite database, or an encrypted one, or not whole yet; check `database:`")]
+    NotADatabase {
         /// The path as given.
         path: PathBuf,
     },
@@ -212,6 +218,18 @@ impl CaptureError {
     /// Whether it may be a file that is just being copied or restored: what stands there is not a whole database.
     pub fn is_unfinished(&self) -> bool {
         matches!(self, CaptureError::Empty { .. } | CaptureError::NotADatabase { .. }) || self.is_corrupt()
+    }
+
+    /// Whether the file holds something else than it did: no lock, no want of space, no failing disk.
+    pub fn is_about_contents(&self) -> bool {
+        match self {
+            CaptureError::NotADatabase { .. }
+            | CaptureError::NotInstalled { .. }
+            | CaptureError::OwnTables { .. }
+            | CaptureError::Catalogue { .. }
+            | CaptureError::Format { .. } => true,
+            error => error.is_corrupt(),
+        }
     }
 
     /// Adds path and purpose to a bare SQLite error, and finds the message that fits it.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access as Permission;
 
 use super::fault::{CaptureError, Result};
+use super::hold::{self, Beside, First, Stamp};
 use super::{Access, CapturedLog};
 
 /// Device and inode.
@@ -40,7 +41,8 @@ pub(super) fn identify(path: &Path) -> Result<Option<FileId>> {
     }
 }
 
-/// Where the path leads, and which file that is. Refuses one that is no file, cannot be written, or whose folder would lock the application out.
+/// Where the path leads, and which file that is. Refuses one that is no file, cannot be written, or whose folder would lock the application out;
+/// and one that is empty, beside which SQLite would remove the application's `-wal`.
 pub(super) fn check(path: &Path, access: Access) -> Result<(PathBuf, FileId)> {
     let file = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -51,6 +53,9 @@ pub(super) fn check(path: &Path, access: Access) -> Result<(PathBuf, FileId)> {
     };
     if !file.is_file() {
         return Err(CaptureError::NotAFile { path: path.to_path_buf() });
+    }
+    if file.size() == 0 {
+        return Err(CaptureError::Empty { path: path.to_path_buf() });
     }
     let real = std::fs::canonicalize(path).map_err(|source| CaptureError::Io {
         path: path.to_path_buf(),
@@ -187,9 +192,7 @@ impl CapturedLog {
 
     /// A file that SQLite keeps beside the application's.
     fn sibling(&self, ending: &str) -> PathBuf {
-        let mut path = self.real.clone().into_os_string();
-        path.push(ending);
-        PathBuf::from(path)
+        hold::sibling(&self.real, ending)
     }
 
     /// The file's journal mode: `wal`, `delete`, ...
@@ -209,21 +212,53 @@ impl CapturedLog {
         open.sync_all().map_err(|source| broken(&folder, &source))
     }
 
-    /// Whether the path still names the file that we have open, with the `-wal` that we have open; none when it names
-    /// nothing. A `-wal` that was taken away under us counts as another file: SQLite would go on with the one that
-    /// has no name any more, and keep the new file locked for everybody else.
+    /// Whether the path still names the file that we have open, with the `-wal` and `-shm` that we have open; none when
+    /// it names nothing. One of these that was taken away under us counts as another file: SQLite would go on with what
+    /// has no name any more. So does a file that is empty: whoever copies over a file begins with that.
     pub(super) fn same_file(&mut self) -> Result<Option<bool>> {
-        let Some(file) = identify(&self.path)? else { return Ok(None) };
-        let wal = identify(&self.sibling("-wal"))?;
-        // As long as a connection is in WAL mode its -wal stands: one that is missing was taken away.
-        let taken = match (&self.beside, &wal) {
-            (Some(known), now) => now.as_ref() != Some(known),
-            (None, Some(_)) => false,
-            (None, None) => self.journal_mode()? == "wal",
+        let metadata = match std::fs::metadata(&self.path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(CaptureError::Io { path: self.path.clone(), doing: "look at it", source }),
         };
-        let same = file == self.file && !taken;
-        self.beside = self.beside.or(wal);
-        Ok(Some(same))
+        self.intact = false;
+        let known = self.hold.as_ref().is_some_and(|hold| !hold.is_over());
+        if !known || FileId::of(&metadata) != self.file || metadata.size() == 0 {
+            return Ok(Some(false));
+        }
+        let stamp = Stamp::of(&metadata);
+        let written = self.stamp.is_some_and(|before| before != stamp);
+        if written {
+            // Copied over, it can have the very change counter by which SQLite knows the pages that it keeps.
+            self.tell("forget what was read", || Ok(self.conn.execute_batch("PRAGMA shrink_memory")?))?;
+        }
+        self.stamp = Some(stamp);
+        let now = Beside::now(&self.real)?;
+        Ok(Some(match (self.beside, now) {
+            (Some(known), now) => {
+                self.intact = known != now && !written;
+                known == now
+            }
+            // As long as a connection is in WAL mode its -wal stands: one that is missing was taken away.
+            (None, Beside { wal: None, .. }) => self.journal_mode()? != "wal",
+            (None, Beside { wal: Some(_), .. }) => {
+                self.find_beside()?;
+                true
+            }
+        }))
+    }
+
+    /// Takes down what stands beside the file, once this connection has it open: in WAL mode nobody else can remove it
+    /// from then on but by force.
+    pub(super) fn find_beside(&mut self) -> Result<()> {
+        if self.beside.is_none() && self.journal_mode()? == "wal" {
+            let now = Beside::now(&self.real)?;
+            if let (Some(hold), Beside { wal: Some(_), shm: Some(_) }) = (&self.hold, now) {
+                hold.found(now);
+                self.beside = Some(now);
+            }
+        }
+        Ok(())
     }
 
     /// Whether the path still names the file that is open.
@@ -231,7 +266,61 @@ impl CapturedLog {
         Ok(self.same_file()? == Some(true))
     }
 
-    /// Opens the file anew when the path names another one, or its `-wal` was taken away. True when it did.
+    /// Whether a connection is open. None is while a file that was replaced has not rested yet.
+    pub fn is_open(&self) -> bool {
+        self.hold.is_some()
+    }
+
+    /// Whether what is open, though it was replaced, still reads as it was: the path names another file, or only the `-wal`
+    /// and `-shm` lost their names.
+    pub fn is_readable_still(&self) -> bool {
+        let superseded = || identify(&self.path).is_ok_and(|now| now.is_some_and(|now| now != self.file));
+        self.hold.as_ref().is_some_and(|hold| superseded() || self.intact || hold.is_intact())
+    }
+
+    /// Whether connections of this process are still open to what stood at the path before.
+    pub fn is_waited_for(&self) -> bool {
+        hold::is_waited_for(&self.real)
+    }
+
+    /// When the file is replaced this one is to be the first that opens it; others wait for [`CapturedLog::release`].
+    pub fn go_first(&mut self) {
+        self.first = Some(First::at(&self.real));
+    }
+
+    /// Others may open what this one has opened and looked at.
+    pub fn release(&self) {
+        self.first.iter().for_each(First::release);
+    }
+
+    /// Whether another file was opened since this was last asked.
+    pub fn has_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// What the file holds makes no sense, or is of another file: every connection of this process is to be closed, and
+    /// opened again when nobody has written the file for a while.
+    pub fn leave(&mut self) -> Result<()> {
+        if let Some(hold) = &self.hold {
+            hold.end(self.intact);
+        }
+        self.let_go()
+    }
+
+    /// Closes the connection when the file is not what it was: no other of this process is opened before. Does nothing
+    /// while the file is gone: what was read of it can still be read.
+    pub fn yield_file(&mut self) -> Result<()> {
+        match self.same_file()? {
+            Some(false) => self.leave(),
+            Some(true) | None => Ok(()),
+        }
+    }
+
+    /// Opens the file anew when the path names another one, or its `-wal` or `-shm` was taken away. True when it did.
+    ///
+    /// # Errors
+    /// [`CaptureError::Replaced`] while others of this process have the old one open or the new one is being written;
+    /// [`CaptureError::Missing`].
     pub fn follow(&mut self) -> Result<bool> {
         match self.same_file()? {
             Some(true) => Ok(false),

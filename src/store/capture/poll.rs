@@ -154,6 +154,15 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// Whether it may mean that another file, or a copy that is being made, stands in the place of the one that was open.
+    pub fn is_another_file(&self) -> bool {
+        match self {
+            Finding::EpochDiffers { .. } | Finding::WitnessGone { .. } | Finding::WitnessDiffers { .. } => true,
+            Finding::OwnTablesGone { missing } => missing.len() == OWN_TABLES.len(),
+            _ => false,
+        }
+    }
+
     /// The table that is compared once this was answered, where answering it leaves no trace of it: what may have been
     /// missed must be known before capture is repaired.
     pub fn missed(&self) -> Option<&str> {
@@ -217,6 +226,13 @@ impl CapturedLog {
             }
             log.refresh_catalogue()?;
             let mut findings = log.identity(last)?;
+            // Whoever goes first answers for what others have seen.
+            if let Some(hold) = log.hold.as_ref().filter(|hold| log.first.is_some() && !hold.is_over())
+                && let Some(seq) = hold.doubted()
+                && findings.is_empty()
+            {
+                findings = vec![Finding::WitnessDiffers { seq }];
+            }
             if findings.is_empty() {
                 findings = log.overflow(last)?;
             }
@@ -252,7 +268,7 @@ impl CapturedLog {
         Ok(if seq > SEQ_HIGH { vec![Finding::SeqHigh { seq }] } else { Vec::new() })
     }
 
-    fn nonce(&self, seq: i64) -> Result<Option<u32>> {
+    pub(super) fn nonce(&self, seq: i64) -> Result<Option<u32>> {
         let nonce: Option<Vec<u8>> = self
             .conn
             .prepare_cached("SELECT nonce FROM main.hms_sync_outbox WHERE seq = ?1")?

@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension as _, Row};
 use super::CapturedLog;
 use super::catalogue::{Catalogue, Version};
 use super::fault::{CaptureError, Result};
+use super::poll::Witness;
 use super::trigger::BITS;
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId, Op, Record, Value};
@@ -24,6 +25,44 @@ impl CapturedLog {
             log.refresh_catalogue()?;
             log.rows("seq > ?1", after, limit, max_bytes)
         })
+    }
+
+    /// The same for who reads the log from end to end.
+    ///
+    /// # Errors
+    /// [`CaptureError::Replaced`] when another row stands where the last one was read, or the log ends before it: these
+    /// events follow others than those that were read.
+    pub fn read_on(&mut self, after: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>> {
+        let read = self.reading("read events", |log| {
+            log.refresh_catalogue()?;
+            if let Some(last) = log.last_read.filter(|last| last.seq == after)
+                && !log.still_holds(last)?
+            {
+                return Ok(None);
+            }
+            log.rows("seq > ?1", after, limit, max_bytes).map(Some)
+        })?;
+        if let Some(events) = read {
+            self.last_read = events.last().map(|last| last.id.into()).or(self.last_read);
+            return Ok(events);
+        }
+        self.last_read = None;
+        self.hold.iter().for_each(|hold| hold.doubt(after));
+        self.leave()?;
+        Err(CaptureError::Replaced { path: self.path.clone() })
+    }
+
+    /// What was read is no measure any more: a new epoch has begun.
+    pub fn forget_read(&mut self) {
+        self.last_read = None;
+    }
+
+    /// Whether a row that was read stands there still, or was pruned: the highest one never is.
+    fn still_holds(&self, row: Witness) -> Result<bool> {
+        match self.nonce(row.seq)? {
+            Some(nonce) => Ok(nonce == row.nonce),
+            None => Ok(self.highest_seq()? > row.seq),
+        }
     }
 
     /// The event at a position, if it is still there.

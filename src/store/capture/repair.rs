@@ -6,9 +6,10 @@ use rusqlite::Connection;
 
 use super::catalogue::{self, Catalogue, Depth, Entry, Epoch, WatchSpec};
 use super::fault::Result;
+use super::hold::Hold;
 use super::poll::Finding;
 use super::table::Table;
-use super::{Access, CapturedLog, OWN_TABLES, connect, folder, schema};
+use super::{Access, CapturedLog, OWN_TABLES, schema};
 
 /// What a repair did, and what is left to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,7 @@ impl CapturedLog {
                     log.need_own_tables()?;
                     let epoch = catalogue::new_epoch(&log.conn)?;
                     log.catalogue = Catalogue::load(&log.conn)?;
+                    log.hold.iter().for_each(Hold::believe);
                     Ok(Repair {
                         reconcile: log.watched_tables(),
                         epoch: Some(epoch),
@@ -88,16 +90,6 @@ impl CapturedLog {
     fn watched_tables(&self) -> Vec<String> {
         let watched = self.catalogue.entries.values().filter(|entry| entry.watched);
         watched.map(|entry| entry.spec.table.clone()).collect()
-    }
-
-    pub(super) fn reopen(&mut self) -> Result<()> {
-        (self.real, self.file) = folder::check(&self.path, self.access)?;
-        self.conn = connect(&self.path, self.access)?;
-        self.catalogue = Catalogue::default();
-        self.schema_seen = None;
-        self.wal = None;
-        self.beside = None;
-        Ok(())
     }
 
     /// Makes the tables that are missing, with a new epoch. Without the catalogue, the triggers still say which

@@ -2,8 +2,8 @@
 //!
 //! Each event that a cursor has passed was delivered, skipped, discarded, or is parked. The counters are written in the
 //! commits that make them true, so the two sides agree after every commit; a difference is a loss, or a fault of the
-//! bookkeeping, and never passes by itself. Where positions change their meaning (a new epoch, a connector that is left
-//! behind) the account is closed, and opened anew at the next start.
+//! bookkeeping, and never passes by itself. Where positions change their meaning the account is closed: for a connector
+//! that is left behind until the next start, for a new epoch until nothing that was under way then counts any more.
 
 use std::collections::BTreeSet;
 
@@ -42,13 +42,30 @@ fn name(connector: ConnectorId) -> String {
     format!("account/{}", connector.0)
 }
 
-/// Opens the account of a connector that has none: it balances now.
+/// In the place of the base, before the number of the last attempt: closed until later ones alone are looked at.
+const AFTER: &str = "after ";
+
+/// Opens the account of a connector that has none: it balances now. Not while an event above a cursor has ended that was
+/// one of another epoch: it would count as delivered when the cursor comes to its number, which is another event's now.
 pub(super) fn open(db: &Connection, connector: ConnectorId) -> Sql<()> {
-    if note(db, &name(connector))?.is_none_or(|text| text.is_empty()) {
-        let missing = sides(db, connector, 0)?.missing();
-        set_note(db, &name(connector), &missing.to_string())?;
+    match note(db, &name(connector))?.as_deref() {
+        None | Some("") => {}
+        Some(text) if text.starts_with(AFTER) => return reopen(db, connector),
+        Some(_) => return Ok(()),
     }
-    Ok(())
+    let missing = sides(db, connector, 0)?.account.missing();
+    set_note(db, &name(connector), &missing.to_string())
+}
+
+/// Opens an account that a new epoch has closed, as soon as no attempt of before counts any more.
+pub(super) fn reopen(db: &Connection, connector: ConnectorId) -> Sql<()> {
+    let Some(text) = note(db, &name(connector))? else { return Ok(()) };
+    let Some(last) = text.strip_prefix(AFTER).and_then(|last| last.parse::<i64>().ok()) else { return Ok(()) };
+    let sides = sides(db, connector, 0)?;
+    if sides.settled < last || sides.above > 0 {
+        return Ok(());
+    }
+    set_note(db, &name(connector), &sides.account.missing().to_string())
 }
 
 /// A further cursor begins here.
@@ -59,9 +76,14 @@ pub(super) fn begin(db: &Connection, connector: ConnectorId, seq: i64) -> Sql<()
     Ok(())
 }
 
-/// The positions of a log are not what they were: the account is closed until the next start.
+/// A connector is left behind: the account is closed until the next start.
 pub(super) fn close(db: &Connection, connector: ConnectorId) -> Sql<()> {
     set_note(db, &name(connector), "")
+}
+
+/// The positions of a log are not what they were: the account is closed until what was under way has settled.
+pub(super) fn close_epoch(db: &Connection, connector: ConnectorId) -> Sql<()> {
+    set_note(db, &name(connector), &format!("{AFTER}{}", attempt::last(db)?))
 }
 
 /// A replay parks what was counted when it was passed the first time.
@@ -81,10 +103,19 @@ fn base(db: &Connection, connector: ConnectorId) -> Sql<Option<i64>> {
 
 /// The account as it stands; none = it is not open. Read it in one snapshot.
 pub fn account(db: &Connection, connector: ConnectorId) -> Sql<Option<Account>> {
-    base(db, connector)?.map(|base| sides(db, connector, base)).transpose()
+    let sides = base(db, connector)?.map(|base| sides(db, connector, base)).transpose()?;
+    Ok(sides.map(|sides| sides.account))
 }
 
-fn sides(db: &Connection, id: ConnectorId, base: i64) -> Sql<Account> {
+struct Sides {
+    account: Account,
+    /// Up to which number attempts are no longer looked at.
+    settled: i64,
+    /// Events above the cursors that have ended.
+    above: i64,
+}
+
+fn sides(db: &Connection, id: ConnectorId, base: i64) -> Sql<Sides> {
     let settled = connector::all(db)?.into_iter().find(|known| known.id == id).map_or(0, |known| known.settled);
     let (mut passed, mut ended_above, mut parked_above) = (-base, 0, 0);
     for (log, at) in cursor::of(db, id)? {
@@ -101,14 +132,15 @@ fn sides(db: &Connection, id: ConnectorId, base: i64) -> Sql<Account> {
     }
     let count = |which: Counter| counter::get(db, id, which).map(|n| i64::try_from(n).unwrap_or(i64::MAX));
     let parked: u64 = parked::counts(db, id)?.into_iter().map(|(_, n)| n).sum();
-    Ok(Account {
+    let account = Account {
         passed,
         delivered: count(Counter::Delivered)? - count(Counter::Repeated)? - ended_above,
         skipped: count(Counter::Skipped)?,
         discarded: count(Counter::Discarded)?,
         parked: i64::try_from(parked).unwrap_or(i64::MAX) - parked_above,
         gathered: i64::try_from(drops::change::under_way(db, id)?).unwrap_or(i64::MAX),
-    })
+    };
+    Ok(Sides { account, settled, above: ended_above })
 }
 
 fn length(set: &BTreeSet<EventId>) -> i64 {

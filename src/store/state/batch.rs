@@ -85,7 +85,10 @@ impl Batch {
                 Entry::Breaker(origin, open) => connector::set_breaker(db, of, origin, open.as_ref())?,
                 Entry::Hold(origin, until) => connector::set_hold(db, of, origin, *until)?,
                 Entry::Braked(n) => connector::set_braked(db, of, *n)?,
-                Entry::Settled(n) => connector::set_settled(db, of, *n)?,
+                Entry::Settled(n) => {
+                    connector::set_settled(db, of, *n)?;
+                    account::reopen(db, of)?;
+                }
                 Entry::LastRun(at) => connector::set_last_run(db, of, *at)?,
                 Entry::Act(verb, subject, reason) => act::record(
                     db,

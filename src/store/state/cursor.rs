@@ -82,7 +82,7 @@ pub fn set_back(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -
 
 /// Puts a cursor where it must stand, in either direction (a replaced or restored log).
 pub fn put(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -> Sql<()> {
-    account::close(db, connector)?;
+    account::close_epoch(db, connector)?;
     db.execute(
         "INSERT INTO cursor(connector, log, seq) VALUES (?1, ?2, ?3)
          ON CONFLICT(connector, log) DO UPDATE SET seq = excluded.seq, replay_to = 0",

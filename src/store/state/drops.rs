@@ -120,6 +120,8 @@ pub struct DropFile {
     pub created: Option<Timestamp>,
     /// Since when it is in this state.
     pub since: Timestamp,
+    /// What the installation was called, from the cut on.
+    pub office: Option<String>,
     /// Name of its data file, from the cut on.
     pub name: Option<String>,
     /// Detail records.
@@ -137,7 +139,7 @@ pub struct DropFile {
 }
 
 const COLUMNS: &str = "id, connector, state, date, nth, n, seq, prev, modifier, part, parts, rerun, rerun_of, cut_at, created, \
-                       since, name, records, size, sha256, totals, config_hash, class, reason";
+                       since, name, records, size, sha256, totals, config_hash, class, reason, office";
 
 fn file(row: &Row<'_>) -> Sql<DropFile> {
     let n: Option<u64> = unsigned(row.get(5)?);
@@ -163,6 +165,7 @@ fn file(row: &Row<'_>) -> Sql<DropFile> {
         cut_at: Timestamp(row.get(13)?),
         created: row.get::<_, Option<i64>>(14)?.map(Timestamp),
         since: Timestamp(row.get(15)?),
+        office: row.get(24)?,
         name: row.get(16)?,
         records: unsigned(row.get(17)?),
         size: unsigned(row.get(18)?),
@@ -224,6 +227,8 @@ pub fn open(
 pub struct Cutting<'c> {
     /// Its numbers.
     pub numbers: Numbers,
+    /// What the installation is called.
+    pub office: &'c str,
     /// Name of its data file.
     pub name: &'c str,
     /// Detail records.
@@ -241,7 +246,8 @@ pub fn cut(db: &Connection, id: FileId, cutting: &Cutting<'_>) -> Sql<()> {
     let Numbers { n, seq, prev, modifier } = cutting.numbers;
     db.prepare_cached(
         "UPDATE drop_file SET state = 'cut', n = ?2, seq = ?3, prev = ?4, modifier = ?5, name = ?6, records = ?7,
-           part = ?8, parts = ?9, config_hash = ?10, created = ?11, since = ?11 WHERE id = ?1",
+           part = ?8, parts = ?9, config_hash = ?10, created = ?11, since = ?11, office = ?12, class = NULL, reason = NULL
+         WHERE id = ?1",
     )?
     .execute(params![
         id.0,
@@ -255,6 +261,7 @@ pub fn cut(db: &Connection, id: FileId, cutting: &Cutting<'_>) -> Sql<()> {
         signed(cutting.part.1),
         cutting.config_hash,
         cutting.now.0,
+        cutting.office,
     ])?;
     Ok(())
 }

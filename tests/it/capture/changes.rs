@@ -53,11 +53,121 @@ fn a_file_replaced_under_our_handle_is_noticed_and_opened_anew() {
     }
     std::fs::rename(other.path(), office.path()).unwrap();
     assert_eq!(log.poll(&seen).unwrap(), [Finding::FileReplaced]);
-    log.repair(&Finding::FileReplaced).unwrap();
+    until_rested(|| log.repair(&Finding::FileReplaced));
     assert_eq!(log.poll(&seen).unwrap(), [Finding::EpochDiffers { found: epoch }]);
     assert_eq!(all(&mut log).len(), 1);
     std::fs::remove_file(office.path()).unwrap();
     assert_eq!(log.poll(&seen).unwrap(), [Finding::FileGone]);
+}
+
+/// Tries until it is done; nothing but that the file has not been let go, or has not rested, may keep it.
+fn until_rested<T>(mut work: impl FnMut() -> Result<T, CaptureError>) -> T {
+    let began = std::time::Instant::now();
+    loop {
+        match work() {
+            Ok(done) => return done,
+            Err(CaptureError::Replaced { .. }) if began.elapsed().as_secs() < 60 => {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_file_that_was_replaced_is_opened_when_all_have_let_go_and_first_by_the_one_that_goes_first() {
+    let (office, mut keeper) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
+    keeper.go_first();
+    let (mut worker, mut idle) = (office.log(), office.log());
+    let copy = office.folder.path().join("copy.db");
+    office.app.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    // Copied over, while its log goes on standing under our hands without a name.
+    for suffix in ["-wal", "-shm"] {
+        std::fs::remove_file(format!("{}{suffix}", office.path().display())).unwrap();
+    }
+    std::fs::copy(&copy, office.path()).unwrap();
+    let is_kept_out = |log: &mut CapturedLog| matches!(log.follow(), Err(CaptureError::Replaced { .. }));
+    assert!(is_kept_out(&mut keeper) && !keeper.is_open() && keeper.is_waited_for());
+    assert!(is_kept_out(&mut worker) && !worker.is_open());
+    assert!(matches!(worker.read(0, 10, 1 << 20), Err(CaptureError::Replaced { .. })), "it reads no other file");
+    // The third has not let go: a connection that is opened now would share its mapping.
+    assert!(matches!(CapturedLog::open("office", &office.path(), Access::Read), Err(CaptureError::Replaced { .. })));
+    idle.yield_file().unwrap();
+    assert!(!idle.is_open() && !keeper.is_waited_for());
+    assert!(until_rested(|| keeper.follow()));
+    assert!(is_kept_out(&mut worker), "nobody has looked at the file yet");
+    keeper.release();
+    assert!(worker.follow().unwrap() && worker.has_moved() && !worker.has_moved());
+    assert!(idle.follow().unwrap());
+    assert!(!keeper.follow().unwrap(), "it is followed once");
+}
+
+#[test]
+fn rows_of_a_restored_file_that_a_connector_reads_first_do_not_hide_the_restore() {
+    let (office, mut keeper) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
+    drop(keeper);
+    office.run("PRAGMA journal_mode = delete; INSERT INTO patients VALUES(1, 'a', 0)");
+    let backup = office.folder.path().join("backup.db");
+    std::fs::copy(office.path(), &backup).unwrap();
+    keeper = office.log();
+    keeper.go_first();
+    let mut worker = office.log();
+    office.run("INSERT INTO patients VALUES(2, 'b', 0)");
+    assert_eq!(worker.read_on(0, 10, 1 << 20).unwrap().len(), 2);
+    // The witness is older than what the worker has read.
+    let seen = keeper.seen(Some(1)).unwrap();
+    std::fs::copy(&backup, office.path()).unwrap();
+    let app = Connection::open(office.path()).unwrap();
+    app.execute_batch("INSERT INTO patients VALUES(3, 'c', 0); INSERT INTO patients VALUES(4, 'd', 0)").unwrap();
+    let refused = worker.read_on(2, 10, 1 << 20).unwrap_err();
+    assert!(matches!(refused, CaptureError::Replaced { .. }) && !worker.is_open(), "{refused}");
+    assert!(keeper.yield_file().is_ok() && until_rested(|| keeper.follow()));
+    let found = keeper.poll(&seen).unwrap();
+    assert_eq!(found, [Finding::WitnessDiffers { seq: 2 }]);
+    assert!(keeper.repair(&found[0]).unwrap().epoch.is_some());
+    let seen = keeper.seen(None).unwrap();
+    assert_eq!(keeper.poll(&seen).unwrap(), []);
+    keeper.release();
+    assert!(worker.follow().unwrap());
+    assert_eq!(all(&mut worker).len(), 3);
+}
+
+#[test]
+fn an_empty_file_is_not_opened_because_sqlite_would_remove_the_log_beside_it() {
+    let (office, mut log) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
+    office.run("INSERT INTO patients VALUES(1, 'a', 0)");
+    let (aside, wal) = (office.folder.path().join("aside.db"), format!("{}-wal", office.path().display()));
+    let before = std::fs::read(&wal).unwrap();
+    std::fs::rename(office.path(), &aside).unwrap();
+    std::fs::write(office.path(), "").unwrap();
+    for _ in 0..3 {
+        let refused = log.follow().unwrap_err();
+        assert!(matches!(refused, CaptureError::Empty { .. }), "{refused}");
+    }
+    assert!(matches!(CapturedLog::open("office", &office.path(), Access::Write), Err(CaptureError::Empty { .. })));
+    assert!(std::fs::read(&wal).unwrap() == before);
+    std::fs::rename(&aside, office.path()).unwrap();
+    assert!(until_rested(|| log.follow()));
+    assert_eq!(all(&mut log).len(), 1);
+}
+
+#[test]
+fn a_copy_over_a_file_in_rollback_mode_is_read_though_its_change_counter_is_the_same() {
+    let (office, mut log) = Office::watching(PATIENTS, &[WatchSpec::table("patients")]);
+    drop(log);
+    office.run("PRAGMA journal_mode = delete");
+    let backup = office.folder.path().join("backup.db");
+    std::fs::copy(office.path(), &backup).unwrap();
+    office.run("INSERT INTO patients VALUES(1, 'a', 0)");
+    log = office.log();
+    assert_eq!(all(&mut log).len(), 1);
+    let seen = log.seen(Some(1)).unwrap();
+    assert_eq!(log.poll(&seen).unwrap(), []);
+    // Restored, and one other change made: the counter stands where it stood.
+    std::fs::copy(&backup, office.path()).unwrap();
+    let app = Connection::open(office.path()).unwrap();
+    app.execute_batch("INSERT INTO patients VALUES(2, 'b', 0)").unwrap();
+    assert_eq!(log.poll(&seen).unwrap(), [Finding::WitnessDiffers { seq: 1 }]);
 }
 
 #[test]

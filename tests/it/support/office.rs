@@ -210,7 +210,10 @@ impl Office {
     /// The highest position in the captured log.
     pub fn highest(&self) -> i64 {
         let last = "SELECT coalesce(max(seq), 0) FROM hms_sync_outbox";
-        self.app().query_row(last, [], |row| row.get(0)).unwrap()
+        let app = self.app();
+        // In rollback-journal mode a read can meet a write of the agent.
+        app.busy_timeout(Duration::from_secs(10)).unwrap();
+        app.query_row(last, [], |row| row.get(0)).unwrap()
     }
 
     /// Where a connector's cursor stands.

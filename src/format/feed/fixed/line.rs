@@ -75,7 +75,9 @@ impl Line {
         work.rules();
         let slots = work.slots()?;
         let sources = work.sources(&slots, counting);
-        let writer = work.record(if feed.reading { Unbound::Slot } else { Unbound::Refuse });
+        // What is wrong already would be said again.
+        let refuse = !feed.reading && work.wrong.len() == before;
+        let writer = work.record(if refuse { Unbound::Refuse } else { Unbound::Slot });
         // For reading, what stands in an item does not matter, but what stands for null does.
         for binding in &mut work.bindings {
             binding.source = Bound::Slot;
@@ -125,6 +127,15 @@ impl Line {
 
     pub fn longest(&self) -> usize {
         self.writer.longest()
+    }
+
+    /// Items with a name that nothing stands in.
+    pub fn gaps(&self) -> Option<String> {
+        let named = || self.writer.gaps().iter().filter(|gap| !gap.name.starts_with("FILLER"));
+        let names: Vec<&str> = named().map(|gap| &*gap.name).collect();
+        let bytes: usize = named().map(|gap| gap.length).sum();
+        let what = || format!("{}: nothing stands in {} ({bytes} bytes)", self.name(), names.join(", "));
+        (!names.is_empty()).then(what)
     }
 
     pub fn shows_totals(&self) -> bool {
@@ -261,11 +272,19 @@ impl Work<'_> {
         if groups.is_empty() {
             return Some(record.slots().to_vec());
         }
+        let before = self.bindings.len();
         for item in groups {
             let rules = self.own(&item);
             self.bindings.push(Binding { item, source: Bound::Slot, rules });
         }
-        self.record(Unbound::Slot).map(|record| record.slots().to_vec())
+        // Without those that are no items the others can be looked at.
+        match self.record(Unbound::Slot) {
+            Some(record) => Some(record.slots().to_vec()),
+            None => {
+                self.bindings.truncate(before);
+                Some(record.slots().to_vec())
+            }
+        }
     }
 
     /// What fills each slot. Slots that nothing fills are refused, or get their initial value and are slots no more.
@@ -322,7 +341,7 @@ impl Work<'_> {
                 let fields = fields.iter().flatten().map(String::as_str);
                 let near =
                     if map.is_some() { hint(&name.to_lowercase().replace('-', "_"), fields) } else { String::new() };
-                let text = format!("nothing stands in it{near}: {what}, or write `unset: initial`");
+                let text = format!("nothing stands in it: {what}, or write `unset: initial`{near}");
                 self.wrong(&slot.name, text);
                 None
             }

@@ -39,8 +39,15 @@ fn a_file_goes_its_way_and_keeps_what_the_cut_froze() {
             let payload: Record = [("id", Value::Integer(7))].into_iter().collect();
             member::add(db, id, 3, ("e-3", "b", "add"), &payload)?;
             let numbers = Numbers { n: 1, seq: 42, prev: 41, modifier: 0 };
-            let cutting =
-                Cutting { numbers, name: "F42", records: 1, part: (1, 1), config_hash: &[7; 32], now: Timestamp(101) };
+            let cutting = Cutting {
+                numbers,
+                office: "OF042",
+                name: "F42",
+                records: 1,
+                part: (1, 1),
+                config_hash: &[7; 32],
+                now: Timestamp(101),
+            };
             cut(db, id, &cutting)?;
             let file = get(db, id)?.unwrap();
             assert_eq!((file.state, file.numbers, file.name.as_deref()), (FileState::Cut, Some(numbers), Some("F42")));
@@ -67,8 +74,15 @@ fn a_number_is_never_given_twice() {
     let given = state.commit(|db| {
         let drop = connector::remember(db, "wic")?.0.id;
         let numbers = Numbers { n: 1, seq: 1, ..Numbers::default() };
-        let cutting =
-            Cutting { numbers, name: "F", records: 0, part: (1, 1), config_hash: &[0; 32], now: Timestamp(1) };
+        let cutting = Cutting {
+            numbers,
+            office: "",
+            name: "F",
+            records: 0,
+            part: (1, 1),
+            config_hash: &[0; 32],
+            now: Timestamp(1),
+        };
         let first = open(db, drop, ("2026-03-05", 0), Timestamp(1), Timestamp(1))?;
         cut(db, first, &cutting)?;
         let second = open(db, drop, ("2026-03-06", 0), Timestamp(2), Timestamp(2))?;

@@ -1,0 +1,134 @@
+//! `check` of drops: when the next file is cut, and what of the tables does not go into it.
+
+use jiff::civil::Date;
+
+use crate::adapter::secret::{SecretRef, SecretSource};
+use crate::cli::check::Plan;
+use crate::cli::check::tables::{self, Columns};
+use crate::clock;
+use crate::config::drop::DropSpec;
+use crate::config::drop::deliver::Place;
+use crate::config::problem::Place as At;
+use crate::config::{ConnectorSpec, Problem, Settings, Severity, Way, build};
+use crate::event::Op;
+use crate::rules::calendar::Calendar;
+
+/// Looks at a drop whose file has no mistake of its own; what it will do.
+pub fn look(
+    mut spec: ConnectorSpec,
+    settings: &Settings,
+    columns: &Columns,
+    online: bool,
+    problems: &mut Vec<Problem>,
+) -> Option<Plan> {
+    let Way::Drop(files) = &spec.way else { return None };
+    let file = spec.file.clone();
+    let mut note = |severity, key: &str, message: String| {
+        let key = key.to_owned();
+        problems.push(Problem { severity, file: file.clone(), line: 0, column: 0, key, message, hint: None });
+    };
+    let now = clock::now();
+    let today = now.to_jiff().to_zoned(files.timing.cut_offs.zone().clone()).date();
+    if let Some(text) = files.calendar.as_ref().and_then(|calendar| expiring(calendar, today)) {
+        note(Severity::Warning, "drop.schedule.calendar", text);
+    }
+    secrets(files, online, &mut note);
+    // With the record as it is, its fields are the columns of the tables.
+    if !files.feed.knows_fields() {
+        let kinds = columns
+            .iter()
+            .filter(|(kind, _)| [Op::Insert, Op::Update, Op::Delete].into_iter().any(|op| spec.listen.hears(kind, op)));
+        for (kind, columns) in kinds {
+            let made = files.feed.make(&settings.office, &spec.name, Some(columns.clone()));
+            for text in made.err().unwrap_or_default() {
+                note(Severity::Error, "drop.format", format!("for `{kind}`: {text}"));
+            }
+        }
+    }
+    let next = match files.timing.cut_offs.of(now) {
+        Ok(cut) => {
+            let at = cut.at.to_jiff().to_zoned(files.timing.cut_offs.zone().clone());
+            Some(format!("{}, of {}", at.strftime("%Y-%m-%d %H:%M %Z"), cut.slot.date))
+        }
+        Err(error) => {
+            note(Severity::Error, "drop.schedule.calendar", error.to_string());
+            None
+        }
+    };
+    let places: Vec<&str> = files.deliver.iter().map(|place| place.name.as_str()).collect();
+    let target = places.join(", ");
+    let lines = std::mem::take(&mut spec.mapping_lines);
+    let at: At = spec.mapping_place;
+    match build::drop(spec, settings, [0; 32]) {
+        Ok(drop) => {
+            for gap in drop.feed.gaps() {
+                let (file, key) = (drop.file.clone(), "drop.format".to_owned());
+                let hint = Some("map or set what the receiver reads".to_owned());
+                let message = format!("{gap}: spaces, zeros or their VALUE");
+                problems.push(Problem { severity: Severity::Warning, file, line: 0, column: 0, key, message, hint });
+            }
+            tables::compare(&drop.file, &drop.subscription, &[], (at, &lines), columns, problems);
+            Some(Plan {
+                connector: drop.subscription.name.to_string(),
+                listen: drop.subscription.listen.patterns().to_vec(),
+                target,
+                when: "as files".to_owned(),
+                start: if drop.from_beginning { "beginning" } else { "now" },
+                next,
+            })
+        }
+        Err(wrong) => {
+            problems.extend(wrong.list().iter().cloned());
+            None
+        }
+    }
+}
+
+/// A calendar that ends soon is extended before the drop stands still; of one that has ended it is said where the next
+/// cut-off is looked for.
+fn expiring(calendar: &Calendar, today: Date) -> Option<String> {
+    let (_, last) = calendar.years();
+    let left = calendar.expires(today).filter(|left| *left >= 0)?;
+    let next = last.saturating_add(1);
+    Some(format!("the calendar ends in {left} days, with {last}: add the holidays of {next}"))
+}
+
+/// Tries the secrets of the places.
+fn secrets(files: &DropSpec, online: bool, note: &mut impl FnMut(Severity, &str, String)) {
+    for place in &files.deliver {
+        let Place::Sftp(sftp) = &place.place else { continue };
+        for (key, from) in &sftp.secrets {
+            if matches!(from, SecretRef::Exec(_)) && !online {
+                continue;
+            }
+            let source =
+                if *key == "key" { SecretSource::with_lines(from.clone()) } else { SecretSource::new(from.clone()) };
+            let Err(why) = source.get() else { continue };
+            let elsewhere = matches!(from, SecretRef::Env(_))
+                || (matches!(from, SecretRef::Credential(_)) && std::env::var_os("CREDENTIALS_DIRECTORY").is_none());
+            let severity = if elsewhere { Severity::Warning } else { Severity::Error };
+            note(
+                severity,
+                &format!("drop.deliver.sftp.{key}"),
+                format!("the secret for `{}` cannot be had here: {why}", place.name),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_calendar_is_said_to_end_sixty_days_before_it_does() {
+        let calendar = Calendar::parse("covers 2026-2027").unwrap();
+        let said = |day: &str| expiring(&calendar, day.parse().unwrap());
+        assert_eq!(said("2027-10-31"), None);
+        let text = "the calendar ends in 60 days, with 2027: add the holidays of 2028";
+        assert_eq!(said("2027-11-01").as_deref(), Some(text));
+        assert!(said("2027-12-31").unwrap().contains("in 0 days"));
+        assert_eq!(said("2028-01-01"), None);
+    }
+}

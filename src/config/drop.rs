@@ -1,0 +1,137 @@
+//! `drop:` of a connector: what leaves as files, when, in which form, under which names, and where to.
+//!
+//! The text of copybooks and calendars becomes part of what is kept of a drop ([`shelf`]), so that a file can be made
+//! again when they have changed. The keys are explained in `docs/DROPS.md`.
+
+pub mod ack;
+mod content;
+mod csv;
+pub mod deliver;
+mod fixed;
+mod format;
+mod naming;
+mod record;
+pub mod sftp;
+pub mod shelf;
+mod table;
+mod timing;
+
+use std::time::Duration;
+
+use crate::config::found::Found;
+use crate::config::settings::Scope;
+use crate::engine::drop::{Beside, Content, Drop, Timing};
+use crate::rules::calendar::Calendar;
+use crate::rules::mapping::Mapping;
+use crate::rules::naming::{Pattern, Rerun, Sequence};
+
+pub use ack::AckSpec;
+pub use deliver::Deliver;
+pub use format::FeedSpec;
+use shelf::{Embedded, Shelf};
+
+/// A drop as its file describes it, checked; [`crate::config::build::drop`] makes it ready to run.
+#[derive(Debug)]
+pub struct DropSpec {
+    /// `source.tables`: event types that it hears; none = those of the connector's `listen`.
+    pub tables: Option<Vec<String>>,
+    /// `source.key`: fields of the mapped record that are never null.
+    pub key: Vec<String>,
+    /// What goes into a file.
+    pub content: Content,
+    /// When a file is cut, and when it may leave.
+    pub timing: Timing,
+    /// The calendar of the cut-offs.
+    pub calendar: Option<Calendar>,
+    /// What a file looks like.
+    pub feed: FeedSpec,
+    /// How the data file is called.
+    pub name: Pattern,
+    /// How a rerun is called.
+    pub rerun: Rerun,
+    /// How files are counted.
+    pub sequence: Sequence,
+    /// Files beside the data file.
+    pub controls: Vec<Beside>,
+    /// Where files go, at least one place.
+    pub deliver: Vec<Deliver>,
+    /// The answers of the receiver.
+    pub ack: Option<AckSpec>,
+    /// `archive.retain`.
+    pub keep: Duration,
+    /// The texts of other files that it was made from.
+    pub embedded: Embedded,
+}
+
+/// `adapter:` of a connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Adapter {
+    Rest,
+    Sftp,
+    Directory,
+}
+
+/// What the readers of a drop need to know of the rest of its connector.
+pub(crate) struct Whole<'w> {
+    /// The connector's name; empty when it has none.
+    pub(crate) name: &'w str,
+    pub(crate) adapter: Adapter,
+    /// None = it is wrong.
+    pub(crate) mapping: Option<&'w Mapping>,
+    pub(crate) scope: &'w Scope,
+}
+
+impl Whole<'_> {
+    /// The fields of the outgoing records, where the mapping says them.
+    pub(crate) fn fields(&self) -> Option<Vec<String>> {
+        self.mapping?.targets().map(|names| names.iter().map(|name| name.to_string()).collect())
+    }
+}
+
+impl DropSpec {
+    /// Reads a drop. None when anything was wrong that keeps it from being built.
+    pub(crate) fn read(found: &Found<'_>, whole: &Whole<'_>) -> Option<DropSpec> {
+        let fields = found.fields()?;
+        let shelf = Shelf::of(&fields);
+        let source = content::source(&fields);
+        let form = fields.need("format");
+        let content = content::content(&fields, form.as_ref(), &source);
+        let schedule = fields.need("schedule").and_then(|found| timing::timing(&found, &shelf));
+        let named = naming::names(&fields, whole, schedule.as_ref().map(|(timing, _)| timing));
+        let feed = form.and_then(|found| format::read(&found, whole, &source.key, &shelf));
+        let deliver = deliver::deliver(&fields, whole);
+        if let (Some(feed), Some(named)) = (&feed, &named) {
+            let triggers = deliver.iter().flatten().filter_map(|place| place.trigger.as_ref());
+            feed.counts(&fields, whole, named.controls.iter().chain(triggers));
+        }
+        let ack = match fields.take("ack") {
+            Some(found) => ack::ack(&found, deliver.as_deref().unwrap_or_default(), feed.as_ref(), &shelf).map(Some),
+            None => Some(None),
+        };
+        let keep = fields.take("archive").map_or(Some(Drop::KEEP), |found| {
+            let archive = found.fields()?;
+            let keep = archive.take("retain").map_or(Some(Drop::KEEP), |found| found.duration());
+            archive.done();
+            keep
+        });
+        fields.done();
+        let (timing, calendar) = schedule?;
+        let naming::Names { name, rerun, sequence, controls } = named?;
+        Some(DropSpec {
+            tables: source.tables,
+            key: source.key,
+            content: content?,
+            timing,
+            calendar,
+            feed: feed?,
+            name,
+            rerun,
+            sequence,
+            controls,
+            deliver: deliver?,
+            ack: ack?,
+            keep: keep?,
+            embedded: shelf.into_embedded(),
+        })
+    }
+}
