@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::{BUILT, Timestamp, now};
+use crate::engine::drop;
 use crate::engine::keeper::OVERFLOW_PART;
 use crate::engine::need::Need;
 use crate::engine::report::{ConnectorStatus, connector_status};
@@ -135,6 +136,9 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
             status.configured = configured.iter().any(|name| **name == *known.name);
             needs_of(&status, running, &mut needs);
             needs.extend(cap.and_then(|cap| of_pause(&status, cap)));
+            if status.configured {
+                needs.extend(state.read(|db| drop::needs(db, &known, now()))?);
+            }
             connectors.push(status);
         }
     }

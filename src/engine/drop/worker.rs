@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
+use super::acknowledge::Watch;
+use super::acknowledge::awaited::{self, Awaited};
 use super::cut::Cut as Made;
 use super::staging::Staging;
 use super::{Drop, request};
@@ -95,6 +97,7 @@ pub struct Worker {
     /// What was said last; it is said once.
     said: Option<String>,
     next_look: Timestamp,
+    pub(super) watch: Watch,
     inbox: Receiver<Message>,
     mailbox: Mailbox,
     stopping: bool,
@@ -118,6 +121,7 @@ impl Worker {
             };
             begins.push((*log, from));
         }
+        let answers = drop.ack.as_ref().map_or(Awaited::No, |ack| Awaited::Yes(ack.overdue));
         let (name, hash, text) = (Arc::clone(&drop.subscription.name), drop.config_hash, drop.config.clone());
         let now = clock::now();
         let (known, begin) = ledger.call(move |state| {
@@ -127,6 +131,7 @@ impl Worker {
                 for (log, from) in &begins {
                     cursor::begin(db, known.id, *log, *from)?;
                 }
+                awaited::set(db, known.id, answers)?;
                 let key = format!("drop/{}/begin", known.id.0);
                 let begin = note(db, &key)?.and_then(|text| text.parse().ok());
                 if begin.is_none() {
@@ -152,6 +157,7 @@ impl Worker {
             confirmed: false,
             said: None,
             next_look: clock::steady(),
+            watch: Watch::default(),
             inbox,
             mailbox: Mailbox::new(sender),
             stopping: false,
@@ -206,7 +212,7 @@ impl Worker {
             match message {
                 // A log that grows changes nothing before the cut.
                 Message::Wake | Message::Results | Message::Committed(_) => continue,
-                Message::Reload | Message::RunNow => {}
+                Message::Reload | Message::RunNow => self.watch.again(),
                 Message::Rewind => self.sources.iter_mut().for_each(|(_, source)| source.forget()),
                 Message::LetGo => {
                     self.sources.iter_mut().for_each(|(_, source)| source.let_go());
@@ -248,6 +254,9 @@ impl Worker {
             }
         }
         if let Some(next) = self.deliver_all()? {
+            due = due.min(next);
+        }
+        if let Some(next) = self.acknowledge()? {
             due = due.min(next);
         }
         if clock::steady() >= self.next_look {
@@ -439,6 +448,7 @@ impl Worker {
             .into_iter()
             .filter(|file| ends.contains(&file.state) && !waits(file))
             .collect();
+        self.staging.remove_answers(oldest)?;
         for file in old {
             self.staging.remove(file.id)?;
             self.ledger.call(move |state| {

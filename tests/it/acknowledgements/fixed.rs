@@ -1,0 +1,1 @@
+//! Answers in fixed records of a mainframe.

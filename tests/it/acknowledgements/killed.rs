@@ -1,0 +1,1 @@
+//! An agent that is killed while it applies an answer.
