@@ -43,7 +43,7 @@ pub fn status(place: &Place, status: Status) -> Outcome {
         let opened = CapturedLog::open(&database.name, &database.path, Access::Read);
         (database.name.clone(), database.path.display().to_string(), opened)
     });
-    let configured: Vec<_> = config.connectors.iter().map(|spec| spec.name.clone()).collect();
+    let configured: Vec<_> = config.connectors.iter().chain(&config.drops).map(|spec| spec.name.clone()).collect();
     let holder = holder(&settings.state);
     let told = holder.as_ref().map(order::needs).unwrap_or_default();
     let mut seen = overview(Parts { state, holder, logs: logs.collect(), configured: &configured })?;

@@ -27,8 +27,8 @@ use jiff::civil::Time;
 
 pub use preview::{Preview, Previewed, preview, regenerate};
 pub use report::{
-    AckLine, DropStatus, FileLine, MemberLine, OutletLine, ack_lines, ago, drop_status, file_line, has_bytes, member_lines, needs,
-    next_cut_of,
+    AckLine, DropStatus, FileLine, MemberLine, OutletLine, ack_lines, ago, drop_status, file_line, has_bytes,
+    member_lines, needs, next_cut_of,
 };
 pub use worker::{Parts, StepError, Worker};
 

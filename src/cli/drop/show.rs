@@ -53,7 +53,8 @@ pub fn all(place: &Place) -> Outcome {
         output::line("no drop is configured: a connector with `adapter: sftp` or `directory` and `drop:` is one")?;
         return Ok(Code::Ok);
     }
-    let header = ["DROP", "MODE", "LAST DATE", "SEQ", "PUBLISHED", "NEXT CUT", "HELD", "REJECTED", "UNVERIFIED", "ANSWERS"];
+    let header =
+        ["DROP", "MODE", "LAST DATE", "SEQ", "PUBLISHED", "NEXT CUT", "HELD", "REJECTED", "UNVERIFIED", "ANSWERS"];
     let row = |line: &Line| {
         let status = &line.status;
         let age = status.last_published.as_deref().and_then(ago).map(|age| format!("{} ago", output::age(age)));
@@ -78,8 +79,7 @@ pub fn all(place: &Place) -> Outcome {
 /// The answers that are missing, or need a person.
 fn answers(status: &DropStatus) -> String {
     let words = [(status.pending, "pending"), (status.overdue, "overdue"), (status.quarantined, "put aside")];
-    let words: Vec<String> =
-        words.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    let words: Vec<String> = words.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
     if words.is_empty() { "-".to_owned() } else { words.join(", ") }
 }
 

@@ -19,11 +19,8 @@ impl AckSpec {
             ack::After::Delete => (After::Delete, None),
             ack::After::Move(folder) => (After::Move, Some(folder)),
         };
-        let words = |status: ack::Status| Words {
-            item: status.item,
-            accepted: status.accepted,
-            rejected: status.rejected,
-        };
+        let words =
+            |status: ack::Status| Words { item: status.item, accepted: status.accepted, rejected: status.rejected };
         Ok(Ack {
             outlet: self.from,
             reach: reach(&place.place, &self.dir, folder.as_deref()),

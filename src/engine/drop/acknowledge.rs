@@ -326,12 +326,7 @@ fn answers<'l>(ack: &Ack, listing: &'l [Entry]) -> Vec<&'l Entry> {
 }
 
 /// When an answer may be whole; none = it is now.
-fn unsettled(
-    ack: &Ack,
-    entry: &Entry,
-    listing: &[Entry],
-    seen: &mut BTreeMap<String, Sight>,
-) -> Option<Timestamp> {
+fn unsettled(ack: &Ack, entry: &Entry, listing: &[Entry], seen: &mut BTreeMap<String, Sight>) -> Option<Timestamp> {
     let now = clock::steady();
     if let Some(trigger) = ack.trigger_of(&entry.name) {
         let is_there = listing.iter().any(|other| other.name == trigger);

@@ -120,7 +120,15 @@ impl Worker {
                         for (part, nth) in parts.into_iter().zip(0..) {
                             let (key, op) = (record_key(&part), part.op);
                             let half = if nth > 0 { nth } else { ack::half_of(db, id, part.id, &key)? };
-                            changes.push(Change { id: part.id, half, key, ordinal: 0, log: parked.log, op, event: part });
+                            changes.push(Change {
+                                id: part.id,
+                                half,
+                                key,
+                                ordinal: 0,
+                                log: parked.log,
+                                op,
+                                event: part,
+                            });
                         }
                         taken.push(parked);
                     }

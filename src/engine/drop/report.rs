@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use super::Timing;
 use super::acknowledge::QUARANTINED;
 use super::acknowledge::awaited::{self, Answer, Awaited};
-use super::Timing;
 use crate::clock::{self, Timestamp};
 use crate::engine::need::Need;
 use crate::engine::operate::called;

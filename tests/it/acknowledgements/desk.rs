@@ -9,9 +9,6 @@ use hms_sync::store::state::parked::Parked;
 
 use crate::support::office::{Ended, Office, THREE};
 
-/// The last line of an answer.
-pub const END: &str = "END\n";
-
 /// The usual way to see that an answer is whole.
 const TRIGGER: &str = "trigger: \"{file}.done\"";
 
@@ -36,12 +33,12 @@ impl Desk {
     /// Another office, as this one is now.
     pub fn copy(&self) -> Desk {
         let desk = Desk { office: self.office.copy(), said: Default::default() };
-        desk.configure("ACK {seq}", super::LISTED, TRIGGER);
+        // The answers are removed once they were used.
+        desk.configure("ACK {seq}", super::LISTED, &format!("{TRIGGER}\n    after: delete"));
         desk
     }
 
     pub fn configure(&self, header: &str, more: &str, how: &str) {
-        let trailer = if more.contains("unlisted") || header.contains("file") { "" } else { "" };
         let drop = format!(
             r#"adapter: directory
 listen: visits
@@ -73,7 +70,7 @@ drop:
       eol: lf
       columns: [{{field: id}}, {{field: word}}, {{field: code}}, {{field: text}}]
       header: ["{header}"]
-      trailer: ["END{trailer}"]
+      trailer: ["END {{count()}}"]
     {more}
 "#,
             out = self.out().display()
@@ -124,7 +121,10 @@ drop:
 
     /// Looks for answers; gives what was logged.
     pub fn look(&self) -> String {
-        self.ok(&["run", "--once"]).stderr
+        let ended = self.heard(self.office.run(&["run", "--once"]));
+        // 1 = something is parked.
+        assert!(matches!(ended.code, Some(0 | 1)), "{ended:#?}");
+        ended.stderr
     }
 
     /// The host writes.
@@ -207,6 +207,11 @@ drop:
         assert!(!accounts.is_empty(), "{json:#}");
         assert!(accounts.iter().all(|finding| finding["level"] == "ok"), "{accounts:#?}");
     }
+}
+
+/// An answer with the number of its records at its end.
+pub fn ack(lines: &str) -> String {
+    format!("{lines}END {}\n", lines.lines().count() - 1)
 }
 
 /// The record of a parked change.

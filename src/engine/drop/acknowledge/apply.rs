@@ -6,9 +6,9 @@
 
 use std::fmt;
 
+use super::aside;
 use super::aside::{is_or_repeats, subject};
 use super::understand::{Plan, Word};
-use super::aside;
 use crate::clock::{self, Timestamp};
 use crate::engine::drop::{Drop, Extract};
 use crate::event::Event;

@@ -102,9 +102,9 @@ impl Worker {
             reason: None,
         };
         let whole = answer.whole.clone();
-        let applied = self.ledger.call(move |state| {
-            state.commit(|db| apply::apply(db, &drop, id, (&plan, whole.as_ref()), read))
-        })?;
+        let applied = self
+            .ledger
+            .call(move |state| state.commit(|db| apply::apply(db, &drop, id, (&plan, whole.as_ref()), read)))?;
         let applied = match applied {
             Ok(applied) => applied,
             Err(reason) => return Ok(Err(reason)),

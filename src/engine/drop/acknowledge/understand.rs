@@ -94,12 +94,15 @@ pub(super) fn understand(ack: &Ack, parsed: &Parsed) -> Result<Answer, Reason> {
         if detail.find(0, |name| name.eq_ignore_ascii_case(item)).is_none() {
             continue;
         }
-        let key = text(detail, item).ok_or_else(|| wrong("unknown-key", format!("detail {nth} has no key in {item}")))?;
+        let key =
+            text(detail, item).ok_or_else(|| wrong("unknown-key", format!("detail {nth} has no key in {item}")))?;
         let said = match (&ack.status, ack.unlisted) {
             _ if refused => Said::Rejected,
-            (Some(words), _) => text(detail, &words.item).as_deref().and_then(|word| words.judge(word)).ok_or_else(|| {
-                wrong("status", format!("what {} says of detail {nth} is no word of `status`", words.item))
-            })?,
+            (Some(words), _) => {
+                text(detail, &words.item).as_deref().and_then(|word| words.judge(word)).ok_or_else(|| {
+                    wrong("status", format!("what {} says of detail {nth} is no word of `status`", words.item))
+                })?
+            }
             (None, Unlisted::Accepted) => Said::Rejected,
             (None, Unlisted::Pending) => Said::Accepted,
         };
@@ -145,9 +148,9 @@ pub(super) fn plan(
             }
         }
         for ((key, word), nth) in answer.records.iter().zip(1_u64..) {
-            let places = keys.find(key).ok_or_else(|| {
-                wrong("unknown-key", format!("its {nth}. record has a key that is not in the file"))
-            })?;
+            let places = keys
+                .find(key)
+                .ok_or_else(|| wrong("unknown-key", format!("its {nth}. record has a key that is not in the file")))?;
             for place in places {
                 // Of what is listed twice the worse counts: the record does not get lost.
                 let known = lines.get(place);
