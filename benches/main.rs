@@ -20,6 +20,8 @@ mod outage;
 mod page;
 mod peers;
 mod records;
+#[cfg(feature = "sftp")]
+mod sftp;
 mod start;
 mod support;
 
@@ -78,6 +80,8 @@ const ALL: &[(&str, Bench)] = &[
     ("memory", memory::run),
     ("outage", outage::run),
     ("records", records::run),
+    #[cfg(feature = "sftp")]
+    ("sftp", sftp::run),
     ("start", start::run),
 ];
 

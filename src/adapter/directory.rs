@@ -136,7 +136,10 @@ impl Place for Directory {
                 done => done,
             },
         };
-        done.map_err(|errno| trouble(&errno.into(), "rename to", &to))?;
+        done.map_err(|errno| trouble(&errno.into(), "rename to", &to))
+    }
+
+    fn settle(&mut self) -> Result<(), Trouble> {
         sync_folder(&self.folder)?;
         if self.temps == self.folder { Ok(()) } else { sync_folder(&self.temps) }
     }
@@ -225,6 +228,7 @@ fn trouble(error: &Os, what: &str, path: &Path) -> Trouble {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -167,8 +167,14 @@ pub trait Place {
     /// Closes the open file. An error here means that what was written may not be there.
     fn close(&mut self) -> Result<(), Trouble>;
 
-    /// Gives a file another name, durably as far as the place can.
+    /// Gives a file another name.
     fn rename(&mut self, from: Name<'_>, to: Name<'_>, replace: Replace) -> Result<(), Trouble>;
+
+    /// Has the names of the folder stored durably, as far as the place can: what is published stays so after a power cut.
+    /// Most servers offer nothing of the kind.
+    fn settle(&mut self) -> Result<(), Trouble> {
+        Ok(())
+    }
 
     /// Removes a file. One that is not there is [`Class::Missing`].
     fn remove(&mut self, name: Name<'_>) -> Result<(), Trouble>;

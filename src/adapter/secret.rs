@@ -80,6 +80,7 @@ impl fmt::Display for SecretRef {
 #[derive(Debug)]
 pub struct SecretSource {
     from: SecretRef,
+    lines: bool,
     state: Mutex<Option<Held>>,
 }
 
@@ -94,7 +95,12 @@ struct Held {
 impl SecretSource {
     /// A source; nothing is read yet.
     pub fn new(from: SecretRef) -> SecretSource {
-        SecretSource { from, state: Mutex::new(None) }
+        SecretSource { from, lines: false, state: Mutex::new(None) }
+    }
+
+    /// A source of a secret that may have several lines: a private key.
+    pub fn with_lines(from: SecretRef) -> SecretSource {
+        SecretSource { lines: true, ..SecretSource::new(from) }
     }
 
     /// Where it comes from.
@@ -183,7 +189,7 @@ impl SecretSource {
         if trimmed.is_empty() {
             return Err(format!("{} is empty", self.from));
         }
-        if trimmed.contains(['\n', '\r', '\0']) {
+        if trimmed.contains('\0') || (!self.lines && trimmed.contains(['\n', '\r'])) {
             return Err(format!("{} holds more than one line", self.from));
         }
         Ok(Secret::new(trimmed))

@@ -19,6 +19,8 @@ pub mod target;
 #[cfg(feature = "sftp")]
 mod transfer;
 #[cfg(feature = "sftp")]
+mod via;
+#[cfg(feature = "sftp")]
 pub mod wire;
 
 use std::time::Duration;

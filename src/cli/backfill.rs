@@ -51,7 +51,7 @@ struct Bookmark {
 /// Runs `backfill`. It writes the rows into the log, a block at a time; the agent delivers them.
 pub fn backfill(place: &Place, backfill: Backfill) -> Outcome {
     let config = place.config()?;
-    let names: Vec<_> = config.connectors.iter().map(|spec| spec.name.clone()).collect();
+    let names: Vec<_> = config.connectors.iter().chain(&config.drops).map(|spec| spec.name.clone()).collect();
     if !names.iter().any(|name| **name == *backfill.connector) {
         return Err(order::unknown(&backfill.connector, &names));
     }

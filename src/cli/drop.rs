@@ -5,6 +5,8 @@ mod change;
 mod preview;
 mod show;
 
+pub use show::table;
+
 use std::path::PathBuf;
 
 use crate::cli::Outcome;

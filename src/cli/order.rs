@@ -147,10 +147,10 @@ pub fn run_drop(mut config: Config, drop: &str) -> Result<Summary, Failure> {
 
 /// An agent with one connector only.
 fn alone(mut config: Config, connector: &str, run: Run) -> Result<Agent, Failure> {
-    let names: Vec<Arc<str>> = config.connectors.iter().map(|spec| spec.name.clone()).collect();
+    let names: Vec<Arc<str>> = config.connectors.iter().chain(&config.drops).map(|spec| spec.name.clone()).collect();
     config.connectors.retain(|spec| &*spec.name == connector);
-    config.drops.clear();
-    if config.connectors.is_empty() {
+    config.drops.retain(|spec| &*spec.name == connector);
+    if config.connectors.is_empty() && config.drops.is_empty() {
         return Err(unknown(connector, &names));
     }
     Ok(Agent::start(config, Options { run, take_over: false }, || {})?)

@@ -44,7 +44,10 @@ pub fn scaffold(place: &Place, scaffold: Scaffold) -> Outcome {
         return Err(Failure::new(Code::CannotWrite, text));
     }
     let config = config::load(&path).ok();
-    let taken = config.iter().flat_map(|config| &config.connectors).find(|known| *known.name == *name);
+    let taken = config
+        .iter()
+        .flat_map(|config| config.connectors.iter().chain(&config.drops))
+        .find(|known| *known.name == *name);
     if let Some(taken) = taken {
         let text = format!("{}: has a connector `{name}` already, which is not overwritten", taken.file);
         return Err(Failure::new(Code::CannotWrite, text));

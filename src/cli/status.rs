@@ -83,6 +83,10 @@ fn show(place: &Place, seen: &Overview) -> Result<(), Failure> {
             }
         }
     }
+    if !place.quiet() && !seen.drops.is_empty() {
+        output::line("")?;
+        crate::cli::drop::table(&seen.drops)?;
+    }
     if !seen.needs.is_empty() {
         if !place.quiet() {
             output::line("")?;

@@ -106,7 +106,11 @@ impl ConnectorSpec {
         };
         not_yet(&fields);
         let adapter = adapter(&fields);
-        let files = adapter.is_none_or(|adapter| adapter != Adapter::Rest);
+        // With an adapter that is none, by what stands there.
+        let files = match adapter {
+            Some(adapter) => adapter != Adapter::Rest,
+            None => fields.take("drop").is_some() && fields.take_any(&["endpoint", "target"]).is_none(),
+        };
 
         let heard = fields.take("listen");
         let listen = heard.as_ref().map_or_else(|| Listen::parse(&[]).ok(), |found| listen(found, &scope.kinds));
@@ -122,7 +126,7 @@ impl ConnectorSpec {
         let map = fields.take_any(&["mapping", "map"]);
         let mapping_place = map.as_ref().map_or(found.place, |found| found.place);
         let mapping = map.map_or_else(|| Some((Mapping::whole(), Vec::new())), |found| mapping::mapping(&found));
-        let dropped = match (adapter, drop_of(&fields, adapter)) {
+        let dropped = match (adapter, drop_of(&fields, files)) {
             (Some(adapter), Some(found)) => {
                 let name = name.as_deref().unwrap_or_default();
                 let whole = Whole { name, adapter, mapping: mapping.as_ref().map(|(mapping, _)| mapping), scope };
@@ -236,18 +240,14 @@ fn adapter(fields: &Fields<'_>) -> Option<Adapter> {
 }
 
 /// `drop:`, which stands with the adapters that have files, and what does not stand beside it.
-fn drop_of<'a>(fields: &Fields<'a>, adapter: Option<Adapter>) -> Option<Found<'a>> {
-    let found = match adapter {
-        Some(Adapter::Sftp | Adapter::Directory) => fields.need("drop"),
-        None => fields.take("drop"),
-        Some(Adapter::Rest) => {
-            if let Some(found) = fields.take("drop") {
-                found
-                    .error_hint("is for files, and this connector makes calls", "write `adapter: sftp` or `directory`");
-            }
-            return None;
+fn drop_of<'a>(fields: &Fields<'a>, files: bool) -> Option<Found<'a>> {
+    if !files {
+        if let Some(found) = fields.take("drop") {
+            found.error_hint("is for files, and this connector makes calls", "write `adapter: sftp` or `directory`");
         }
-    };
+        return None;
+    }
+    let found = fields.need("drop");
     const ORDER: &str = "leave it out: the files of a drop leave one after the other";
     const CALLS: [(&str, &str); 12] = [
         ("endpoint", "say in `drop.deliver` where files go"),

@@ -83,11 +83,6 @@ pub(crate) struct Whole<'w> {
 }
 
 impl Whole<'_> {
-    /// This installation, or a word of its kind for trying names out.
-    pub(crate) fn office(&self) -> &str {
-        self.scope.office.as_deref().unwrap_or("OFFICE")
-    }
-
     /// The fields of the outgoing records, where the mapping says them.
     pub(crate) fn fields(&self) -> Option<Vec<String>> {
         self.mapping?.targets().map(|names| names.iter().map(|name| name.to_string()).collect())

@@ -126,6 +126,11 @@ impl<'a> Fields<'a> {
         self.found.source.note(Severity::Error, place, &self.found.below(name), message, hint);
     }
 
+    /// Counts keys as known that may not be looked at, when what they belong to is wrong.
+    pub(crate) fn know(&self, names: &[&'static str]) {
+        self.known.borrow_mut().extend(names);
+    }
+
     /// Leaves the other keys to whoever reads the section as a whole.
     pub(crate) fn leave(self) {}
 

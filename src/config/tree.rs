@@ -253,9 +253,10 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Vec::new();
-        // As texts: a code table's keys are 01, 2, true.
-        while let Some(key) = entries.next_key::<Spanned<String>>()? {
-            map.push((Key { place: place(key.defined), name: key.value }, entries.next_value()?));
+        // As texts: a code table's keys are 01, 2, true; and `null:` is the key of what stands for null.
+        while let Some(key) = entries.next_key::<Spanned<Option<String>>>()? {
+            let name = key.value.unwrap_or_else(|| "null".to_owned());
+            map.push((Key { place: place(key.defined), name }, entries.next_value()?));
         }
         Ok(Value::Map(map))
     }

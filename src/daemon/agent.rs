@@ -22,7 +22,7 @@ use crate::engine::keeper::{Keep, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Beat, Mailbox, Message, Parts, Rebuild, Run, Summary, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
-use crate::engine::source::{Intake, Source};
+use crate::engine::source::{Intake, Sources};
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
 use crate::store::state::{LogId, State, StateError, StateReader, connector, cursor, fact, log as logs};
 
@@ -353,14 +353,19 @@ fn assemble(
         ids.push(worker.id());
         workers.push((name, worker));
     }
+    let again: drop::Rebuild = {
+        let settings = settings.clone();
+        Arc::new(move |text| build::drop(from_canonical(text).ok()?, &settings, secret).ok())
+    };
     let mut drops = Vec::new();
     for spec in config.drops {
         let drop = Arc::new(build::drop(spec, &settings, secret)?);
         let name = drop.subscription.name.clone();
         let sources = sources(&settings, &keepers, intake, state)??;
         let (ledger, reader) = (ledger.clone(), StateReader::open(state)?);
-        let worker = drop::Worker::new(drop::Parts { drop, sources, ledger, reader, folder: None })
-            .map_err(|error| AgentError::Drop { drop: name.to_string(), error: Box::new(error) })?;
+        let worker =
+            drop::Worker::new(drop::Parts { drop, sources, ledger, reader, folder: None, rebuild: again.clone() })
+                .map_err(|error| AgentError::Drop { drop: name.to_string(), error: Box::new(error) })?;
         ids.push(worker.id());
         drops.push((name, worker));
     }
@@ -400,8 +405,6 @@ fn worker(
     Worker::new(Parts { connector: Arc::new(connector), sources, ledger: ledger.clone(), reader, rebuild, beat })
         .map(Ok)
 }
-
-type Sources = Vec<(LogId, Box<dyn Source>)>;
 
 /// Every log, through connections of one worker's own.
 fn sources(

@@ -8,8 +8,10 @@ pub mod acknowledge;
 mod cut;
 mod deliver;
 mod gather;
+mod late;
 pub mod outlet;
 mod preview;
+pub mod progress;
 pub mod publish;
 mod render;
 mod report;
@@ -30,7 +32,7 @@ pub use report::{
     AckLine, DropStatus, FileLine, MemberLine, OutletLine, ack_lines, ago, drop_status, file_line, has_bytes,
     member_lines, needs, next_cut_of,
 };
-pub use worker::{Parts, StepError, Worker};
+pub use worker::{Parts, Rebuild, StepError, Worker};
 
 use crate::engine::drop::acknowledge::Ack;
 use crate::engine::drop::outlet::Outlet;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::{BUILT, Timestamp, now};
-use crate::engine::drop;
+use crate::engine::drop::{self, DropStatus};
 use crate::engine::keeper::OVERFLOW_PART;
 use crate::engine::need::Need;
 use crate::engine::report::{ConnectorStatus, connector_status};
@@ -28,6 +28,9 @@ pub struct Overview {
     pub logs: Vec<LogStatus>,
     /// Its connectors, by name.
     pub connectors: Vec<ConnectorStatus>,
+    /// Its file drops, by name: those that have made a file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drops: Vec<DropStatus>,
     /// What needs a person; empty = all is well.
     pub needs: Vec<Need>,
 }
@@ -106,7 +109,7 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
             }
         }
     }
-    let mut connectors = Vec::new();
+    let (mut connectors, mut drops) = (Vec::new(), Vec::new());
     let known = state.as_mut().map(|state| state.read(belief::known)).transpose()?;
     let known = known.unwrap_or(KnownTime { built: BUILT, ..KnownTime::default() });
     if let Some(doubt) = clock::doubt(now(), &known) {
@@ -135,10 +138,9 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
             status.braked = if running { status.braked } else { 0 };
             status.configured = configured.iter().any(|name| **name == *known.name);
             needs_of(&status, running, &mut needs);
+            drops.extend(state.read(|db| drop::drop_status(db, &known))?);
+            needs.extend(state.read(|db| drop::needs(db, &known, now()))?);
             needs.extend(cap.and_then(|cap| of_pause(&status, cap)));
-            if status.configured {
-                needs.extend(state.read(|db| drop::needs(db, &known, now()))?);
-            }
             connectors.push(status);
         }
     }
@@ -166,7 +168,7 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
         has_run: state.is_some(),
         checked: health.map(|health| health.at.to_string()),
     };
-    Ok(Overview { agent, logs: statuses, connectors, needs })
+    Ok(Overview { agent, logs: statuses, connectors, drops, needs })
 }
 
 /// What the state file knows of a log.

@@ -29,7 +29,7 @@ use crate::engine::chains::Chains;
 use crate::engine::connector::{Connector, Pace};
 use crate::engine::lanes::Lanes;
 use crate::engine::ledger::{Ledger, LedgerError};
-use crate::engine::source::Source;
+use crate::engine::source::{Source, Sources};
 use crate::engine::window::{SlotId, Window};
 use crate::event::EventId;
 use crate::rules::brake::Brake;
@@ -72,7 +72,7 @@ pub struct Parts {
     /// What it delivers, and where to.
     pub connector: Arc<Connector>,
     /// The logs it reads.
-    pub sources: Vec<(LogId, Box<dyn Source>)>,
+    pub sources: Sources,
     /// The writer.
     pub ledger: Ledger,
     /// Its own reading connection.

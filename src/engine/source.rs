@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::store::capture::{CaptureError, CapturedLog};
-use crate::store::state::{StateError, StateReader, intake};
+use crate::store::state::{LogId, StateError, StateReader, intake};
 
 /// Why a log could not be read or made durable. The worker waits and tries again; the text says what and where.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,9 @@ pub trait Source: Send {
     /// What is read next need not follow what was read.
     fn forget(&mut self);
 }
+
+/// Every log that a worker reads.
+pub type Sources = Vec<(LogId, Box<dyn Source>)>;
 
 /// The intake log in the state file. It is durable when it is stored.
 #[derive(Debug)]

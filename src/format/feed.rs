@@ -108,6 +108,14 @@ impl Feed {
         }
     }
 
+    /// Items with a name that nothing stands in, one text for each record that has any: which, and how many bytes.
+    pub fn gaps(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::Csv(_) => Vec::new(),
+            Kind::Fixed(fixed) => fixed.gaps(),
+        }
+    }
+
     /// Begins a file of that stamp and name.
     pub fn file<'f>(&'f self, stamp: &'f Stamp, name: &'f str) -> Result<Writing<'f>, Reason> {
         Ok(Writing(match &self.kind {

@@ -63,7 +63,7 @@ pub enum Seen {
 
 impl Seen {
     /// Whether something is there for certain.
-    fn is_there(self) -> bool {
+    pub fn is_there(self) -> bool {
         !matches!(self, Seen::Absent | Seen::Hidden)
     }
 }
@@ -155,9 +155,10 @@ fn renamed(overwrite: Overwrite, target: Seen, temp: Seen, memory: Memory) -> Ac
         // A rename takes the temporary name away. One that is still there says that the file may be another's; or
         // that a server which links and unlinks was cut in between.
         (Seen::Same, _) if memory.sent && temp.is_there() => Action::Prove(Doubt::Done),
+        // Yesterday's file may well have today's size, and a janitor have taken what was to replace it.
+        (Seen::Same, Overwrite::Atomic) if memory.sent => Action::Prove(Doubt::Done),
         (Seen::Same, _) if memory.sent => Action::Done,
         (Seen::Same, Overwrite::Never) => Action::Prove(Doubt::Hold),
-        // Yesterday's file may well have today's size.
         (Seen::Same, Overwrite::Atomic) => Action::Prove(Doubt::Replace),
         (Seen::Unjudged, Overwrite::Never) if !memory.sent => Action::Prove(Doubt::Hold),
         // It was absent before, and now the temporary name is: the rename is what happened in between.

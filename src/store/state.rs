@@ -82,6 +82,9 @@ impl State {
             }
             _ => {}
         }
+        if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+            make_wal(path)?;
+        }
         let at = |error| StateError::of(path, error);
         let mut db = Connection::open_with_flags(
             path,
@@ -292,6 +295,23 @@ fn configure(db: &Connection) -> Sql<()> {
     db.busy_timeout(Duration::from_secs(5))?;
     db.set_prepared_statement_cache_capacity(64);
     db.pragma_update(None, "mmap_size", 0)
+}
+
+/// Makes a new file one with a write-ahead log. SQLite would sync it in rollback mode, and after a failed sync roll back and
+/// sync again, which proves nothing: so it is not to, and the file is synced here, once, before anything is in it.
+fn make_wal(path: &Path) -> Result<(), StateError> {
+    let at = |error| StateError::of(path, error);
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(at)?;
+    configure(&db).map_err(at)?;
+    db.pragma_update(None, "synchronous", "OFF").map_err(at)?;
+    db.pragma_update(None, "journal_mode", "WAL").map_err(at)?;
+    db.close().map_err(|(_, error)| at(error))?;
+    // Nobody has it open any more whose locks closing this would drop.
+    File::open(path).and_then(|file| file.sync_all()).map_err(|_| {
+        let failed = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+        at(rusqlite::Error::SqliteFailure(failed, None))
+    })
 }
 
 fn version(db: &Connection) -> Sql<i64> {

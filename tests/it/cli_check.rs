@@ -137,3 +137,37 @@ fn what_each_connector_will_do_and_where_it_begins_is_said() {
     let json: serde_json::Value = serde_json::from_str(&desk.ends(0, &["--json", "check"]).out).unwrap();
     assert_eq!(json["connectors"][1]["start"], "beginning", "{json}");
 }
+
+const DROP: &str = "adapter: directory
+listen: visits
+drop:
+  schedule: {cut_off: \"18:00\", zone: UTC, calendar: days.txt}
+  format: {kind: csv, columns: [id, begins]}
+  name: \"V{seq:06}.csv\"
+  deliver: {directory: out}
+";
+
+#[test]
+fn a_drop_is_shown_with_its_places_and_its_next_cut_off() {
+    let desk = Desk::new(SCHEMA);
+    desk.settings("watch: {visits: {}}\ngovernance: {default: public}");
+    desk.write("config/calendars/days.txt", "covers 2020-2150\n");
+    desk.connector("nightly", DROP);
+    let said = desk.ends(0, &["check"]);
+    let line = said.out.lines().find(|line| line.starts_with("nightly: visits -> ")).unwrap_or_default();
+    assert!(line.contains("out, as files, the next at 20") && line.contains(" 18:00 UTC, of 20"), "{said:?}");
+    let json: serde_json::Value = serde_json::from_str(&desk.ends(0, &["--json", "check"]).out).unwrap();
+    assert!(json["connectors"][0]["next"].as_str().unwrap().contains("18:00"), "{json}");
+}
+
+#[test]
+fn a_drop_is_compared_with_its_tables_and_its_calendar() {
+    let desk = Desk::new(SCHEMA);
+    desk.settings("watch: {visits: {}}\ngovernance: {default: public}");
+    desk.write("config/calendars/days.txt", "covers 2020-2021\n");
+    desk.connector("nightly", &DROP.replace("[id, begins]", "[id, beginz]"));
+    let said = desk.ends(78, &["check"]);
+    let format = "drop.format: for `visits`: column `beginz`: there is no field `beginz`: did you mean `begins`?";
+    assert!(said.out.contains(format), "{said:?}");
+    assert!(said.out.contains("drop.schedule.calendar: the calendar does not cover 20"), "{said:?}");
+}

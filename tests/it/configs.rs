@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 use hms_sync::adapter::{Parcel, Request};
 use hms_sync::clock::Timestamp;
 use hms_sync::config::{self, ConnectorSpec, Problem, Settings, build};
+use hms_sync::engine::drop::Drop;
 use hms_sync::event::{Event, Op, Record, Value};
+use hms_sync::format::feed::Row;
 use hms_sync::rules::mapping::Mapping;
+use hms_sync::rules::naming::Stamp;
 use proptest::prelude::*;
 
 /// Every configuration in a folder of the corpus.
@@ -252,6 +255,86 @@ fn what_only_shows_when_a_connector_is_built_is_told_like_everything_else() {
     let [problem] = problems.list() else { panic!("{problems}") };
     assert_eq!((problem.file.as_str(), problem.key.as_str()), ("tests/configs/good/everything.yaml", "endpoint.tls"));
     assert!(problem.message.contains("ca.pem"), "{problem}");
+}
+
+/// The only drop of a configuration.
+fn dropped(folder: &str) -> (Settings, ConnectorSpec) {
+    let config = config::load(Path::new(folder)).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(config.connectors.is_empty(), "a drop makes no calls");
+    (config.settings, config.drops.into_iter().next().unwrap())
+}
+
+/// The file that a drop makes of one appointment.
+fn first_file(drop: &Drop) -> Vec<u8> {
+    let stamp = Stamp {
+        office: drop.naming.office.clone(),
+        drop: drop.subscription.name.to_string(),
+        bus_date: "2026-03-05".parse().unwrap(),
+        cut: Timestamp(1_772_755_200_000),
+        created: Timestamp(1_772_755_201_000),
+        zone: drop.timing.cut_offs.zone().clone(),
+        seq: 17,
+        prev_seq: 16,
+        generation: 17,
+        rerun: 0,
+        modifier: 0,
+        part: (1, 1),
+    };
+    let name = drop.naming.name.name(&stamp).unwrap();
+    assert_eq!(name, "OF042.WICAPPT.D260305.S000017.DAT");
+    let record =
+        [("appt_id", Value::Integer(42)), ("clinic", text("NORTH")), ("balance", text("12.50")), ("status", text("B"))];
+    let record: Record = record.into_iter().collect();
+    let row = Row { record: &record, action: "add", ordinal: 1 };
+    drop.feed.fits(&row).unwrap();
+    let mut file = Vec::new();
+    let mut writing = drop.feed.file(&stamp, &name).unwrap();
+    writing.begin(None, &mut file).unwrap();
+    writing.row(&row, &mut file).unwrap();
+    writing.finish(&mut file).unwrap();
+    file
+}
+
+#[test]
+fn a_drop_is_made_again_years_later_without_its_copybooks_and_its_calendar() {
+    let (settings, spec) = dropped("tests/configs/good/folder-drop");
+    let again = config::from_canonical(&spec.config).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((&again.config, again.config_hash), (&spec.config, spec.config_hash));
+    let embedded = &spec.drop().unwrap().embedded;
+    assert_eq!(embedded.copybooks.keys().collect::<Vec<_>>(), ["WICACK.cpy", "WICAPPT.cpy", "WICAPPTD"]);
+    assert_eq!(embedded.calendars.keys().collect::<Vec<_>>(), ["us-federal.txt"]);
+    let (now, then) = (build::drop(spec, &settings, [0; 32]).unwrap(), build::drop(again, &settings, [0; 32]).unwrap());
+    let file = first_file(&now);
+    assert_eq!(file.len(), 240);
+    assert_eq!(file, first_file(&then));
+    assert_eq!(now.folder, settings.state.parent().unwrap().join("drops/wic-nightly"));
+    assert_eq!((now.outlets.len(), now.outlets[0].name.as_str()), (1, "mvs.example"));
+    let slot = now.timing.cut_offs.of(Timestamp(1_772_755_200_000)).unwrap().slot;
+    assert_eq!(then.timing.cut_offs.of(Timestamp(1_772_755_200_000)).unwrap().slot, slot);
+}
+
+#[test]
+fn another_copybook_is_another_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["sync.yaml", "connectors/wic-nightly.yaml", "copybooks/WICAPPT.cpy", "copybooks/WICAPPTD.cpy"]
+        .into_iter()
+        .chain(["copybooks/WICACK.cpy", "calendars/us-federal.txt"])
+    {
+        let to = folder.path().join(part);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(Path::new("tests/configs/good/folder-drop").join(part), to).unwrap();
+    }
+    let hash = || dropped(folder.path().to_str().unwrap()).1.config_hash;
+    let before = hash();
+    let copied = folder.path().join("copybooks/WICAPPTD.cpy");
+    let text = fs::read_to_string(&copied).unwrap();
+    fs::write(&copied, format!("      * A later release.\n{text}")).unwrap();
+    assert_ne!(hash(), before);
+    // Without the copybook that another copies, the line of the copybook is named.
+    fs::remove_file(&copied).unwrap();
+    let problems = config::load(folder.path()).unwrap_err().to_string();
+    assert!(problems.contains("drop.format.copybook: WICAPPT.cpy:10: "), "{problems}");
+    assert!(problems.contains("WICAPPTD"), "{problems}");
 }
 
 /// What a slip of the hand may put into a file.

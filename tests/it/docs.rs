@@ -139,6 +139,45 @@ fn what_the_page_of_files_shows_is_what_is_known() {
     assert_eq!(Calendar::from_file(&file), Ok(text));
 }
 
+/// Writes the blocks of a page that begin with the name of their file.
+fn write_blocks(page: &str, folder: &Path) -> usize {
+    let mut written = 0;
+    for language in ["yaml", "cobol", "text"] {
+        for block in blocks(page, language) {
+            let name = block.lines().next().unwrap().trim().trim_start_matches(['#', '*', ' ']);
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, block).unwrap();
+            written += 1;
+        }
+    }
+    written
+}
+
+#[test]
+fn the_examples_in_the_page_of_drops_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = fs::read_to_string(root().join("docs/DROPS.md")).unwrap();
+    assert_eq!(write_blocks(&page, folder.path()), 5);
+    let config = hms_sync::config::load(folder.path()).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((config.drops.len(), config.connectors.len()), (2, 0));
+    for drop in config.drops {
+        hms_sync::config::build::drop(drop, &config.settings, [0; 32]).unwrap_or_else(|problems| panic!("{problems}"));
+    }
+}
+
+#[test]
+fn every_key_of_a_drop_stands_in_its_page() {
+    let page = fs::read_to_string(root().join("docs/DROPS.md")).unwrap();
+    let file = fs::read_to_string(root().join("tests/configs/good/drop-pipe.yaml")).unwrap();
+    let below = file.split("\ndrop:\n").nth(1).unwrap();
+    let keys = below.split(['{', '\n', ',', '-']).filter_map(|part| part.trim().split_once(": ").map(|(key, _)| key));
+    let keys = keys.filter(|key| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+    let words: HashSet<&str> = page.split(['`', '{', ',', ' ', ':', '}', '|']).collect();
+    let missing: Vec<&str> = keys.filter(|key| !words.contains(key)).collect();
+    assert!(missing.is_empty(), "docs/DROPS.md does not explain {missing:?}");
+}
+
 #[test]
 fn after_removal_as_described_nothing_of_the_agent_is_left() {
     let desk = crate::support::desk::Desk::new("CREATE TABLE visits(id INTEGER PRIMARY KEY, name TEXT)");
@@ -190,13 +229,16 @@ fn every_line_of_the_page_of_the_queue_is_backed_by_a_test() {
     let mut tests = HashSet::new();
     tests_of(&root().join("tests/it"), &mut tests);
     tests_of(&root().join("src"), &mut tests);
-    let page = fs::read_to_string(root().join("docs/QUEUE.md")).unwrap();
-    assert_eq!(unbacked(&page, &tests), Vec::<String>::new());
-    assert!(page.lines().filter(|line| line.starts_with('|')).count() > 100);
-    // Also in prose: what is written like the name of a test is one.
-    let prose = page.lines().filter(|line| !line.starts_with('|')).flat_map(|line| line.split('`').skip(1).step_by(2));
-    let like_a_test = |name: &&str| name.matches('_').count() > 3 && name.starts_with(char::is_lowercase);
-    assert_eq!(prose.filter(like_a_test).find(|name| !tests.contains(*name)), None);
+    for (page, lines) in [("docs/QUEUE.md", 100), ("docs/PUBLISHING.md", 40)] {
+        let page = fs::read_to_string(root().join(page)).unwrap();
+        assert_eq!(unbacked(&page, &tests), Vec::<String>::new());
+        assert!(page.lines().filter(|line| line.starts_with('|')).count() > lines);
+        // Also in prose: what is written like the name of a test is one.
+        let prose =
+            page.lines().filter(|line| !line.starts_with('|')).flat_map(|line| line.split('`').skip(1).step_by(2));
+        let like_a_test = |name: &&str| name.matches('_').count() > 3 && name.starts_with(char::is_lowercase);
+        assert_eq!(prose.filter(like_a_test).find(|name| !tests.contains(*name)), None);
+    }
 }
 
 #[test]

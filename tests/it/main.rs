@@ -38,9 +38,13 @@ mod outage;
 mod parked;
 mod power_cuts;
 mod process_faults;
+#[cfg(feature = "sftp")]
+mod publishing;
 mod replaced;
 mod requests;
 mod running;
+#[cfg(feature = "sftp")]
+mod sftp;
 mod soak;
 mod state_file;
 mod support;

@@ -154,7 +154,7 @@ fn take(message: Option<ChannelMsg>, inbox: &mut Inbox, waiting: &mut VecDeque<(
     match message {
         Some(ChannelMsg::Data { data }) => {
             inbox.push(&data);
-            while let Some(packet) = inbox.next().map_err(|()| stray())? {
+            while let Some(packet) = inbox.packet().map_err(|_| stray())? {
                 waiting.push_back(wire::answer(&packet).ok_or_else(stray)?);
             }
             if waiting.len() > MOST_WAITING { Err(stray()) } else { Ok(()) }

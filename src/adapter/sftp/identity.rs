@@ -135,8 +135,9 @@ fn refused(target: &Target, what: &str, offered: &[MethodKind]) -> Trouble {
 }
 
 fn gone(target: &Target) -> Trouble {
+    // Most do so when they had enough of wrong passwords: not to be repeated soon, whatever it was.
     let text = format!("{} closed the connection while user {} showed who he is", target.host, target.user);
-    Trouble::new(Class::Connection, text)
+    Trouble::new(Class::Authentication, text)
 }
 
 fn broke(target: &Target, error: &russh::Error) -> Trouble {

@@ -8,7 +8,7 @@ use crate::adapter::place::{Class, Trouble};
 use crate::adapter::sftp::guard::Pins;
 use crate::adapter::sftp::session::Own;
 use crate::adapter::sftp::target::{Identity, Known, Target, Times};
-use crate::adapter::sftp::{HostKey, ssh};
+use crate::adapter::sftp::{HostKey, ssh, via};
 
 /// Asks for one kind of key after the other until the server has no more. No user is named.
 pub(super) fn scan(host: &str, port: u16, patience: Duration) -> Result<Vec<HostKey>, Trouble> {
@@ -20,7 +20,7 @@ pub(super) fn scan(host: &str, port: u16, patience: Duration) -> Result<Vec<Host
         let mut kinds = ssh::host_keys(true);
         let mut found: Vec<HostKey> = Vec::new();
         while !kinds.is_empty() {
-            let stream = ssh::stream(&target).await?;
+            let stream = via::stream(&target).await?;
             match ssh::handshake(stream, &target, kinds.clone(), Pins::ANY).await {
                 Ok((handle, Some(shown))) => {
                     kinds.retain(|kind| !ssh::same_kind(kind, &shown.algorithm));

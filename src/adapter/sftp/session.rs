@@ -260,9 +260,8 @@ impl Place for Sftp {
 impl Drop for Sftp {
     fn drop(&mut self) {
         // Politeness: a server that does not hear it closes the session anyway.
-        let farewell = timeout(FAREWELL, self.handle.disconnect(Disconnect::ByApplication, "", ""));
         let _ = self.own.wait(async {
-            let _ = farewell.await;
+            let _ = timeout(FAREWELL, self.handle.disconnect(Disconnect::ByApplication, "", "")).await;
             Ok(())
         });
     }

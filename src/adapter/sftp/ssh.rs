@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use crate::adapter::place::{Class, Trouble, quoted};
 use crate::adapter::sftp::guard::{Guard, Pins, Shown, stranger};
-use crate::adapter::sftp::identity;
-use crate::adapter::sftp::target::{Target, Times, Via};
+use crate::adapter::sftp::target::{Target, Times};
+use crate::adapter::sftp::{identity, via};
 
 /// Something to speak SSH over.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -77,7 +77,7 @@ async fn meet(target: &Target, pins: &Pins) -> Result<Handle<Guard>, Trouble> {
     let mut kinds = host_keys(target.legacy);
     let mut strangers = Vec::new();
     loop {
-        let stream = stream(target).await?;
+        let stream = via::stream(target).await?;
         match handshake(stream, target, kinds.clone(), pins.clone()).await {
             Ok((handle, _)) => return Ok(handle),
             Err((_, Some(shown))) if !shown.known => {
@@ -144,14 +144,6 @@ fn config(times: &Times, legacy: bool, kinds: Vec<Algorithm>) -> Arc<client::Con
         nodelay: true,
         ..client::Config::default()
     })
-}
-
-/// What carries the connection.
-pub(super) async fn stream(target: &Target) -> Result<Box<dyn Stream>, Trouble> {
-    match &target.via {
-        Via::Nothing => tcp(&target.host, target.port, &target.times).await,
-        _ => Err(Trouble::new(Class::Unsupported, "no way around yet")),
-    }
 }
 
 /// A connection to a host and port.

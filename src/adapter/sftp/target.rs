@@ -75,7 +75,7 @@ impl Target {
 /// How a user shows who he is. With both, the key comes first and the password when the server asks for more.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
-    /// A private key: OpenSSH or PEM; ed25519, ecdsa or rsa.
+    /// A private key: OpenSSH or PEM; ed25519, ecdsa or rsa. A source [with lines](SecretSource::with_lines).
     pub key: Option<Arc<SecretSource>>,
     /// What the key is encrypted with.
     pub passphrase: Option<Arc<SecretSource>>,

@@ -257,6 +257,10 @@ impl Reader<'_> {
     }
 }
 
+/// A packet whose length is none that a server would send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadLength;
+
 /// Takes whole packets out of a stream of bytes.
 #[derive(Debug, Default)]
 pub struct Inbox(Vec<u8>);
@@ -268,11 +272,11 @@ impl Inbox {
     }
 
     /// The next whole packet without its length. An error when its length is not one that a server would send.
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, ()> {
+    pub fn packet(&mut self) -> Result<Option<Vec<u8>>, BadLength> {
         let Some(length) = Reader(&self.0).u32() else { return Ok(None) };
         let length = length as usize;
-        if length < 5 || length > LONGEST {
-            return Err(());
+        if !(5..=LONGEST).contains(&length) {
+            return Err(BadLength);
         }
         if self.0.len() < length + 4 {
             return Ok(None);
@@ -285,6 +289,7 @@ impl Inbox {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -328,7 +333,7 @@ mod tests {
             let (mut inbox, mut found) = (Inbox::default(), Vec::new());
             for bytes in stream.chunks(step) {
                 inbox.push(bytes);
-                while let Some(packet) = inbox.next().unwrap() {
+                while let Some(packet) = inbox.packet().unwrap() {
                     found.push(answer(&packet).unwrap());
                 }
             }
@@ -340,10 +345,10 @@ mod tests {
     fn an_answer_of_a_gigabyte_is_refused_before_it_is_gathered() {
         let mut inbox = Inbox::default();
         inbox.push(&[0x40, 0, 0, 0, 101]);
-        assert_eq!(inbox.next(), Err(()));
+        assert_eq!(inbox.packet(), Err(BadLength));
         let mut inbox = Inbox::default();
         inbox.push(&[0, 0, 0, 4]);
-        assert_eq!(inbox.next(), Err(()));
+        assert_eq!(inbox.packet(), Err(BadLength));
     }
 
     #[test]

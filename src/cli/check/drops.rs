@@ -1,5 +1,7 @@
 //! `check` of drops: when the next file is cut, and what of the tables does not go into it.
 
+use jiff::civil::Date;
+
 use crate::adapter::secret::{SecretRef, SecretSource};
 use crate::cli::check::Plan;
 use crate::cli::check::tables::{self, Columns};
@@ -9,6 +11,7 @@ use crate::config::drop::deliver::Place;
 use crate::config::problem::Place as At;
 use crate::config::{ConnectorSpec, Problem, Settings, Severity, Way, build};
 use crate::event::Op;
+use crate::rules::calendar::Calendar;
 
 /// Looks at a drop whose file has no mistake of its own; what it will do.
 pub fn look(
@@ -25,7 +28,10 @@ pub fn look(
         problems.push(Problem { severity, file: file.clone(), line: 0, column: 0, key, message, hint: None });
     };
     let now = clock::now();
-    expiring(files, now, &mut note);
+    let today = now.to_jiff().to_zoned(files.timing.cut_offs.zone().clone()).date();
+    if let Some(text) = files.calendar.as_ref().and_then(|calendar| expiring(calendar, today)) {
+        note(Severity::Warning, "drop.schedule.calendar", text);
+    }
     secrets(files, online, &mut note);
     // With the record as it is, its fields are the columns of the tables.
     if !files.feed.knows_fields() {
@@ -55,6 +61,12 @@ pub fn look(
     let at: At = spec.mapping_place;
     match build::drop(spec, settings, [0; 32]) {
         Ok(drop) => {
+            for gap in drop.feed.gaps() {
+                let (file, key) = (drop.file.clone(), "drop.format".to_owned());
+                let hint = Some("map or set what the receiver reads".to_owned());
+                let message = format!("{gap}: spaces, zeros or their VALUE");
+                problems.push(Problem { severity: Severity::Warning, file, line: 0, column: 0, key, message, hint });
+            }
             tables::compare(&drop.file, &drop.subscription, &[], (at, &lines), columns, problems);
             Some(Plan {
                 connector: drop.subscription.name.to_string(),
@@ -72,20 +84,13 @@ pub fn look(
     }
 }
 
-/// A calendar that ends soon is extended before the drop stands still.
-fn expiring(files: &DropSpec, now: clock::Timestamp, note: &mut impl FnMut(Severity, &str, String)) {
-    let today = now.to_jiff().to_zoned(files.timing.cut_offs.zone().clone()).date();
-    let Some(calendar) = &files.calendar else { return };
+/// A calendar that ends soon is extended before the drop stands still; of one that has ended it is said where the next
+/// cut-off is looked for.
+fn expiring(calendar: &Calendar, today: Date) -> Option<String> {
     let (_, last) = calendar.years();
-    match calendar.expires(today) {
-        Some(left @ 0..) => note(
-            Severity::Warning,
-            "drop.schedule.calendar",
-            format!("the calendar ends in {left} days, with {last}: add the holidays of {}", last.saturating_add(1)),
-        ),
-        // That it has ended is said where the next cut-off is looked for.
-        Some(_) | None => {}
-    }
+    let left = calendar.expires(today).filter(|left| *left >= 0)?;
+    let next = last.saturating_add(1);
+    Some(format!("the calendar ends in {left} days, with {last}: add the holidays of {next}"))
 }
 
 /// Tries the secrets of the places.
@@ -96,7 +101,9 @@ fn secrets(files: &DropSpec, online: bool, note: &mut impl FnMut(Severity, &str,
             if matches!(from, SecretRef::Exec(_)) && !online {
                 continue;
             }
-            let Err(why) = SecretSource::new(from.clone()).get() else { continue };
+            let source =
+                if *key == "key" { SecretSource::with_lines(from.clone()) } else { SecretSource::new(from.clone()) };
+            let Err(why) = source.get() else { continue };
             let elsewhere = matches!(from, SecretRef::Env(_))
                 || (matches!(from, SecretRef::Credential(_)) && std::env::var_os("CREDENTIALS_DIRECTORY").is_none());
             let severity = if elsewhere { Severity::Warning } else { Severity::Error };
@@ -106,5 +113,22 @@ fn secrets(files: &DropSpec, online: bool, note: &mut impl FnMut(Severity, &str,
                 format!("the secret for `{}` cannot be had here: {why}", place.name),
             );
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_calendar_is_said_to_end_sixty_days_before_it_does() {
+        let calendar = Calendar::parse("covers 2026-2027").unwrap();
+        let said = |day: &str| expiring(&calendar, day.parse().unwrap());
+        assert_eq!(said("2027-10-31"), None);
+        let text = "the calendar ends in 60 days, with 2027: add the holidays of 2028";
+        assert_eq!(said("2027-11-01").as_deref(), Some(text));
+        assert!(said("2027-12-31").unwrap().contains("in 0 days"));
+        assert_eq!(said("2028-01-01"), None);
     }
 }

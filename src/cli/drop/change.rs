@@ -1,10 +1,15 @@
 //! `drop run`, `resend`, `release`, `discard`, `accept`, `set-sequence`.
 
+use std::io::IsTerminal as _;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
 use super::show::{known, meant};
 use super::{Discard, Release, Resend, Run, SetSequence, Which, Why};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, order, output};
+use crate::engine::drop::progress::watch;
 use crate::engine::operate::{FileOperation, Operation, Refused, Report, called};
 use crate::store::state::parked::{self, ParkedState, Selection};
 
@@ -30,6 +35,7 @@ pub fn run(place: &Place, run: Run) -> Outcome {
     if !report.refused.is_empty() {
         return done(place, &report);
     }
+    show_progress(place);
     let summary = order::run_drop(config, &run.drop)?;
     let (mut state, known) = known(place, &place.config()?, &run.drop)?;
     let files = state.read(|db| crate::store::state::drops::newest(db, known.id, 1))?;
@@ -50,6 +56,23 @@ pub fn run(place: &Place, run: Run) -> Outcome {
     }
     let stands_still = newest.is_some_and(|file| file.held.is_some());
     Ok(if stands_still { Code::Failed } else { Code::Ok })
+}
+
+/// A bar for each long step, on a terminal.
+fn show_progress(place: &Place) {
+    if !std::io::stderr().is_terminal() || place.quiet() {
+        return;
+    }
+    let style = ProgressStyle::with_template("{msg:<20} {bar:40} {pos}/{len} {eta}");
+    let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    watch(move |step| {
+        bar.set_message(step.step.to_owned());
+        bar.set_length(step.of);
+        bar.set_position(step.done);
+        if step.done >= step.of {
+            bar.reset();
+        }
+    });
 }
 
 /// Sends a file again, or its lines in a new one.
@@ -134,6 +157,7 @@ fn ask(place: &Place, operation: FileOperation, file: &str, why: Why) -> Outcome
     let goes = matches!(operation, FileOperation::Resend { .. } | FileOperation::AsNew { .. });
     let drop = operation.drop().to_owned();
     let report = order::order(&settings, Operation::Drop(operation), why.reason)?;
+    show_progress(place);
     if goes && report.refused.is_empty() && order::running(&settings.state)?.is_none() {
         let summary = order::run_drop(config, &drop)?;
         if let Some(reason) = summary.left_off {

@@ -13,10 +13,10 @@ use crate::cli::place::Place;
 use crate::cli::{Outcome, order, output};
 use crate::config::{self, Config, build};
 use crate::engine::drop::{self, Previewed};
-use crate::engine::source::{Intake, Source};
+use crate::engine::source::{Intake, Sources};
 use crate::format::json as encoding;
 use crate::store::capture::{Access, CapturedLog};
-use crate::store::state::{LogId, StateReader, connector, fact, log as logs};
+use crate::store::state::{StateReader, connector, fact, log as logs};
 
 /// Shows, or writes to a file, what would be cut now.
 pub fn preview(place: &Place, name: &str, to: Option<&Path>) -> Outcome {
@@ -155,8 +155,8 @@ fn built(
 }
 
 /// The logs, to read from.
-fn sources(config: &Config, state: &mut StateReader) -> Result<Vec<(LogId, Box<dyn Source>)>, Failure> {
-    let mut sources: Vec<(LogId, Box<dyn Source>)> = Vec::new();
+fn sources(config: &Config, state: &mut StateReader) -> Result<Sources, Failure> {
+    let mut sources: Sources = Vec::new();
     for database in &config.settings.databases {
         let log = CapturedLog::open(&database.name, &database.path, Access::Read)?;
         let id = state.read(|db| logs::find(db, &database.name))?;

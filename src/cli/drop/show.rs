@@ -53,27 +53,40 @@ pub fn all(place: &Place) -> Outcome {
         output::line("no drop is configured: a connector with `adapter: sftp` or `directory` and `drop:` is one")?;
         return Ok(Code::Ok);
     }
-    let header =
-        ["DROP", "MODE", "LAST DATE", "SEQ", "PUBLISHED", "NEXT CUT", "HELD", "REJECTED", "UNVERIFIED", "ANSWERS"];
-    let row = |line: &Line| {
-        let status = &line.status;
+    let next = |status: &DropStatus| {
+        lines.iter().find(|line| line.status.drop == status.drop).and_then(|line| line.next_cut.clone())
+    };
+    rows(lines.iter().map(|line| &line.status), Some(&next))?;
+    Ok(Code::Ok)
+}
+
+/// The drops at a glance, as `status` shows them.
+pub fn table(drops: &[DropStatus]) -> Result<(), Failure> {
+    rows(drops.iter(), None)
+}
+
+type NextCut<'n> = &'n dyn Fn(&DropStatus) -> Option<String>;
+
+fn rows<'d>(drops: impl Iterator<Item = &'d DropStatus>, next: Option<NextCut<'_>>) -> Result<(), Failure> {
+    let mut header = vec!["DROP", "MODE", "LAST DATE", "SEQ", "PUBLISHED"];
+    header.extend(next.map(|_| "NEXT CUT"));
+    header.extend(["HELD", "REJECTED", "UNVERIFIED", "ANSWERS"]);
+    let dash = || "-".to_owned();
+    let row = |status: &DropStatus| {
         let age = status.last_published.as_deref().and_then(ago).map(|age| format!("{} ago", output::age(age)));
-        let dash = || "-".to_owned();
-        vec![
+        let mut row = vec![
             status.drop.clone(),
             status.mode.to_owned(),
             status.last_date.clone().unwrap_or_else(dash),
             status.last_seq.map_or_else(dash, |seq| seq.to_string()),
             age.unwrap_or_else(dash),
-            line.next_cut.clone().unwrap_or_else(dash),
-            status.held.to_string(),
-            status.rejected.to_string(),
-            status.unverified.to_string(),
-            answers(status),
-        ]
+        ];
+        row.extend(next.map(|next| next(status).unwrap_or_else(dash)));
+        row.extend([status.held, status.rejected, status.unverified].map(|n| n.to_string()));
+        row.push(answers(status));
+        row
     };
-    output::table(&header, lines.iter().map(row).collect())?;
-    Ok(Code::Ok)
+    output::table(&header, drops.map(row).collect())
 }
 
 /// The answers that are missing, or need a person.

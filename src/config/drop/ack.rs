@@ -130,8 +130,9 @@ pub(super) fn ack(found: &Found<'_>, places: &[Deliver], like: Option<&FeedSpec>
     let feed = form(&fields, found, like, shelf);
     let matched = fields.need("match").and_then(|found| Matched::read(&found, feed.as_ref()));
     const UNLISTED: [(&str, Unlisted); 2] = [("accepted", Unlisted::Accepted), ("pending", Unlisted::Pending)];
-    let unlisted =
-        fields.take("unlisted").map_or(Some(Unlisted::default()), |found| found.choice("unlisted", &UNLISTED));
+    let unlisted = fields
+        .take("unlisted")
+        .map_or(Some(Unlisted::default()), |found| found.choice("rule for unlisted records", &UNLISTED));
     let overdue = fields.take("overdue").map_or(Some(None), |found| found.duration().map(Some));
     let after = after(&fields);
     fields.done();
@@ -199,7 +200,7 @@ fn after(fields: &Fields<'_>) -> Option<After> {
     const WORDS: [(&str, Word); 3] = [("leave", Word::Leave), ("delete", Word::Delete), ("move", Word::Move)];
     let place = fields.take("after");
     let word = match &place {
-        Some(found) => found.choice("after", &WORDS)?,
+        Some(found) => found.choice("end of an answer", &WORDS)?,
         None if target.is_some() => Word::Move,
         None => Word::Leave,
     };

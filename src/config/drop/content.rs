@@ -49,13 +49,14 @@ pub(super) fn content(fields: &Fields<'_>, form: Option<&Found<'_>>, source: &Fr
     if let (Some(_), Some(also)) = (&empty, &also) {
         also.error_hint("stands beside `when_empty` of the drop", "leave one of the two out");
     }
-    let when_empty = empty.or(also).map_or(Some(WhenEmpty::default()), |found| found.choice("whenEmpty", &EMPTY));
+    let when_empty =
+        empty.or(also).map_or(Some(WhenEmpty::default()), |found| found.choice("rule for empty files", &EMPTY));
     let count = |key| match fields.take(key) {
         Some(found) => found.integer(1..=i64::MAX).and_then(|count| u64::try_from(count).ok()).map(Some),
         None => Some(None),
     };
     let on_row_error =
-        fields.take("onRowError").map_or(Some(RowError::default()), |found| found.choice("onRowError", &ERRORS));
+        fields.take("onRowError").map_or(Some(RowError::default()), |found| found.choice("rule for rows", &ERRORS));
     let max_row_errors = match fields.take("maxRowErrors") {
         Some(found) => found.integer(0..=i64::MAX).and_then(|count| u64::try_from(count).ok()).map(Some),
         None => Some(None),

@@ -1,6 +1,6 @@
 //! `format:` of delimited text.
 
-use crate::config::drop::format::{self, FeedSpec, Purpose};
+use crate::config::drop::format::{self, Purpose};
 use crate::config::drop::record::set;
 use crate::config::fields::Fields;
 use crate::config::found::Found;
@@ -11,6 +11,37 @@ use crate::format::csv::{
 };
 use crate::format::feed::{CsvColumn, CsvFeed, Set};
 use crate::rules::convert::Convert;
+
+/// The keys of `kind: csv`.
+pub(super) const KEYS: [&str; 27] = [
+    "codepage",
+    "encoding",
+    "columns",
+    "header",
+    "trailer",
+    "delimiter",
+    "quote",
+    "quoteChar",
+    "escape",
+    "eol",
+    "finalEol",
+    "names",
+    "bom",
+    "eof",
+    "unmappable",
+    "null",
+    "lineBreaks",
+    "decimal",
+    "places",
+    "sign",
+    "plus",
+    "zeroFill",
+    "booleans",
+    "trailingDelimiter",
+    "forbid",
+    "formulaGuard",
+    "whenEmpty",
+];
 
 /// Reads the keys of `kind: csv`.
 pub(super) fn csv(fields: &Fields<'_>, purpose: &Purpose<'_>) -> Option<CsvFeed> {
@@ -42,8 +73,7 @@ fn page(fields: &Fields<'_>, purpose: &Purpose<'_>) -> Option<&'static CodePage>
     let named = |name: &str| codepage::named(name).map_err(|error| error.to_string());
     match (fields.take_any(&["codepage", "encoding"]), purpose.like) {
         (Some(found), _) => found.parsed(named),
-        (None, Some(FeedSpec::Csv(like))) => Some(like.page),
-        (None, Some(FeedSpec::Fixed(like))) => Some(like.page),
+        (None, Some(like)) => Some(like.page()),
         (None, None) => named("UTF-8").ok(),
     }
 }
@@ -198,7 +228,7 @@ fn column(found: &Found<'_>, dialect: Option<&Dialect>, key: &[String]) -> Optio
         .take("width")
         .map_or(Some(None), |found| found.integer(1..=32_760).and_then(|width| usize::try_from(width).ok()).map(Some));
     const OVERFLOW: [(&str, bool); 2] = [("hold", false), ("truncate_right", true)];
-    let truncate = fields.take("overflow").map_or(Some(false), |found| found.choice("overflow", &OVERFLOW));
+    let truncate = fields.take("overflow").map_or(Some(false), |found| found.choice("rule for overflow", &OVERFLOW));
     let required = fields.take("required").map_or(Some(None), |found| found.flag().map(Some));
     fields.done();
     let (name, field, set, convert) = (name?, field?, set?, convert?);

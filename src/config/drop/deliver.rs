@@ -76,9 +76,9 @@ pub(super) fn deliver(fields: &Fields<'_>, whole: &Whole<'_>) -> Option<Vec<Deli
             );
         }
     }
-    let wanted = |place: &Deliver| match (&place.place, whole.adapter) {
-        (Place::Sftp(_), Adapter::Sftp) | (Place::Directory { .. }, Adapter::Directory) => true,
-        _ => false,
+    let wanted = |place: &Deliver| match place.place {
+        Place::Sftp(_) => whole.adapter == Adapter::Sftp,
+        Place::Directory { .. } => whole.adapter == Adapter::Directory,
     };
     if read.iter().all(Option::is_some) && !places.iter().any(|place| wanted(place)) {
         let word = if whole.adapter == Adapter::Sftp { "sftp" } else { "directory" };
@@ -98,10 +98,11 @@ fn one(found: &Found<'_>, data: Option<&Pattern>) -> Option<Deliver> {
     let name = fields.take("name").map_or(Some(None), |found| found.text().map(Some));
     let place = place(found, &fields);
     let publish = fields.take("publish");
-    let strategy = publish.as_ref().map_or(Some(Strategy::default()), |found| found.choice("publish", &PUBLISH));
+    let strategy = publish.as_ref().map_or(Some(Strategy::default()), |found| found.choice("way to publish", &PUBLISH));
     let over = fields.take("overwrite");
-    let overwrite = over.as_ref().map_or(Some(Overwrite::default()), |found| found.choice("overwrite", &OVERWRITE));
-    let verify = fields.take("verify").map_or(Some(Verify::default()), |found| found.choice("verify", &VERIFY));
+    let overwrite =
+        over.as_ref().map_or(Some(Overwrite::default()), |found| found.choice("rule for overwriting", &OVERWRITE));
+    let verify = fields.take("verify").map_or(Some(Verify::default()), |found| found.choice("way to verify", &VERIFY));
     let resume = fields.take("resume").map_or(Some(true), |found| found.flag());
     let tidy_days = fields.take("tidy").map_or(Some(None), |found| {
         let days = found.duration()?.as_secs() / 86_400;

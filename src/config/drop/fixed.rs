@@ -24,6 +24,36 @@ enum Recfm {
     Text,
 }
 
+/// The keys of `kind: copybook` and `kind: fields`.
+pub(super) const KEYS: [&str; 26] = [
+    "copybook",
+    "copyDirs",
+    "replacing",
+    "free",
+    "extended",
+    "fields",
+    "recfm",
+    "lrecl",
+    "blksize",
+    "terminator",
+    "codepage",
+    "sign",
+    "littleEndian",
+    "blankNumeric",
+    "padToBlock",
+    "eof",
+    "null",
+    "overflow",
+    "unmappable",
+    "round",
+    "controls",
+    "header",
+    "detail",
+    "trailer",
+    "whenEmpty",
+    "kind",
+];
+
 /// Reads the keys of `kind: copybook` and `kind: fields`.
 pub(super) fn fixed(fields: &Fields<'_>, kind: Kind, purpose: &Purpose<'_>, shelf: &Shelf) -> Option<FixedFeed> {
     const SIGNS: [(&str, Overpunch); 3] =
@@ -39,19 +69,20 @@ pub(super) fn fixed(fields: &Fields<'_>, kind: Kind, purpose: &Purpose<'_>, shel
     let page = match (fields.take("codepage"), like) {
         (Some(found), _) => found.parsed(|name| codepage::named(name).map_err(|error| error.to_string())),
         (None, Some(like)) => Some(like.page),
+        (None, None) if purpose.reading => purpose.like.map(FeedSpec::page),
         (None, None) => {
             fields.section().error_hint("does not say the code page", "write for example `codepage: cp037`");
             None
         }
     };
-    let overpunch = fields
-        .take("sign")
-        .map_or(Some(like.and_then(|like| like.overpunch)), |found| found.choice("sign", &SIGNS).map(Some));
+    let overpunch = fields.take("sign").map_or(Some(like.and_then(|like| like.overpunch)), |found| {
+        found.choice("convention for signs", &SIGNS).map(Some)
+    });
     let little_endian =
         fields.take("littleEndian").map_or(Some(like.is_some_and(|like| like.little_endian)), |found| found.flag());
     let blank = fields
         .take("blankNumeric")
-        .map_or(Some(false), |found| found.choice("blankNumeric", &[("error", false), ("zero", true)]));
+        .map_or(Some(false), |found| found.choice("rule for blank numbers", &[("error", false), ("zero", true)]));
     let padding = fields.take("padToBlock").map_or(Some(None), |found| padding(&found).map(Some));
     let eof = fields.take("eof").map_or(Some(None), |found| byte(&found).map(Some));
     let rules = record::rules(fields, Rules::default());
@@ -59,6 +90,7 @@ pub(super) fn fixed(fields: &Fields<'_>, kind: Kind, purpose: &Purpose<'_>, shel
         Kind::Fields => fields.take("fields").map_or(Some(None), |found| table::table(&found).map(Some)),
         Kind::Copybook | Kind::Csv => Some(None),
     };
+    let frame = frame(fields, page, like);
     let (layout, rules) = (layout?, rules?);
     let (details, headers, trailers) = match (&layout, purpose.reading, fields.take("detail")) {
         // An answer whose records nobody describes: their order says which they are.
@@ -88,13 +120,12 @@ pub(super) fn fixed(fields: &Fields<'_>, kind: Kind, purpose: &Purpose<'_>, shel
     let (details, headers, trailers) = (details?, headers?, trailers?);
     let longest = details.iter().map(|detail| &detail.line).chain(&headers).chain(&trailers);
     let longest = longest.map(|line| line.record.length).max().unwrap_or_default();
-    let framing = framing(fields, page, longest, like);
     Some(FixedFeed {
         page: page?,
         overpunch: overpunch?,
         little_endian: little_endian?,
         blank_is_zero: blank?,
-        framing: framing?,
+        framing: frame?.framing(longest),
         padding: padding?,
         eof: eof?,
         headers,
@@ -158,13 +189,28 @@ fn layout(fields: &Fields<'_>, shelf: &Shelf) -> Option<Layout> {
     }
 }
 
+/// How records stand in the file, as far as it is said.
+struct Frame {
+    recfm: Recfm,
+    lrecl: Option<usize>,
+    blksize: Option<usize>,
+    end: Vec<u8>,
+}
+
+impl Frame {
+    /// With the longest record where LRECL is not said.
+    fn framing(self, longest: usize) -> Framing {
+        let Frame { recfm, lrecl, blksize, end } = self;
+        match recfm {
+            Recfm::Fixed => Framing::Fixed { lrecl: lrecl.unwrap_or(longest), terminator: end },
+            Recfm::Variable => Framing::Variable { lrecl: lrecl.unwrap_or(longest + WORD), blksize },
+            Recfm::Text => Framing::Text { terminator: end },
+        }
+    }
+}
+
 /// `recfm`, `lrecl`, `blksize` and `terminator`.
-fn framing(
-    fields: &Fields<'_>,
-    page: Option<&'static CodePage>,
-    longest: usize,
-    like: Option<&FixedFeed>,
-) -> Option<Framing> {
+fn frame(fields: &Fields<'_>, page: Option<&'static CodePage>, like: Option<&FixedFeed>) -> Option<Frame> {
     const RECFM: [(&str, Recfm); 5] = [
         ("F", Recfm::Fixed),
         ("FB", Recfm::Fixed),
@@ -177,37 +223,24 @@ fn framing(
         Some(found) => found.integer(1..=most).and_then(|size| usize::try_from(size).ok()).map(Some),
         None => Some(None),
     };
-    let recfm = fields.take("recfm");
+    let recfm = match (fields.take("recfm"), like.map(|like| &like.framing)) {
+        (Some(found), _) => found.choice("recfm", &RECFM),
+        (None, Some(Framing::Variable { .. })) => Some(Recfm::Variable),
+        (None, Some(Framing::Text { .. })) => Some(Recfm::Text),
+        (None, _) => Some(Recfm::Fixed),
+    };
     let (lrecl, blksize) = (size("lrecl"), size("blksize"));
     let ends = fields.take("terminator");
-    let end = match &ends {
-        Some(found) => terminator(found, page?).map(Some),
-        None => Some(None),
+    let end = match (&ends, like.map(|like| &like.framing)) {
+        (Some(found), _) => terminator(found, page?),
+        (None, Some(Framing::Fixed { terminator, .. } | Framing::Text { terminator })) => Some(terminator.clone()),
+        (None, _) if recfm == Some(Recfm::Text) => page?.byte('\n').map(|byte| vec![byte]),
+        (None, _) => Some(Vec::new()),
     };
-    let recfm = match (&recfm, like.map(|like| &like.framing)) {
-        (Some(found), _) => found.choice("recfm", &RECFM)?,
-        (None, Some(Framing::Variable { .. })) => Recfm::Variable,
-        (None, Some(Framing::Text { .. })) => Recfm::Text,
-        (None, _) => Recfm::Fixed,
-    };
-    let (lrecl, blksize, end) = (lrecl?, blksize?, end?);
-    Some(match recfm {
-        Recfm::Fixed => Framing::Fixed { lrecl: lrecl.unwrap_or(longest), terminator: end.unwrap_or_default() },
-        Recfm::Variable => {
-            if let (Some(found), Some(_)) = (ends, end) {
-                found.error_hint("stands beside `recfm: V`", "such records have their length in front: leave it out");
-            }
-            Framing::Variable { lrecl: lrecl.unwrap_or(longest + WORD), blksize }
-        }
-        Recfm::Text => {
-            let line = || page.and_then(|page| page.byte('\n')).map(|byte| vec![byte]);
-            let like = like.and_then(|like| match &like.framing {
-                Framing::Text { terminator } => Some(terminator.clone()),
-                Framing::Fixed { .. } | Framing::Variable { .. } => None,
-            });
-            Framing::Text { terminator: end.or(like).or_else(line)? }
-        }
-    })
+    if let (Some(found), Some(Recfm::Variable)) = (ends, recfm) {
+        found.error_hint("stands beside `recfm: V`", "such records have their length in front: leave it out");
+    }
+    Some(Frame { recfm: recfm?, lrecl: lrecl?, blksize: blksize?, end: end? })
 }
 
 /// What ends a record: `crlf`, `lf`, `cr`, `nl`, or bytes.

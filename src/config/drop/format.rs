@@ -10,6 +10,7 @@ use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::tree::{Key, Node, Value};
 use crate::engine::drop::Beside;
+use crate::format::codepage::CodePage;
 use crate::format::feed::{CsvFeed, Feed, FixedFeed};
 use crate::rules::naming::Stamp;
 
@@ -58,6 +59,14 @@ impl FeedSpec {
         }
     }
 
+    /// Its code page.
+    pub fn page(&self) -> &'static CodePage {
+        match self {
+            FeedSpec::Csv(spec) => spec.page,
+            FeedSpec::Fixed(spec) => spec.page,
+        }
+    }
+
     /// Whether the fields of its records are known from the mapping.
     pub fn knows_fields(&self) -> bool {
         match self {
@@ -68,7 +77,8 @@ impl FeedSpec {
 
     /// Says which totals of control and trigger files cannot be taken.
     pub(super) fn counts<'b>(&self, fields: &Fields<'_>, whole: &Whole<'_>, besides: impl Iterator<Item = &'b Beside>) {
-        let Ok(feed) = self.make(whole.office(), whole.name, None) else { return };
+        let Some(office) = &whole.scope.office else { return };
+        let Ok(feed) = self.make(office, whole.name, None) else { return };
         for beside in besides {
             for expression in beside.text.totals() {
                 if let Err(text) = feed.can_count(expression) {
@@ -101,8 +111,9 @@ pub(super) fn sample() -> Stamp {
 pub(super) fn read(found: &Found<'_>, whole: &Whole<'_>, key: &[String], shelf: &Shelf) -> Option<FeedSpec> {
     let purpose = Purpose { fields: whole.fields(), key, reading: false, like: None };
     let spec = section(found, &purpose, shelf)?;
-    // That the whole fits together shows when it is made.
-    match spec.make(whole.office(), whole.name, None) {
+    // That the whole fits together shows when it is made. What was kept fitted when it was new.
+    let Some(office) = &whole.scope.office else { return Some(spec) };
+    match spec.make(office, whole.name, None) {
         Ok(_) => Some(spec),
         Err(wrong) => {
             wrong.iter().for_each(|text| found.error(text));
@@ -127,6 +138,16 @@ pub(super) fn section(found: &Found<'_>, purpose: &Purpose<'_>, shelf: &Shelf) -
     };
     // Read with the content of the drop.
     let _ = fields.take("whenEmpty");
+    match kind {
+        Some(Kind::Csv) => fields.know(&csv::KEYS),
+        Some(_) => fields.know(&fixed::KEYS),
+        None => {
+            fields.know(&csv::KEYS);
+            fields.know(&fixed::KEYS);
+            fields.done();
+            return None;
+        }
+    }
     let spec = match kind? {
         Kind::Csv => csv::csv(&fields, purpose).map(|spec| FeedSpec::Csv(Box::new(spec))),
         kind => fixed::fixed(&fields, kind, purpose, shelf).map(|spec| FeedSpec::Fixed(Box::new(spec))),
@@ -142,7 +163,8 @@ pub(super) fn copybook_alone(found: &Found<'_>, purpose: &Purpose<'_>, shelf: &S
     let key = Key { place, name: "copybook".to_owned() };
     let value = Node { place, value: Value::Text(name.to_owned()) };
     let node = Node { place, value: Value::Map(vec![(key, value)]) };
-    let section_ = Found { node: &node, ..found.clone() };
+    let above = found.key.rsplit_once('.').map_or("", |(above, _)| above).to_owned();
+    let section_ = Found { node: &node, key: above, ..found.clone() };
     let fields = section_.fields()?;
     let spec = fixed::fixed(&fields, Kind::Copybook, purpose, shelf).map(|spec| FeedSpec::Fixed(Box::new(spec)));
     fields.done();

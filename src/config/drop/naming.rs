@@ -30,9 +30,10 @@ pub(super) fn names(fields: &Fields<'_>, whole: &Whole<'_>, timing: Option<&Timi
         (Some(name), Some(found)) => found.parsed(|text| Rerun::parse(text, name)),
         (None, Some(_)) => None,
     };
-    if let (Some(place), Some(name), Some(sequence)) = (&place, &name, sequence) {
+    // Without the settings the name of this installation is not known.
+    if let (Some(place), Some(name), Some(sequence), Some(office)) = (&place, &name, sequence, &whole.scope.office) {
         let samples = Samples {
-            office: whole.office().to_owned(),
+            office: office.clone(),
             drop: whole.name.to_owned(),
             sequence,
             per_date: timing.map_or(1, |timing| timing.cut_offs.per_date()),

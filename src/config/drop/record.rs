@@ -10,6 +10,10 @@ use crate::format::fixed::{Choice, Null, Round, Rules, Select, Unbound};
 use crate::format::layout::{self, Field, Form, Item, Kind, Layout, Number};
 use crate::rules::nearest::hint;
 
+/// The keys of every record.
+const KEYS: [&str; 11] =
+    ["record", "fields", "set", "null", "overflow", "unmappable", "round", "controls", "unset", "redefines", "items"];
+
 /// Which record of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -32,6 +36,7 @@ impl Lines<'_> {
     /// Reads a header or trailer.
     pub(super) fn line(&self, found: &Found<'_>, role: Role) -> Option<FixedLine> {
         let fields = found.fields()?;
+        fields.know(&KEYS);
         let line = self.common(found, &fields, role);
         fields.done();
         line
@@ -40,6 +45,7 @@ impl Lines<'_> {
     /// Reads a detail.
     pub(super) fn detail(&self, found: &Found<'_>) -> Option<FixedDetail> {
         let fields = found.fields()?;
+        fields.know(&KEYS);
         let line = self.common(found, &fields, Role::Detail);
         // The canonical form of a connector writes `map` so.
         let map = fields.take_any(&["map", "mapping"]).map_or(Some(Vec::new()), |found| {
@@ -106,7 +112,7 @@ impl Lines<'_> {
         });
         let rules = rules(fields, self.rules.clone());
         let unset = fields.take("unset").map_or(Some(Unbound::Refuse), |found| {
-            found.choice("unset", &[("refuse", Unbound::Refuse), ("initial", Unbound::Initial)])
+            found.choice("rule for unset items", &[("refuse", Unbound::Refuse), ("initial", Unbound::Initial)])
         });
         let choices = fields.take("redefines").map_or(Some(Vec::new()), |found| {
             let entries = found.entries()?.into_iter();
@@ -135,7 +141,7 @@ impl Lines<'_> {
                 Role::Trailer => "TRAILER",
             };
             let title = title.unwrap_or_else(|| word.to_owned());
-            return match layout::of_fields(&title, &title, own) {
+            return match layout::of_fields("fields", &title, own) {
                 Ok(mut layout) => layout.records.pop(),
                 Err(problems) => {
                     problems.0.iter().for_each(|problem| found.error(problem.to_string()));
@@ -307,7 +313,7 @@ pub(super) fn rules(fields: &Fields<'_>, mut rules: Rules) -> Option<Rules> {
             None => whole = false,
         }
     }
-    match fields.take("overflow").map(|found| found.choice("overflow", &OVERFLOW)) {
+    match fields.take("overflow").map(|found| found.choice("rule for overflow", &OVERFLOW)) {
         Some(Some(truncate)) => rules.truncate_right = truncate,
         Some(None) => whole = false,
         None => {}
@@ -317,7 +323,7 @@ pub(super) fn rules(fields: &Fields<'_>, mut rules: Rules) -> Option<Rules> {
         Some(None) => whole = false,
         None => {}
     }
-    match fields.take("round").map(|found| found.choice("round", &ROUND)) {
+    match fields.take("round").map(|found| found.choice("way to round", &ROUND)) {
         Some(Some(round)) => rules.round = round,
         Some(None) => whole = false,
         None => {}

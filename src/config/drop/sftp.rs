@@ -64,8 +64,11 @@ impl SftpSpec {
     /// As the adapter takes it. No secret is read yet.
     pub(crate) fn target(self) -> Target {
         let source = |from: Option<SecretRef>| from.map(|from| Arc::new(SecretSource::new(from)));
-        let identity =
-            Identity { key: source(self.key), passphrase: source(self.passphrase), password: source(self.password) };
+        let identity = Identity {
+            key: self.key.map(|from| Arc::new(SecretSource::with_lines(from))),
+            passphrase: source(self.passphrase),
+            password: source(self.password),
+        };
         let known = Known { fingerprints: self.host_key, hosts: self.known_hosts };
         Target {
             port: self.port,

@@ -1,12 +1,13 @@
 //! `schedule:` of a drop: when a file is cut, and when it may leave.
 
 use jiff::civil::Time;
+use jiff::tz::TimeZone;
 
 use crate::config::drop::shelf::Shelf;
 use crate::config::found::Found;
 use crate::engine::drop::Timing;
 use crate::rules::calendar::{Calendar, CalendarFile};
-use crate::rules::cutoff::{CATCH_UP, CutOffs, Missed, Window, time_of_day};
+use crate::rules::cutoff::{CATCH_UP, CutOffs, Days, Missed, Window, time_of_day};
 use crate::rules::zone;
 
 /// Most cuts that are made up without asking.
@@ -16,14 +17,22 @@ const MOST_CAUGHT_UP: i64 = 1_000;
 pub(super) fn timing(found: &Found<'_>, shelf: &Shelf) -> Option<(Timing, Option<Calendar>)> {
     let fields = found.fields()?;
     let times = fields.need("cutOff");
-    let texts = times.as_ref().and_then(|found| found.texts());
+    let texts = times.as_ref().and_then(|found| {
+        let items = found.one_or_many();
+        let good = items.iter().filter(|item| item.parsed(time_of_day).is_some()).count();
+        if good == items.len() { found.texts() } else { None }
+    });
     let zone = fields.need("zone").and_then(|found| found.parsed(|name| zone::find(Some(name))));
-    let days = fields.take("days");
-    let words = days.as_ref().map_or(Some(None), |found| found.text().map(Some));
     let calendar = match fields.take("calendar") {
         Some(found) => found.parsed(|name| calendar(name, shelf)).map(Some),
         None => Some(None),
     };
+    // One that cannot be read is one all the same.
+    let has_calendar = !matches!(calendar, Some(None));
+    let words = fields.take("days").map_or(Some(None), |found| {
+        let text = found.text()?;
+        found.parsed(|words| Days::parse(words, has_calendar)).map(|_| Some(text))
+    });
     let missed = fields.take("missed").map_or(Some(Missed::default()), |found| found.parsed(Missed::parse));
     let catch_up = fields.take("catchUp").map_or(Some(CATCH_UP), |found| {
         found.integer(0..=MOST_CAUGHT_UP).and_then(|count| usize::try_from(count).ok())
@@ -31,21 +40,16 @@ pub(super) fn timing(found: &Found<'_>, shelf: &Shelf) -> Option<(Timing, Option
     let window = fields.take("deliveryWindow");
     let window = window.map_or(Some(None), |found| {
         let text = found.text()?;
-        let zone = zone.clone()?;
+        let zone = zone.clone().unwrap_or(TimeZone::UTC);
         Window::parse(text, zone).map_err(|message| found.error(message)).ok().map(Some)
     });
     let deadline: Option<Option<Time>> =
         fields.take("deadline").map_or(Some(None), |found| found.parsed(time_of_day).map(Some));
     fields.done();
     let (texts, calendar) = (texts?, calendar?);
-    let times_: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let cut_offs = CutOffs::new(&times_, zone?, words?, calendar.clone());
-    let cut_offs = cut_offs.map_err(|message| {
-        // The times are wrong, unless they are right on every day.
-        let every = CutOffs::new(&times_, jiff::tz::TimeZone::UTC, Some("every"), None);
-        let place = if every.is_err() { times.as_ref() } else { days.as_ref() };
-        place.unwrap_or(found).error(message);
-    });
+    let named: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let cut_offs = CutOffs::new(&named, zone?, words?, calendar.clone())
+        .map_err(|message| times.as_ref().unwrap_or(found).error(message));
     let timing =
         Timing { cut_offs: cut_offs.ok()?, missed: missed?, catch_up: catch_up?, window: window?, deadline: deadline? };
     Some((timing, calendar))
@@ -58,7 +62,7 @@ fn calendar(name: &str, shelf: &Shelf) -> Result<Calendar, String> {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     match ["yaml", "yml", "json"].iter().any(|known| ending.eq_ignore_ascii_case(known)) {
         true => serde_saphyr::from_str::<CalendarFile>(&text)
-            .map_err(|error| about(error.to_string()))
+            .map_err(|error| about(error.to_string().lines().next().unwrap_or_default().to_owned()))
             .and_then(|file| Calendar::from_file(&file).map_err(about)),
         false => Calendar::parse(&text).map_err(about),
     }

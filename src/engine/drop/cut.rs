@@ -101,6 +101,9 @@ pub(super) fn next_numbers(db: &Db, drop: &Drop, connector: ConnectorId, date: &
     }))
 }
 
+/// More rows than this that cannot be encoded are no matter of rows: the layout, or the mapping, is wrong.
+pub(super) const MOST_HELD: u64 = 10_000;
+
 /// What the changes of one record come to.
 struct Lines {
     lines: Vec<(i64, Action, String, Record)>,
@@ -129,7 +132,7 @@ fn cut(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile, now: Times
     };
     let errors = wrong.len() as u64;
     if let Some((first, _)) = wrong.first() {
-        let too_many = drop.content.max_row_errors.is_some_and(|most| errors > most);
+        let too_many = errors > drop.content.max_row_errors.unwrap_or(MOST_HELD).min(MOST_HELD);
         if too_many || drop.content.on_row_error == RowError::FailFile {
             let text = format!("{errors} rows cannot be encoded (the first: {})", first.text);
             return Ok(Err(Reason::new("rows", text)));
@@ -228,7 +231,9 @@ fn changed(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile) -> Sql
                     member::set_has(db, connector, key, host_has)?;
                 }
             }
-            Err(reason) => wrong.push((reason, changes.to_vec())),
+            // Of those beyond the most only how many there are is of interest.
+            Err(reason) if wrong.len() as u64 <= MOST_HELD => wrong.push((reason, changes.to_vec())),
+            Err(_) => {}
         }
         Sql::Ok(())
     })?;

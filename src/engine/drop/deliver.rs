@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::acknowledge;
 use super::outlet::Outlet;
+use super::progress;
 use super::publish::{Ended, publish};
 use super::render::beside;
 use super::staged::{Files, Source, Staged};
@@ -42,17 +43,17 @@ impl Worker {
         if let Some(opens) = self.closed_until() {
             return Ok(Some(opens));
         }
+        let hurry = std::mem::take(&mut self.hurry);
         let mut next: Option<Timestamp> = None;
         // An outlet that has not taken a file takes no later one.
         let mut behind: BTreeSet<String> = BTreeSet::new();
         for file in self.in_state(FileState::Rendered)? {
-            let id = file.id;
-            let mut placed = self.reader.read(|db| place::of(db, id))?;
+            let mut placed = self.placed(&file)?;
             for outlet in Arc::clone(&self.drop).outlets.iter() {
                 let Some(at) = placed.iter_mut().find(|placed| placed.place == outlet.name) else { continue };
                 if at.state == PlaceState::Waiting && !behind.contains(&outlet.name) {
                     let now = clock::steady();
-                    match at.due.filter(|due| *due > now) {
+                    match at.due.filter(|due| *due > now && !hurry) {
                         // A time that an earlier process stored may lie anywhere.
                         Some(due) => next = Some(next.map_or(due, |next| next.min(due)).min(now.plus(SLOW))),
                         None => {
@@ -63,6 +64,9 @@ impl Worker {
                 }
                 if matches!(at.state, PlaceState::Waiting | PlaceState::Held) {
                     behind.insert(outlet.name.clone());
+                    if self.summary.left_off.is_none() {
+                        self.summary.left_off = at.reason.clone();
+                    }
                 }
             }
             if placed.iter().all(|placed| matches!(placed.state, PlaceState::Published | PlaceState::Unverified)) {
@@ -70,6 +74,20 @@ impl Worker {
             }
         }
         Ok(next)
+    }
+
+    /// What the outlets have of a file; those that are not configured any more do not count, those that came since do.
+    fn placed(&mut self, file: &DropFile) -> Result<Vec<Placed>, StepError> {
+        let (id, names, now) = (file.id, self.outlet_names(), clock::now());
+        let known = self.reader.read(|db| place::of(db, id))?;
+        if names.iter().any(|name| !known.iter().any(|placed| placed.place == *name)) {
+            let new = names.clone();
+            self.ledger.call(move |state| {
+                state.commit(|db| new.iter().try_for_each(|outlet| place::begin(db, id, outlet, now)))
+            })?;
+        }
+        let placed = self.reader.read(|db| place::of(db, id))?;
+        Ok(placed.into_iter().filter(|placed| names.contains(&placed.place)).collect())
     }
 
     /// One attempt at one outlet.
@@ -91,7 +109,9 @@ impl Worker {
                     ledger.call(move |state| state.commit(|db| place::note(db, id, &place, &text)))
                 };
                 let plan = outlet.plan(clock::now());
-                publish(&mut *place, &files, &plan, noted, &mut note, &mut |_| {})?
+                let of = files.data.content.size;
+                let mut told = |done| progress::tell(&outlet.name, done, of);
+                publish(&mut *place, &files, &plan, noted, &mut note, &mut told)?
             }
             Err(trouble) => Ended::Later(Reason::new(trouble.class.word(), trouble.text), trouble.class),
         };

@@ -72,9 +72,11 @@ impl Worker {
         let (id, drop) = (self.id, Arc::clone(&self.drop));
         let taken: Vec<Taken> = events.iter().map(|event| take(&drop, log, event)).collect();
         let last = events.last().map_or(0, Event::seq);
-        self.ledger.call(move |state| {
+        // Asked of the file once: it would be looked through for every chunk.
+        let known = self.ordinal.filter(|(of, _)| *of == file).map(|(_, ordinal)| ordinal);
+        let ordinal = self.ledger.call(move |state| {
             state.commit(|db| {
-                let mut ordinal = change::highest(db, file)?;
+                let mut ordinal = known.map_or_else(|| change::highest(db, file), Ok)?;
                 let mut skipped = 0;
                 for taken in taken {
                     match taken {
@@ -90,9 +92,11 @@ impl Worker {
                     }
                 }
                 counter::add(db, id, Counter::Skipped, skipped)?;
-                cursor::advance(db, id, log, last)
+                cursor::advance(db, id, log, last)?;
+                Ok(ordinal)
             })
         })?;
+        self.ordinal = Some((file, ordinal));
         log::debug!("{}: gathered up to position {last}", self.drop.subscription.name);
         Ok(())
     }

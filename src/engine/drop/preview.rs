@@ -8,17 +8,17 @@ use aws_lc_rs::digest;
 
 use super::Drop;
 use super::render::{Unrendered, write};
-use super::worker::{Parts, StepError, Worker};
+use super::worker::{Parts, StepError, Until, Worker};
 use crate::clock;
 use crate::engine::ledger::Ledger;
-use crate::engine::source::Source;
+use crate::engine::source::Sources;
 use crate::rules::cutoff::Cut;
 use crate::rules::outcome::Reason;
 use crate::store::state::drops::member::{self, Member};
 use crate::store::state::drops::preview::copy;
 use crate::store::state::drops::{DropFile, FileState};
 use crate::store::state::parked::{self, Parked, Selection};
-use crate::store::state::{LogId, State, StateReader, connector};
+use crate::store::state::{State, StateReader, connector};
 
 /// What a cut now would give.
 #[derive(Debug)]
@@ -46,12 +46,7 @@ pub struct Previewed {
 ///
 /// # Errors
 /// When a log, the state file or the folder cannot be used.
-pub fn preview(
-    drop: Arc<Drop>,
-    sources: Vec<(LogId, Box<dyn Source>)>,
-    real: &mut StateReader,
-    folder: &Path,
-) -> Result<Preview, StepError> {
+pub fn preview(drop: Arc<Drop>, sources: Sources, real: &mut StateReader, folder: &Path) -> Result<Preview, StepError> {
     let path = folder.join("state.db");
     let mut state = State::open(&path)?;
     let known = real.read(|db| connector::find(db, &drop.subscription.name))?;
@@ -60,7 +55,14 @@ pub fn preview(
     }
     let (ledger, writer) = Ledger::start(state)?;
     let reader = StateReader::open(&path)?;
-    let parts = Parts { drop, sources, ledger: ledger.clone(), reader, folder: Some(folder.join("files")) };
+    let parts = Parts {
+        drop,
+        sources,
+        ledger: ledger.clone(),
+        reader,
+        folder: Some(folder.join("files")),
+        rebuild: Arc::new(|_| None),
+    };
     let made = Worker::new(parts).and_then(Worker::preview);
     ledger.stop();
     let _ = writer.join();
@@ -97,7 +99,7 @@ impl Worker {
         match self.next_cut() {
             Ok(next) => {
                 let cut = Cut { slot: next.slot, at: clock::now() };
-                preview.refused = self.try_cut(cut)?.err();
+                preview.refused = self.try_cut(cut, Until::Now)?.err();
             }
             Err(reason) => preview.refused = Some(reason),
         }

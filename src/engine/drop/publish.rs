@@ -9,7 +9,7 @@ use std::io;
 use crate::adapter::place::{Class, Look, Name, Opening, Place, Progress, Replace, Trouble, compare};
 use crate::engine::drop::staged::{Checked, Files, Staged};
 use crate::rules::outcome::Reason;
-use crate::rules::publish::name::{TAIL, is_stale, resume_at, temporary};
+use crate::rules::publish::name::{TAIL, is_repeatable, is_stale, resume_at, temporary};
 use crate::rules::publish::noted::{Mark, Noted, Part, Step};
 use crate::rules::publish::{
     Action, Doubt, Held, Memory, Overwrite, Seen, Strategy, Terms, Unknown, Verify, next, seen,
@@ -104,9 +104,11 @@ struct Run<'a, E> {
 }
 
 /// What is left to do about a file.
-#[derive(PartialEq)]
 enum Task {
-    Nothing,
+    /// It is published; a temporary file may be left.
+    Nothing {
+        left: bool,
+    },
     Upload(u64),
     Rename,
 }
@@ -145,6 +147,7 @@ impl<E> Run<'_, E> {
                 continue;
             }
             let mut terms = self.plan.terms;
+            terms.repeatable &= is_repeatable(&file.name);
             // What tells a receiver to begin is taken away as soon as it is there.
             if part == Part::Trigger && terms.strategy == Strategy::Trigger {
                 terms.strategy = Strategy::Direct;
@@ -165,11 +168,12 @@ impl<E> Run<'_, E> {
             }
             Task::Rename => self.rename(&mut way)?,
             // One that is left over beside the published file; the place may refuse, and nothing depends on it.
-            Task::Nothing if way.renames() && way.memory.sent => {
+            Task::Nothing { left: true } => {
                 let _ = self.place.remove(Name::Temp(&way.temp));
             }
-            Task::Nothing => {}
+            Task::Nothing { left: false } => {}
         }
+        self.place.settle()?;
         self.note(&way, Mark::Published)
     }
 
@@ -190,7 +194,7 @@ impl<E> Run<'_, E> {
             };
         }
         match action {
-            Action::Done => Ok(Task::Nothing),
+            Action::Done => Ok(Task::Nothing { left: temp.is_there() }),
             Action::Upload(found) => Ok(Task::Upload(found)),
             Action::Rename => Ok(Task::Rename),
             Action::Hold(held) => Err(hold(way, held)),
@@ -344,7 +348,7 @@ impl<E> Run<'_, E> {
 
     /// A rename that was answered by an error may have happened all the same: look and decide.
     fn refused(&mut self, way: &Way<'_>, trouble: Trouble) -> Result<(), Stop<E>> {
-        if self.decide(way)? == Task::Nothing {
+        if let Task::Nothing { .. } = self.decide(way)? {
             return Ok(());
         }
         self.note(way, Mark::Refused)?;

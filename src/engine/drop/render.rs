@@ -2,12 +2,11 @@
 //! on any machine, at any time.
 
 use std::io;
-use std::sync::Arc;
 
 use super::cut::stamp;
 use super::staging::{Draft, Written};
 use super::worker::{StepError, Worker};
-use super::{Beside, Drop};
+use super::{Beside, Drop, progress};
 use crate::clock;
 use crate::format::feed::{Finished, Row, Sums, Writing};
 use crate::rules::naming::{Pattern, Sealed, Stamp, Values};
@@ -52,7 +51,8 @@ impl Worker {
     }
 
     fn try_render(&mut self, file: &DropFile) -> Result<(), Unrendered> {
-        let drop = Arc::clone(&self.drop);
+        let unknown = || Reason::new("configuration", "the configuration that cut the file is not known any more");
+        let drop = self.as_it_was(file)?.ok_or_else(|| Unrendered::Reason(unknown()))?;
         let mut draft = self.staging.write(file.id)?;
         let (sums, stamp) = write(&drop, file, &mut self.reader, |bytes| draft.write_all(bytes))?;
         let written = Draft::finish(draft)?;
@@ -127,6 +127,7 @@ fn pass(
                 bytes.clear();
             }
         }
+        progress::tell("rendering", ordinal, file.records.unwrap_or(ordinal));
     }
     let finished = writing.finish(&mut bytes).map_err(Unrendered::Reason)?;
     out(&bytes)?;

@@ -319,6 +319,9 @@ pub fn needs(db: &Db, known: &Remembered, now: Timestamp) -> Sql<Vec<Need>> {
             }
         }
     }
+    if let Some(late) = super::late::late(db, known.id)? {
+        need(format!("{late} and is not published yet"), "the lines above say why; tell the host".to_owned());
+    }
     for file in drops::unverified(db, known.id)? {
         need(
             format!("nobody can say whether {} arrived", called(&file)),

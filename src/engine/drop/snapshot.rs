@@ -4,7 +4,7 @@
 //! forgotten. So the file is that of one moment, the cut, and no long read of the application's tables is needed.
 
 use super::Drop;
-use super::cut::Wrong;
+use super::cut::{MOST_HELD, Wrong};
 use crate::event::Op;
 use crate::format::feed::Row;
 use crate::rules::coalesce::Action;
@@ -47,7 +47,8 @@ pub(super) fn all(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile)
                         parked::end(db, connector, &change.event, crate::clock::steady())?;
                     }
                 }
-                Err(reason) => wrong.push((reason, vec![change])),
+                Err(reason) if wrong.len() as u64 <= MOST_HELD => wrong.push((reason, vec![change])),
+                Err(_) => {}
             }
         }
     }

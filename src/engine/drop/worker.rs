@@ -16,12 +16,12 @@ use super::{Drop, request};
 use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Mailbox, Message, Run, Summary};
-use crate::engine::source::{Source, SourceError};
+use crate::engine::source::{SourceError, Sources};
 use crate::rules::cutoff::{Cut, Jump, NoCut, Reading, Slot, jump};
 use crate::rules::outcome::Reason;
 use crate::store::state::connector::{self, Mode};
-use crate::store::state::drops::{self, DropFile, FileState};
-use crate::store::state::{ConnectorId, LogId, StateError, StateReader, cursor, note, set_note};
+use crate::store::state::drops::{self, DropFile, FileId, FileState};
+use crate::store::state::{ConnectorId, StateError, StateReader, cursor, note, set_note};
 
 /// How long a worker waits after the state file, a log or the disk refused.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -69,13 +69,27 @@ pub struct Parts {
     /// What it makes.
     pub drop: Arc<Drop>,
     /// The logs it reads.
-    pub sources: Vec<(LogId, Box<dyn Source>)>,
+    pub sources: Sources,
     /// The writer.
     pub ledger: Ledger,
     /// Its own reading connection.
     pub reader: StateReader,
     /// Where files lie; none = the drop's own folder.
     pub folder: Option<PathBuf>,
+    /// For files that an older configuration has cut.
+    pub rebuild: Rebuild,
+}
+
+/// Builds a drop again from its stored configuration.
+pub type Rebuild = Arc<dyn Fn(&str) -> Option<Drop> + Send + Sync>;
+
+/// Up to where a cut gathers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// The moment of the cut-off.
+    CutOff,
+    /// All that is there.
+    Now,
 }
 
 /// A drop's worker.
@@ -84,10 +98,13 @@ pub struct Worker {
     pub(super) id: ConnectorId,
     pub(super) ledger: Ledger,
     pub(super) reader: StateReader,
-    pub(super) sources: Vec<(LogId, Box<dyn Source>)>,
+    pub(super) sources: Sources,
     pub(super) staging: Staging,
+    rebuild: Rebuild,
     pub(super) summary: Summary,
     pub(super) dice: fastrand::Rng,
+    /// The highest place in the file that gathers.
+    pub(super) ordinal: Option<(FileId, i64)>,
     mode: Mode,
     /// From when on a drop that has made no cut yet counts.
     begin: Timestamp,
@@ -101,6 +118,8 @@ pub struct Worker {
     inbox: Receiver<Message>,
     mailbox: Mailbox,
     stopping: bool,
+    /// A person wants to see it tried: what waits to be tried again is tried now.
+    pub(super) hurry: bool,
 }
 
 impl Worker {
@@ -109,7 +128,7 @@ impl Worker {
     /// # Errors
     /// When the state file, a log or the drop's folder cannot be used.
     pub fn new(parts: Parts) -> Result<Worker, StepError> {
-        let Parts { drop, mut sources, ledger, reader, folder } = parts;
+        let Parts { drop, mut sources, ledger, reader, folder, rebuild } = parts;
         let mut begins = Vec::new();
         for (log, source) in &mut sources {
             let from = if drop.from_beginning {
@@ -150,8 +169,10 @@ impl Worker {
             reader,
             sources,
             staging,
+            rebuild,
             summary: Summary::default(),
             dice: fastrand::Rng::new(),
+            ordinal: None,
             begin,
             reading: Reading { wall: now, steady: Some(clock::steady()) },
             confirmed: false,
@@ -161,6 +182,7 @@ impl Worker {
             inbox,
             mailbox: Mailbox::new(sender),
             stopping: false,
+            hurry: false,
         })
     }
 
@@ -176,6 +198,8 @@ impl Worker {
 
     /// Works until it is stopped, or (once) until nothing is left that can be done now.
     pub fn run(mut self, run: Run) -> Summary {
+        // A run of once is a person's, or a timer's: there is no later.
+        self.hurry = run == Run::Once;
         loop {
             let due = match self.turn() {
                 Ok(due) => due,
@@ -212,7 +236,11 @@ impl Worker {
             match message {
                 // A log that grows changes nothing before the cut.
                 Message::Wake | Message::Results | Message::Committed(_) => continue,
-                Message::Reload | Message::RunNow => self.watch.again(),
+                Message::Reload => self.watch.again(),
+                Message::RunNow => {
+                    self.hurry = true;
+                    self.watch.again();
+                }
                 Message::Rewind => self.sources.iter_mut().for_each(|(_, source)| source.forget()),
                 Message::LetGo => {
                     self.sources.iter_mut().for_each(|(_, source)| source.let_go());
@@ -241,7 +269,8 @@ impl Worker {
         }
         self.make_asked()?;
         self.number_reruns()?;
-        if self.mode == Mode::Running
+        // One that capture did not wait for gets what it missed from the list of parked changes.
+        if matches!(self.mode, Mode::Running | Mode::Overflowed)
             && let Some(next) = self.make_cuts()?
         {
             due = due.min(next);
@@ -259,11 +288,21 @@ impl Worker {
         if let Some(next) = self.acknowledge()? {
             due = due.min(next);
         }
+        self.watch_deadline()?;
         if clock::steady() >= self.next_look {
             self.next_look = clock::steady().plus(LOOK);
             self.tidy()?;
         }
         Ok(due)
+    }
+
+    /// The drop as it was when it cut a file: what it was made of then makes it now. None = that is not known any more.
+    pub(super) fn as_it_was(&mut self, file: &DropFile) -> Result<Option<Arc<Drop>>, StepError> {
+        let Some(hash) = file.config_hash.filter(|hash| *hash != self.drop.config_hash) else {
+            return Ok(Some(Arc::clone(&self.drop)));
+        };
+        let text = self.reader.read(|db| connector::config(db, &hash))?;
+        Ok(text.and_then(|text| (self.rebuild)(&text)).map(Arc::new))
     }
 
     pub(super) fn in_state(&mut self, state: FileState) -> Result<Vec<DropFile>, StepError> {
@@ -275,6 +314,7 @@ impl Worker {
     fn make_asked(&mut self) -> Result<(), StepError> {
         let id = self.id;
         let Some(date) = self.reader.read(|db| request::asked(db, id))? else { return Ok(()) };
+        self.hurry = true;
         // Whoever asks has seen what it stood still for.
         if self.mode == Mode::Halted {
             self.set_paused(false);
@@ -294,7 +334,7 @@ impl Worker {
             }
             _ => next,
         };
-        if self.make_cut(Cut { slot, at: clock::now() })? {
+        if self.make_cut(Cut { slot, at: clock::now() }, Until::Now)? {
             self.ledger.call(move |state| state.commit(|db| request::done(db, id)))?;
         }
         Ok(())
@@ -342,7 +382,7 @@ impl Worker {
                 self.confirmed = false;
                 return Ok(Some(clock::steady().plus(first.at.since(wall))));
             };
-            if !self.make_cut(*cut)? {
+            if !self.make_cut(*cut, Until::CutOff)? {
                 return Ok(None);
             }
         }
@@ -366,13 +406,13 @@ impl Worker {
     }
 
     /// Gathers and cuts. False = it stands still; a person is needed, or it is tried again later.
-    fn make_cut(&mut self, cut: Cut) -> Result<bool, StepError> {
+    fn make_cut(&mut self, cut: Cut, until: Until) -> Result<bool, StepError> {
         if self.staging.free()? < LEAST_FREE {
             self.say(log::Level::Error, "the disk of the drop's folder is almost full: nothing is cut");
             return Ok(false);
         }
         let name = Arc::clone(&self.drop.subscription.name);
-        match self.try_cut(cut)? {
+        match self.try_cut(cut, until)? {
             Ok(Made::Files(files, lines, held)) => {
                 self.said = None;
                 let parts = if files == 1 { String::new() } else { format!(" in {files} files") };
@@ -391,13 +431,17 @@ impl Worker {
     }
 
     /// Gathers and cuts. A reason says why nothing was cut.
-    pub(super) fn try_cut(&mut self, cut: Cut) -> Result<Result<Made, Reason>, StepError> {
+    pub(super) fn try_cut(&mut self, cut: Cut, until: Until) -> Result<Result<Made, Reason>, StepError> {
         let (id, now) = (self.id, clock::now());
         let Slot { date, nth } = cut.slot;
         let file = self
             .ledger
             .call(move |state| state.commit(|db| drops::open(db, id, (&date.to_string(), nth), cut.at, now)))?;
-        self.gather(file, cut.at)?;
+        let end = match until {
+            Until::CutOff => cut.at,
+            Until::Now => Timestamp(i64::MAX),
+        };
+        self.gather(file, end)?;
         self.cut(file)
     }
 

@@ -106,6 +106,7 @@ impl Csv {
         let (headers, trailers) = (lines("header", &spec.headers), lines("trailer", &spec.trailers));
         let (dialect, page) = (spec.dialect, spec.page);
         let mut csv = Csv { dialect, page, columns, made, headers, trailers, counting, sample: Vec::new() };
+        csv.check_totals(&mut wrong);
         if wrong.is_empty() {
             csv.try_out(&spec.sample, &mut wrong);
         }
@@ -115,8 +116,8 @@ impl Csv {
         }
     }
 
-    /// The dialect, the lines and the totals with a sample.
-    fn try_out(&mut self, sample: &Stamp, wrong: &mut Vec<String>) {
+    /// The totals of the lines.
+    fn check_totals(&self, wrong: &mut Vec<String>) {
         for expression in self.counting.expressions() {
             wrong.extend(self.can_count(expression).err());
             if expression.to_string().starts_with("bytes") {
@@ -125,6 +126,10 @@ impl Csv {
                 ));
             }
         }
+    }
+
+    /// The dialect and the lines with a sample.
+    fn try_out(&mut self, sample: &Stamp, wrong: &mut Vec<String>) {
         let results = self.counting.results(None);
         let given = Given { stamp: sample, file: "", results: &results };
         match self.file_values(&given) {

@@ -39,6 +39,13 @@ pub fn is_stale(name: &str, written: Option<u64>, now: u64, days: u32) -> bool {
     is_temporary(name) && age.is_some_and(|age| age > u64::from(days) * 86_400)
 }
 
+/// Whether a name means the same file each time. A relative generation, `OF042.WIC(+1)`, is a new one each time it is
+/// opened.
+pub fn is_repeatable(name: &str) -> bool {
+    let relative = |rest: &str| rest.split_once(')').is_some_and(|(number, _)| number.parse::<u16>().is_ok());
+    !name.split("(+").skip(1).any(relative)
+}
+
 /// Where to resume an upload: after what is there, when that is not more than the file and more than nothing.
 /// `found` is the size of what is there, exact; `u64::MAX` stands for "all of it".
 pub fn resume_at(found: u64, size: u64) -> Option<u64> {
@@ -76,6 +83,14 @@ mod tests {
         assert!(!is_stale("a.01234567.part", None, now, 7));
         assert!(!is_stale("a.01234567.part", Some(now + 1), now, 0));
         assert!(!is_stale("a.dat", Some(0), now, 7));
+    }
+
+    #[test]
+    fn a_relative_generation_is_another_file_each_time() {
+        assert!(!is_repeatable("OF042.WIC(+1)") && !is_repeatable("'OF042.WIC(+12)'"));
+        for name in ["OF042.WIC.G0001V00", "OF042.WIC(0)", "OF042.WIC(-1)", "A(+B)", "A(+1", "A(+)"] {
+            assert!(is_repeatable(name), "{name}");
+        }
     }
 
     #[test]

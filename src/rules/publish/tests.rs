@@ -39,6 +39,8 @@ fn line_1_a_final_file_of_ours_is_published() {
     for temp in [Seen::Absent, Seen::Hidden] {
         assert_eq!(next(RENAME, Seen::Same, temp, SENT), Action::Done, "{temp:?}");
     }
+    // What is to be replaced may have had the same size before.
+    assert_eq!(next(ATOMIC, Seen::Same, Seen::Absent, SENT), Action::Prove(Doubt::Done));
     // Both names at once: the bytes decide, and the size when they cannot be read.
     assert_eq!(next(RENAME, Seen::Same, Seen::Same, SENT), Action::Prove(Doubt::Done));
 }

@@ -154,9 +154,13 @@ impl Worker {
             bytes.extend_from_slice(some);
             Ok(())
         })?;
-        let parsed = self.drop.feed.read(&bytes);
+        // What wrote it then can read it.
+        let Some(drop) = self.as_it_was(file)? else {
+            return Ok(Err(Reason::new("changed", "the configuration that made our own file is not known any more")));
+        };
+        let parsed = drop.feed.read(&bytes);
         Ok(parsed.map(|parsed| (places, parsed)).map_err(|reason| {
-            let text = format!("our own file cannot be read by the configuration of today: {}", reason.text);
+            let text = format!("our own file cannot be read back: {}", reason.text);
             Reason::new("changed", text)
         }))
     }

@@ -129,6 +129,15 @@ impl Line {
         self.writer.longest()
     }
 
+    /// Items with a name that nothing stands in.
+    pub fn gaps(&self) -> Option<String> {
+        let named = || self.writer.gaps().iter().filter(|gap| !gap.name.starts_with("FILLER"));
+        let names: Vec<&str> = named().map(|gap| &*gap.name).collect();
+        let bytes: usize = named().map(|gap| gap.length).sum();
+        let what = || format!("{}: nothing stands in {} ({bytes} bytes)", self.name(), names.join(", "));
+        (!names.is_empty()).then(what)
+    }
+
     pub fn shows_totals(&self) -> bool {
         self.fills.iter().any(|fill| !fill.totals().is_empty())
     }
@@ -263,11 +272,19 @@ impl Work<'_> {
         if groups.is_empty() {
             return Some(record.slots().to_vec());
         }
+        let before = self.bindings.len();
         for item in groups {
             let rules = self.own(&item);
             self.bindings.push(Binding { item, source: Bound::Slot, rules });
         }
-        self.record(Unbound::Slot).map(|record| record.slots().to_vec())
+        // Without those that are no items the others can be looked at.
+        match self.record(Unbound::Slot) {
+            Some(record) => Some(record.slots().to_vec()),
+            None => {
+                self.bindings.truncate(before);
+                Some(record.slots().to_vec())
+            }
+        }
     }
 
     /// What fills each slot. Slots that nothing fills are refused, or get their initial value and are slots no more.

@@ -341,12 +341,14 @@ fn text_lines_blocks_fillers_and_nulls_are_as_they_were_asked_for() {
     assert!(bytes[10..].iter().all(|byte| *byte == 0xf9));
     assert_eq!(feed.read(&bytes).unwrap().details.len(), 1);
 
+    assert_eq!(feed.gaps(), [""; 0]);
     own.line.unset = Unbound::Initial;
     own.line.rules = Rules::default();
     own.map.push(("X".to_owned(), Pick::Field("x".to_owned())));
     let framing = Framing::Fixed { lrecl: 10, terminator: b"\r\n".to_vec() };
     let feed = FixedFeed { page: page("ascii"), eof: Some(0x1a), ..spec(framing, vec![own]) };
     let feed = Feed::fixed(feed).unwrap();
+    assert_eq!(feed.gaps(), ["D: nothing stands in N, P (5 bytes)"]);
     let (bytes, _) = file(&feed, &[record([("x", Value::from("AB"))])]).unwrap();
     assert_eq!(bytes, b"000AB \x00\x0c01\r\n\x1a");
     assert_eq!(feed.read(&bytes).unwrap().details[0].get("X"), Some(&Value::from("AB")));
