@@ -20,6 +20,7 @@ pub mod sequence;
 mod snapshot;
 pub mod staged;
 mod staging;
+mod tidy;
 mod worker;
 
 use std::path::PathBuf;

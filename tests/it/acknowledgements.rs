@@ -380,3 +380,38 @@ fn a_rerun_that_is_accepted_ends_what_the_first_run_left_as_dead_letters() {
     assert_eq!(desk.parked_words(), ["dead host-E9"]);
     desk.balanced();
 }
+
+#[test]
+fn a_drop_of_every_record_sends_a_rejected_one_with_the_next_file() {
+    let desk = Desk::new(LISTED);
+    desk.every_record();
+    desk.three();
+    desk.cut();
+    desk.answer("1.ack", ack("ACK 1\n2,R,E1,\n"));
+    desk.look();
+    assert_eq!((desk.state(1).as_str(), desk.parked_words()), ("partial", vec!["dead host-E1".to_owned()]));
+    desk.balanced();
+    desk.cut();
+    assert_eq!(desk.lines(2), ["1,A,Ada", "2,A,Bea", "3,A,Cy"]);
+    assert_eq!(desk.parked().len(), 0);
+    desk.balanced();
+    // An answer to the first file that comes now is history.
+    desk.answer("1b.ack", ack("ACK 1\n2,R,E1,again\n"));
+    desk.look();
+    assert_eq!(desk.parked().len(), 0);
+    desk.balanced();
+}
+
+#[test]
+fn a_running_agent_reads_an_answer_as_soon_as_its_file_is_there() {
+    let desk = Desk::new(LISTED);
+    desk.three();
+    desk.answer("1.ack", ack("ACK 1\n2,R,E1,\n"));
+    let agent = desk.office.agent();
+    agent.says("put aside");
+    desk.ok(&["drop", "run", "legacy"]);
+    agent.says("1.ack answers 1");
+    agent.stop();
+    assert_eq!((desk.state(1).as_str(), desk.parked().len()), ("partial", 1));
+    desk.balanced();
+}

@@ -176,12 +176,16 @@ impl Worker {
         }
         let waits = !self.in_state(FileState::Published)?.is_empty() || !self.in_state(FileState::Rendered)?.is_empty();
         let mut next = now.plus(if waits { LOOK } else { IDLE });
-        match self.look(ack)? {
-            Ok(due) => {
-                self.watch.said = None;
-                next = due.map_or(next, |due| next.min(due));
+        let said = self.watch.said.take();
+        match self.look(ack, said.as_deref())? {
+            Ok(due) => next = due.map_or(next, |due| next.min(due)),
+            Err(trouble) => {
+                self.say_of_place(said.as_deref(), format!("no answers from {}: {trouble}", ack.outlet));
+                // A person changes it; until then each attempt may be one too many for the account there.
+                if trouble.class.is_configuration() {
+                    next = now.plus(IDLE);
+                }
             }
-            Err(trouble) => self.say_of_place(&format!("no answers from {}: {trouble}", ack.outlet)),
         }
         self.watch.next = next;
         Ok(Some(next))
@@ -200,15 +204,16 @@ impl Worker {
         Ok(())
     }
 
-    fn say_of_place(&mut self, text: &str) {
-        if self.watch.said.as_deref() != Some(text) {
+    /// Says what it did not say at the look before.
+    fn say_of_place(&mut self, before: Option<&str>, text: String) {
+        if before != Some(&text) {
             log::warn!("{}: {text}", self.drop.subscription.name);
-            self.watch.said = Some(text.to_owned());
         }
+        self.watch.said = Some(text);
     }
 
     /// One look: reads what is whole. Gives when something may be whole that is not yet.
-    fn look(&mut self, ack: &Ack) -> Result<Result<Option<Timestamp>, Trouble>, StepError> {
+    fn look(&mut self, ack: &Ack, said: Option<&str>) -> Result<Result<Option<Timestamp>, Trouble>, StepError> {
         let (mut place, unmoved) = match ack.open() {
             Ok(opened) => opened,
             Err(trouble) => return Ok(Err(trouble)),
@@ -239,7 +244,7 @@ impl Worker {
                     continue;
                 }
                 Err(trouble) if trouble.answered() => {
-                    self.say_of_place(&format!("an answer cannot be read: {trouble}"));
+                    self.say_of_place(said, format!("an answer cannot be read: {trouble}"));
                     continue;
                 }
                 Err(trouble) => return Ok(Err(trouble)),
@@ -317,7 +322,9 @@ fn gone(done: Result<(), Trouble>) -> Result<(), Trouble> {
 
 /// The answers of a listing by name, without what is on its way or tells of another.
 fn answers<'l>(ack: &Ack, listing: &'l [Entry]) -> Vec<&'l Entry> {
-    let fit = |entry: &&Entry| fits(&ack.pattern, &entry.name) && !is_temporary(&entry.name);
+    // A name that could drive a terminal is none of an answer.
+    let plain = |name: &str| !is_temporary(name) && !name.chars().any(char::is_control);
+    let fit = |entry: &&Entry| fits(&ack.pattern, &entry.name) && plain(&entry.name);
     let mut found: Vec<&Entry> = listing.iter().filter(fit).collect();
     let triggers: BTreeSet<String> = found.iter().filter_map(|entry| ack.trigger_of(&entry.name)).collect();
     found.retain(|entry| !triggers.contains(&entry.name));

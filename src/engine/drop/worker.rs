@@ -1,6 +1,5 @@
 //! A drop's worker: makes the cuts that are due, renders what was cut, and brings it to its outlets, in order.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -477,32 +476,5 @@ impl Worker {
             log::log!(level, "{}: {text}", self.drop.subscription.name);
             self.said = Some(text.to_owned());
         }
-    }
-
-    /// Forgets what is older than the drop keeps it: bytes and payloads; the line in the ledger stays.
-    fn tidy(&mut self) -> Result<(), StepError> {
-        let (id, oldest) = (self.id, clock::now().minus(self.drop.keep));
-        let ends: BTreeSet<FileState> =
-            [FileState::Published, FileState::Acked, FileState::Partial, FileState::Refused, FileState::Skipped].into();
-        // A file that an answer is awaited for stays.
-        let waits = |file: &DropFile| self.drop.awaits_answer() && file.state == FileState::Published;
-        let old: Vec<DropFile> = self
-            .reader
-            .read(|db| drops::before(db, id, oldest))?
-            .into_iter()
-            .filter(|file| ends.contains(&file.state) && !waits(file))
-            .collect();
-        self.staging.remove_answers(oldest)?;
-        for file in old {
-            self.staging.remove(file.id)?;
-            self.ledger.call(move |state| {
-                state.commit(|db| {
-                    drops::member::purge(db, file.id)?;
-                    drops::change::forget(db, file.id)?;
-                    drops::set_state(db, file.id, FileState::Purged, clock::now())
-                })
-            })?;
-        }
-        Ok(())
     }
 }

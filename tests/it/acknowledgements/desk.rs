@@ -79,6 +79,15 @@ drop:
         self.office.connector("legacy", &drop);
     }
 
+    /// Each file has every record.
+    pub fn every_record(&self) {
+        let path = self.office.config().join("connectors/legacy.yaml");
+        let text = fs::read_to_string(&path).unwrap();
+        let changed = text.replace("source: {key: [id]}", "source: {key: [id], extract: snapshot}");
+        assert_ne!(changed, text);
+        fs::write(path, changed).unwrap();
+    }
+
     pub fn out(&self) -> PathBuf {
         self.office.folder().join("out")
     }
