@@ -207,6 +207,10 @@ fn resend(db: &Db, file: &DropFile, outlet: Option<&str>) -> Sql<Done> {
         return Ok(Err(format!("{} does not go to such an outlet", called(file))));
     }
     if file.state != FileState::Rendered {
+        // A file that was refused is answered anew; what became of its records stays until then.
+        if file.state == FileState::Refused {
+            member::forget_answers(db, file.id)?;
+        }
         // It was counted when it was published the first time.
         counter::add(db, file.connector, Counter::Repeated, change::events(db, file.id)?)?;
         drops::set_state(db, file.id, FileState::Rendered, clock::now())?;

@@ -77,7 +77,8 @@ pub(super) fn apply(
         return Ok(Ok(Applied::Later));
     }
     drops::or_nothing(db, || {
-        let run = Run { db, drop, connector, file: &file, now: clock::now() };
+        let any_parked = parked::counts(db, connector)?.into_iter().any(|(_, count)| count > 0);
+        let run = Run { db, drop, connector, file: &file, any_parked, now: clock::now() };
         let mut tally = match run.lines(plan)? {
             Ok(lost) => Tally { lost, ..tally(db, file.id)? },
             Err(reason) => return Ok(Err(reason)),
@@ -148,6 +149,8 @@ struct Run<'r> {
     drop: &'r Drop,
     connector: ConnectorId,
     file: &'r DropFile,
+    /// Whether there may be a dead letter at all.
+    any_parked: bool,
     now: Timestamp,
 }
 
@@ -219,13 +222,15 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// A rerun brings to its end what the host has rejected before.
+    /// What the host has rejected before and takes now, of a rerun or of a file that was sent again, is no dead letter.
     fn accept(&self, line: &Line) -> Sql<()> {
-        if self.file.rerun_of.is_none() {
+        if !self.any_parked {
             return Ok(());
         }
         let Some(before) = parked::find(self.db, self.connector, &line.event)? else { return Ok(()) };
-        if before.state == ParkedState::Dead && before.reason.class.starts_with("host-") {
+        // Released and not gone yet, it need not go any more.
+        let waits = matches!(before.state, ParkedState::Dead | ParkedState::Waiting);
+        if waits && before.reason.class.starts_with("host-") {
             parked::end(self.db, self.connector, &before.event, clock::steady())?;
             counter::add(self.db, self.connector, Counter::Delivered, 1)?;
         }

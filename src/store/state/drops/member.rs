@@ -162,6 +162,12 @@ pub fn answer_rest(db: &Connection, file: FileId, answer: &str, code: Option<&st
     Ok(())
 }
 
+/// Forgets what the host said of the lines of a file: it is sent to it again.
+pub fn forget_answers(db: &Connection, file: FileId) -> Sql<()> {
+    db.prepare_cached("UPDATE drop_member SET answer = NULL, code = NULL WHERE file = ?1")?.execute([file.0])?;
+    Ok(())
+}
+
 /// How many lines have each answer; an empty word for those without.
 pub fn answers(db: &Connection, file: FileId) -> Sql<Vec<(String, u64)>> {
     db.prepare_cached("SELECT ifnull(answer, ''), count(*) FROM drop_member WHERE file = ?1 GROUP BY 1 ORDER BY 1")?
