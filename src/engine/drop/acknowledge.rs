@@ -120,6 +120,13 @@ impl Ack {
         }
     }
 
+    /// The answer of which a trigger tells.
+    fn told_of<'n>(&self, trigger: &'n str) -> Option<&'n str> {
+        let (before, behind) = self.trigger.as_ref()?.split_once("{file}")?;
+        let name = trigger.strip_prefix(before)?.strip_suffix(behind)?;
+        fits(&self.pattern, name).then_some(name)
+    }
+
     fn trigger_of(&self, name: &str) -> Option<String> {
         self.trigger.as_ref().map(|trigger| trigger.replace("{file}", name))
     }
@@ -258,6 +265,13 @@ impl Worker {
             self.watch.dealt.insert(entry.name.clone(), stamp);
         }
         let is_there = |name: &str| answers.iter().any(|entry| entry.name == name);
+        // An end between the removing of an answer and of its trigger has left that one.
+        for entry in listing.iter().filter(|_| ack.after != After::Leave) {
+            let Some(name) = ack.told_of(&entry.name).filter(|name| !is_there(name)) else { continue };
+            if self.was_used(name)? {
+                self.put_away(ack, &mut *place, unmoved.as_ref(), name, &[]);
+            }
+        }
         self.watch.dealt.retain(|name, _| is_there(name));
         seen.retain(|name, _| is_there(name));
         if seen != before {
@@ -308,7 +322,14 @@ impl Worker {
         }
     }
 
-    /// The known answers of a content.
+    /// Whether an answer of this name was used.
+    fn was_used(&mut self, name: &str) -> Result<bool, StepError> {
+        let (id, shown) = (self.id, quoted(name.as_bytes()));
+        let known = self.reader.read(|db| acks::named(db, id, &shown))?;
+        Ok(known.iter().any(|known| known.file.is_some()))
+    }
+
+    /// What was read with a content before.
     fn known_answer(&mut self, sha256: &[u8; 32]) -> Result<Option<acks::Ack>, StepError> {
         let id = self.id;
         Ok(self.reader.read(|db| acks::known(db, id, sha256))?)

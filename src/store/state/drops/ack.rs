@@ -70,6 +70,12 @@ pub fn newest(db: &Connection, connector: ConnectorId, word: Option<&str>, limit
     db.prepare_cached(&sql)?.query_map(params![connector.0, word, limit], ack)?.collect()
 }
 
+/// The acknowledgements of a name.
+pub fn named(db: &Connection, connector: ConnectorId, name: &str) -> Sql<Vec<Ack>> {
+    let sql = format!("SELECT {ACK} FROM drop_ack WHERE connector = ?1 AND name = ?2 ORDER BY at");
+    db.prepare_cached(&sql)?.query_map(params![connector.0, name], ack)?.collect()
+}
+
 /// The acknowledgements of a file, oldest first.
 pub fn of_file(db: &Connection, connector: ConnectorId, of: FileId) -> Sql<Vec<Ack>> {
     let sql = format!("SELECT {ACK} FROM drop_ack WHERE connector = ?1 AND file = ?2 ORDER BY at, name");
