@@ -4,6 +4,7 @@
 
 mod acknowledgements;
 mod answers;
+mod api;
 mod asking;
 mod bad_input;
 mod batches;
@@ -27,6 +28,8 @@ mod disk_full;
 mod docs;
 mod doctor;
 mod end_to_end;
+#[cfg(feature = "ws")]
+mod events;
 mod examples;
 mod faults;
 mod fleets;
