@@ -1,6 +1,7 @@
 //! DECIDE: pure functions. No SQL, no sockets, no files, no wall clock, no randomness, no logging; time and
 //! jitter are inputs.
 
+pub mod answer;
 pub mod batch;
 pub mod brake;
 pub mod breaker;

@@ -1,5 +1,6 @@
 //! `drop`: the files of file drops, and what a person does with them.
 
+mod answers;
 mod change;
 mod preview;
 mod show;
@@ -36,6 +37,10 @@ enum Verb {
     Release(Release),
     /// Gives up a file that is not published, or held rows
     Discard(Discard),
+    /// Lists the answers of the host that were read, newest first
+    Acks(Acks),
+    /// Takes note that an answer which was put aside is dealt with
+    Dismiss(Dismiss),
     /// Takes a file for published of which nobody could say whether it arrived
     Accept(Which),
     /// Sets the number of the next file
@@ -60,6 +65,25 @@ struct Show {
     /// At most so many lines
     #[arg(long, default_value_t = 100, value_name = "N")]
     limit: usize,
+}
+
+#[derive(Debug, clap::Args)]
+struct Acks {
+    /// The drop
+    drop: String,
+    /// At most so many
+    #[arg(long, default_value_t = 30, value_name = "N")]
+    limit: usize,
+}
+
+#[derive(Debug, clap::Args)]
+struct Dismiss {
+    /// The drop
+    drop: String,
+    /// The answer: its name, or the first digits of its SHA-256
+    answer: String,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Debug, clap::Args)]
@@ -176,6 +200,8 @@ pub fn drop(place: &Place, drop: Drop) -> Outcome {
         Verb::Resend(resend) => change::resend(place, resend),
         Verb::Release(release) => change::release(place, release),
         Verb::Discard(discard) => change::discard(place, discard),
+        Verb::Acks(which) => answers::acks(place, &which.drop, which.limit),
+        Verb::Dismiss(dismiss) => answers::dismiss(place, dismiss),
         Verb::Accept(which) => change::accept(place, which),
         Verb::SetSequence(set) => change::set_sequence(place, set),
     }

@@ -130,6 +130,8 @@ pub fn drop(spec: ConnectorSpec, settings: &Settings, secret: [u8; 32]) -> Resul
     for beside in files.controls.iter().chain(triggers) {
         feed.count_also(beside.text.totals());
     }
+    let ack = files.ack.map(|ack| ack.answers(&files.deliver, &files.feed)).transpose();
+    let ack = ack.map_err(|messages| wrong("drop.ack", messages))?;
     let folder = settings.state.parent().unwrap_or(Path::new("")).join("drops").join(safe(&spec.name));
     Ok(Drop {
         subscription: Subscription {
@@ -153,6 +155,7 @@ pub fn drop(spec: ConnectorSpec, settings: &Settings, secret: [u8; 32]) -> Resul
         controls: files.controls,
         folder,
         outlets: files.deliver.into_iter().map(Deliver::outlet).collect(),
+        ack,
         retry: spec.retry,
         from_beginning: spec.from_beginning,
         keep: files.keep,

@@ -4,6 +4,7 @@
 //! again when they have changed. The keys are explained in `docs/DROPS.md`.
 
 pub mod ack;
+mod answers;
 mod content;
 mod csv;
 pub mod deliver;

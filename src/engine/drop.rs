@@ -4,6 +4,7 @@
 //! transaction freezes lines, payloads and number), renders what was frozen, and publishes that at each of its outlets.
 //! Each step ends in a durable commit, so that a crash repeats a step and never changes what it makes.
 
+pub mod acknowledge;
 mod cut;
 mod deliver;
 mod gather;
@@ -19,6 +20,7 @@ pub mod sequence;
 mod snapshot;
 pub mod staged;
 mod staging;
+mod tidy;
 mod worker;
 
 use std::path::PathBuf;
@@ -28,11 +30,12 @@ use jiff::civil::Time;
 
 pub use preview::{Preview, Previewed, preview, regenerate};
 pub use report::{
-    DropStatus, FileLine, MemberLine, OutletLine, ago, drop_status, file_line, has_bytes, member_lines, needs,
-    next_cut_of,
+    AckLine, DropStatus, FileLine, MemberLine, OutletLine, ack_lines, ago, drop_status, file_line, has_bytes,
+    member_lines, needs, next_cut_of,
 };
 pub use worker::{Parts, Rebuild, StepError, Worker};
 
+use crate::engine::drop::acknowledge::Ack;
 use crate::engine::drop::outlet::Outlet;
 use crate::engine::subscription::Subscription;
 use crate::format::feed::Feed;
@@ -60,6 +63,8 @@ pub struct Drop {
     pub folder: PathBuf,
     /// Where files are published.
     pub outlets: Vec<Outlet>,
+    /// The answers of the receiver; none = it gives none.
+    pub ack: Option<Ack>,
     /// Back-off of outlets that cannot be reached.
     pub retry: RetryPolicy,
     /// `start: beginning` = a new drop begins with the oldest event that is kept, not now.
@@ -81,7 +86,7 @@ impl Drop {
 
     /// Whether the host answers for each file.
     pub fn awaits_answer(&self) -> bool {
-        false
+        self.ack.is_some()
     }
 }
 

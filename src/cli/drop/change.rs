@@ -167,7 +167,7 @@ fn ask(place: &Place, operation: FileOperation, file: &str, why: Why) -> Outcome
     done(place, &report)
 }
 
-fn done(place: &Place, report: &Report) -> Outcome {
+pub(super) fn done(place: &Place, report: &Report) -> Outcome {
     if place.json() {
         output::json(report)?;
     } else {

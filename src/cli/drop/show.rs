@@ -70,7 +70,7 @@ type NextCut<'n> = &'n dyn Fn(&DropStatus) -> Option<String>;
 fn rows<'d>(drops: impl Iterator<Item = &'d DropStatus>, next: Option<NextCut<'_>>) -> Result<(), Failure> {
     let mut header = vec!["DROP", "MODE", "LAST DATE", "SEQ", "PUBLISHED"];
     header.extend(next.map(|_| "NEXT CUT"));
-    header.extend(["HELD", "REJECTED", "UNVERIFIED"]);
+    header.extend(["HELD", "REJECTED", "UNVERIFIED", "ANSWERS"]);
     let dash = || "-".to_owned();
     let row = |status: &DropStatus| {
         let age = status.last_published.as_deref().and_then(ago).map(|age| format!("{} ago", output::age(age)));
@@ -83,9 +83,17 @@ fn rows<'d>(drops: impl Iterator<Item = &'d DropStatus>, next: Option<NextCut<'_
         ];
         row.extend(next.map(|next| next(status).unwrap_or_else(dash)));
         row.extend([status.held, status.rejected, status.unverified].map(|n| n.to_string()));
+        row.push(answers(status));
         row
     };
     output::table(&header, drops.map(row).collect())
+}
+
+/// The answers that are missing, or need a person.
+fn answers(status: &DropStatus) -> String {
+    let words = [(status.pending, "pending"), (status.overdue, "overdue"), (status.quarantined, "put aside")];
+    let words: Vec<String> = words.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
 }
 
 /// The drop of a name as the state file remembers it.
@@ -137,7 +145,7 @@ pub fn files(place: &Place, name: &str, limit: usize) -> Outcome {
         output::line("no file yet")?;
         return Ok(Code::Ok);
     }
-    let header = ["SEQ", "DATE", "NAME", "STATE", "RECORDS", "BYTES", "SINCE", "OUTLETS"];
+    let header = ["SEQ", "DATE", "NAME", "STATE", "ANSWER", "RECORDS", "BYTES", "SINCE", "OUTLETS"];
     let row = |line: &FileLine| {
         let number = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());
         let outlets: Vec<String> =
@@ -149,6 +157,7 @@ pub fn files(place: &Place, name: &str, limit: usize) -> Outcome {
             line.date.clone(),
             line.name.clone().unwrap_or_else(|| "-".to_owned()),
             state,
+            line.answer.unwrap_or("-").to_owned(),
             number(line.records),
             number(line.size),
             line.since.clone(),
@@ -188,6 +197,7 @@ pub fn file(place: &Place, name: &str, which: &str, limit: usize) -> Outcome {
     text("date", Some(line.date.clone()))?;
     text("name", line.name.clone())?;
     text("state", Some(format!("{} since {}", line.state, line.since)))?;
+    text("answer", line.answer.map(str::to_owned))?;
     text("held", line.reason.clone())?;
     text("records", line.records.map(|n| n.to_string()))?;
     text("bytes", line.size.map(|n| n.to_string()))?;
@@ -196,6 +206,10 @@ pub fn file(place: &Place, name: &str, which: &str, limit: usize) -> Outcome {
     for outlet in &line.outlets {
         let why = outlet.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
         output::line(&format!("outlet {}: {} since {}{why}", outlet.outlet, outlet.state, outlet.since))?;
+    }
+    for ack in &line.acks {
+        let what = ack.reason.as_ref().map_or_else(String::new, |what| format!(": {what}"));
+        output::line(&format!("answer {} of {}{what}", ack.name, ack.at))?;
     }
     if !whole.lines.is_empty() {
         output::line("")?;

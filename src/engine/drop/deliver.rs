@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::acknowledge;
 use super::outlet::Outlet;
 use super::progress;
 use super::publish::{Ended, publish};
@@ -30,13 +31,17 @@ impl Worker {
         self.drop.outlets.iter().map(|outlet| outlet.name.clone()).collect()
     }
 
+    /// When the part of the day begins in which a connection may be made; none = it may be made now.
+    pub(super) fn closed_until(&self) -> Option<Timestamp> {
+        let wall = clock::now();
+        let opens = self.drop.timing.window.as_ref().and_then(|window| window.opens(wall));
+        opens.filter(|opens| *opens > wall).map(|opens| clock::steady().plus(opens.since(wall)))
+    }
+
     /// Brings what is rendered to where it is not yet; gives when the next attempt is due.
     pub(super) fn deliver_all(&mut self) -> Result<Option<Timestamp>, StepError> {
-        let wall = clock::now();
-        if let Some(opens) = self.drop.timing.window.as_ref().and_then(|window| window.opens(wall))
-            && opens > wall
-        {
-            return Ok(Some(clock::steady().plus(opens.since(wall))));
+        if let Some(opens) = self.closed_until() {
+            return Ok(Some(opens));
         }
         let hurry = std::mem::take(&mut self.hurry);
         let mut next: Option<Timestamp> = None;
@@ -210,14 +215,17 @@ impl Worker {
             state.commit(|db| {
                 let events = change::events(db, id)?;
                 counter::add(db, connector, Counter::Delivered, events)?;
-                if !keeps {
+                // One that is sent again may have been answered before.
+                let state = if keeps { acknowledge::state(db, connector, id)? } else { FileState::Published };
+                if !keeps || state != FileState::Published {
                     change::forget(db, id)?;
                 }
-                drops::set_state(db, id, FileState::Published, clock::now())?;
+                drops::set_state(db, id, state, clock::now())?;
                 Ok(events)
             })
         })?;
         self.summary.delivered += events;
+        self.watch.now();
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use crate::rules::cutoff::Newest;
 use crate::rules::outcome::Reason;
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::drops::FileId;
+use crate::store::state::drops::ack;
 use crate::store::state::drops::change::{self, Change};
 use crate::store::state::parked::{self, Parked, ParkedState};
 use crate::store::state::{ConnectorId, Db, LogId, Sql, cursor};
@@ -103,42 +104,48 @@ impl Worker {
     /// Takes up what is parked and may go again: what was released, and of each record that is in the file already all
     /// that is parked. They come before the newer changes.
     fn take_up_parked(&mut self, file: FileId) -> Result<(), StepError> {
-        let (id, name) = (self.id, Arc::clone(&self.drop.subscription.name));
+        let (id, drop) = (self.id, Arc::clone(&self.drop));
         self.ledger.call(move |state| {
             state.commit(|db| {
                 let now = clock::steady();
                 loop {
-                    let selection =
-                        parked::Selection { connector: Some(name.to_string()), ..parked::Selection::default() };
-                    let all = parked::select(db, &selection)?;
-                    let mut taken = Vec::new();
-                    for (_, parked) in all {
-                        let key = record_key(&parked.event);
-                        let released = parked.state == ParkedState::Waiting && parked.due.is_none_or(|due| due <= now);
-                        if released || (parked.state != ParkedState::Waiting && change::has_record(db, file, &key)?) {
-                            taken.push((key, parked));
+                    let name = drop.subscription.name.to_string();
+                    let selection = parked::Selection { connector: Some(name), ..parked::Selection::default() };
+                    let (mut taken, mut changes) = (Vec::new(), Vec::new());
+                    for (_, parked) in parked::select(db, &selection)? {
+                        let parts = parts(&drop, &parked.event);
+                        let mut goes = parked.state == ParkedState::Waiting && parked.due.is_none_or(|due| due <= now);
+                        for part in parts.iter().filter(|_| parked.state != ParkedState::Waiting) {
+                            goes |= change::has_record(db, file, &record_key(part))?;
                         }
+                        if !goes {
+                            continue;
+                        }
+                        for (part, nth) in parts.into_iter().zip(0..) {
+                            let (key, op) = (record_key(&part), part.op);
+                            let half = if nth > 0 { nth } else { ack::half_of(db, id, part.id, &key)? };
+                            changes.push(Change {
+                                id: part.id,
+                                half,
+                                key,
+                                ordinal: 0,
+                                log: parked.log,
+                                op,
+                                event: part,
+                            });
+                        }
+                        taken.push(parked);
                     }
                     if taken.is_empty() {
                         return Ok(());
                     }
                     let lowest = change::lowest(db, file)?;
-                    let count = i64::try_from(taken.len()).unwrap_or(0);
-                    let changes: Vec<Change> = taken
-                        .iter()
-                        .zip(1..)
-                        .map(|((key, parked), nth)| Change {
-                            id: parked.event.id,
-                            half: 0,
-                            key: key.clone(),
-                            ordinal: lowest - count - 1 + nth,
-                            log: parked.log,
-                            op: parked.event.op,
-                            event: parked.event.clone(),
-                        })
-                        .collect();
+                    let count = i64::try_from(changes.len()).unwrap_or(0);
+                    for (change, nth) in changes.iter_mut().zip(0..) {
+                        change.ordinal = lowest - count + nth;
+                    }
                     change::take_over(db, id, file, &changes)?;
-                    for (_, parked) in &taken {
+                    for parked in &taken {
                         parked::end(db, id, &parked.event, now)?;
                     }
                 }
@@ -146,6 +153,17 @@ impl Worker {
         })?;
         Ok(())
     }
+}
+
+/// What a parked change does to which record: a change of a key, kept whole, to two.
+fn parts(drop: &Drop, event: &Event) -> Vec<Event> {
+    if event.old_key.is_some()
+        && let Ok(parts) = drop.subscription.parts(event)
+        && !parts.is_empty()
+    {
+        return parts.into_iter().map(|part| part.event.into_owned()).collect();
+    }
+    vec![event.clone()]
 }
 
 /// What an event means to the drop.

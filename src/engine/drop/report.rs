@@ -3,11 +3,15 @@
 use serde::Serialize;
 
 use super::Timing;
+use super::acknowledge::QUARANTINED;
+use super::acknowledge::awaited::{self, Answer, Awaited};
 use crate::clock::{self, Timestamp};
 use crate::engine::need::Need;
 use crate::engine::operate::called;
 use crate::rules::cutoff::{Cut, Slot};
+use crate::rules::hex::hex;
 use crate::store::state::connector::Remembered;
+use crate::store::state::drops::ack::{self, Ack};
 use crate::store::state::drops::member::{self, Member};
 use crate::store::state::drops::place::{self, PlaceState, Placed};
 use crate::store::state::drops::{self, DropFile, FileState};
@@ -45,6 +49,12 @@ pub struct DropStatus {
     pub rejected: u64,
     /// Files of which nobody can say whether they arrived.
     pub unverified: u64,
+    /// Files that wait for the host's answer.
+    pub pending: u64,
+    /// Files of which it should be there.
+    pub overdue: u64,
+    /// Answers that could not be used.
+    pub quarantined: u64,
 }
 
 /// A file of a drop.
@@ -80,8 +90,52 @@ pub struct FileLine {
     /// Why it stands still.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How far the answer of the host is: `pending` or `overdue`; once it is there the state says what it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<&'static str>,
     /// What its outlets have.
     pub outlets: Vec<OutletLine>,
+    /// Its acknowledgements, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub acks: Vec<AckLine>,
+}
+
+/// An acknowledgement that was read.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AckLine {
+    /// Its name there.
+    pub name: String,
+    /// When it was read.
+    pub at: String,
+    /// The state of the file after it, `quarantined`, or `dismissed`.
+    pub word: String,
+    /// The file that it answers, as people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// What it came to, or why it could not be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// SHA-256 of its content, in hexadecimal: what it is known by.
+    pub sha256: String,
+}
+
+/// An acknowledgement.
+fn ack_line(db: &Db, read: Ack) -> Sql<AckLine> {
+    let file = read.file.map(|id| drops::get(db, id)).transpose()?.flatten();
+    Ok(AckLine {
+        name: read.name,
+        at: read.at.to_string(),
+        word: read.word,
+        file: file.as_ref().map(called),
+        reason: read.reason,
+        sha256: hex(&read.sha256),
+    })
+}
+
+/// The acknowledgements of a drop, newest first, at most so many.
+pub fn ack_lines(db: &Db, known: &Remembered, limit: usize) -> Sql<Vec<AckLine>> {
+    ack::newest(db, known.id, None, limit)?.into_iter().map(|read| ack_line(db, read)).collect()
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)]
@@ -141,6 +195,10 @@ pub fn drop_status(db: &Db, known: &Remembered) -> Sql<Option<DropStatus>> {
     let parked = parked::counts(db, known.id)?;
     let of =
         |states: &[ParkedState]| parked.iter().filter(|(state, _)| states.contains(state)).map(|(_, n)| n).sum::<u64>();
+    let (mut pending, mut overdue) = (0, 0);
+    for answer in unanswered(db, known, clock::now())?.into_iter().map(|(answer, _)| answer) {
+        *(if answer == Answer::Overdue { &mut overdue } else { &mut pending }) += 1;
+    }
     Ok(Some(DropStatus {
         drop: known.name.clone(),
         mode: known.mode.as_str(),
@@ -152,7 +210,20 @@ pub fn drop_status(db: &Db, known: &Remembered) -> Sql<Option<DropStatus>> {
         held: of(&[ParkedState::Held, ParkedState::Behind, ParkedState::Waiting]),
         rejected: of(&[ParkedState::Dead]),
         unverified: drops::unverified(db, known.id)?.len() as u64,
+        pending,
+        overdue,
+        quarantined: ack::newest(db, known.id, Some(QUARANTINED), usize::MAX)?.len() as u64,
     }))
+}
+
+/// The files that wait for an answer, oldest first.
+fn unanswered(db: &Db, known: &Remembered, now: Timestamp) -> Sql<Vec<(Answer, DropFile)>> {
+    let awaited = awaited::get(db, known.id)?;
+    if awaited == Awaited::No {
+        return Ok(Vec::new());
+    }
+    let published = drops::in_state(db, known.id, FileState::Published)?.into_iter();
+    Ok(published.filter_map(|file| Some((awaited.answer(&file, now)?, file))).collect())
 }
 
 impl DropStatus {
@@ -174,6 +245,9 @@ impl DropStatus {
             held: 0,
             rejected: 0,
             unverified: 0,
+            pending: 0,
+            overdue: 0,
+            quarantined: 0,
         }
     }
 }
@@ -188,7 +262,7 @@ pub fn next_cut_of(timing: &Timing, last: Option<&(String, usize)>, now: Timesta
 
 /// A file with what its outlets have.
 pub fn file_line(db: &Db, file: &DropFile) -> Sql<FileLine> {
-    let hex = |bytes: &[u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let acks = ack::of_file(db, file.connector, file.id)?;
     let outlet = |placed: Placed| OutletLine {
         outlet: placed.place,
         state: placed.state.as_str(),
@@ -205,10 +279,12 @@ pub fn file_line(db: &Db, file: &DropFile) -> Sql<FileLine> {
         since: file.since.to_string(),
         records: file.records,
         size: file.size,
-        sha256: file.sha256.as_ref().map(hex),
+        sha256: file.sha256.as_ref().map(|sha256| hex(sha256)),
         rerun: file.rerun,
         reason: file.held.as_ref().map(ToString::to_string),
+        answer: awaited::get(db, file.connector)?.answer(file, clock::now()).map(Answer::as_str),
         outlets: place::of(db, file.id)?.into_iter().map(outlet).collect(),
+        acks: acks.into_iter().map(|read| ack_line(db, read)).collect::<Sql<_>>()?,
     })
 }
 
@@ -250,6 +326,19 @@ pub fn needs(db: &Db, known: &Remembered, now: Timestamp) -> Sql<Vec<Need>> {
         need(
             format!("nobody can say whether {} arrived", called(&file)),
             format!("ask the host: `hms-sync drop accept {name} FILE` if it did, `drop resend` if not"),
+        );
+    }
+    for (_, file) in unanswered(db, known, now)?.into_iter().filter(|(answer, _)| *answer == Answer::Overdue) {
+        need(
+            format!("{} is published since {} and not answered", called(&file), file.since),
+            format!("ask the host whether it has it; if it never came: `hms-sync drop resend {name} FILE`"),
+        );
+    }
+    for read in ack::newest(db, known.id, Some(QUARANTINED), usize::MAX)? {
+        let why = read.reason.unwrap_or_default();
+        need(
+            format!("the answer {} was put aside: {why}", read.name),
+            format!("a copy lies in `quarantine` of the drop's folder; settled: `hms-sync drop dismiss {name} ANSWER`"),
         );
     }
     Ok(needs)

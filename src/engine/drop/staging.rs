@@ -7,12 +7,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use aws_lc_rs::digest;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
+use crate::clock::Timestamp;
 use crate::store::state::drops::FileId;
 
 /// What was written.
@@ -122,6 +124,37 @@ impl Staging {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Keeps some bytes under a path of this folder; the folders on it are made. Nothing is there before it is whole.
+    pub fn keep(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let to = self.folder.join(path);
+        let parent = to.parent().unwrap_or(&self.folder);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        let temp = parent.join(".keeping.part");
+        let _ = fs::remove_file(&temp);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temp)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temp, &to)?;
+        sync(Some(parent))?;
+        sync(Some(&self.folder))
+    }
+
+    /// Removes kept answers that were written before a time.
+    pub fn remove_answers(&self, before: Timestamp) -> io::Result<()> {
+        for (folder, ending) in [("archive", ".ack.gz"), ("quarantine", "")] {
+            let Ok(entries) = fs::read_dir(self.folder.join(folder)) else { continue };
+            for entry in entries {
+                let entry = entry?;
+                let written = entry.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+                let is_old = i64::try_from(written.as_millis()).is_ok_and(|written| written < before.0);
+                if is_old && entry.file_name().to_string_lossy().ends_with(ending) {
+                    fs::remove_file(entry.path())?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes what is kept of a file.

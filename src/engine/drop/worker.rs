@@ -1,6 +1,5 @@
 //! A drop's worker: makes the cuts that are due, renders what was cut, and brings it to its outlets, in order.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -8,6 +7,8 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
+use super::acknowledge::Watch;
+use super::acknowledge::awaited::{self, Awaited};
 use super::cut::Cut as Made;
 use super::staging::Staging;
 use super::{Drop, request};
@@ -112,6 +113,7 @@ pub struct Worker {
     /// What was said last; it is said once.
     said: Option<String>,
     next_look: Timestamp,
+    pub(super) watch: Watch,
     inbox: Receiver<Message>,
     mailbox: Mailbox,
     stopping: bool,
@@ -137,6 +139,7 @@ impl Worker {
             };
             begins.push((*log, from));
         }
+        let answers = drop.ack.as_ref().map_or(Awaited::No, |ack| Awaited::Yes(ack.overdue));
         let (name, hash, text) = (Arc::clone(&drop.subscription.name), drop.config_hash, drop.config.clone());
         let now = clock::now();
         let (known, begin) = ledger.call(move |state| {
@@ -146,6 +149,7 @@ impl Worker {
                 for (log, from) in &begins {
                     cursor::begin(db, known.id, *log, *from)?;
                 }
+                awaited::set(db, known.id, answers)?;
                 let key = format!("drop/{}/begin", known.id.0);
                 let begin = note(db, &key)?.and_then(|text| text.parse().ok());
                 if begin.is_none() {
@@ -173,6 +177,7 @@ impl Worker {
             confirmed: false,
             said: None,
             next_look: clock::steady(),
+            watch: Watch::default(),
             inbox,
             mailbox: Mailbox::new(sender),
             stopping: false,
@@ -230,8 +235,11 @@ impl Worker {
             match message {
                 // A log that grows changes nothing before the cut.
                 Message::Wake | Message::Results | Message::Committed(_) => continue,
-                Message::Reload => {}
-                Message::RunNow => self.hurry = true,
+                Message::Reload => self.watch.again(),
+                Message::RunNow => {
+                    self.hurry = true;
+                    self.watch.again();
+                }
                 Message::Rewind => self.sources.iter_mut().for_each(|(_, source)| source.forget()),
                 Message::LetGo => {
                     self.sources.iter_mut().for_each(|(_, source)| source.let_go());
@@ -274,6 +282,9 @@ impl Worker {
             }
         }
         if let Some(next) = self.deliver_all()? {
+            due = due.min(next);
+        }
+        if let Some(next) = self.acknowledge()? {
             due = due.min(next);
         }
         self.watch_deadline()?;
@@ -465,31 +476,5 @@ impl Worker {
             log::log!(level, "{}: {text}", self.drop.subscription.name);
             self.said = Some(text.to_owned());
         }
-    }
-
-    /// Forgets what is older than the drop keeps it: bytes and payloads; the line in the ledger stays.
-    fn tidy(&mut self) -> Result<(), StepError> {
-        let (id, oldest) = (self.id, clock::now().minus(self.drop.keep));
-        let ends: BTreeSet<FileState> =
-            [FileState::Published, FileState::Acked, FileState::Partial, FileState::Refused, FileState::Skipped].into();
-        // A file that an answer is awaited for stays.
-        let waits = |file: &DropFile| self.drop.awaits_answer() && file.state == FileState::Published;
-        let old: Vec<DropFile> = self
-            .reader
-            .read(|db| drops::before(db, id, oldest))?
-            .into_iter()
-            .filter(|file| ends.contains(&file.state) && !waits(file))
-            .collect();
-        for file in old {
-            self.staging.remove(file.id)?;
-            self.ledger.call(move |state| {
-                state.commit(|db| {
-                    drops::member::purge(db, file.id)?;
-                    drops::change::forget(db, file.id)?;
-                    drops::set_state(db, file.id, FileState::Purged, clock::now())
-                })
-            })?;
-        }
-        Ok(())
     }
 }

@@ -4,9 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Actor, Refused, Report, note};
 use crate::clock;
+use crate::engine::drop::acknowledge::{DISMISSED, QUARANTINED};
 use crate::engine::drop::request;
+use crate::rules::hex::hex;
 use crate::store::state::connector::{self, Remembered};
 use crate::store::state::counter::{self, Counter};
+use crate::store::state::drops::ack::{self, Ack};
 use crate::store::state::drops::place::{self, PlaceState, Placed};
 use crate::store::state::drops::{self, DropFile, FileState, change, member};
 use crate::store::state::{Db, Sql};
@@ -54,6 +57,13 @@ pub enum FileOperation {
         /// Number, business date or name.
         file: String,
     },
+    /// Takes note that an answer which was put aside is dealt with.
+    Dismiss {
+        /// Which drop.
+        drop: String,
+        /// Its name, or the first digits of its SHA-256.
+        ack: String,
+    },
     /// Sets the number of the next file.
     SetSequence {
         /// Which drop.
@@ -72,6 +82,7 @@ impl FileOperation {
             | FileOperation::AsNew { drop, .. }
             | FileOperation::Accept { drop, .. }
             | FileOperation::Discard { drop, .. }
+            | FileOperation::Dismiss { drop, .. }
             | FileOperation::SetSequence { drop, .. } => drop,
         }
     }
@@ -87,6 +98,7 @@ pub(super) fn operate(db: &Db, operation: &FileOperation, actor: &Actor, report:
     let done = match operation {
         FileOperation::Run { date, .. } => run(db, &known, date.as_deref())?,
         FileOperation::SetSequence { seq, .. } => set_sequence(db, &known, *seq)?,
+        FileOperation::Dismiss { ack, .. } => dismiss(db, &known, ack)?,
         FileOperation::Resend { file, outlet, .. } => {
             with(db, &known, file, |file| resend(db, file, outlet.as_deref()))?
         }
@@ -97,6 +109,7 @@ pub(super) fn operate(db: &Db, operation: &FileOperation, actor: &Actor, report:
     let verb = match operation {
         FileOperation::Run { .. } => "drop run",
         FileOperation::SetSequence { .. } => "drop set-sequence",
+        FileOperation::Dismiss { .. } => "drop dismiss",
         FileOperation::Resend { .. } => "drop resend",
         FileOperation::AsNew { .. } => "drop resend --as-new",
         FileOperation::Accept { .. } => "drop accept",
@@ -149,6 +162,20 @@ fn set_sequence(db: &Db, known: &Remembered, seq: u64) -> Sql<Done> {
     Ok(Ok(format!("the next file is {seq}")))
 }
 
+fn dismiss(db: &Db, known: &Remembered, which: &str) -> Sql<Done> {
+    let is = |read: &Ack| read.name == which || (which.len() >= 6 && hex(&read.sha256).starts_with(which));
+    let aside = ack::newest(db, known.id, Some(QUARANTINED), usize::MAX)?;
+    let found: Vec<Ack> = aside.into_iter().filter(is).collect();
+    if found.is_empty() {
+        let name = &known.name;
+        return Ok(Err(format!("has put no answer `{which}` aside: `hms-sync drop acks {name}` lists them")));
+    }
+    for read in &found {
+        ack::remember(db, known.id, &Ack { word: DISMISSED.to_owned(), ..read.clone() })?;
+    }
+    Ok(Ok(which.to_owned()))
+}
+
 fn resend(db: &Db, file: &DropFile, outlet: Option<&str>) -> Sql<Done> {
     match file.state {
         FileState::Open | FileState::Cut => return Ok(Err(format!("{} is not rendered yet", called(file)))),
@@ -180,6 +207,10 @@ fn resend(db: &Db, file: &DropFile, outlet: Option<&str>) -> Sql<Done> {
         return Ok(Err(format!("{} does not go to such an outlet", called(file))));
     }
     if file.state != FileState::Rendered {
+        // A file that was refused is answered anew; what became of its records stays until then.
+        if file.state == FileState::Refused {
+            member::forget_answers(db, file.id)?;
+        }
         // It was counted when it was published the first time.
         counter::add(db, file.connector, Counter::Repeated, change::events(db, file.id)?)?;
         drops::set_state(db, file.id, FileState::Rendered, clock::now())?;

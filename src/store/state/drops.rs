@@ -3,6 +3,7 @@
 //! A file is made in steps, each one durable commit: open -> cut -> rendered -> published. What a step needs was frozen by
 //! the one before it, so that a crash repeats a step and never changes what it makes.
 
+pub mod ack;
 pub mod change;
 pub mod member;
 pub mod place;

@@ -154,6 +154,9 @@ pub struct Strace {
     pub injection: Option<Injection>,
     /// Where it writes.
     pub log: PathBuf,
+    /// Stops at every call, and not only at those that the kernel filters for it: slower, but some versions inject no
+    /// signal with the filter.
+    pub every_call: bool,
 }
 
 impl Strace {
@@ -174,7 +177,12 @@ impl Strace {
     /// The command under strace from its first call on.
     pub fn around(&self, inner: &Command) -> Command {
         let mut command = self.base();
-        command.arg("--seccomp-bpf").arg("--").arg(inner.get_program()).args(inner.get_args()).stdin(Stdio::null());
+        command
+            .args((!self.every_call).then_some("--seccomp-bpf"))
+            .arg("--")
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .stdin(Stdio::null());
         for (name, value) in inner.get_envs() {
             match value {
                 Some(value) => command.env(name, value),

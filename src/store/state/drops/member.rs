@@ -107,7 +107,8 @@ pub fn copy(db: &Connection, from: FileId, to: FileId, keys: &[String]) -> Sql<u
 /// A file that is given up: the host has not what it would have made it have.
 pub fn undo_has(db: &Connection, connector: ConnectorId, file: FileId) -> Sql<()> {
     db.prepare_cached(
-        "DELETE FROM drop_has WHERE connector = ?1 AND key IN
+        // What a drop keeps of every record is no list of what the host has.
+        "DELETE FROM drop_has WHERE connector = ?1 AND event IS NULL AND key IN
            (SELECT key FROM drop_member WHERE file = ?2 AND action = 'add')",
     )?
     .execute((connector.0, file.0))?;
@@ -161,6 +162,12 @@ pub fn answer_rest(db: &Connection, file: FileId, answer: &str, code: Option<&st
     Ok(())
 }
 
+/// Forgets what the host said of the lines of a file: it is sent to it again.
+pub fn forget_answers(db: &Connection, file: FileId) -> Sql<()> {
+    db.prepare_cached("UPDATE drop_member SET answer = NULL, code = NULL WHERE file = ?1")?.execute([file.0])?;
+    Ok(())
+}
+
 /// How many lines have each answer; an empty word for those without.
 pub fn answers(db: &Connection, file: FileId) -> Sql<Vec<(String, u64)>> {
     db.prepare_cached("SELECT ifnull(answer, ''), count(*) FROM drop_member WHERE file = ?1 GROUP BY 1 ORDER BY 1")?
@@ -200,6 +207,18 @@ pub fn mirror(db: &Connection, connector: ConnectorId, key: &str, last: Option<(
     db.prepare_cached("INSERT OR REPLACE INTO drop_has(connector, key, log, event) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![connector.0, key, log.0, image::encode_event(event)])?;
     Ok(())
+}
+
+/// The last change of a record that is kept for a drop that sends every record each time.
+pub fn mirror_of(db: &Connection, connector: ConnectorId, key: &str) -> Sql<Option<(LogId, Event)>> {
+    let mut statement = db.prepare_cached(
+        "SELECT log, event FROM drop_has WHERE connector = ?1 AND key = ?2 AND log IS NOT NULL AND event IS NOT NULL",
+    )?;
+    let mut rows = statement.query(params![connector.0, key])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let event = image::decode_event(row.get_ref(1)?.as_blob()?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Blob, Box::new(error)))?;
+    Ok(Some((LogId(row.get(0)?), event)))
 }
 
 /// The records that were kept, by key, after one of them.

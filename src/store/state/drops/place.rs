@@ -1,11 +1,11 @@
-//! What each place has of a drop's file, the pieces that belong to it, and the acknowledgements that came.
+//! What each place has of a drop's file, and the pieces that belong to it.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use super::FileId;
 use crate::clock::Timestamp;
 use crate::rules::outcome::Reason;
-use crate::store::state::{ConnectorId, Sql};
+use crate::store::state::Sql;
 
 /// Whether a place has a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -152,28 +152,4 @@ pub fn pieces(db: &Connection, file: FileId) -> Sql<Vec<Piece>> {
             })
         })?
         .collect()
-}
-
-/// What was read of an acknowledgement with this content before; none = it is new.
-pub fn known_ack(db: &Connection, connector: ConnectorId, sha256: &[u8; 32]) -> Sql<Option<String>> {
-    db.prepare_cached("SELECT word FROM drop_ack WHERE connector = ?1 AND sha256 = ?2")?
-        .query_row(params![connector.0, sha256], |row| row.get(0))
-        .optional()
-}
-
-/// Remembers an acknowledgement.
-pub fn remember_ack(
-    db: &Connection,
-    connector: ConnectorId,
-    (sha256, name): (&[u8; 32], &str),
-    file: Option<FileId>,
-    word: &str,
-    reason: Option<&str>,
-    now: Timestamp,
-) -> Sql<()> {
-    db.prepare_cached(
-        "INSERT OR REPLACE INTO drop_ack(connector, sha256, name, at, file, word, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?
-    .execute(params![connector.0, sha256, name, now.0, file.map(|id| id.0), word, reason])?;
-    Ok(())
 }

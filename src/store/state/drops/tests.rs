@@ -112,9 +112,19 @@ fn what_a_place_has_is_kept_step_by_step() {
             assert_eq!(place::of(db, id)?[0].noted, "rename");
             place::set(db, id, &Placed { state: PlaceState::Published, noted: "rename".into(), ..placed })?;
             assert_eq!(place::of(db, id)?[0].state, PlaceState::Published);
-            assert_eq!(place::known_ack(db, drop, &[3; 32])?, None);
-            place::remember_ack(db, drop, (&[3; 32], "A.ACK"), Some(id), "accepted", None, Timestamp(2))?;
-            assert_eq!(place::known_ack(db, drop, &[3; 32])?.as_deref(), Some("accepted"));
+            assert_eq!(ack::known(db, drop, &[3; 32])?, None);
+            let read = ack::Ack {
+                sha256: [3; 32],
+                name: "A.ACK".into(),
+                at: Timestamp(2),
+                file: Some(id),
+                word: "accepted".into(),
+                reason: None,
+            };
+            ack::remember(db, drop, &read)?;
+            assert_eq!(ack::known(db, drop, &[3; 32])?, Some(read.clone()));
+            assert_eq!(ack::newest(db, drop, Some("accepted"), 9)?, [read]);
+            assert_eq!(ack::newest(db, drop, Some("quarantined"), 9)?, []);
             assert!(!member::has(db, drop, "a")?);
             member::set_has(db, drop, "a", true)?;
             assert!(member::has(db, drop, "a")?);
