@@ -1,5 +1,6 @@
 //! Gathering what belongs to a cut: every log up to the moment of its cut-off, and what was released or changed again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Drop;
@@ -49,7 +50,10 @@ impl Worker {
                 let after = self.reader.read(|db| cursor::get(db, id, log))?.map_or(0, |cursor| cursor.seq);
                 let mut events = source.read(after, CHUNK, CHUNK_BYTES)?;
                 let seen = clock::now();
-                let mine = events.iter().take_while(|event| newest.pass(event.at, seen) < cut_at).count();
+                // A time that has not come yet was stamped by a clock that has been set back since: such a change goes with
+                // the one before it, or it would hold up itself and all later ones until that time.
+                let mut belongs = |at: Timestamp| newest.pass(if at > seen { newest.0 } else { at }, seen);
+                let mine = events.iter().take_while(|event| belongs(event.at) < cut_at).count();
                 let more = mine == events.len() && mine > 0;
                 events.truncate(mine);
                 if events.is_empty() {
@@ -107,41 +111,43 @@ impl Worker {
         self.ledger.call(move |state| {
             state.commit(|db| {
                 let now = clock::steady();
-                loop {
-                    let selection =
-                        parked::Selection { connector: Some(name.to_string()), ..parked::Selection::default() };
-                    let all = parked::select(db, &selection)?;
-                    let mut taken = Vec::new();
-                    for (_, parked) in all {
-                        let key = record_key(&parked.event);
-                        let released = parked.state == ParkedState::Waiting && parked.due.is_none_or(|due| due <= now);
-                        if released || (parked.state != ParkedState::Waiting && change::has_record(db, file, &key)?) {
-                            taken.push((key, parked));
-                        }
-                    }
-                    if taken.is_empty() {
-                        return Ok(());
-                    }
-                    let lowest = change::lowest(db, file)?;
-                    let count = i64::try_from(taken.len()).unwrap_or(0);
-                    let changes: Vec<Change> = taken
-                        .iter()
-                        .zip(1..)
-                        .map(|((key, parked), nth)| Change {
-                            id: parked.event.id,
-                            half: 0,
-                            key: key.clone(),
-                            ordinal: lowest - count - 1 + nth,
-                            log: parked.log,
-                            op: parked.event.op,
-                            event: parked.event.clone(),
-                        })
-                        .collect();
-                    change::take_over(db, id, file, &changes)?;
-                    for (_, parked) in &taken {
-                        parked::end(db, id, &parked.event, now)?;
+                let selection = parked::Selection { connector: Some(name.to_string()), ..parked::Selection::default() };
+                let all = parked::select(db, &selection)?;
+                let keyed: Vec<(String, Parked)> =
+                    all.into_iter().map(|(_, parked)| (record_key(&parked.event), parked)).collect();
+                // Nothing else waits here, so its time does not count: it may be one of a clock that was set back.
+                let released = |parked: &Parked| parked.state == ParkedState::Waiting;
+                let records: BTreeSet<&String> =
+                    keyed.iter().filter(|(_, parked)| released(parked)).map(|(key, _)| key).collect();
+                let mut taken = Vec::new();
+                for (key, parked) in &keyed {
+                    let along = parked.state != ParkedState::Waiting
+                        && (records.contains(key) || change::has_record(db, file, key)?);
+                    if along || released(parked) {
+                        taken.push((key, parked));
                     }
                 }
+                // All at once and in the order of the log: the last of a record is what it is now.
+                let lowest = change::lowest(db, file)?;
+                let count = i64::try_from(taken.len()).unwrap_or(0);
+                let changes: Vec<Change> = taken
+                    .iter()
+                    .zip(1..)
+                    .map(|((key, parked), nth)| Change {
+                        id: parked.event.id,
+                        half: 0,
+                        key: (*key).clone(),
+                        ordinal: lowest - count - 1 + nth,
+                        log: parked.log,
+                        op: parked.event.op,
+                        event: parked.event.clone(),
+                    })
+                    .collect();
+                change::take_over(db, id, file, &changes)?;
+                for (_, parked) in &taken {
+                    parked::end(db, id, &parked.event, now)?;
+                }
+                Ok(())
             })
         })?;
         Ok(())
