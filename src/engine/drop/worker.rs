@@ -310,8 +310,8 @@ impl Worker {
                 .call(move |state| state.commit(|db| connector::set_mode(db, id, Mode::Running, None, clock::now())))?;
         }
         self.make_cuts()?;
-        let next = match self.next_cut() {
-            Ok(next) => next.slot,
+        let next = match self.asked_slot() {
+            Ok(next) => next,
             Err(reason) => return self.stand_still(reason),
         };
         let slot = match date.parse::<Date>() {
@@ -326,6 +326,21 @@ impl Worker {
             self.ledger.call(move |state| state.commit(|db| request::done(db, id)))?;
         }
         Ok(())
+    }
+
+    /// The slot of a cut now: that of the next cut-off; one more of its date when its own was made already, so that the
+    /// night after it keeps its file.
+    pub(super) fn asked_slot(&mut self) -> Result<Slot, Reason> {
+        let (id, next) = (self.id, self.next_cut()?.slot);
+        let coming = self.drop.timing.cut_offs.of(clock::now());
+        let coming = coming.map_err(|error| Reason::new("calendar", error.to_string()))?.slot.date;
+        let last = self.reader.read(|db| drops::last_cut(db, id));
+        let last = last.map_err(|error| Reason::new("state", error.to_string()))?;
+        let last = last.and_then(|(date, nth)| Some(Slot { date: date.parse().ok()?, nth }));
+        Ok(match last {
+            Some(last) if coming <= last.date && last.date < next.date => Slot { nth: last.nth + 1, ..last },
+            _ => next,
+        })
     }
 
     /// Gives the files that are made of lines of older ones their numbers.
@@ -396,7 +411,9 @@ impl Worker {
     /// Gathers and cuts. False = it stands still; a person is needed, or it is tried again later.
     fn make_cut(&mut self, cut: Cut, until: Until) -> Result<bool, StepError> {
         if self.staging.free()? < LEAST_FREE {
-            self.say(log::Level::Error, "the disk of the drop's folder is almost full: nothing is cut");
+            let text = "the disk of the drop's folder is almost full: nothing is cut";
+            self.say(log::Level::Error, text);
+            self.summary.left_off = Some(Reason::new("disk", text));
             return Ok(false);
         }
         let name = Arc::clone(&self.drop.subscription.name);
