@@ -25,6 +25,7 @@ mod demo;
 mod disk_full;
 mod docs;
 mod doctor;
+mod drops;
 mod end_to_end;
 mod examples;
 mod faults;
