@@ -223,7 +223,7 @@ pub struct Parsed {
 #[track_caller]
 pub fn parse(name: &str, bytes: &[u8]) -> Parsed {
     let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
-    assert!(text.ends_with('\n') && bytes.len() % LINE == 0, "{name}: {text}");
+    assert!(text.ends_with('\n') && bytes.len().is_multiple_of(LINE), "{name}: {text}");
     let lines: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
     assert!(lines.len() >= 2 && lines.iter().all(|line| line.len() == LINE - 1), "{name}: {text}");
     let field = |line: &[char], from: usize, to: usize| line[from..to].iter().collect::<String>();
