@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use hms_sync::adapter::{Parcel, Request};
 use hms_sync::clock::Timestamp;
+use hms_sync::config::drop::ack::{After, MatchFile};
 use hms_sync::config::{self, ConnectorSpec, Problem, Settings, build};
 use hms_sync::engine::drop::Drop;
 use hms_sync::event::{Event, Op, Record, Value};
+use hms_sync::format::codepage;
 use hms_sync::format::feed::Row;
 use hms_sync::rules::mapping::Mapping;
 use hms_sync::rules::naming::Stamp;
@@ -311,6 +313,29 @@ fn a_drop_is_made_again_years_later_without_its_copybooks_and_its_calendar() {
     assert_eq!((now.outlets.len(), now.outlets[0].name.as_str()), (1, "mvs.example"));
     let slot = now.timing.cut_offs.of(Timestamp(1_772_755_200_000)).unwrap().slot;
     assert_eq!(then.timing.cut_offs.of(Timestamp(1_772_755_200_000)).unwrap().slot, slot);
+}
+
+#[test]
+fn the_answers_of_a_drop_are_read_by_their_copybook_alone() {
+    let (_, spec) = dropped("tests/configs/good/folder-drop");
+    let ack = spec.drop().unwrap().ack.as_ref().unwrap();
+    assert_eq!(
+        ack.file,
+        MatchFile::Sequence {
+            id: Some(("WA-FILE-ID".to_owned(), "WICAPPT".to_owned())),
+            sequence: "WA-SEQ-NO".to_owned()
+        }
+    );
+    assert_eq!((ack.from.as_str(), &ack.after), ("mvs.example", &After::Move("done".to_owned())));
+    let mut file = Vec::new();
+    for line in ["HDWICAPPT 000017", "DT0000000042R0007no such clinic", "TR00000001"] {
+        codepage::named("037").unwrap().encode(&format!("{line:<80}"), None, &mut file).unwrap();
+    }
+    let read = ack.feed().unwrap().read(&file).unwrap();
+    assert_eq!(read.header[0].get("WA-SEQ-NO"), Some(&Value::Integer(17)));
+    let [line] = read.details.as_slice() else { panic!("{read:?}") };
+    assert_eq!((line.get("WA-APPT-ID"), line.get("WA-STATUS")), (Some(&Value::Integer(42)), Some(&text("R"))));
+    assert_eq!(line.get("WA-TEXT"), Some(&text("no such clinic")));
 }
 
 #[test]
