@@ -328,21 +328,6 @@ impl Worker {
         Ok(())
     }
 
-    /// The slot of a cut now: that of the next cut-off; one more of its date when its own was made already, so that the
-    /// night after it keeps its file.
-    pub(super) fn asked_slot(&mut self) -> Result<Slot, Reason> {
-        let (id, next) = (self.id, self.next_cut()?.slot);
-        let coming = self.drop.timing.cut_offs.of(clock::now());
-        let coming = coming.map_err(|error| Reason::new("calendar", error.to_string()))?.slot.date;
-        let last = self.reader.read(|db| drops::last_cut(db, id));
-        let last = last.map_err(|error| Reason::new("state", error.to_string()))?;
-        let last = last.and_then(|(date, nth)| Some(Slot { date: date.parse().ok()?, nth }));
-        Ok(match last {
-            Some(last) if coming <= last.date && last.date < next.date => Slot { nth: last.nth + 1, ..last },
-            _ => next,
-        })
-    }
-
     /// Gives the files that are made of lines of older ones their numbers.
     fn number_reruns(&mut self) -> Result<(), StepError> {
         for file in self.in_state(FileState::Open)?.into_iter().filter(|file| file.rerun_of.is_some()) {

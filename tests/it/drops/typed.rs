@@ -160,6 +160,22 @@ fn lines_of_an_old_file_leave_in_a_new_one_with_a_number_of_its_own() {
 }
 
 #[test]
+fn a_rerun_says_in_its_name_which_one_it_is_where_the_drop_wants_that() {
+    let nightly = Nightly::new(&[("rerun", "\".R{rerun:02}\"")]);
+    nightly.sql(THREE);
+    nightly.well(&["drop", "run", "nightly"]);
+    for _ in 0..2 {
+        nightly.well(&["drop", "resend", "nightly", "1", "--as-new", "--reason", "lost"]);
+    }
+    let rerun = |n: u32| format!("OF042.VISITS.D270302.S{:06}.R{n:02}", n + 1);
+    assert_eq!(nightly.names("out"), [FIRST.to_owned(), rerun(1), rerun(2)]);
+    // The next night goes on with a number of its own, and without a rerun.
+    nightly.night("2027-03-04 00:30:00");
+    let last = nightly.files().pop().unwrap();
+    assert_eq!((last.seq, last.rerun, &*last.date), (4, 0, "20270303"));
+}
+
+#[test]
 fn an_old_file_is_made_again_byte_for_byte_after_everything_about_it_has_changed() {
     let calendar = "covers 2027\nweekend Saturday Sunday\n2027-03-04 A holiday\n";
     let mut nightly = Nightly::new(&[]);
