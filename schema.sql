@@ -40,8 +40,9 @@ CREATE TABLE hms_sync_outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, tid, op, ve
 
 -- One row a fact about this installation: `instance` (who owns this state), `intake_epoch`, `mac_key` (keys the
 -- hashes of record keys in the attempt log, so that the log can answer "this record?" without holding the key).
--- And notes: `integrity`, `clock`, `account/<connector>`, `braked/<connector>`, `hold/<connector>` (`Retry-After`),
--- `asks/<log>/<type>` (a comparison that waits for a person), `compared/<log>` (when all its tables were compared last).
+-- And notes: `probe` (when a file that had refused was tried), `integrity`, `clock`, `account/<connector>`, `braked/<connector>`, `hold/<connector>` (`Retry-After`),
+-- `asks/<log>/<type>` (a comparison that waits for a person), `compared/<log>` (when all its tables were compared last),
+-- `positions/<source>` (how far an event source has come, as JSON).
 CREATE TABLE meta (k TEXT PRIMARY KEY, v) WITHOUT ROWID;
 
 -- A log that events are read from: one for each watched database, and `intake`, the agent's own. `seen` is what

@@ -19,6 +19,7 @@ mod memory;
 mod outage;
 mod page;
 mod peers;
+mod posting;
 mod records;
 #[cfg(feature = "sftp")]
 mod sftp;
@@ -79,6 +80,7 @@ const ALL: &[(&str, Bench)] = &[
     ("latency", latency::run),
     ("memory", memory::run),
     ("outage", outage::run),
+    ("posting", posting::run),
     ("records", records::run),
     #[cfg(feature = "sftp")]
     ("sftp", sftp::run),

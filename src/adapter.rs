@@ -11,6 +11,7 @@ pub mod rest;
 pub mod secret;
 pub mod sftp;
 pub mod tls;
+pub mod websocket;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 
 use crate::event::Op;
+use crate::rules::batch::Shape;
 use crate::rules::governance::Cleared;
 use crate::rules::outcome::{Outcome, Reason};
 
@@ -159,6 +161,17 @@ pub fn hash_of(parts: &[Parcel]) -> Option<[u8; 32]> {
         [only] => Some(*only),
         several => Some(sha256(several.as_flattened())),
     }
+}
+
+/// The same of a delivery in the form in which it stands in a request: in another form it is another one.
+pub fn hash_in(shape: Shape, parts: &[Parcel]) -> Option<[u8; 32]> {
+    let hash = hash_of(parts)?;
+    let form: &[u8] = match shape {
+        Shape::Alone => return Some(hash),
+        Shape::Array => b"array",
+        Shape::Lines => b"lines",
+    };
+    Some(sha256(&[&hash, form].concat()))
 }
 
 /// SHA-256 of an answer's body.

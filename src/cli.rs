@@ -10,6 +10,7 @@ pub mod demo;
 pub mod doctor;
 pub mod drop;
 pub mod failure;
+pub mod follow;
 pub mod init;
 pub mod layout;
 pub mod order;
@@ -52,7 +53,7 @@ struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
     #[command(flatten)]
-    follow: run::Follow,
+    follow: follow::Follow,
 }
 
 /// What every verb understands.
@@ -149,7 +150,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Sync(sync)) => sync::sync(&place, sync),
         Some(Verb::Replay(replay)) => replay::replay(&place, replay),
         Some(Verb::Backfill(backfill)) => backfill::backfill(&place, backfill),
-        None => run::follow(&place, cli.follow),
+        None => follow::follow(&place, cli.follow),
     };
     match result {
         Ok(code) => code.into(),

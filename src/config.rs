@@ -19,6 +19,7 @@ mod fields;
 mod found;
 mod governance;
 mod hint;
+mod instead;
 mod json;
 pub mod library;
 mod load;
@@ -37,7 +38,10 @@ pub mod watch;
 pub use conflict::ConflictRules;
 pub use connector::{ConnectorSpec, Way};
 pub use drop::DropSpec;
-pub use load::{Config, Survey, check_file, from_canonical, from_canonical_of, load, load_connector_file, survey};
+pub use instead::Instead;
+pub use load::{
+    Config, Survey, check_file, from_canonical, from_canonical_of, load, load_connector_file, load_mapping, survey,
+};
 pub use locate::locate;
 pub use problem::{Problem, Problems, Severity};
 pub use settings::{SecretPlace, Settings};

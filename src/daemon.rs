@@ -2,11 +2,14 @@
 
 pub mod agent;
 pub mod api;
+pub mod board;
 pub mod client;
 pub mod handle;
 pub mod heal;
 pub mod keep;
 pub mod notify;
 pub mod socket;
+#[cfg(feature = "ws")]
+pub mod subscribe;
 pub mod trouble;
 pub mod wake;

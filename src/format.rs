@@ -9,3 +9,4 @@ pub mod fixed;
 pub mod frame;
 pub mod json;
 pub mod layout;
+pub mod message;

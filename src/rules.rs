@@ -22,6 +22,7 @@ pub mod nearest;
 pub mod outcome;
 pub mod publish;
 pub mod rate;
+pub mod reconnect;
 pub mod retry;
 pub mod schedule;
 pub mod template;

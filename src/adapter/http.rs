@@ -33,6 +33,8 @@ pub use fleet::HttpFleet;
 pub use open::basic;
 pub use resolver::{Resolver, forbidden};
 pub use trouble::Trouble;
+#[cfg(feature = "ws")]
+pub(in crate::adapter) use wire::trouble as trouble_of;
 
 use crate::adapter::secret::SecretSource;
 use crate::adapter::tls;
@@ -122,7 +124,14 @@ impl Proxy {
         Ok(Proxy { host, port: uri.port_u16().unwrap_or(3128), credential })
     }
 
-    fn authorization(&self) -> Result<Option<Zeroizing<String>>, Trouble> {
+    /// Its host and port.
+    #[cfg(feature = "ws")]
+    pub(in crate::adapter) fn place(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
+    /// What it is shown, if anything.
+    pub(in crate::adapter) fn authorization(&self) -> Result<Option<Zeroizing<String>>, Trouble> {
         let Some(source) = &self.credential else { return Ok(None) };
         let secret = source.get().map_err(|why| Trouble::halt("credential", format!("the proxy's {why}")))?;
         Ok(Some(basic(secret.expose())))

@@ -44,6 +44,8 @@ impl PartialEq for Secret {
     }
 }
 
+impl Eq for Secret {}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
@@ -62,6 +64,8 @@ pub enum SecretRef {
     Credential(String),
     /// `{exec: [PROGRAM, ARGUMENT...]}`: what a program prints within 10 s.
     Exec(Vec<String>),
+    /// On the command line (`--token`): works, and is warned of, because everybody can read it in the process table.
+    Given(Secret),
 }
 
 impl fmt::Display for SecretRef {
@@ -72,6 +76,7 @@ impl fmt::Display for SecretRef {
             SecretRef::Env(name) => write!(f, "environment variable {name}"),
             SecretRef::Credential(name) => write!(f, "credential {name}"),
             SecretRef::Exec(command) => write!(f, "command {}", command.first().map_or("", String::as_str)),
+            SecretRef::Given(_) => f.write_str("the command line"),
         }
     }
 }
@@ -157,7 +162,7 @@ impl SecretSource {
         match &self.from {
             SecretRef::File(path) => Ok(Some(path.clone())),
             SecretRef::Credential(name) => credential_path(name).map(Some),
-            SecretRef::Env(_) | SecretRef::Exec(_) => Ok(None),
+            SecretRef::Env(_) | SecretRef::Exec(_) | SecretRef::Given(_) => Ok(None),
         }
     }
 
@@ -184,6 +189,7 @@ impl SecretSource {
                 Zeroizing::new(text)
             }
             SecretRef::Exec(command) => run(command)?,
+            SecretRef::Given(secret) => Zeroizing::new(secret.expose().to_owned()),
         };
         let trimmed = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
         if trimmed.is_empty() {

@@ -153,6 +153,16 @@ fn whole(
             ));
         }
     }
+    match build::sources(&settings, &credentials) {
+        Ok(sources) if online => reached.extend(sources.iter().map(|source| {
+            let probed = source.door.probe().map_err(|reason| reason.to_string());
+            (format!("event source {}", source.name), probed)
+        })),
+        Ok(_) => {}
+        // A credential that could not be made was told of.
+        Err(_) if credentials.len() < settings.credentials.len() => {}
+        Err(wrong) => problems.extend(wrong.list().iter().cloned()),
+    }
     let columns = tables::look(&settings, problems);
     for mut spec in connectors {
         let (name, lines) = (spec.name.to_string(), std::mem::take(&mut spec.mapping_lines));

@@ -1,19 +1,17 @@
 //! `deliveries`: what stands aside, and what a person does about it.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 use crate::cli::amend::{self, Choice, Filter, Retry};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::record::{key_text, show_stand};
 use crate::cli::{Outcome, order, output};
 use crate::clock;
-use crate::engine::report::{Stand, Step, shown, stand, why};
+use crate::engine::delivery::{Delivery, chosen};
+use crate::engine::report::{Stand, shown, stand, why};
 use crate::format::json;
 use crate::store::state::connector::Remembered;
 use crate::store::state::parked::{self, Parked, Selection};
-use crate::store::state::{StateError, StateReader, connector};
+use crate::store::state::{StateError, StateReader};
 
 /// Lists parked deliveries, and retries, discards, holds or releases them
 #[derive(Debug, clap::Args)]
@@ -80,65 +78,6 @@ pub fn deliveries(place: &Place, deliveries: Deliveries) -> Outcome {
     }
 }
 
-/// A parked delivery without the values of its record.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line {
-    connector: String,
-    event: String,
-    log: String,
-    seq: i64,
-    #[serde(rename = "type")]
-    kind: String,
-    op: &'static str,
-    key: Box<RawValue>,
-    at: String,
-    state: &'static str,
-    since: String,
-    attempts: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    due: Option<String>,
-    class: String,
-    reason: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    passed_by: Option<i64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    changed: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    history: Vec<Step>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    record: Option<Box<RawValue>>,
-}
-
-impl Line {
-    fn new(connector: &str, parked: &Parked) -> Line {
-        let event = &parked.event;
-        Line {
-            connector: connector.to_owned(),
-            event: event.id.to_string(),
-            log: event.log.to_string(),
-            seq: event.seq(),
-            kind: event.kind.to_string(),
-            op: event.op.as_str(),
-            key: shown(&event.key),
-            at: event.at.to_string(),
-            state: parked.state.as_str(),
-            since: parked.since.to_string(),
-            attempts: parked.attempts,
-            due: parked.due.map(|due| due.to_string()),
-            class: parked.reason.class.to_string(),
-            reason: parked.reason.text.to_string(),
-            status: parked.status,
-            passed_by: parked.passed,
-            changed: Vec::new(),
-            history: Vec::new(),
-            record: None,
-        }
-    }
-}
-
 /// The state file and what of it is meant; none where the agent has never run.
 #[allow(clippy::type_complexity)]
 fn select(place: &Place, which: &Selection) -> Result<Option<(StateReader, Vec<(Remembered, Parked)>)>, Failure> {
@@ -149,17 +88,14 @@ fn select(place: &Place, which: &Selection) -> Result<Option<(StateReader, Vec<(
         Err(error) => return Err(error.into()),
     };
     order::known(&config, which.connector.as_deref())?;
-    let known = state.read(connector::all)?;
-    let chosen = state.read(|db| parked::select(db, which))?;
-    let of = |id| known.iter().find(|known| known.id == id).cloned();
-    let chosen = chosen.into_iter().filter_map(|(id, parked)| Some((of(id)?, parked))).collect();
+    let chosen = chosen(&mut state, which)?;
     Ok(Some((state, chosen)))
 }
 
 fn list(place: &Place, which: Selection) -> Outcome {
     let chosen = select(place, &which)?.map(|(_, chosen)| chosen).unwrap_or_default();
     if place.json() {
-        let lines: Vec<Line> = chosen.iter().map(|(known, parked)| Line::new(&known.name, parked)).collect();
+        let lines: Vec<Delivery> = chosen.iter().map(|(known, parked)| Delivery::new(&known.name, parked)).collect();
         output::json(&lines)?;
         return Ok(Code::Ok);
     }
@@ -201,7 +137,7 @@ fn show(place: &Place, which: Selection, values: bool) -> Outcome {
     for (known, parked) in &chosen {
         let stand = stand(&mut state, known, parked.log, &parked.event)?;
         if place.json() {
-            documents.push(document(&known.name, parked, stand, values));
+            documents.push(Delivery::in_full(&known.name, parked, stand, values));
         } else {
             page(&known.name, parked, &stand, values)?;
         }
@@ -210,16 +146,6 @@ fn show(place: &Place, which: Selection, values: bool) -> Outcome {
         output::json(&documents)?;
     }
     Ok(Code::Ok)
-}
-
-fn document(connector: &str, parked: &Parked, stand: Stand, values: bool) -> Line {
-    let record = values.then(|| String::from_utf8(json::event(&parked.event)).ok()).flatten();
-    Line {
-        changed: parked.event.changed.iter().map(ToString::to_string).collect(),
-        history: stand.history,
-        record: record.and_then(|text| RawValue::from_string(text).ok()),
-        ..Line::new(connector, parked)
-    }
 }
 
 fn page(connector: &str, parked: &Parked, stand: &Stand, values: bool) -> Result<(), Failure> {

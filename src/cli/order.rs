@@ -8,6 +8,7 @@ use crate::config::{Config, Settings};
 use crate::daemon::agent::{Agent, Options};
 use crate::daemon::api::{KNOWN, Manner, Order};
 use crate::daemon::client::{self, ClientError};
+use crate::engine::inflow::InflowStatus;
 use crate::engine::need::Need;
 use crate::engine::operate::{self, Actor, Operation, operate};
 use crate::engine::push::{Run, Summary};
@@ -99,6 +100,12 @@ pub fn needs(holder: &Holder) -> Vec<Need> {
         let mend = "if this user may use its socket, restart the agent".to_owned();
         vec![Need { subject: "agent".to_owned(), what, mend }]
     })
+}
+
+/// How it stands with the event sources, as the running agent says; nothing when it does not answer.
+pub fn sources(holder: &Holder) -> Vec<InflowStatus> {
+    let socket = holder.socket.as_ref();
+    socket.and_then(|socket| client::get(socket, "/sources").ok()).unwrap_or_default()
 }
 
 /// Runs one connector now. Through the running agent, where it only starts (none is returned); else to its end.

@@ -40,6 +40,11 @@ impl Place {
         self.global.config.is_some() || self.global.database.is_some()
     }
 
+    /// Whether somebody said where the configuration is, by argument or environment.
+    pub fn has_named_config(&self) -> bool {
+        self.global.config.is_some() || std::env::var_os("HMS_SYNC_CONFIG").is_some_and(|path| !path.is_empty())
+    }
+
     /// The path of the configuration.
     ///
     /// # Errors

@@ -1,17 +1,14 @@
 //! `status TYPE KEY`: one record's whole history at every connector.
 
-use serde_json::json;
-
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
-use crate::engine::report::{EventHistory, Stand, shown, stand};
-use crate::engine::single::parse_key;
-use crate::event::{Event, Record, Value};
+use crate::engine::record::{RecordError, record as history};
+use crate::engine::report::{EventHistory, Stand, shown};
+use crate::event::Record;
 use crate::rules::nearest::hint;
-use crate::store::capture::{Access, Kind};
-use crate::store::state::parked::{self, Selection};
-use crate::store::state::{StateError, StateReader, connector, intake, log as logs};
+use crate::store::capture::Access;
+use crate::store::state::{StateError, StateReader};
 
 /// Shows what is known of a record. 65 for an unknown type or a key that does not fit it, 69 when nothing is known.
 pub fn record(place: &Place, name: &str, text: &str, limit: usize) -> Outcome {
@@ -21,84 +18,32 @@ pub fn record(place: &Place, name: &str, text: &str, limit: usize) -> Outcome {
         Err(StateError::Absent(_)) => None,
         Err(error) => return Err(error.into()),
     };
-    let mut known: Vec<String> = Vec::new();
-    let (mut meant, mut events) = (Vec::<(Kind, Vec<Value>)>::new(), Vec::<Event>::new());
-    if !settings.databases.is_empty() {
-        for mut log in place.logs(&settings, Access::Read)? {
-            for kind in log.kinds()? {
-                known.push(kind.kind.to_string());
-                if kind.is_called(name) {
-                    let key = parse_key(text, &kind.key)
-                        .map_err(|error| Failure::new(Code::Data, format!("{name} {text}: {error}")))?;
-                    events.extend(log.history(&kind, &key, limit)?);
-                    meant.push((kind, key));
-                }
-            }
-        }
-    }
-    if let Some(state) = &mut state {
-        let posted = state.read(intake::kinds)?;
-        if posted.iter().any(|kind| kind == name) {
-            let kind = Kind {
-                kind: name.into(),
-                table: String::new(),
-                key: vec!["id".into()],
-                folds: Vec::new(),
-                watched: false,
+    let mut logs = if settings.databases.is_empty() { Vec::new() } else { place.logs(&settings, Access::Read)? };
+    let found = history(&mut logs, state.as_mut(), name, text, limit).map_err(|error| match error {
+        RecordError::Unknown { known } => {
+            let there = if known.is_empty() {
+                "; nothing is captured yet: `hms-sync watch TABLE`".to_owned()
+            } else {
+                format!(" (there are {}){}", known.join(", "), hint(name, known.iter().map(String::as_str)))
             };
-            let key = parse_key(text, &kind.key)
-                .map_err(|error| Failure::new(Code::Data, format!("{name} {text}: {error}")))?;
-            events.extend(state.read(|db| intake::history(db, name, limit, |event| kind.is_key(&event.key, &key)))?);
-            meant.push((kind, key));
+            Failure::new(Code::Data, format!("no type or table `{name}` is known{there}"))
         }
-        known.extend(posted);
-        for (kind, key) in &meant {
-            let of_kind = Selection { kind: Some(kind.kind.to_string()), ..Selection::default() };
-            for (_, parked) in state.read(|db| parked::select(db, &of_kind))? {
-                let event = parked.event;
-                let is_meant =
-                    kind.is_key(&event.key, key) || event.old_key.as_ref().is_some_and(|old| kind.is_key(old, key));
-                if is_meant && !events.iter().any(|known| known.id == event.id) {
-                    events.push(event);
-                }
-            }
+        RecordError::Key(error) => Failure::new(Code::Data, format!("{name} {text}: {error}")),
+        RecordError::Nothing => {
+            let text = format!(
+                "no change of {name} {text} is in a log or parked: `hms-sync tail --type {name} --once` lists those that are"
+            );
+            Failure::new(Code::Unavailable, text)
         }
-    }
-    if meant.is_empty() {
-        known.sort();
-        known.dedup();
-        let there = if known.is_empty() {
-            "; nothing is captured yet: `hms-sync watch TABLE`".to_owned()
-        } else {
-            format!(" (there are {}){}", known.join(", "), hint(name, known.iter().map(String::as_str)))
-        };
-        return Err(Failure::new(Code::Data, format!("no type or table `{name}` is known{there}")));
-    }
-    if events.is_empty() {
-        let text = format!(
-            "no change of {name} {text} is in a log or parked: `hms-sync tail --type {name} --once` lists those that are"
-        );
-        return Err(Failure::new(Code::Unavailable, text));
-    }
-    // One record has one log; within it the position is the order.
-    events.sort_by(|a, b| (&a.log, a.seq(), a.at).cmp(&(&b.log, b.seq(), b.at)));
-    let histories = events
-        .iter()
-        .map(|event| Ok(EventHistory::new(event, state.as_mut().map_or(Ok(Vec::new()), |state| stands(state, event))?)))
-        .collect::<Result<Vec<_>, Failure>>()?;
+        RecordError::Capture(error) => error.into(),
+        RecordError::State(error) => error.into(),
+    })?;
     if place.json() {
-        output::json(&json!({ "type": meant.first().map(|(kind, _)| &kind.kind), "events": histories }))?;
+        output::json(&found)?;
     } else {
-        show(&histories, state.is_some())?;
+        show(&found.events, state.is_some())?;
     }
     Ok(Code::Ok)
-}
-
-/// Where an event stands at every connector that the agent knows.
-pub fn stands(state: &mut StateReader, event: &Event) -> Result<Vec<Stand>, Failure> {
-    let Some(log) = state.read(|db| logs::find(db, &event.log))? else { return Ok(Vec::new()) };
-    let known = state.read(connector::all)?;
-    known.iter().map(|known| Ok(stand(state, known, log, event)?)).collect()
 }
 
 fn show(histories: &[EventHistory], has_run: bool) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `run`, and the short form `hms-sync --mapping FILE --token TOKEN`.
+//! `run`: the agent, until it is stopped or once.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -13,11 +13,11 @@ use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
 use crate::clock;
 use crate::config::api::Listener;
-use crate::config::{self, Config};
-use crate::daemon::agent::{Agent, Options, rehearse};
-use crate::daemon::api::{Api, Shared};
+use crate::config::{self, Config, ConnectorSpec, Problem};
+use crate::daemon::agent::{Agent, AgentError, Options, rehearse};
+use crate::daemon::api::{Api, Shared, Ways};
 use crate::daemon::{notify, socket};
-use crate::engine::push::{self, Summary};
+use crate::engine::push::{self, Summary, Synced};
 
 /// A stop takes no longer than this, whatever happens (15 s are promised).
 const LAST: Duration = Duration::from_secs(14);
@@ -43,63 +43,57 @@ impl Run {
     }
 }
 
-/// The short form: delivers with one connector, and follows an event source.
-#[derive(Debug, clap::Args)]
-pub struct Follow {
-    /// A connector's file: delivers with it, beside the configured ones
-    #[arg(long, value_name = "FILE", env = "MAPPING")]
-    mapping: Option<PathBuf>,
-    /// Token for the event source; --token-file keeps it out of the process table
-    #[arg(long, value_name = "TOKEN", requires = "mapping", conflicts_with = "token_file")]
-    token: Option<String>,
-    /// File that holds the token
-    #[arg(long, value_name = "FILE", requires = "mapping")]
-    token_file: Option<PathBuf>,
-    /// The event source
-    #[arg(long, value_name = "URL", env = "HMS_EVENTS_URL")]
-    events: Option<String>,
-}
-
 /// Runs `run`.
 pub fn run(place: &Place, run: Run) -> Outcome {
-    tls::warm_up();
-    let load = || -> Result<Config, Failure> {
-        let mut config = match place.config() {
-            Err(_) if !run.connector.is_empty() && place.config_path().is_err() => empty(place),
-            other => other?,
-        };
+    let load = || {
+        let mut config = load(place, !run.connector.is_empty())?;
         for file in &run.connector {
-            let (spec, warnings) = config::load_connector_file(file, &config.settings)?;
-            config.warnings.extend(warnings);
-            config.connectors.retain(|known| known.name != spec.name);
-            config.drops.retain(|known| known.name != spec.name);
-            match spec.drop() {
-                None => config.connectors.push(spec),
-                Some(_) => config.drops.push(spec),
-            }
+            let read = config::load_connector_file(file, &config.settings)?;
+            put(&mut config, read);
         }
         Ok(config)
     };
+    start(place, Manner { once: run.once, take_over: run.take_over, synced: None }, &load)
+}
+
+/// The configuration; none is needed when the command line names a connector and nobody says where one is.
+pub(super) fn load(place: &Place, connector: bool) -> Result<Config, Failure> {
+    match place.config_path() {
+        Err(_) if connector => Ok(empty(place)),
+        Ok(path) if connector && !place.has_named_config() && !path.exists() => Ok(empty(place)),
+        _ => place.config(),
+    }
+}
+
+/// Puts a connector into a configuration, in place of one of its name.
+pub(super) fn put(config: &mut Config, (spec, warnings): (ConnectorSpec, Vec<Problem>)) {
+    config.warnings.extend(warnings);
+    config.connectors.retain(|known| known.name != spec.name);
+    config.drops.retain(|known| known.name != spec.name);
+    match spec.drop() {
+        None => config.connectors.push(spec),
+        Some(_) => config.drops.push(spec),
+    }
+}
+
+/// How an agent is run.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) once: bool,
+    pub(super) take_over: bool,
+    /// Who hears of what was delivered.
+    pub(super) synced: Option<Synced>,
+}
+
+/// Runs an agent with what `load` gives, now and at each reload.
+pub(super) fn start(place: &Place, manner: Manner, load: &dyn Fn() -> Result<Config, Failure>) -> Outcome {
+    tls::warm_up();
     let config = load()?;
     if config.connectors.is_empty() && config.drops.is_empty() {
         let text = "no connector: put one into connectors/ (`hms-sync scaffold connector NAME` writes one), or name a file with --connector";
         return Err(Failure::new(Code::Config, text));
     }
-    if run.once { once(place, config, run.take_over) } else { forever(config, run.take_over, &load) }
-}
-
-/// Runs the short form.
-pub fn follow(place: &Place, follow: Follow) -> Outcome {
-    let Some(mapping) = follow.mapping else {
-        return Err(Failure::new(Code::Usage, "which verb? `hms-sync --help` lists them"));
-    };
-    if follow.token.is_some() {
-        log::warn!("--token shows the token in the process table: --token-file keeps it out");
-    }
-    if follow.token.is_some() || follow.token_file.is_some() || follow.events.is_some() {
-        log::warn!("events by WebSocket come with a later version: this one delivers what the watched tables tell");
-    }
-    run(place, Run { once: false, connector: vec![mapping], take_over: false })
+    if manner.once { once(place, config, manner.take_over) } else { forever(config, manner, load) }
 }
 
 fn empty(place: &Place) -> Config {
@@ -173,14 +167,24 @@ pub fn socket_of(settings: &config::Settings) -> PathBuf {
     configured.unwrap_or_else(|| socket::default_path(&settings.state))
 }
 
+/// Every way in to the agent of this configuration.
+fn ways(settings: &config::Settings) -> Ways {
+    let tcp = settings.api.listen.iter().filter_map(|listener| match listener {
+        Listener::Unix(_) => None,
+        Listener::Tcp(address, port) => Some((*address, *port).into()),
+    });
+    Ways { socket: socket_of(settings), tcp: tcp.collect(), token: settings.api.token.clone() }
+}
+
 /// Starts the API. Delivery goes on without it.
-fn listen(path: &Path, agent: &Agent, shared: &Shared) -> Option<Api> {
-    match Api::listen(path, shared.clone()) {
+fn listen(ways: &Ways, agent: &Agent, shared: &Shared) -> Option<Api> {
+    match Api::listen(ways, shared.clone()) {
         Ok(api) => {
-            announce(path, agent);
+            announce(&ways.socket, agent);
             Some(api)
         }
         Err(error) => {
+            let path = &ways.socket;
             log::error!("{}: the command line cannot reach this agent: {error}", path.display());
             None
         }
@@ -216,7 +220,7 @@ enum Told {
     Ended,
 }
 
-fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Failure>) -> Outcome {
+fn forever(config: Config, manner: Manner, load: &dyn Fn() -> Result<Config, Failure>) -> Outcome {
     let (told, inbox) = channel();
     let signals = told.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -257,9 +261,12 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
         .map_err(broken)?;
     let start = |config: Config, take_over: bool| {
         let told = told.clone();
-        Agent::start(config, Options { run: push::Run::Forever, take_over }, move || drop(told.send(Told::Ended)))
+        let options = Options { run: push::Run::Forever, take_over };
+        let mut agent = Agent::start_told(config, options, manner.synced, move || drop(told.send(Told::Ended)))?;
+        agent.subscribe()?;
+        Ok::<_, AgentError>(agent)
     };
-    let socket = socket_of(&config.settings);
+    let ways = ways(&config.settings);
     let state = config.settings.state.clone();
     let load = || match load()? {
         // The lock, the socket and everything that is remembered are there: a file that went missing must not move them.
@@ -273,9 +280,9 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
         }
         config => Ok(config),
     };
-    let mut agent = start(config, take_over)?;
+    let mut agent = start(config, manner.take_over)?;
     let shared = Arc::new(RwLock::new(agent.handle()));
-    let api = listen(&socket, &agent, &shared);
+    let api = listen(&ways, &agent, &shared);
     log::info!("running: {}", names(&agent));
     notify::tell("READY=1");
     loop {
@@ -289,7 +296,7 @@ fn forever(config: Config, take_over: bool, load: &dyn Fn() -> Result<Config, Fa
                     }
                     agent = start(config, false)?;
                     *shared.write().unwrap_or_else(PoisonError::into_inner) = agent.handle();
-                    announce(&socket, &agent);
+                    announce(&ways.socket, &agent);
                     notify::tell("READY=1");
                     log::info!("reloaded; running: {}", names(&agent));
                 }

@@ -4,6 +4,8 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, order, output, record};
 use crate::clock::{self, Timestamp};
+use crate::config::Settings;
+use crate::engine::inflow::{InflowStatus, Standing};
 use crate::engine::overview::{LogStatus, Overview, Parts, overview};
 use crate::engine::report::ConnectorStatus;
 use crate::store::capture::{Access, CapturedLog};
@@ -46,14 +48,43 @@ pub fn status(place: &Place, status: Status) -> Outcome {
     let configured: Vec<_> = config.connectors.iter().chain(&config.drops).map(|spec| spec.name.clone()).collect();
     let holder = holder(&settings.state);
     let told = holder.as_ref().map(order::needs).unwrap_or_default();
+    let heard = holder.as_ref().map(order::sources).unwrap_or_default();
     let mut seen = overview(Parts { state, holder, logs: logs.collect(), configured: &configured })?;
     seen.needs.extend(told);
+    seen.sources = sources(settings, heard);
     if place.json() {
         output::json(&seen)?;
     } else {
         show(place, &seen)?;
     }
     Ok(if seen.needs.is_empty() { Code::Ok } else { Code::Failed })
+}
+
+/// The sources that are followed, and those that are configured and not followed.
+fn sources(settings: &Settings, heard: Vec<InflowStatus>) -> Vec<InflowStatus> {
+    let stopped = settings.events.iter().filter(|source| heard.iter().all(|line| line.source != source.name));
+    let stopped = stopped.map(|source| InflowStatus {
+        source: source.name.clone(),
+        url: source.url.split('?').next().unwrap_or_default().to_owned(),
+        listen: source.listen.clone(),
+        ..InflowStatus::default()
+    });
+    let stopped: Vec<_> = stopped.collect();
+    heard.into_iter().chain(stopped).collect()
+}
+
+fn source_line(source: &InflowStatus) -> String {
+    let at = |at: &Option<String>| at.as_deref().and_then(|at| at.parse().ok()).map(Timestamp::from_jiff);
+    let ago = |at: Timestamp| output::age(clock::now().since(at));
+    let since = at(&source.since).map(|at| format!(" for {}", ago(at))).unwrap_or_default();
+    let reason = source.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let last = at(&source.last).map(|at| format!(", the last {} ago", ago(at))).unwrap_or_default();
+    let InflowStatus { source: name, url, received, duplicates, rejected, .. } = source;
+    let counts = match source.state {
+        Standing::Stopped => String::new(),
+        _ => format!(": {received} received{last}, {duplicates} duplicates, {rejected} rejected"),
+    };
+    format!("events {name}: {}{since}{reason}, {url}{counts}", source.state.word())
 }
 
 fn show(place: &Place, seen: &Overview) -> Result<(), Failure> {
@@ -65,6 +96,7 @@ fn show(place: &Place, seen: &Overview) -> Result<(), Failure> {
         };
         output::line(&agent)?;
         seen.logs.iter().try_for_each(|log| output::line(&log_line(log)))?;
+        seen.sources.iter().try_for_each(|source| output::line(&source_line(source)))?;
         if seen.connectors.is_empty() {
             output::line("no connector is configured: `hms-sync scaffold connector NAME` writes one")?;
         } else {

@@ -39,7 +39,8 @@ impl Api {
             token: token.as_ref().and_then(credential::secret),
             open_metrics: metrics.as_ref().and_then(Found::flag).unwrap_or_default(),
         };
-        [token, metrics].iter().flatten().for_each(Found::no_effect);
+        // Nothing answers at `/metrics` yet.
+        metrics.iter().for_each(Found::no_effect);
         fields.done();
         Some(api)
     }
@@ -71,6 +72,5 @@ fn listener(found: &Found<'_>) -> Option<Listener> {
         );
         return None;
     };
-    found.no_effect();
     Some(Listener::Tcp(host, port))
 }

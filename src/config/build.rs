@@ -11,6 +11,7 @@ use crate::adapter::oauth::{OAuth2, OAuth2Spec};
 use crate::adapter::rest::{RestAdapter, RestSpec};
 use crate::adapter::secret::SecretSource;
 use crate::adapter::tls::{self, TlsFiles};
+use crate::adapter::websocket::{self, Door};
 use crate::config::connector::{ConnectorSpec, Way};
 use crate::config::credential::{Credential, KeyPlace};
 use crate::config::drop::deliver::Deliver;
@@ -19,7 +20,9 @@ use crate::config::problem::{Problem, Problems, Severity};
 use crate::config::settings::Settings;
 use crate::engine::connector::Connector;
 use crate::engine::drop::{Drop, Naming};
+use crate::engine::inflow::Inflow;
 use crate::engine::subscription::Subscription;
+use crate::format::message::Shape;
 use crate::rules::governance::Gate;
 
 /// Credentials ready to be shown, by name; one token for all connectors that share one.
@@ -172,6 +175,37 @@ fn safe(name: &str) -> String {
         }
     }
     out
+}
+
+/// Makes the event sources ready to be followed.
+pub fn sources(settings: &Settings, credentials: &Credentials) -> Result<Vec<Inflow>, Problems> {
+    let mut made = Vec::new();
+    let mut problems = Vec::new();
+    for (at, source) in settings.events.iter().enumerate() {
+        let credential = source.credential.as_ref().map(|name| {
+            let known = credentials.get(name).map(Arc::clone);
+            known.ok_or_else(|| ("credentialsId", format!("there is no credential `{name}`")))
+        });
+        let inflow = credential.transpose().and_then(|credential| {
+            let http = options(&source.tls, source.proxy.as_deref())?;
+            let shape = Shape::new(&source.listen, source.id.clone(), source.key.clone());
+            let door = Door::new(websocket::Options {
+                url: source.url.clone(),
+                tls: http.tls,
+                plain: source.plain,
+                proxy: http.proxy,
+                credential,
+                subprotocol: source.subprotocol.clone(),
+            });
+            let shape = shape.map_err(|message| ("listen", message))?;
+            Ok(Inflow { name: source.name.clone(), door, shape, ping: source.ping })
+        });
+        match inflow {
+            Ok(inflow) => made.push(inflow),
+            Err((key, message)) => problems.push(problem(&settings.file, &format!("events[{at}].{key}"), message)),
+        }
+    }
+    if problems.is_empty() { Ok(made) } else { Err(Problems::new(problems)) }
 }
 
 fn scheme(credential: &Credential) -> Result<Scheme, String> {

@@ -7,6 +7,7 @@ use crate::config::conflict::ConflictRules;
 use crate::config::connector::ConnectorSpec;
 use crate::config::fields::{Fields, camel};
 use crate::config::found::Found;
+use crate::config::instead::Instead;
 use crate::config::problem::{Place, Problem, Problems, Severity, verdict};
 use crate::config::settings::{Scope, Settings};
 use crate::config::source::{Source, reason};
@@ -75,8 +76,18 @@ pub fn survey(path: &Path) -> Survey {
 /// Reads one connector's file (`run --connector FILE`, `--mapping FILE`) beside settings that were read before.
 /// The warnings come with it.
 pub fn load_connector_file(path: &Path, settings: &Settings) -> Result<(ConnectorSpec, Vec<Problem>), Problems> {
+    load_mapping(path, settings, &Instead::default())
+}
+
+/// The same, with other words in place of some of the file's.
+pub fn load_mapping(
+    path: &Path,
+    settings: &Settings,
+    instead: &Instead,
+) -> Result<(ConnectorSpec, Vec<Problem>), Problems> {
     let source = Source::new(path);
-    let node = source.read(path);
+    let mut node = source.read(path);
+    node.iter_mut().for_each(|node| instead.apply(node));
     let spec = node.and_then(|node| connector(&source.root(&node), stem(path).as_deref(), &Scope::of(settings)));
     single(source, spec)
 }

@@ -13,8 +13,8 @@ pub(crate) enum Use<'p> {
     Target { plain: bool, key: &'p str },
     /// A token or alert address: https; plain http only to this machine.
     Https,
-    /// An event source: wss; plain ws only to this machine.
-    WebSocket,
+    /// An event source: wss; plain ws only to this machine or with `plainHttp: true` (given here).
+    WebSocket { plain: bool },
     /// A proxy that is asked by CONNECT: http, and nothing behind host and port.
     Proxy,
     /// A mail server: smtps; smtp as well, for the relay in the house.
@@ -57,10 +57,11 @@ pub(crate) fn check(found: &Found<'_>, how: Use<'_>) -> Option<String> {
     let here = is_loopback(host);
     let scheme = scheme.to_ascii_lowercase();
     match (how, scheme.as_str()) {
-        (Use::Target { .. } | Use::Https, "https") | (Use::WebSocket, "wss") => {}
-        (Use::Target { .. } | Use::Https, "http") | (Use::WebSocket, "ws") if here => {}
-        (Use::Target { plain: true, .. }, "http") => {
-            found.warn("sends without encryption: everyone on the way can read and change it", Some("use https"));
+        (Use::Target { .. } | Use::Https, "https") | (Use::WebSocket { .. }, "wss") => {}
+        (Use::Target { .. } | Use::Https, "http") | (Use::WebSocket { .. }, "ws") if here => {}
+        (Use::Target { plain: true, .. }, "http") | (Use::WebSocket { plain: true }, "ws") => {
+            let secure = if matches!(how, Use::WebSocket { .. }) { "use wss" } else { "use https" };
+            found.warn("sends without encryption: everyone on the way can read and change it", Some(secure));
         }
         (Use::Target { key, .. }, "http") => {
             found.error_hint(
@@ -70,12 +71,12 @@ pub(crate) fn check(found: &Found<'_>, how: Use<'_>) -> Option<String> {
             return None;
         }
         (Use::Https, "http") => return wrong("is plain http to another machine", Some("use https")),
-        (Use::WebSocket, "ws") => return wrong("is a plain WebSocket to another machine", Some("use wss")),
+        (Use::WebSocket { .. }, "ws") => return wrong("is a plain WebSocket to another machine", Some("use wss")),
         (Use::Proxy, "http") | (Use::Mail, "smtp" | "smtps") => {}
         _ => {
             let known = match how {
                 Use::Target { .. } | Use::Https => "https",
-                Use::WebSocket => "wss",
+                Use::WebSocket { .. } => "wss",
                 Use::Proxy => "http",
                 Use::Mail => "smtp or smtps",
             };

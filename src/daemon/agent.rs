@@ -10,19 +10,24 @@ use crate::clock;
 use crate::config::build;
 use crate::config::watch::{CaptureMode, Database, Watch as WatchConfig};
 use crate::config::{Config, Problems, Settings, from_canonical};
+use crate::daemon::board::Board;
 use crate::daemon::handle::Handle;
 use crate::daemon::heal::{Task, do_heal, heal};
 use crate::daemon::keep::keep;
 use crate::daemon::notify;
+#[cfg(feature = "ws")]
+use crate::daemon::subscribe::Subscriptions;
 use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::connector::Connector;
 use crate::engine::drop;
+use crate::engine::inflow::Inflow;
 use crate::engine::keeper::{Keep, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
-use crate::engine::push::{Beat, Mailbox, Message, Parts, Rebuild, Run, Summary, Worker, WorkerError};
+use crate::engine::push::{Beat, Mailbox, Message, Parts, Rebuild, Run, Summary, Synced, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::engine::source::{Intake, Sources};
+use crate::rules::governance::Classes;
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
 use crate::store::state::{LogId, State, StateError, StateReader, connector, cursor, fact, log as logs};
 
@@ -97,6 +102,14 @@ pub struct Agent {
     databases: Vec<Database>,
     state: PathBuf,
     trouble: Trouble,
+    classes: Option<Arc<Classes>>,
+    life: Arc<()>,
+    // Whoever builds without `ws` has none.
+    #[cfg_attr(not(feature = "ws"), allow(dead_code))]
+    sources: Vec<Inflow>,
+    board: Board,
+    #[cfg(feature = "ws")]
+    subscriptions: Option<Subscriptions>,
 }
 
 struct RunningWorker {
@@ -113,14 +126,25 @@ impl Agent {
         options: Options,
         ended: impl Fn() + Send + Sync + 'static,
     ) -> Result<Agent, AgentError> {
+        Agent::start_told(config, options, None, ended)
+    }
+
+    /// The same; `synced` hears of each event that was delivered.
+    pub fn start_told(
+        config: Config,
+        options: Options,
+        synced: Option<Synced>,
+        ended: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Agent, AgentError> {
         let state_path = config.settings.state.clone();
         let mut state = State::open(&state_path)?;
         state.recheck()?;
         let databases = config.settings.databases.clone();
+        let classes = config.settings.governance.clone().map(Arc::new);
         let secret = state.read(|db| fact(db, "mac_key"))?;
         let (ledger, writer) = Ledger::start(state)?;
-        match assemble(config, options, &ledger, &state_path, secret) {
-            Ok(Assembled { keepers, workers, drops }) => {
+        match assemble(config, options, synced, &ledger, &state_path, secret) {
+            Ok(Assembled { keepers, workers, drops, sources }) => {
                 let mut agent = Agent {
                     ledger,
                     writer,
@@ -131,6 +155,12 @@ impl Agent {
                     databases,
                     state: state_path,
                     trouble: Trouble::new(Arc::new(ended)),
+                    classes,
+                    life: Arc::default(),
+                    sources,
+                    board: Board::default(),
+                    #[cfg(feature = "ws")]
+                    subscriptions: None,
                 };
                 agent.set_going(keepers, workers, drops, options.run)?;
                 Ok(agent)
@@ -197,6 +227,21 @@ impl Agent {
         Ok(())
     }
 
+    /// Follows the event sources, from now until it stops. Not part of the start: a verb that delivers one record, or once,
+    /// takes nothing in.
+    ///
+    /// # Errors
+    /// The system gives no thread, or the state file cannot be read.
+    pub fn subscribe(&mut self) -> Result<(), AgentError> {
+        #[cfg(feature = "ws")]
+        if !self.sources.is_empty() {
+            let intake = self.handle().intake();
+            let sources = std::mem::take(&mut self.sources);
+            self.subscriptions = Some(Subscriptions::start(sources, &intake, &self.ledger, &self.board)?);
+        }
+        Ok(())
+    }
+
     /// A handle to it.
     pub fn handle(&self) -> Handle {
         Handle {
@@ -207,6 +252,9 @@ impl Agent {
             databases: self.databases.clone(),
             state: self.state.clone(),
             trouble: self.trouble.clone(),
+            classes: self.classes.clone(),
+            life: self.life.clone(),
+            board: self.board.clone(),
         }
     }
 
@@ -231,7 +279,10 @@ impl Agent {
     }
 
     /// Stops: finishes what is in flight within its limit, commits, ends.
-    pub fn stop(self) -> Vec<(Arc<str>, Summary)> {
+    #[cfg_attr(not(feature = "ws"), allow(unused_mut))]
+    pub fn stop(mut self) -> Vec<(Arc<str>, Summary)> {
+        #[cfg(feature = "ws")]
+        self.subscriptions.take().into_iter().for_each(Subscriptions::stop);
         self.workers.iter().for_each(|worker| worker.mailbox.tell(Message::Stop));
         self.end()
     }
@@ -296,6 +347,7 @@ pub fn rehearse(config: Config) -> Result<(), AgentError> {
     for spec in config.drops {
         build::drop(spec, &config.settings, [0; 32])?;
     }
+    build::sources(&config.settings, &credentials)?;
     Ok(())
 }
 
@@ -304,11 +356,13 @@ struct Assembled {
     keepers: Vec<(Keeper, Reconciler)>,
     workers: Vec<(Arc<str>, Worker)>,
     drops: Vec<(Arc<str>, drop::Worker)>,
+    sources: Vec<Inflow>,
 }
 
 fn assemble(
     config: Config,
     options: Options,
+    synced: Option<Synced>,
     ledger: &Ledger,
     state: &Path,
     secret: [u8; 32],
@@ -333,6 +387,7 @@ fn assemble(
     }
     let intake = ledger.call(|state| state.commit(|db| logs::remember(db, logs::INTAKE)))?;
     let credentials = Arc::new(build::credentials(&settings)?);
+    let inflows = build::sources(&settings, &credentials)?;
     let rebuild: Rebuild = {
         let (settings, credentials) = (settings.clone(), credentials.clone());
         Arc::new(move |text| {
@@ -348,7 +403,7 @@ fn assemble(
         let connector = build::connector(spec, &settings, &credentials, secret)?;
         let beat = beats.next().flatten();
         let name = connector.name.clone();
-        let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat)
+        let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat, synced)
             .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
         ids.push(worker.id());
         workers.push((name, worker));
@@ -383,7 +438,7 @@ fn assemble(
         }
         kept.push((keeper, reconciler));
     }
-    Ok(Assembled { keepers: kept, workers, drops })
+    Ok(Assembled { keepers: kept, workers, drops, sources: inflows })
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -396,14 +451,23 @@ fn worker(
     state: &Path,
     rebuild: Rebuild,
     beat: Option<Beat>,
+    synced: Option<Synced>,
 ) -> Result<Result<Worker, CaptureError>, WorkerError> {
     let sources = match sources(settings, keepers, intake, state)? {
         Ok(sources) => sources,
         Err(error) => return Ok(Err(error)),
     };
     let reader = StateReader::open(state)?;
-    Worker::new(Parts { connector: Arc::new(connector), sources, ledger: ledger.clone(), reader, rebuild, beat })
-        .map(Ok)
+    Worker::new(Parts {
+        connector: Arc::new(connector),
+        sources,
+        ledger: ledger.clone(),
+        reader,
+        rebuild,
+        beat,
+        synced,
+    })
+    .map(Ok)
 }
 
 /// Every log, through connections of one worker's own.

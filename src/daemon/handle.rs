@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::watch::Database;
+use crate::daemon::board::Board;
 use crate::daemon::heal::{Task, Told};
 use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::Wake;
+use crate::engine::inflow::InflowStatus;
+use crate::engine::intake::Intake;
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::need::Need;
 use crate::engine::operate::{Actor, Operation, Report, operate};
 use crate::engine::push::{Mailbox, Message};
 use crate::engine::single::{Status, answer, ask, is_known, parse_key};
+use crate::rules::governance::Classes;
 use crate::store::capture::{Access, CapturedLog};
 use crate::store::state::{StateReader, log as logs};
 
@@ -33,6 +37,11 @@ pub struct Handle {
     pub(super) databases: Vec<Database>,
     pub(super) state: PathBuf,
     pub(super) trouble: Trouble,
+    pub(super) board: Board,
+    /// Class of each column; none = nothing is classified.
+    pub(super) classes: Option<Arc<Classes>>,
+    /// Another one after the configuration was loaded again.
+    pub(super) life: Arc<()>,
 }
 
 impl Handle {
@@ -46,14 +55,25 @@ impl Handle {
         &self.ledger
     }
 
+    /// The entrance for events from outside.
+    pub fn intake(&self) -> Intake {
+        Intake::new(self.ledger.clone(), self.workers.iter().map(|(_, mailbox)| mailbox.clone()))
+    }
+
     /// What needs a person and stands in no file: what the agent meets and lives with.
     pub fn needs(&self) -> Vec<Need> {
         let mut needs: Vec<Need> = self.ledger.refused().into_iter().collect();
         needs.extend(self.trouble.needs());
+        needs.extend(self.board.needs(clock::now()));
         // Who write to the same disk meet the same.
         needs.sort_by(|a, b| (&a.subject, &a.what).cmp(&(&b.subject, &b.what)));
         needs.dedup();
         needs
+    }
+
+    /// How it stands with the event sources.
+    pub fn sources(&self) -> Vec<InflowStatus> {
+        self.board.lines()
     }
 
     /// The names of the connectors that run.

@@ -5,9 +5,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::clock;
 use crate::engine::need::{self, Need};
 use crate::store::state::batch::Batch;
-use crate::store::state::{State, StateError, attempt};
+use crate::store::state::{Db, Sql, State, StateError, attempt, set_note};
 
 /// A batch is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +17,35 @@ pub struct Committed {
     pub before: i64,
 }
 
-type Answer = Box<dyn FnOnce(Result<Committed, Arc<StateError>>) + Send>;
+/// One caller's part of a commit.
+pub(super) trait Part: Send {
+    /// Writes it inside the transaction; called again when the transaction that it shared was refused.
+    fn apply(&mut self, db: &Db) -> Sql<()>;
+
+    /// Hears on the writer's thread that it is durable, or that nothing of it stayed.
+    fn answer(self: Box<Self>, result: Result<Committed, Arc<StateError>>);
+}
+
+/// A worker's part.
+struct Share<A> {
+    batch: Arc<Batch>,
+    answer: A,
+}
+
+impl<A: FnOnce(Result<Committed, Arc<StateError>>) + Send> Part for Share<A> {
+    fn apply(&mut self, db: &Db) -> Sql<()> {
+        self.batch.apply(db)
+    }
+
+    fn answer(self: Box<Self>, result: Result<Committed, Arc<StateError>>) {
+        (self.answer)(result);
+    }
+}
+
 type Call = Box<dyn FnOnce(&mut State) + Send>;
 
 enum Order {
-    Batch(Arc<Batch>, Answer),
+    Part(Box<dyn Part>),
     Call(Call),
     Stop,
 }
@@ -71,7 +96,12 @@ impl Ledger {
         batch: Arc<Batch>,
         answer: impl FnOnce(Result<Committed, Arc<StateError>>) + Send + 'static,
     ) -> Result<(), LedgerGone> {
-        self.orders.send(Order::Batch(batch, Box::new(answer))).map_err(|_| LedgerGone)
+        self.join(Box::new(Share { batch, answer }))
+    }
+
+    /// Hands over a part of the next commit.
+    pub(super) fn join(&self, part: Box<dyn Part>) -> Result<(), LedgerGone> {
+        self.orders.send(Order::Part(part)).map_err(|_| LedgerGone)
     }
 
     /// Runs `work` on the writer's connection and waits for it.
@@ -92,22 +122,34 @@ impl Ledger {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Tries whether a state file that refused takes something again, by noting the time in it.
+    pub fn probe(&self) -> Result<(), LedgerError> {
+        let refused = self.refused.clone();
+        self.call(move |state| {
+            state.commit(|db| set_note(db, PROBE, &clock::now().to_string()))?;
+            *refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            Ok(())
+        })
+    }
+
     /// Ends the writer after everything handed over so far.
     pub fn stop(&self) {
         let _ = self.orders.send(Order::Stop);
     }
 }
 
-/// At most so many batches in one commit: a bound on how long one transaction grows.
+/// The note that [`Ledger::probe`] writes.
+const PROBE: &str = "probe";
+/// At most so many parts in one commit: a bound on how long one transaction grows.
 const GATHER: usize = 256;
 
 fn write(mut state: State, inbox: &Receiver<Order>, refused: &Refused) -> State {
-    let mut waiting: Vec<(Arc<Batch>, Answer)> = Vec::new();
+    let mut waiting: Vec<Box<dyn Part>> = Vec::new();
     loop {
         let mut next = if waiting.is_empty() { inbox.recv().ok() } else { inbox.try_recv().ok() };
         let ended = next.is_none() && waiting.is_empty();
-        while let Some(Order::Batch(batch, answer)) = next {
-            waiting.push((batch, answer));
+        while let Some(Order::Part(part)) = next {
+            waiting.push(part);
             next = if waiting.len() < GATHER { inbox.try_recv().ok() } else { None };
         }
         commit(&mut state, &mut waiting, refused);
@@ -121,32 +163,32 @@ fn write(mut state: State, inbox: &Receiver<Order>, refused: &Refused) -> State 
 }
 
 /// One transaction for all; when it fails, each alone, so that one worker's trouble is not another's.
-fn commit(state: &mut State, waiting: &mut Vec<(Arc<Batch>, Answer)>, refused: &Refused) {
+fn commit(state: &mut State, waiting: &mut Vec<Box<dyn Part>>, refused: &Refused) {
     if waiting.is_empty() {
         return;
     }
     let together = state.commit(|db| {
         let before = attempt::last(db)?;
-        waiting.iter().try_for_each(|(batch, _)| batch.apply(db))?;
+        waiting.iter_mut().try_for_each(|part| part.apply(db))?;
         Ok(Committed { before })
     });
     let alone = waiting.len() == 1;
     let need = together.as_ref().err().map(|error| Need::of(need::STATE, &error.to_string()));
     *refused.lock().unwrap_or_else(PoisonError::into_inner) = need;
     match together {
-        Ok(committed) => waiting.drain(..).for_each(|(_, answer)| answer(Ok(committed))),
+        Ok(committed) => waiting.drain(..).for_each(|part| part.answer(Ok(committed))),
         Err(error) if alone || matches!(error, StateError::Disk { .. } | StateError::Broken { .. }) => {
             let error = Arc::new(error);
-            waiting.drain(..).for_each(|(_, answer)| answer(Err(error.clone())));
+            waiting.drain(..).for_each(|part| part.answer(Err(error.clone())));
         }
         Err(_) => {
-            for (batch, answer) in waiting.drain(..) {
+            for mut part in waiting.drain(..) {
                 let result = state.commit(|db| {
                     let before = attempt::last(db)?;
-                    batch.apply(db)?;
+                    part.apply(db)?;
                     Ok(Committed { before })
                 });
-                answer(result.map_err(Arc::new));
+                part.answer(result.map_err(Arc::new));
             }
         }
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::clock::{BUILT, Timestamp, now};
 use crate::engine::drop::{self, DropStatus};
+use crate::engine::inflow::InflowStatus;
 use crate::engine::keeper::OVERFLOW_PART;
 use crate::engine::need::Need;
 use crate::engine::report::{ConnectorStatus, connector_status};
@@ -31,6 +32,9 @@ pub struct Overview {
     /// Its file drops, by name: those that have made a file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drops: Vec<DropStatus>,
+    /// Its event sources, as the running agent says; whoever asks it fills them in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<InflowStatus>,
     /// What needs a person; empty = all is well.
     pub needs: Vec<Need>,
 }
@@ -169,7 +173,7 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
         has_run: state.is_some(),
         checked: health.map(|health| health.at.to_string()),
     };
-    Ok(Overview { agent, logs: statuses, connectors, drops, needs })
+    Ok(Overview { agent, logs: statuses, connectors, drops, sources: Vec::new(), needs })
 }
 
 /// What the state file knows of a log.

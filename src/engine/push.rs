@@ -16,6 +16,8 @@ mod settle;
 
 pub use beat::Beat;
 pub use message::{Mailbox, Message};
+pub use recover::WorkerError;
+pub use settle::Synced;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -28,7 +30,7 @@ use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;
 use crate::engine::connector::{Connector, Pace};
 use crate::engine::lanes::Lanes;
-use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::ledger::Ledger;
 use crate::engine::source::{Source, Sources};
 use crate::engine::window::{SlotId, Window};
 use crate::event::EventId;
@@ -40,7 +42,7 @@ use crate::store::state::attempt::{Intent, Settled, Trace};
 use crate::store::state::batch::{Batch, Entry};
 use crate::store::state::connector::Mode;
 use crate::store::state::counter::Counter;
-use crate::store::state::{ConnectorId, LogId, StateError, StateReader};
+use crate::store::state::{ConnectorId, LogId, StateReader};
 
 /// How a worker runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub struct Parts {
     pub rebuild: Rebuild,
     /// How it shows that it is alive, when somebody asks.
     pub beat: Option<Beat>,
+    /// Who hears of what was delivered.
+    pub synced: Option<Synced>,
 }
 
 /// Most events read from the logs that are in the window at once.
@@ -134,6 +138,7 @@ pub struct Worker {
     breaker: Breaker,
     brake: Brake,
     beat: Option<Beat>,
+    synced: Option<Synced>,
     next_beat: Timestamp,
     /// A batch was committed since the last beat.
     has_committed: bool,
@@ -168,8 +173,10 @@ pub struct Worker {
     committing_requests: usize,
     /// The other events of requests that are at the lanes, by their first.
     joined: HashMap<SlotId, Vec<SlotId>>,
-    /// Most events of a request now: fewer than configured after the target found one too large.
-    batch_most: usize,
+    /// Requests that the target has answered well.
+    answered: u64,
+    /// How many events go in one request now.
+    size: joint::Size,
     /// Slots among these that were called back meanwhile: they are not sent when their intents are durable.
     called_back: HashSet<SlotId>,
     batch: Option<Arc<Batch>>,
@@ -452,18 +459,4 @@ impl Worker {
     fn is_replay(&self, log: LogId, seq: i64) -> bool {
         self.logs.iter().any(|known| known.id == log && seq <= known.replay_to)
     }
-}
-
-/// Why a worker cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
-    /// The state file.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// Its writer.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A log.
-    #[error(transparent)]
-    Source(#[from] crate::engine::source::SourceError),
 }

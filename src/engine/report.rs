@@ -10,7 +10,7 @@ use crate::store::state::attempt::{Line, Word};
 use crate::store::state::connector::{self, Mode, Remembered};
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::parked::{self, Parked, ParkedState};
-use crate::store::state::{LogId, StateError, StateReader, act, attempt, cursor};
+use crate::store::state::{LogId, StateError, StateReader, act, attempt, cursor, log as logs};
 
 /// A connector at a glance.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -178,6 +178,13 @@ pub struct Step {
     pub at: String,
     /// What, in plain words.
     pub what: String,
+}
+
+/// Where an event stands at every connector that the agent knows.
+pub fn stands(state: &mut StateReader, event: &Event) -> Result<Vec<Stand>, StateError> {
+    let Some(log) = state.read(|db| logs::find(db, &event.log))? else { return Ok(Vec::new()) };
+    let known = state.read(connector::all)?;
+    known.iter().map(|known| stand(state, known, log, event)).collect()
 }
 
 /// Where one event stands at one connector, and how it came there.

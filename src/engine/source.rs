@@ -60,8 +60,8 @@ impl Intake {
 }
 
 impl Source for Intake {
-    fn read(&mut self, after: i64, limit: usize, _max_bytes: usize) -> Result<Vec<Event>, SourceError> {
-        self.state.read(|db| intake::read(db, after, limit)).map_err(unread)
+    fn read(&mut self, after: i64, limit: usize, max_bytes: usize) -> Result<Vec<Event>, SourceError> {
+        self.state.read(|db| intake::read_some(db, after, limit, max_bytes)).map_err(unread)
     }
 
     fn highest(&mut self) -> Result<i64, SourceError> {

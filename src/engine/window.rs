@@ -49,8 +49,10 @@ pub struct Slot {
     pub together: Option<Together>,
     /// Most events of a request that it goes in, itself included: halved when the target refuses them together.
     pub most_together: usize,
-    /// How often it was told "not now" together with others.
-    pub put_off: u32,
+    /// How often it has failed in a row without being parked for it.
+    pub failures: u32,
+    /// How many records were delivered before it failed first.
+    pub answered_before: u64,
     /// Lower bound of the numbers of its attempts, once there are any. What was attempted is looked up from here after a
     /// restart, until the event is settled and the cursor has passed over it.
     pub intent_after: Option<i64>,
@@ -90,7 +92,8 @@ impl Slot {
             shape: Shape::Alone,
             together: None,
             most_together: usize::MAX,
-            put_off: 0,
+            failures: 0,
+            answered_before: 0,
             intent_after: None,
             weight,
             phase: Phase::Queued,
@@ -314,7 +317,9 @@ impl Window {
     ) -> Vec<SlotId> {
         self.wake_delayed(now);
         let other = |(_, id): &&(i64, SlotId)| self.slots.get(id).is_some_and(|slot| Some(slot.event.lane) != not);
-        let chosen = self.ready.iter().find(other).or_else(|| self.ready.first()).copied();
+        // One that has not failed itself says most.
+        let failures = |(_, id): &&(i64, SlotId)| self.slots.get(id).map_or(0, |slot| slot.failures);
+        let chosen = self.ready.iter().filter(other).min_by_key(failures).or_else(|| self.ready.first()).copied();
         let Some((_, id)) = chosen else { return Vec::new() };
         if let Some(due) = self.slots.get(&id).and_then(&mut wait) {
             self.delay(id, due);

@@ -48,20 +48,16 @@ pub enum Next {
     Halt(Reason),
 }
 
-/// So often a target may say "not now" to the same records before they are tried as halves: one of them may be what it
-/// cannot bear.
-pub const PATIENCE: u32 = 3;
-
-/// Decides. `refusals` = how often the same records have met an answer of that kind before; `closed` = the breaker is
-/// closed: else it is the endpoint that is down.
-pub fn next(outcome: &Outcome, refusals: u32, closed: bool) -> Next {
+/// Decides. `own` = the same records have failed again and again while other requests got through.
+pub fn next(outcome: &Outcome, own: bool) -> Next {
     match outcome {
         Outcome::Conflict(reason) | Outcome::Reject(reason) => Next::Halves(reason.clone()),
-        Outcome::Retry { reason, transport: false, .. } if closed && refusals.saturating_add(1) >= PATIENCE => {
-            Next::Halves(reason.clone())
-        }
+        // Who asks for time asks it of all.
+        Outcome::Retry { reason, after: Some(_), .. } => Next::Together(reason.clone()),
+        Outcome::Retry { reason, transport: false, .. } if reason.class != TOO_MANY => Next::Halves(reason.clone()),
         // A list of results that could not be read: fewer records make a shorter one.
         Outcome::Unknown { reason, transport: false } if reason.class == MULTI_STATUS => Next::Halves(reason.clone()),
+        Outcome::Retry { reason, .. } | Outcome::Unknown { reason, .. } if own => Next::Halves(reason.clone()),
         Outcome::Retry { reason, .. } | Outcome::Unknown { reason, .. } => Next::Together(reason.clone()),
         Outcome::Reauth(reason) | Outcome::Halt(reason) => Next::Halt(reason.clone()),
         Outcome::Success | Outcome::SuccessWithRemarks(_) | Outcome::Duplicate => {
@@ -69,6 +65,9 @@ pub fn next(outcome: &Outcome, refusals: u32, closed: bool) -> Next {
         }
     }
 }
+
+/// Class of an answer that there are too many requests: it is not about these records.
+const TOO_MANY: &str = "http-429";
 
 /// Class of a 207 whose list of results could not be read.
 pub const MULTI_STATUS: &str = "multi-status";
@@ -81,29 +80,35 @@ mod tests {
         Reason::new(class, "said the target")
     }
 
+    fn busy(class: &'static str, after: Option<std::time::Duration>) -> Outcome {
+        Outcome::Retry { reason: reason(class), after, transport: false }
+    }
+
     #[test]
-    fn what_a_target_refuses_together_is_tried_as_halves() {
-        for outcome in [Outcome::Reject(reason("http-413")), Outcome::Conflict(reason("http-409"))] {
-            assert!(matches!(next(&outcome, 0, true), Next::Halves(_)), "{outcome:?}");
+    fn what_a_target_refuses_or_cannot_bear_together_is_tried_as_halves() {
+        let refused =
+            [Outcome::Reject(reason("http-413")), Outcome::Conflict(reason("http-409")), busy("http-500", None)];
+        for outcome in refused {
+            assert!(matches!(next(&outcome, false), Next::Halves(_)), "{outcome:?}");
         }
         let unread = Outcome::Unknown { reason: reason(MULTI_STATUS), transport: false };
-        assert!(matches!(next(&unread, 0, true), Next::Halves(_)));
+        assert!(matches!(next(&unread, false), Next::Halves(_)));
     }
 
     #[test]
-    fn what_may_have_arrived_goes_together_again() {
+    fn what_may_have_arrived_goes_together_again_unless_it_never_gets_through() {
         for transport in [true, false] {
             let outcome = Outcome::Unknown { reason: reason("reset"), transport };
-            assert!(matches!(next(&outcome, 9, true), Next::Together(_)), "{transport}");
+            assert!(matches!(next(&outcome, false), Next::Together(_)), "{transport}");
+            assert!(matches!(next(&outcome, true), Next::Halves(_)), "{transport}");
         }
     }
 
     #[test]
-    fn one_record_that_the_target_cannot_bear_is_looked_for_unless_the_endpoint_is_down() {
-        let busy = Outcome::Retry { reason: reason("http-500"), after: None, transport: false };
-        assert!(matches!(next(&busy, 0, true), Next::Together(_)));
-        assert!(matches!(next(&busy, PATIENCE - 1, true), Next::Halves(_)));
-        assert!(matches!(next(&busy, PATIENCE - 1, false), Next::Together(_)));
-        assert!(matches!(next(&Outcome::Halt(reason("http-403")), 0, true), Next::Halt(_)));
+    fn a_target_that_asks_for_time_is_not_asked_more_often() {
+        for outcome in [busy("http-503", Some(std::time::Duration::from_secs(5))), busy("http-429", None)] {
+            assert!(matches!(next(&outcome, false), Next::Together(_)), "{outcome:?}");
+        }
+        assert!(matches!(next(&Outcome::Halt(reason("http-403")), false), Next::Halt(_)));
     }
 }

@@ -79,6 +79,15 @@ impl Outcome {
         }
     }
 
+    /// The same, as if the target had answered it: no failure of the connection.
+    pub fn as_answered(&self) -> Outcome {
+        match self.clone() {
+            Outcome::Retry { reason, after, .. } => Outcome::Retry { reason, after, transport: false },
+            Outcome::Unknown { reason, .. } => Outcome::Unknown { reason, transport: false },
+            other => other,
+        }
+    }
+
     /// Whether the event is done at this target.
     pub fn is_delivered(&self) -> bool {
         matches!(self, Outcome::Success | Outcome::SuccessWithRemarks(_) | Outcome::Duplicate)

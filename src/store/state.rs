@@ -343,7 +343,7 @@ fn first_facts(db: &Connection) -> Sql<()> {
 
 /// A random fact of this installation: `instance`, `intake_epoch` or `mac_key`; 32 bytes.
 pub fn fact(db: &Connection, name: &str) -> Sql<[u8; 32]> {
-    db.query_row("SELECT v FROM meta WHERE k = ?1", [name], |row| row.get(0))
+    db.prepare_cached("SELECT v FROM meta WHERE k = ?1")?.query_row([name], |row| row.get(0))
 }
 
 /// A text noted under a name, if any.

@@ -10,9 +10,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
+use hms_sync::store::state::{StateReader, intake};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::journal::committed;
+use crate::support::loopback::Way;
 use crate::support::office::{Agent, Office, ended, wait};
 use crate::support::receiver::Receiver;
 use crate::support::strace::{Fault, Injection, Strace, files_of};
@@ -213,6 +215,52 @@ fn goes_on_through_a_full_disk(disk: &mut dyn Disk) {
     wrong.extend(integrity(&office.database()));
     assert_eq!(wrong, Vec::<String>::new());
     agent.stop();
+}
+
+/// What is posted while the disk is full is refused and leaves nothing; what was answered is kept.
+fn posts_through_a_full_disk(disk: &mut dyn Disk) {
+    let target = Receiver::start();
+    let office = Office::visits();
+    office.rest("legacy", &target, "listen: visits");
+    office.add_settings("api: {listen: \"unix:../api.sock\"}");
+    let agent = disk.start(&office);
+    let way = Way::Socket(office.folder().join("api.sock"));
+    let (mut taken, mut next) = (Vec::new(), 0..);
+    let mut post = || {
+        let id: i64 = next.next().unwrap();
+        let text = "x".repeat(2000);
+        let body = format!(r#"{{"type":"rule-changed","payload":{{"id":{id},"text":"{text}"}}}}"#);
+        let answer = way.post("/sync", &body);
+        if answer.status == 200 {
+            taken.push(id);
+        }
+        answer
+    };
+    assert_eq!((post().status, way.get("/readyz").status), (200, 200));
+    disk.fill(&office, &agent);
+    // What SQLite has of the disk already it may still use.
+    let refused = (0..2000).map(|_| post()).find(|answer| answer.status != 200).expect("the disk is full");
+    assert_eq!(refused.status, 507, "{refused:?}");
+    assert!(refused.detail().contains("nothing was stored") && refused.detail().contains("free space"), "{refused:?}");
+    assert_eq!((0..5).map(|_| post().status).collect::<Vec<_>>(), [507; 5]);
+    assert_eq!((way.get("/readyz").status, way.get("/status").status, way.get("/healthz").status), (503, 200, 200));
+    disk.free(&office, &agent);
+    wait("it is ready by itself", || way.get("/readyz").status == 200);
+    assert_eq!(post().status, 200);
+    let mut state = StateReader::open(&disk.state(&office, &agent)).unwrap();
+    let kept = state.read(|db| intake::read(db, 0, usize::MAX >> 1)).unwrap();
+    let kept: Vec<i64> =
+        kept.iter().map(|event| event.key.get("id").unwrap().as_text().unwrap().parse().unwrap()).collect();
+    assert_eq!(kept, taken);
+    agent.stop();
+}
+
+#[test]
+fn a_post_that_finds_no_space_is_refused_and_leaves_nothing() {
+    posts_through_a_full_disk(&mut Injected::default());
+    if let Some(mut disk) = Tmpfs::new() {
+        posts_through_a_full_disk(&mut disk);
+    }
 }
 
 #[test]

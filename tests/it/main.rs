@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod answers;
+mod api;
 mod asking;
 mod bad_input;
 mod batches;
@@ -27,6 +28,8 @@ mod docs;
 mod doctor;
 mod drops;
 mod end_to_end;
+#[cfg(feature = "ws")]
+mod events;
 mod examples;
 mod faults;
 mod fleets;

@@ -20,6 +20,7 @@ pub mod dropbox;
 #[cfg(feature = "sftp")]
 pub mod drops;
 pub mod journal;
+pub mod loopback;
 pub mod office;
 pub mod proxy;
 pub mod receiver;
@@ -27,6 +28,8 @@ pub mod rest;
 pub mod scenario;
 #[cfg(feature = "sftp")]
 pub mod shelf;
+#[cfg(feature = "ws")]
+pub mod source;
 #[cfg(feature = "sftp")]
 pub mod sshd;
 pub mod strace;

@@ -1,7 +1,8 @@
 //! Filling the window: reading on in the logs, and loading parked deliveries that are due.
 
+use super::settle::OWN_FAULT;
 use super::{BATCH_WINDOW, CHUNK, CHUNK_BYTES, DUE_WINDOW, PAUSE, WINDOW, WINDOW_BYTES, Worker};
-use crate::adapter::hash_of;
+use crate::adapter::hash_in;
 use crate::clock;
 use crate::engine::compile::{Compiled, compile};
 use crate::engine::connector::Connector;
@@ -38,7 +39,7 @@ impl Worker {
         let requests = self.most_open();
         self.connector.batch.map_or(WINDOW, |batch| {
             requests
-                .saturating_mul(self.batch_most.min(batch.max))
+                .saturating_mul(self.size.most.min(batch.max))
                 .saturating_mul(3)
                 .div_ceil(2)
                 .clamp(WINDOW, BATCH_WINDOW)
@@ -212,7 +213,7 @@ impl Worker {
         for suffix in suffixes.by_ref() {
             let compiled = compile(connector, event, &suffix);
             if let Compiled::Send(parts) = &compiled
-                && hash_of(parts).is_some_and(|hash| answered.contains(&hash))
+                && hash_in(connector.shape(), parts).is_some_and(|hash| answered.contains(&hash))
             {
                 return compiled;
             }
@@ -338,6 +339,11 @@ impl Worker {
                 slot.is_frozen = slot.in_doubt;
                 slot.config = parked.config_hash.filter(|_| slot.in_doubt);
                 slot.shape = self.shape_of(slot.config);
+                if slot.attempts > 0 {
+                    // What has failed by itself goes by itself.
+                    slot.most_together = 1;
+                    (slot.failures, slot.answered_before) = (OWN_FAULT, self.answered);
+                }
                 self.window.add(slot);
             }
             Compiled::Hold(reason) => {

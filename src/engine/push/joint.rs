@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Worker;
-use super::settle::{Came, broken_lane, doubt_after, record};
+use super::settle::{Came, broken_lane, doubt_after, has_failed, record};
 use crate::adapter::join::join;
-use crate::adapter::{Delivery, Parcel, hash_of};
+use crate::adapter::{Delivery, Parcel, hash_in};
 use crate::clock;
 use crate::engine::lanes::Job;
 use crate::engine::window::SlotId;
@@ -18,7 +18,7 @@ use crate::store::state::counter::Counter;
 impl Worker {
     /// How events are put together now; a halted connector tries one.
     pub(super) fn batch_now(&self, halted: bool) -> Option<Batch> {
-        let most = if halted { 1 } else { self.batch_most };
+        let most = if halted { 1 } else { self.size.most };
         self.connector.batch.map(|batch| Batch { max: batch.max.min(most), ..batch })
     }
 
@@ -57,7 +57,7 @@ impl Worker {
         for (at, id) in members.iter().enumerate() {
             let Some(slot) = self.window.get(*id) else { continue };
             // The hash is that of the request that the event would be alone: with it a later replay is compared.
-            let hash = hash_of(&slot.parts).unwrap_or_default();
+            let hash = hash_in(slot.shape, &slot.parts).unwrap_or_default();
             let own = items.and_then(|items| items.get(at)).unwrap_or(&outcome);
             let mut line = record(slot.event.id, own, if at == 0 { &deliveries } else { &[] }, hash);
             line.bytes.0 = u32::try_from(slot.parts.iter().map(Parcel::weight).sum::<usize>()).unwrap_or(u32::MAX);
@@ -81,7 +81,11 @@ impl Worker {
             }
             return;
         }
-        self.note_endpoint(&outcome, lane, clock::steady());
+        match &outcome {
+            // One record may be what it cannot bear: that says little of the endpoint. It is asked again with fewer.
+            Outcome::Retry { transport: false, after: None, .. } => self.breaker.probe_void(),
+            _ => self.note_endpoint(&outcome, lane, clock::steady()),
+        }
         if outcome.is_delivered() {
             self.widen(members.len());
             for id in members {
@@ -89,24 +93,22 @@ impl Worker {
             }
             return;
         }
-        self.try_again(&members, &outcome, status, doubt, closed);
+        self.try_again(&members, &outcome, status, doubt);
     }
 
     /// What was not delivered together goes together again, or as two halves.
-    fn try_again(
-        &mut self,
-        members: &[SlotId],
-        outcome: &Outcome,
-        status: Option<u16>,
-        doubt: Option<bool>,
-        closed: bool,
-    ) {
+    fn try_again(&mut self, members: &[SlotId], outcome: &Outcome, status: Option<u16>, doubt: Option<bool>) {
         let slots = || members.iter().filter_map(|id| self.window.get(*id));
-        let put_off = slots().map(|slot| slot.put_off).max().unwrap_or(0);
         let last = slots().map(|slot| slot.event.seq()).max().unwrap_or(0);
         let lane = slots().next().map_or(0, |slot| slot.event.lane);
         let together = members.first().map(|first| Together { request: first.0, of: members.len(), last });
-        let next = batch::next(outcome, put_off, closed);
+        let (mut own, mut failures) = (true, 1);
+        for id in members {
+            let Some(slot) = self.window.get_mut(*id) else { continue };
+            own &= has_failed(slot, self.answered);
+            failures = slot.failures.max(failures);
+        }
+        let next = batch::next(outcome, own);
         let halves = matches!(next, Next::Halves(_));
         for id in members {
             let Some(slot) = self.window.get_mut(*id) else { continue };
@@ -114,9 +116,9 @@ impl Worker {
             // Only where nobody knows whether it arrived must it be the same request again.
             slot.together = together.filter(|_| slot.in_doubt && !halves);
             if halves {
-                (slot.most_together, slot.put_off) = (members.len().div_ceil(2), 0);
-            } else if matches!(outcome, Outcome::Retry { transport: false, .. }) && closed {
-                slot.put_off = slot.put_off.saturating_add(1);
+                slot.most_together = members.len().div_ceil(2);
+                // What is known to fail by itself stays so: where nothing else is left to send, no more would get through.
+                slot.failures = if own { slot.failures } else { 0 };
             }
         }
         let now = clock::steady();
@@ -126,11 +128,11 @@ impl Worker {
                 log::debug!("{name}: {} events go again as two halves: {reason}", members.len());
                 // What is refused is refused at once again; what is put off may need its time.
                 let refused = matches!(outcome, Outcome::Reject(_) | Outcome::Conflict(_));
-                (!refused).then(|| now.plus(self.connector.retry.delay(put_off + 1, self.dice.f64())))
+                (!refused).then(|| now.plus(self.connector.retry.delay(failures, self.dice.f64())))
             }
             Next::Together(reason) => {
                 log::debug!("{name}: {} events go together again: {reason}", members.len());
-                Some(now.plus(self.connector.retry.delay(put_off + 1, self.dice.f64())))
+                Some(now.plus(self.connector.retry.delay(failures, self.dice.f64())))
             }
             Next::Halt(_) => None,
         };
@@ -141,8 +143,8 @@ impl Worker {
             }
             self.window.put_back(*id, due);
         }
-        if status == Some(413) {
-            self.narrow(members.len());
+        if halves {
+            self.narrow(members.len(), status == Some(413));
         }
         // A refusal of many is counted when it is known whose it is.
         let streak = if halves { None } else { self.streak.note(outcome, lane) };
@@ -156,23 +158,58 @@ impl Worker {
         }
     }
 
-    /// The target found a request too large: the next ones have half as many events.
-    fn narrow(&mut self, had: usize) {
-        let most = had.div_ceil(2).max(1);
-        if most < self.batch_most {
-            log::warn!(
-                "{}: the target finds a request of {had} records too large: {most} at most now (set `batch` smaller)",
-                self.connector.name
+    /// The target did not take a request of so many: the next ones have half as many events, but not fewer than it has taken.
+    fn narrow(&mut self, had: usize, too_large: bool) {
+        let size = &mut self.size;
+        if had <= size.taken {
+            // It has taken as many. One record of these may be at fault; where it is not, this leads down in steps.
+            size.taken = had * 3 / 4;
+            return;
+        }
+        size.most = had.div_ceil(2).max(size.taken).max(1).min(size.most);
+        size.calm = 0;
+        if too_large {
+            log::info!(
+                "{}: the target finds a request of {had} records too large: {} at most for now",
+                self.connector.name,
+                size.most
             );
-            self.batch_most = most;
         }
     }
 
-    /// Requests that the target has taken grow again, by one event each, up to what is configured.
+    /// Requests that the target has taken grow again, by a quarter at a time, up to what is configured; beyond what it has
+    /// refused only after it has taken many.
     fn widen(&mut self, had: usize) {
         let most = self.connector.batch.map_or(1, |batch| batch.max);
-        if had >= self.batch_most && self.batch_most < most {
-            self.batch_most += 1;
+        let size = &mut self.size;
+        if had < size.most {
+            return;
         }
+        size.calm += 1;
+        if had > size.taken || size.calm > CALM {
+            size.taken = had.max(size.taken);
+            size.most = (size.most + (size.most / 4).max(1)).min(most);
+        }
+    }
+}
+
+/// Full requests that the target must have taken before larger ones are tried.
+const CALM: u32 = 20;
+
+/// How many events go in one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    /// At most so many now.
+    pub(super) most: usize,
+    /// So many the target has taken.
+    taken: usize,
+    /// Full requests that it has taken since it refused one.
+    calm: u32,
+}
+
+impl Size {
+    /// As many as configured, until something speaks against it.
+    pub(super) fn of(most: usize) -> Size {
+        Size { most, taken: 0, calm: 0 }
     }
 }

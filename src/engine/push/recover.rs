@@ -6,11 +6,13 @@ use std::sync::mpsc::Receiver;
 
 use foldhash::{HashMap, HashSet};
 
-use super::{Log, Mailbox, Message, Parts, Summary, Worker, WorkerError};
+use super::{Log, Mailbox, Message, Parts, Summary, Worker};
 use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;
 use crate::engine::connector::Pace;
 use crate::engine::lanes::Lanes;
+use crate::engine::ledger::LedgerError;
+use crate::engine::source::SourceError;
 use crate::engine::window::Window;
 use crate::rules::brake::Brake;
 use crate::rules::breaker::{Breaker, Opened};
@@ -18,10 +20,24 @@ use crate::rules::classify::LONGEST_WAIT;
 use crate::rules::retry::Streak;
 use crate::store::state::attempt::{self, Settled, Word};
 use crate::store::state::connector::{self, Mode};
-use crate::store::state::{act, cursor, parked};
+use crate::store::state::{StateError, act, cursor, parked};
 
 /// Reasons of this kind are tried again by themselves when the configuration has changed.
 const CONFIGURED: [&str; 6] = ["mapping", "encoding", "template", "gate", "where", "delete-rule"];
+
+/// Why a worker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The state file.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Its writer.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A log.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
 
 pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message>) -> Result<Worker, WorkerError> {
     let connector = parts.connector.clone();
@@ -153,6 +169,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         breaker,
         brake: Brake::default(),
         beat: parts.beat,
+        synced: parts.synced,
         next_beat: now,
         has_committed: false,
         failed_lane: None,
@@ -176,7 +193,8 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         opening_requests: 0,
         committing_requests: 0,
         joined: HashMap::default(),
-        batch_most: connector_batch,
+        answered: 0,
+        size: super::joint::Size::of(connector_batch),
         called_back: HashSet::default(),
         batch: None,
         batch_touched: HashSet::default(),

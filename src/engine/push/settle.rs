@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::fill::behind;
 use super::{PAUSE, Worker};
-use crate::adapter::{Delivery, hash_of};
+use crate::adapter::{Delivery, hash_in};
 use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;
 use crate::engine::frozen::freeze;
 use crate::engine::lanes::Done;
-use crate::engine::window::SlotId;
+use crate::engine::window::{Slot, SlotId};
+use crate::rules::batch::Shape;
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::retry::{Tally, Verdict, judge};
 use crate::store::state::attempt::{Settled, Word};
@@ -17,6 +18,9 @@ use crate::store::state::batch::Entry;
 use crate::store::state::connector::OpenBreaker;
 use crate::store::state::counter::Counter;
 use crate::store::state::parked::{Parked, ParkedState};
+
+/// Hears of each event that was delivered, with the status of the answer when it is about that event.
+pub type Synced = fn(Option<u16>);
 
 /// What came of an attempt for one event.
 pub(super) struct Came<'a> {
@@ -59,9 +63,9 @@ impl Worker {
         let last = deliveries.last();
         let outcome = last.map_or_else(broken_lane, |delivery| delivery.outcome.clone());
         // Of several parts all count, sent or not: the next attempt asks whether the delivery is still the same.
-        let hash = match &*slot.parts {
-            [_] => last.map(|delivery| delivery.request_hash),
-            several => hash_of(several),
+        let hash = match (slot.shape, &*slot.parts) {
+            (Shape::Alone, [_]) => last.map(|delivery| delivery.request_hash),
+            (shape, parts) => hash_in(shape, parts),
         };
         let hash = hash.unwrap_or([0; 32]);
         let (lane, log, event_id) = (slot.event.lane, slot.log, slot.event.id);
@@ -84,19 +88,26 @@ impl Worker {
         let Came { outcome, delivered, doubt, status, took, closed } = came;
         let now = clock::steady();
         if delivered {
+            self.answered += 1;
             self.note_pace(id, took, now);
             self.deliver(id);
+            if let Some(synced) = self.synced {
+                synced(status);
+            }
             self.unhalt();
             return;
         }
         let Some(slot) = self.window.get_mut(id) else { return };
         slot.together = None;
         slot.in_doubt = doubt.unwrap_or(slot.in_doubt);
-        let (lane, event_id) = (slot.event.lane, slot.event.id);
+        let own = has_failed(slot, self.answered);
+        let (lane, event_id, failures) = (slot.event.lane, slot.event.id, slot.failures);
         let age = slot.first_attempt.map_or(Duration::ZERO, |first| now.since(first));
         let by_request = status.is_some_and(|status| self.connector.retry.retry_on.contains(&status));
         let tally = Tally { attempts: slot.attempts, age, by_request };
-        let verdict = judge(outcome, tally, &self.connector.retry, closed, self.dice.f64());
+        // What fails again and again while others get through is no outage: it counts as the event's own.
+        let fault = if own { outcome.as_answered() } else { outcome.clone() };
+        let verdict = judge(&fault, tally, &self.connector.retry, closed || own, self.dice.f64());
         let streak = self.streak.note(outcome, lane);
         match verdict {
             // Some parts were delivered, the rest was not tried: again from the first, they are repeatable.
@@ -105,7 +116,7 @@ impl Worker {
                 self.count(Counter::Retried);
                 self.summary.retried += 1;
                 log::debug!("{}: {event_id} again: {reason}", self.connector.name);
-                let delay = self.connector.retry.delay(1, self.dice.f64());
+                let delay = self.connector.retry.delay(failures, self.dice.f64());
                 self.window.put_back(id, Some(now.plus(delay)));
             }
             Verdict::Wait { delay, reason } => {
@@ -347,6 +358,19 @@ impl Worker {
             }
         }
     }
+}
+
+/// So many failures in a row, and so many records delivered since the first of them, show that a
+/// failure is the event's own.
+pub(super) const OWN_FAULT: u32 = 3;
+
+/// Counts a failure of an event; whether failing is its own.
+pub(super) fn has_failed(slot: &mut Slot, answered: u64) -> bool {
+    if slot.failures == 0 {
+        slot.answered_before = answered;
+    }
+    slot.failures = slot.failures.saturating_add(1);
+    slot.failures >= OWN_FAULT && answered >= slot.answered_before.saturating_add(OWN_FAULT.into())
 }
 
 /// Whether a target may have (a part of) an event that was not delivered; none = this attempt says nothing of that, and

@@ -49,7 +49,7 @@ pub fn take(db: &Connection, message: &Message<'_>, now: Timestamp) -> Sql<Taken
             return Ok(if hash == message.body_hash { Taken::Known(id) } else { Taken::Differs(id) });
         }
     }
-    let nonce: [u8; 8] = db.query_row("SELECT randomblob(8)", [], |row| row.get(0))?;
+    let nonce: [u8; 8] = db.prepare_cached("SELECT randomblob(8)")?.query_row([], |row| row.get(0))?;
     db.prepare_cached(
         "INSERT INTO intake(nonce, at, kind, lane_key, payload, body_hash, source, message)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -69,12 +69,24 @@ pub fn take(db: &Connection, message: &Message<'_>, now: Timestamp) -> Sql<Taken
 
 /// The events after a position, oldest first.
 pub fn read(db: &Connection, after: i64, limit: usize) -> Sql<Vec<Event>> {
-    let into_event = reader(db)?;
-    db.prepare_cached(
+    read_some(db, after, limit, usize::MAX)
+}
+
+/// The events after a position, oldest first: at most `limit`, and no more once their payloads have `max_bytes`.
+pub fn read_some(db: &Connection, after: i64, limit: usize, max_bytes: usize) -> Sql<Vec<Event>> {
+    let mut into_event = reader(db)?;
+    let mut statement = db.prepare_cached(
         "SELECT seq, nonce, at, kind, lane_key, payload FROM intake WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-    )?
-    .query_map((after, limit as i64), into_event)?
-    .collect()
+    )?;
+    let (mut rows, mut events, mut bytes) = (statement.query((after, limit as i64))?, Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        bytes += row.get_ref(5)?.as_blob()?.len();
+        events.push(into_event(row)?);
+        if bytes >= max_bytes {
+            break;
+        }
+    }
+    Ok(events)
 }
 
 /// The newest `limit` events of a type that `is_meant`, oldest first.
@@ -176,6 +188,8 @@ mod tests {
                 assert_eq!(events.len(), 1);
                 assert_eq!((events[0].id, events[0].after.as_ref()), (id, Some(&payload)));
                 assert_eq!(events[0].key.get("id"), Some(&Value::Integer(7)));
+                take(db, &Message { message: None, ..message(1) }, Timestamp(7))?;
+                assert_eq!((read_some(db, 0, 10, 1)?.len(), read_some(db, 0, 10, 1000)?.len()), (1, 2));
                 Ok(())
             })
             .unwrap();

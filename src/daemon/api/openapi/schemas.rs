@@ -1,0 +1,138 @@
+//! The shapes of what the calls take and give.
+
+use serde_json::{Map, Value, json};
+
+/// Every schema by its name.
+pub(super) fn all() -> Value {
+    let text = || json!({ "type": "string" });
+    let number = || json!({ "type": "integer", "minimum": 0 });
+    let time = || json!({ "type": "string", "format": "date-time" });
+    let texts = || json!({ "type": "array", "items": text() });
+    let list = |name: &str| json!({ "type": "array", "items": of(name) });
+    let flag = || json!({ "type": "boolean" });
+    json!({
+        "Any": {},
+        "Text": text(),
+        "Name": { "type": "string", "minLength": 1 },
+        "Flag": { "type": "string", "maxLength": 0 },
+        "Wait": { "type": "string", "pattern": "^[0-9]+(ms|s|m)$", "examples": ["10s"] },
+        "Key": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" },
+        "Limit": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 },
+        "State": { "enum": ["waiting", "behind", "held", "dead"] },
+        "Direction": { "enum": ["inbound", "outbound"] },
+        "Places": { "type": "string", "pattern": "^[^,:]+:[0-9]+(,[^,:]+:[0-9]+)*$", "examples": ["office:12,intake:3"] },
+        "Post": object(&["type", "payload"], &[
+            ("type", json!({ "type": "string", "minLength": 1, "maxLength": 200 })),
+            ("payload", json!({ "type": "object" })),
+        ], true),
+        "Stored": object(&["status", "id"], &[
+            ("status", json!({ "const": "ok" })), ("id", text()), ("deliveries", list("Fate")),
+        ], true),
+        "Fate": object(&["connector", "status"], &[
+            ("connector", text()),
+            ("status", json!({ "enum": ["success", "failed", "waiting", "skipped"] })),
+            ("reason", text()),
+        ], true),
+        "RecordStatus": object(&["status"], &[
+            ("status", json!({ "enum": ["success", "failed"] })), ("reason", text()),
+        ], true),
+        "Started": object(&["status", "connector"], &[
+            ("status", json!({ "const": "sync started" })), ("connector", text()),
+        ], true),
+        "Status": object(&["agent", "logs", "connectors", "needs"], &[
+            ("agent", object(&["running", "hasRun"], &[
+                ("running", flag()), ("process", text()), ("hasRun", flag()), ("checked", time()),
+            ], false)),
+            ("logs", list("Log")), ("connectors", list("Connector")), ("needs", list("Need")),
+            ("sources", list("Source")),
+        ], false),
+        "Source": object(&["source", "url", "listen", "state", "received", "duplicates", "rejected"], &[
+            ("source", text()), ("url", text()), ("listen", texts()),
+            ("state", json!({ "enum": ["stopped", "connecting", "connected", "down", "refused"] })),
+            ("since", time()), ("reason", text()), ("received", number()), ("duplicates", number()),
+            ("rejected", number()), ("last", time()),
+        ], false),
+        "Log": object(&["log", "file", "captured", "kept", "lost", "tables", "trouble"], &[
+            ("log", text()), ("file", text()), ("captured", number()), ("kept", number()), ("oldest", time()),
+            ("lost", number()), ("tables", texts()), ("trouble", texts()),
+        ], false),
+        "Connector": object(&["connector", "mode", "configured", "queued", "waiting", "behind", "held", "dead"], &[
+            ("connector", text()),
+            ("mode", json!({ "enum": ["running", "paused", "halted", "overflowed", "new"] })),
+            ("configured", flag()), ("reason", text()), ("downSince", time()), ("queued", number()),
+            ("oldest", time()), ("waiting", number()), ("behind", number()), ("held", number()), ("dead", number()),
+            ("braked", number()), ("delivered", number()), ("last", time()), ("skipped", number()),
+            ("discarded", number()), ("retried", number()),
+        ], false),
+        "Need": object(&["subject", "what", "mend"], &[("subject", text()), ("what", text()), ("mend", text())], false),
+        "Record": object(&["type", "events"], &[("type", text()), ("events", list("Change"))], false),
+        "Change": object(&["id", "log", "type", "op", "key", "at", "changed", "connectors"], &[
+            ("id", text()), ("log", text()), ("type", text()), ("op", of("Op")), ("key", json!({ "type": "object" })),
+            ("oldKey", json!({ "type": "object" })), ("at", time()), ("changed", texts()), ("connectors", list("Stand")),
+        ], false),
+        "Op": { "enum": ["insert", "update", "delete", "event"] },
+        "Stand": object(&["connector", "state", "history"], &[
+            ("connector", text()),
+            ("state", json!({ "enum": [
+                "queued", "sending", "delivered", "skipped", "discarded", "waiting", "behind", "held", "dead",
+            ] })),
+            ("reason", text()), ("due", time()), ("history", list("Step")),
+        ], false),
+        "Step": object(&["at", "what"], &[("at", time()), ("what", text())], false),
+        "Delivery": object(&["connector", "event", "log", "seq", "type", "op", "key", "at", "state", "since"], &[
+            ("connector", text()), ("event", text()), ("log", text()), ("seq", number()), ("type", text()),
+            ("op", of("Op")), ("key", json!({ "type": "object" })), ("at", time()), ("state", of("State")),
+            ("since", time()), ("attempts", number()), ("due", time()), ("class", text()), ("reason", text()),
+            ("status", number()), ("passedBy", number()),
+        ], false),
+        "Why": object(&[], &[("reason", json!({ "type": ["string", "null"] }))], true),
+        "Retry": object(&[], &[
+            ("reason", json!({ "type": ["string", "null"] })),
+            ("stale", json!({ "type": "boolean", "description": "Although a later change was delivered meanwhile" })),
+        ], true),
+        "Order": object(&["operation", "actor"], &[
+            ("operation", of("Operation")),
+            ("actor", object(&["name"], &[
+                ("name", text()), ("reason", json!({ "type": ["string", "null"] })),
+            ], false)),
+        ], false),
+        "Operation": object(&["verb"], &[
+            ("verb", json!({ "enum": [
+                "retry", "discard", "hold", "holdqueued", "release", "pause", "resume", "replay", "drop",
+            ] })),
+            ("which", of("Selection")), ("stale", flag()), ("connector", text()), ("log", text()), ("after", number()),
+            ("event", text()),
+        ], false),
+        "Selection": object(&["ids"], &[
+            ("connector", text()), ("state", of("State")), ("kind", text()), ("class", text()), ("ids", texts()),
+            ("limit", number()),
+        ], false),
+        "Report": object(&["done", "refused"], &[
+            ("done", texts()),
+            ("refused", json!({ "type": "array", "items": object(
+                &["subject", "why"], &[("subject", text()), ("why", text())], false,
+            ) })),
+        ], false),
+        "Manner": object(&["force"], &[("force", flag()), ("wait", flag())], true),
+        "Reconciled": { "type": "object", "description": "That it has begun; with `wait`, what came of it" },
+        "Stream": { "type": "string", "description":
+            "`data:` is an event as `hms-sync tail` prints it; `event: gap` tells of positions that are not kept any more" },
+        "Health": object(&["status"], &[("status", json!({ "enum": ["ok", "ready"] }))], true),
+        "Problem": object(&["type", "title", "status", "detail"], &[
+            ("type", text()), ("title", text()), ("status", number()), ("detail", text()),
+        ], false),
+    })
+}
+
+fn of(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn object(required: &[&str], fields: &[(&str, Value)], closed: bool) -> Value {
+    let properties: Map<String, Value> = fields.iter().map(|(name, of)| ((*name).to_owned(), of.clone())).collect();
+    let mut schema = json!({ "type": "object", "required": required, "properties": properties });
+    if let (true, Some(fields)) = (closed, schema.as_object_mut()) {
+        fields.insert("additionalProperties".to_owned(), json!(false));
+    }
+    schema
+}
