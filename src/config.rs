@@ -39,7 +39,9 @@ pub use conflict::ConflictRules;
 pub use connector::{ConnectorSpec, Way};
 pub use drop::DropSpec;
 pub use instead::Instead;
-pub use load::{Config, Survey, check_file, from_canonical, load, load_connector_file, load_mapping, survey};
+pub use load::{
+    Config, Survey, check_file, from_canonical, from_canonical_of, load, load_connector_file, load_mapping, survey,
+};
 pub use locate::locate;
 pub use problem::{Problem, Problems, Severity};
 pub use settings::{SecretPlace, Settings};

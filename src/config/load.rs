@@ -95,9 +95,18 @@ pub fn load_mapping(
 /// Makes a connector again from [`ConnectorSpec::config`]. It was checked when it was new; that a credential or a
 /// class which it names is gone shows when it is built.
 pub fn from_canonical(json: &str) -> Result<ConnectorSpec, Problems> {
+    kept(json, Scope::unknown())
+}
+
+/// The same for a drop: whether its texts fit depends on the name of the installation.
+pub fn from_canonical_of(json: &str, office: &str) -> Result<ConnectorSpec, Problems> {
+    kept(json, Scope::unknown_at(office))
+}
+
+fn kept(json: &str, scope: Scope) -> Result<ConnectorSpec, Problems> {
     let source = Source::kept();
     let node = source.parse(json, Notation::Json);
-    let spec = node.and_then(|node| connector(&source.root(&node), None, &Scope::unknown()));
+    let spec = node.and_then(|node| connector(&source.root(&node), None, &scope));
     single(source, spec).map(|(spec, _)| spec)
 }
 

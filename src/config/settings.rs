@@ -101,6 +101,11 @@ impl Scope {
         Scope { credentials: None, governance: None, kinds: Vec::new(), office: None }
     }
 
+    /// The same, of an installation of this name.
+    pub(crate) fn unknown_at(office: &str) -> Scope {
+        Scope { office: Some(office.to_owned()), ..Scope::unknown() }
+    }
+
     /// The scope of settings that were read before.
     pub(crate) fn of(settings: &Settings) -> Scope {
         let credentials = settings.credentials.iter();

@@ -141,8 +141,9 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
             // What a killed agent left says nothing.
             status.braked = if running { status.braked } else { 0 };
             status.configured = configured.iter().any(|name| **name == *known.name);
-            needs_of(&status, running, &mut needs);
-            drops.extend(state.read(|db| drop::drop_status(db, &known))?);
+            let files = state.read(|db| drop::drop_status(db, &known))?;
+            needs_of(&status, files.is_some(), running, &mut needs);
+            drops.extend(files);
             needs.extend(state.read(|db| drop::needs(db, &known, now()))?);
             needs.extend(cap.and_then(|cap| of_pause(&status, cap)));
             connectors.push(status);
@@ -274,7 +275,7 @@ fn by_agent(running: bool, does: &str) -> String {
     if running { format!("the agent {does} by itself") } else { format!("`hms-sync run`: the agent {does} by itself") }
 }
 
-fn needs_of(status: &ConnectorStatus, running: bool, needs: &mut Vec<Need>) {
+fn needs_of(status: &ConnectorStatus, files: bool, running: bool, needs: &mut Vec<Need>) {
     let name = &status.connector;
     let mut need = |what: String, mend: String| needs.push(Need { subject: name.clone(), what, mend });
     if !status.configured {
@@ -290,6 +291,10 @@ fn needs_of(status: &ConnectorStatus, running: bool, needs: &mut Vec<Need>) {
     }
     let reason = status.reason.as_deref().unwrap_or("no reason given");
     match status.mode {
+        // A drop stands still until a person has looked: each file that it makes has a number.
+        "halted" if files => {
+            need(format!("halted: {reason}"), format!("look at it, then `hms-sync drop run {name}`"));
+        }
         "halted" => need(
             format!("halted: {reason}"),
             "put that right (`hms-sync check --online` tells); the agent tries again by itself".to_owned(),

@@ -143,3 +143,52 @@ fn the_cdc_example_runs_as_its_readme_says() {
         ]
     );
 }
+
+/// The commands of a README, in order.
+fn commands(readme: &str) -> String {
+    let blocks = readme.split("```sh\n").skip(1);
+    blocks.filter_map(|block| block.split("```").next()).collect()
+}
+
+/// A copy of `examples/mainframe` with a server on a free port; the server ends with it.
+struct Mainframe(tempfile::TempDir);
+
+impl Drop for Mainframe {
+    fn drop(&mut self) {
+        if self.0.path().join("host/sshd.pid").exists() {
+            let _ = Command::new("sh").args(["host.sh", "stop"]).current_dir(self.0.path()).output();
+        }
+    }
+}
+
+#[test]
+fn the_mainframe_example_runs_as_its_readme_says() {
+    let example = Mainframe(tempfile::tempdir().unwrap());
+    let folder = example.0.path();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/mainframe"), folder, "8803", &free);
+    let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+    let binary = Path::new(env!("CARGO_BIN_EXE_hms-sync")).parent().unwrap();
+    let path = format!("{}:{}:/usr/sbin", binary.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell.args(["-e", "-c", &commands(&readme)]).current_dir(folder).env("PATH", path);
+    let output = shell.output().unwrap();
+    let said: String = output.stdout.iter().map(|byte| char::from(*byte)).collect();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!said.contains("TRAILER IS WRONG"), "{said}");
+    // What the README shows of the first file, line for line, and the second one beside it.
+    let shown = readme.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let printed: Vec<&str> = said.lines().map(str::trim_end).collect();
+    for line in shown.lines() {
+        assert!(printed.contains(&line.trim_end()), "{line}: {said}");
+    }
+    for line in [
+        "A 000100003 A shorter name            WIC-S    20260306   20        0.00      0.00",
+        "C 000100004 Grace Hopper              WIC-S    00000000   45       -0.01     12.34",
+        "TRAILER IS RIGHT: 00000003 DETAILS",
+    ] {
+        assert!(printed.contains(&line), "{line}: {said}");
+    }
+    assert!(printed.iter().any(|line| line.starts_with("D 000100002")), "{said}");
+    assert!(said.contains("encoding: WD-NAME: overflow"), "{said}");
+}

@@ -27,6 +27,7 @@ mod demo;
 mod disk_full;
 mod docs;
 mod doctor;
+mod drops;
 mod end_to_end;
 #[cfg(feature = "ws")]
 mod events;

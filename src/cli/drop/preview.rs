@@ -110,7 +110,8 @@ pub fn regenerate(place: &Place, name: &str, which: &str, to: &Path) -> Outcome 
     // The configuration of then, not of now: layouts and calendars with it.
     let text = state.read(|db| connector::config(db, &hash))?;
     let text = text.ok_or_else(|| Failure::new(Code::Data, "the configuration that cut it is not known any more"))?;
-    let drop = built(config::from_canonical(&text)?, &config, &mut state)?;
+    let office = file.office.as_deref().unwrap_or(&config.settings.office);
+    let drop = built(config::from_canonical_of(&text, office)?, &config, &mut state)?;
     let mut same = None;
     write(to, |out| {
         let made = drop::regenerate(&drop, &file, &mut state, |bytes| out.write_all(bytes));

@@ -11,7 +11,7 @@ use super::progress;
 use super::publish::{Ended, publish};
 use super::render::beside;
 use super::staged::{Files, Source, Staged};
-use super::staging::Written;
+use super::staging::{Staging, Written};
 use super::worker::{StepError, Worker};
 use crate::adapter::place::Content;
 use crate::clock::{self, Timestamp};
@@ -164,14 +164,11 @@ impl Worker {
         let (Some(size), Some(sha256)) = (file.size, file.sha256) else {
             return Ok(Err(Reason::new("ledger", "the file was never rendered")));
         };
-        if !self.staging.has(id, size, &sha256) && self.staging.restore(id).is_err() {
-            // The ledger has everything that it is made of.
+        let whole = |staging: &Staging| staging.has(id, size, &sha256);
+        if !whole(&self.staging) && (self.staging.restore(id).is_err() || !whole(&self.staging)) {
+            // The ledger has everything that it is made of; other bytes than then are refused.
             if let Err(reason) = self.render(file)? {
                 return Ok(Err(reason));
-            }
-            if !self.staging.has(id, size, &sha256) {
-                let text = "the rendered file is gone, and what is rendered now has other bytes";
-                return Ok(Err(Reason::new("changed", text)));
             }
         }
         let name = file.name.clone().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Gathering what belongs to a cut: every log up to the moment of its cut-off, and what was released or changed again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Drop;
@@ -50,7 +51,10 @@ impl Worker {
                 let after = self.reader.read(|db| cursor::get(db, id, log))?.map_or(0, |cursor| cursor.seq);
                 let mut events = source.read(after, CHUNK, CHUNK_BYTES)?;
                 let seen = clock::now();
-                let mine = events.iter().take_while(|event| newest.pass(event.at, seen) < cut_at).count();
+                // A time that has not come yet was stamped by a clock that has been set back since: such a change goes with
+                // the one before it, or it would hold up itself and all later ones until that time.
+                let mut belongs = |at: Timestamp| newest.pass(if at > seen { newest.0 } else { at }, seen);
+                let mine = events.iter().take_while(|event| belongs(event.at) < cut_at).count();
                 let more = mine == events.len() && mine > 0;
                 events.truncate(mine);
                 if events.is_empty() {
@@ -108,51 +112,82 @@ impl Worker {
         self.ledger.call(move |state| {
             state.commit(|db| {
                 let now = clock::steady();
-                loop {
-                    let name = drop.subscription.name.to_string();
-                    let selection = parked::Selection { connector: Some(name), ..parked::Selection::default() };
-                    let (mut taken, mut changes) = (Vec::new(), Vec::new());
-                    for (_, parked) in parked::select(db, &selection)? {
-                        let parts = parts(&drop, &parked.event);
-                        let mut goes = parked.state == ParkedState::Waiting && parked.due.is_none_or(|due| due <= now);
-                        for part in parts.iter().filter(|_| parked.state != ParkedState::Waiting) {
-                            goes |= change::has_record(db, file, &record_key(part))?;
-                        }
-                        if !goes {
-                            continue;
-                        }
-                        for (part, nth) in parts.into_iter().zip(0..) {
-                            let (key, op) = (record_key(&part), part.op);
-                            let half = if nth > 0 { nth } else { ack::half_of(db, id, part.id, &key)? };
-                            changes.push(Change {
-                                id: part.id,
-                                half,
-                                key,
-                                ordinal: 0,
-                                log: parked.log,
-                                op,
-                                event: part,
-                            });
-                        }
-                        taken.push(parked);
-                    }
-                    if taken.is_empty() {
-                        return Ok(());
-                    }
-                    let lowest = change::lowest(db, file)?;
-                    let count = i64::try_from(changes.len()).unwrap_or(0);
-                    for (change, nth) in changes.iter_mut().zip(0..) {
-                        change.ordinal = lowest - count + nth;
-                    }
-                    change::take_over(db, id, file, &changes)?;
-                    for parked in &taken {
-                        parked::end(db, id, &parked.event, now)?;
+                let going = going(db, &drop, file)?;
+                // All at once and in the order of the log: the last of a record is what it is now.
+                let mut changes = Vec::new();
+                for known in &going {
+                    for ((part, key), nth) in known.parts.iter().zip(0..) {
+                        let half = if nth > 0 { nth } else { ack::half_of(db, id, part.id, key)? };
+                        let (log, op) = (known.parked.log, part.op);
+                        changes.push(Change {
+                            id: part.id,
+                            half,
+                            key: key.to_owned(),
+                            ordinal: 0,
+                            log,
+                            op,
+                            event: part.clone(),
+                        });
                     }
                 }
+                let lowest = change::lowest(db, file)?;
+                let count = i64::try_from(changes.len()).unwrap_or(0);
+                for (change, nth) in changes.iter_mut().zip(0..) {
+                    change.ordinal = lowest - count + nth;
+                }
+                change::take_over(db, id, file, &changes)?;
+                for known in &going {
+                    parked::end(db, id, &known.parked.event, now)?;
+                }
+                Ok(())
             })
         })?;
         Ok(())
     }
+}
+
+/// A parked change and what it does to which record, by the record's key.
+struct Known {
+    parked: Parked,
+    parts: Vec<(Event, String)>,
+    goes: bool,
+}
+
+/// The parked changes that go with a file, in the order of the logs.
+fn going(db: &Db, drop: &Drop, file: FileId) -> Sql<Vec<Known>> {
+    let name = drop.subscription.name.to_string();
+    let selection = parked::Selection { connector: Some(name), ..parked::Selection::default() };
+    let mut all = Vec::new();
+    for (_, parked) in parked::select(db, &selection)? {
+        let parts: Vec<(Event, String)> = parts(drop, &parked.event)
+            .into_iter()
+            .map(|part| {
+                let key = record_key(&part);
+                (part, key)
+            })
+            .collect();
+        // Nothing else waits here, so its time does not count: it may be one of a clock that was set back.
+        let mut goes = parked.state == ParkedState::Waiting;
+        for (_, key) in &parts {
+            goes = goes || change::has_record(db, file, key)?;
+        }
+        all.push(Known { parked, parts, goes });
+    }
+    // A change of a key ties two records together, so that one may bring along the next.
+    let keys = |known: &Known| known.parts.iter().map(|(_, key)| key.clone()).collect::<Vec<_>>();
+    let mut records: BTreeSet<String> = all.iter().filter(|known| known.goes).flat_map(keys).collect();
+    loop {
+        let before = records.len();
+        for known in &mut all {
+            known.goes = known.goes || known.parts.iter().any(|(_, key)| records.contains(key));
+            records.extend(known.goes.then(|| keys(known)).into_iter().flatten());
+        }
+        if records.len() == before {
+            break;
+        }
+    }
+    all.retain(|known| known.goes);
+    Ok(all)
 }
 
 /// What a parked change does to which record: a change of a key, kept whole, to two.

@@ -96,9 +96,9 @@ impl Worker {
     fn preview(mut self) -> Result<Preview, StepError> {
         let mut preview = Preview { files: Vec::new(), held: Vec::new(), refused: None };
         let before = self.parked()?;
-        match self.next_cut() {
-            Ok(next) => {
-                let cut = Cut { slot: next.slot, at: clock::now() };
+        match self.asked_slot() {
+            Ok(slot) => {
+                let cut = Cut { slot, at: clock::now() };
                 preview.refused = self.try_cut(cut, Until::Now)?.err();
             }
             Err(reason) => preview.refused = Some(reason),

@@ -56,6 +56,11 @@ impl Worker {
         let mut draft = self.staging.write(file.id)?;
         let (sums, stamp) = write(&drop, file, &mut self.reader, |bytes| draft.write_all(bytes))?;
         let written = Draft::finish(draft)?;
+        // What was rendered once is known by its bytes, and an outlet may have them: no others take their place.
+        if file.sha256.is_some_and(|sha256| sha256 != written.sha256) {
+            let text = "the rendered file is gone, and what is rendered now has other bytes";
+            return Err(Unrendered::Reason(Reason::new("changed", text)));
+        }
         let pieces = pieces(&drop, &stamp, file, &written, &sums)?;
         let totals = serde_json::to_string(&sums).unwrap_or_default();
         let (id, now) = (file.id, clock::now());

@@ -1,6 +1,10 @@
 //! A cut that a person has asked for.
 
-use crate::store::state::{ConnectorId, Db, Sql, note, set_note};
+use super::worker::Worker;
+use crate::clock;
+use crate::rules::cutoff::Slot;
+use crate::rules::outcome::Reason;
+use crate::store::state::{ConnectorId, Db, Sql, drops, note, set_note};
 
 /// Between the asking and the date: a note without a date is one too.
 const ASKED: &str = "asked:";
@@ -22,4 +26,21 @@ pub(super) fn asked(db: &Db, connector: ConnectorId) -> Sql<Option<String>> {
 /// It was made.
 pub(super) fn done(db: &Db, connector: ConnectorId) -> Sql<()> {
     set_note(db, &name(connector), "")
+}
+
+impl Worker {
+    /// The slot of a cut now: that of the next cut-off; one more of its date when its own was made already, so that the
+    /// night after it keeps its file.
+    pub(super) fn asked_slot(&mut self) -> Result<Slot, Reason> {
+        let (id, next) = (self.id, self.next_cut()?.slot);
+        let coming = self.drop.timing.cut_offs.of(clock::now());
+        let coming = coming.map_err(|error| Reason::new("calendar", error.to_string()))?.slot.date;
+        let last = self.reader.read(|db| drops::last_cut(db, id));
+        let last = last.map_err(|error| Reason::new("state", error.to_string()))?;
+        let last = last.and_then(|(date, nth)| Some(Slot { date: date.parse().ok()?, nth }));
+        Ok(match last {
+            Some(last) if coming <= last.date && last.date < next.date => Slot { nth: last.nth + 1, ..last },
+            _ => next,
+        })
+    }
 }

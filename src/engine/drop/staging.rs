@@ -105,11 +105,8 @@ impl Staging {
         sync(from.parent())
     }
 
-    /// Puts an archived file back where it lay when it was rendered.
+    /// Puts an archived file back where it lay when it was rendered; what lies there is replaced.
     pub fn restore(&self, file: FileId) -> io::Result<()> {
-        if self.path(file).exists() {
-            return Ok(());
-        }
         let mut draft = self.write(file)?;
         copy(&mut GzDecoder::new(File::open(self.archived(file))?), |bytes| draft.write_all(bytes))?;
         draft.finish().map(drop)

@@ -321,8 +321,8 @@ impl Worker {
                 .call(move |state| state.commit(|db| connector::set_mode(db, id, Mode::Running, None, clock::now())))?;
         }
         self.make_cuts()?;
-        let next = match self.next_cut() {
-            Ok(next) => next.slot,
+        let next = match self.asked_slot() {
+            Ok(next) => next,
             Err(reason) => return self.stand_still(reason),
         };
         let slot = match date.parse::<Date>() {
@@ -407,7 +407,9 @@ impl Worker {
     /// Gathers and cuts. False = it stands still; a person is needed, or it is tried again later.
     fn make_cut(&mut self, cut: Cut, until: Until) -> Result<bool, StepError> {
         if self.staging.free()? < LEAST_FREE {
-            self.say(log::Level::Error, "the disk of the drop's folder is almost full: nothing is cut");
+            let text = "the disk of the drop's folder is almost full: nothing is cut";
+            self.say(log::Level::Error, text);
+            self.summary.left_off = Some(Reason::new("disk", text));
             return Ok(false);
         }
         let name = Arc::clone(&self.drop.subscription.name);
