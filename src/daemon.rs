@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod assemble;
 pub mod board;
 pub mod client;
 pub mod handle;

@@ -6,7 +6,8 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
 use crate::config::Settings;
-use crate::daemon::agent::{self, watch_specs};
+use crate::daemon::agent;
+use crate::daemon::assemble::watch_specs;
 use crate::store::capture::{Access, CapturedLog, State, WatchSpec};
 
 /// Captures changes of tables

@@ -159,7 +159,7 @@ fn refuses(fault: Fault, office: &Office, database: &Path, agent: &Agent) -> Chi
     let call = "pwrite64,write,ftruncate,fallocate".to_owned();
     let injection = Some(Injection { fault, call, n: 1 });
     let log = office.folder().join("strace");
-    Strace { paths: files_of(database), injection, log, ..Strace::default() }.attach(agent.pid())
+    Strace { paths: files_of(database), injection, log }.attach(agent.pid())
 }
 
 fn let_go(mut strace: Child) {

@@ -24,7 +24,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::support::journal::{Entry, committed};
 use crate::support::office::{Ended, Office, PATIENCE};
 use crate::support::receiver::Receiver;
-use crate::support::strace::{Fault, SYNCS, Strace, after_the_fault, call, counts};
+use crate::support::strace::{Fault, Injection, SYNCS, Strace, after_the_fault, call, counts};
 use crate::support::verdict::{arrivals, installed, integrity, recorded, records};
 use crate::support::visits::Memory;
 use points::{Files, Point, points};
@@ -295,6 +295,20 @@ fn series(scene: Scene) {
     let bad = bad.into_inner().unwrap();
     eprintln!("{}: {} points, {} bad", scene.name(), points.len(), bad.len());
     assert!(bad.is_empty(), "{} of {} points: HMS_FAULTS={}", bad.len(), points.len(), bad.join(","));
+}
+
+/// Without this every point of the kind would hold, and show nothing.
+#[test]
+fn a_kill_at_a_system_call_is_a_kill() {
+    for (call, n) in [("openat", 1), ("read", 1), ("openat", 3)] {
+        let injection = Injection { fault: Fault::Kill, call: call.to_owned(), n };
+        let scratch = tempfile::tempdir().unwrap();
+        let strace = Strace { injection: Some(injection), log: scratch.path().join("strace"), ..Strace::default() };
+        let mut version = Command::new(env!("CARGO_BIN_EXE_hms-sync"));
+        version.arg("--version");
+        let ended = strace.around(&version).output().expect("strace must be installed");
+        assert_eq!(ended.status.signal(), Some(9), "{call} {n}: {ended:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::problem::Place as At;
 use crate::config::{Problem, Settings, Severity};
-use crate::daemon::agent::watch_spec;
+use crate::daemon::assemble::watch_spec;
 use crate::engine::subscription::Subscription;
 use crate::event::Op;
 use crate::rules::nearest::hint;

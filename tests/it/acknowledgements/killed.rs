@@ -18,8 +18,7 @@ fn a_kill_at_any_moment_leaves_an_answer_applied_once_or_not_at_all() {
             let injection = Some(Injection { fault: Fault::Kill, call: call.to_owned(), n });
             let log = desk.office.folder().join("strace.log");
             let run = desk.office.command(&["run", "--once"]);
-            let output =
-                Strace { injection, log, every_call: true, ..Strace::default() }.around(&run).output().expect("strace");
+            let output = Strace { injection, log, ..Strace::default() }.around(&run).output().expect("strace");
             let place = format!("killed at {call} {n}");
             let applied = desk.parked().len();
             desk.look();

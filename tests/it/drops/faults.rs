@@ -4,7 +4,6 @@
 //! `HMS_FAULTS` = how many points are tried (default 16; `all`), `HMS_SEED` draws others.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Command, Stdio};
 
 use fastrand::Rng;
 
@@ -30,16 +29,7 @@ fn template() -> Nightly {
 
 fn under(office: &Office, injection: Option<Injection>) -> (std::process::Output, Vec<String>) {
     let strace = Strace { injection, log: office.folder().join("strace"), ..Strace::default() };
-    let fast = strace.around(&at(ONE, &office.command(&RUN)));
-    // With its filter in the kernel strace 6.1 lets renames pass without the signal.
-    let mut command = Command::new(fast.get_program());
-    command.args(fast.get_args().filter(|argument| *argument != "--seccomp-bpf")).stdin(Stdio::null());
-    for (name, value) in fast.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
+    let mut command = strace.around(&at(ONE, &office.command(&RUN)));
     let output = command.output().expect("strace must be installed");
     (output, strace.lines())
 }

@@ -1,0 +1,183 @@
+//! What an agent is made of, from its configuration: logs, keepers, workers, event sources.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use crate::config::build;
+use crate::config::watch::{CaptureMode, Watch as WatchConfig};
+use crate::config::{Config, Settings, from_canonical};
+use crate::daemon::agent::{AgentError, Options};
+use crate::daemon::heal::do_heal;
+use crate::daemon::notify;
+use crate::daemon::trouble::Trouble;
+use crate::engine::connector::Connector;
+use crate::engine::drop;
+use crate::engine::inflow::Inflow;
+use crate::engine::keeper::{Keep, Keeper};
+use crate::engine::ledger::Ledger;
+use crate::engine::push::{Beat, Parts, Rebuild, Run, Synced, Worker, WorkerError};
+use crate::engine::reconcile::Reconciler;
+use crate::engine::source::{Intake, Sources};
+use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
+use crate::store::state::{LogId, StateError, StateReader, log as logs};
+
+/// What an agent is made of.
+pub(super) struct Assembled {
+    pub(super) keepers: Vec<(Keeper, Reconciler)>,
+    pub(super) workers: Vec<(Arc<str>, Worker)>,
+    pub(super) drops: Vec<(Arc<str>, drop::Worker)>,
+    pub(super) sources: Vec<Inflow>,
+}
+
+/// Opens the logs and makes who works on them: keepers, connectors, drops and event sources. Starts none of them.
+pub(super) fn assemble(
+    config: Config,
+    options: Options,
+    synced: Option<Synced>,
+    ledger: &Ledger,
+    state: &Path,
+    secret: [u8; 32],
+) -> Result<Assembled, AgentError> {
+    let settings = Arc::new(config.settings);
+    let retention = &settings.retention;
+    let keep = Keep {
+        events: retention.events,
+        audit: retention.audit,
+        max_rows: retention.max_rows,
+        max_bytes: retention.max_bytes,
+        cap_bytes: settings.capture.cap,
+    };
+    let mut keepers: Vec<Keeper> = Vec::new();
+    for database in &settings.databases {
+        let log = CapturedLog::open(&database.name, &database.path, Access::Write)?;
+        let reader = StateReader::open(state)?;
+        let watch = watch_specs(&settings, &database.name);
+        let mut keeper = Keeper::open(log, &watch, options.take_over, ledger.clone(), reader, keep)?;
+        keeper.look()?;
+        keepers.push(keeper);
+    }
+    let intake = ledger.call(|state| state.commit(|db| logs::remember(db, logs::INTAKE)))?;
+    let credentials = Arc::new(build::credentials(&settings)?);
+    let inflows = build::sources(&settings, &credentials)?;
+    let rebuild: Rebuild = {
+        let (settings, credentials) = (settings.clone(), credentials.clone());
+        Arc::new(move |text| {
+            let spec = from_canonical(text).ok()?;
+            build::connector(spec, &settings, &credentials, secret).ok()
+        })
+    };
+    let mut workers = Vec::new();
+    let mut ids = Vec::new();
+    let beats = if options.run == Run::Forever { notify::beats(config.connectors.len()) } else { Vec::new() };
+    let mut beats = beats.into_iter();
+    for spec in config.connectors {
+        let connector = build::connector(spec, &settings, &credentials, secret)?;
+        let beat = beats.next().flatten();
+        let name = connector.name.clone();
+        let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat, synced)
+            .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
+        ids.push(worker.id());
+        workers.push((name, worker));
+    }
+    let again: drop::Rebuild = {
+        let settings = settings.clone();
+        Arc::new(move |text| build::drop(from_canonical(text).ok()?, &settings, secret).ok())
+    };
+    let mut drops = Vec::new();
+    for spec in config.drops {
+        let drop = Arc::new(build::drop(spec, &settings, secret)?);
+        let name = drop.subscription.name.clone();
+        let sources = sources(&settings, &keepers, intake, state)??;
+        let (ledger, reader) = (ledger.clone(), StateReader::open(state)?);
+        let worker =
+            drop::Worker::new(drop::Parts { drop, sources, ledger, reader, folder: None, rebuild: again.clone() })
+                .map_err(|error| AgentError::Drop { drop: name.to_string(), error: Box::new(error) })?;
+        ids.push(worker.id());
+        drops.push((name, worker));
+    }
+    let mut kept = Vec::new();
+    for (database, mut keeper) in settings.databases.iter().zip(keepers) {
+        keeper.set_connectors(ids.clone());
+        let mut reconciler = Reconciler::open(&database.name, &database.path, state)?;
+        if options.run == Run::Once {
+            // What the one run is to deliver must be in the log before it begins.
+            reconciler.fill()?;
+            let (done, healed) = channel();
+            do_heal(&database.name, &mut reconciler, &mut keeper.take_heal(), &done, &Trouble::new(Arc::new(|| {})))?;
+            healed.try_iter().try_for_each(|done| keeper.healed(&done))?;
+            reconciler.catch_up()?;
+        }
+        kept.push((keeper, reconciler));
+    }
+    Ok(Assembled { keepers: kept, workers, drops, sources: inflows })
+}
+
+#[allow(clippy::too_many_arguments)]
+fn worker(
+    connector: Connector,
+    settings: &Settings,
+    keepers: &[Keeper],
+    intake: LogId,
+    ledger: &Ledger,
+    state: &Path,
+    rebuild: Rebuild,
+    beat: Option<Beat>,
+    synced: Option<Synced>,
+) -> Result<Result<Worker, CaptureError>, WorkerError> {
+    let sources = match sources(settings, keepers, intake, state)? {
+        Ok(sources) => sources,
+        Err(error) => return Ok(Err(error)),
+    };
+    let reader = StateReader::open(state)?;
+    Worker::new(Parts {
+        connector: Arc::new(connector),
+        sources,
+        ledger: ledger.clone(),
+        reader,
+        rebuild,
+        beat,
+        synced,
+    })
+    .map(Ok)
+}
+
+/// Every log, through connections of one worker's own.
+fn sources(
+    settings: &Settings,
+    keepers: &[Keeper],
+    intake: LogId,
+    state: &Path,
+) -> Result<Result<Sources, CaptureError>, StateError> {
+    let mut sources: Sources = Vec::new();
+    for (database, keeper) in settings.databases.iter().zip(keepers) {
+        match CapturedLog::open(&database.name, &database.path, Access::Read) {
+            Ok(log) => sources.push((keeper.id(), Box::new(log))),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    sources.push((intake, Box::new(Intake::new(StateReader::open(state)?))));
+    Ok(Ok(sources))
+}
+
+/// What the configuration wants watched in one database.
+pub fn watch_specs(settings: &Settings, database: &str) -> Vec<WatchSpec> {
+    let only = settings.databases.len() == 1;
+    let here = |watch: &&WatchConfig| watch.database.as_deref().map_or(only, |name| name == database);
+    settings.watch.iter().filter(here).map(watch_spec).collect()
+}
+
+/// One table of the configuration as capture takes it.
+pub fn watch_spec(watch: &WatchConfig) -> WatchSpec {
+    WatchSpec {
+        table: watch.table.clone(),
+        kind: Some(watch.kind.clone()).filter(|kind| *kind != watch.table),
+        key: watch.key.clone(),
+        columns: watch.columns.clone(),
+        exclude: watch.exclude.clone(),
+        capture: match watch.capture {
+            CaptureMode::Full => Depth::Full,
+            CaptureMode::Key => Depth::Key,
+        },
+    }
+}
