@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use hms_sync::adapter::{Parcel, Request};
 use hms_sync::clock::Timestamp;
-use hms_sync::config::drop::ack::{After, MatchFile};
+use hms_sync::config::drop::ack::After;
 use hms_sync::config::{self, ConnectorSpec, Problem, Settings, build};
 use hms_sync::engine::drop::Drop;
+use hms_sync::engine::drop::acknowledge::Matching;
 use hms_sync::event::{Event, Op, Record, Value};
 use hms_sync::format::codepage;
 use hms_sync::format::feed::Row;
@@ -321,7 +322,7 @@ fn the_answers_of_a_drop_are_read_by_their_copybook_alone() {
     let ack = spec.drop().unwrap().ack.as_ref().unwrap();
     assert_eq!(
         ack.file,
-        MatchFile::Sequence {
+        Matching::Sequence {
             id: Some(("WA-FILE-ID".to_owned(), "WICAPPT".to_owned())),
             sequence: "WA-SEQ-NO".to_owned()
         }

@@ -7,8 +7,10 @@ use crate::config::drop::format::{self, FeedSpec, Purpose};
 use crate::config::drop::shelf::Shelf;
 use crate::config::fields::Fields;
 use crate::config::found::Found;
+use crate::engine::drop::acknowledge::Matching;
 use crate::format::feed::Feed;
 use crate::format::layout::Item;
+use crate::rules::answer::{Unlisted, Words};
 use crate::rules::nearest::hint;
 
 /// How answers are fetched, read and understood.
@@ -27,14 +29,14 @@ pub struct AckSpec {
     /// What an answer looks like.
     pub feed: FeedSpec,
     /// How it says which file it answers.
-    pub file: MatchFile,
+    pub file: Matching,
     /// Its item with the key of a record, and the item or column of our detail that it repeats. None = answers are about
     /// whole files.
     pub record: Option<(String, String)>,
     /// What it says of a record.
-    pub status: Option<Status>,
+    pub status: Option<Words>,
     /// What it says of the file as a whole.
-    pub file_status: Option<Status>,
+    pub file_status: Option<Words>,
     /// Its item with a code.
     pub code: Option<String>,
     /// Its item with a text.
@@ -45,41 +47,6 @@ pub struct AckSpec {
     pub overdue: Option<Duration>,
     /// What becomes of it there.
     pub after: After,
-}
-
-/// How an answer says which file it answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MatchFile {
-    /// By our number in one of its headers or trailers, and a file id that is ours.
-    Sequence {
-        /// The item with the file id, and what ours is; none = it is not compared.
-        id: Option<(String, String)>,
-        /// The item with our number.
-        sequence: String,
-    },
-    /// By the name of our file in one of its headers or trailers.
-    Name(String),
-}
-
-/// An item that says what became of a record, or of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// The item: of the details for a record, of a header or trailer for a file.
-    pub item: String,
-    /// Its words for accepted; empty = all that are not for rejected.
-    pub accepted: Vec<String>,
-    /// Its words for rejected; empty = all that are not for accepted.
-    pub rejected: Vec<String>,
-}
-
-/// What holds for records that an answer does not list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Unlisted {
-    /// They are accepted: only what was rejected is listed.
-    #[default]
-    Accepted,
-    /// They wait for another answer: only what was accepted is listed.
-    Pending,
 }
 
 /// What becomes of an answer that was used.
@@ -220,10 +187,10 @@ fn after(fields: &Fields<'_>) -> Option<After> {
 
 /// `match:`.
 struct Matched {
-    file: MatchFile,
+    file: Matching,
     record: Option<(String, String)>,
-    status: Option<Status>,
-    file_status: Option<Status>,
+    status: Option<Words>,
+    file_status: Option<Words>,
     code: Option<String>,
     text: Option<String>,
 }
@@ -263,14 +230,14 @@ impl Matched {
 }
 
 /// `{name: ITEM}`, or `{id, is, sequence}`.
-fn match_file(found: &Found<'_>, names: &Known) -> Option<MatchFile> {
+fn match_file(found: &Found<'_>, names: &Known) -> Option<Matching> {
     let fields = found.fields()?;
     let name = fields.take("name");
     let (id, is) = (fields.take("id"), fields.take("is"));
     let sequence = fields.take("sequence");
     fields.done();
     match (name, sequence) {
-        (Some(name), None) => names.around(&name).map(MatchFile::Name),
+        (Some(name), None) => names.around(&name).map(Matching::Name),
         (None, Some(sequence)) => {
             let sequence = names.around(&sequence);
             let id = match (id, is) {
@@ -285,7 +252,7 @@ fn match_file(found: &Found<'_>, names: &Known) -> Option<MatchFile> {
                     return None;
                 }
             };
-            Some(MatchFile::Sequence { id, sequence: sequence? })
+            Some(Matching::Sequence { id, sequence: sequence? })
         }
         _ => {
             found.error_hint(
@@ -298,7 +265,7 @@ fn match_file(found: &Found<'_>, names: &Known) -> Option<MatchFile> {
 }
 
 /// `{item, accepted, rejected}`.
-fn status(found: &Found<'_>, names: &Known, file: bool) -> Option<Status> {
+fn status(found: &Found<'_>, names: &Known, file: bool) -> Option<Words> {
     let fields = found.fields()?;
     let item = fields.need("item").and_then(|found| if file { names.around(&found) } else { names.detail(&found) });
     let words = |key| {
@@ -315,7 +282,7 @@ fn status(found: &Found<'_>, names: &Known, file: bool) -> Option<Status> {
     if let Some(both) = accepted.iter().find(|word| rejected.contains(word)) {
         found.error(format!("has `{both}` for accepted and for rejected"));
     }
-    Some(Status { item: item?, accepted, rejected })
+    Some(Words { item: item?, accepted, rejected })
 }
 
 /// The items that an answer has; none = they are not known.

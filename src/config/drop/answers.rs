@@ -3,9 +3,8 @@
 use crate::config::drop::ack::{self, AckSpec};
 use crate::config::drop::deliver::{Deliver, Place};
 use crate::config::drop::format::FeedSpec;
-use crate::engine::drop::acknowledge::{Ack, After, Matching};
+use crate::engine::drop::acknowledge::{Ack, After};
 use crate::engine::drop::outlet::Reach;
-use crate::rules::answer::{Unlisted, Words};
 
 impl AckSpec {
     /// Ready to run. `places` are those of `deliver`, `ours` is what our files look like. No secret is read yet.
@@ -19,8 +18,6 @@ impl AckSpec {
             ack::After::Delete => (After::Delete, None),
             ack::After::Move(folder) => (After::Move, Some(folder)),
         };
-        let words =
-            |status: ack::Status| Words { item: status.item, accepted: status.accepted, rejected: status.rejected };
         Ok(Ack {
             outlet: self.from,
             reach: reach(&place.place, &self.dir, folder.as_deref()),
@@ -28,19 +25,13 @@ impl AckSpec {
             trigger: self.trigger,
             settle: self.settle,
             feed,
-            file: match self.file {
-                ack::MatchFile::Sequence { id, sequence } => Matching::Sequence { id, sequence },
-                ack::MatchFile::Name(item) => Matching::Name(item),
-            },
+            file: self.file,
             record: self.record.map(|(item, name)| (item, field(ours, name))),
-            status: self.status.map(words),
-            file_status: self.file_status.map(words),
+            status: self.status,
+            file_status: self.file_status,
             code: self.code,
             text: self.text,
-            unlisted: match self.unlisted {
-                ack::Unlisted::Accepted => Unlisted::Accepted,
-                ack::Unlisted::Pending => Unlisted::Pending,
-            },
+            unlisted: self.unlisted,
             overdue: self.overdue,
             after,
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::gather::{held, park};
+use super::gather::{held, join, park};
 use super::worker::{StepError, Worker};
 use super::{Drop, Extract, RowError, WhenEmpty, snapshot};
 use crate::clock::{self, Timestamp};
@@ -17,7 +17,8 @@ use crate::rules::outcome::Reason;
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::drops::change::{self, Change};
 use crate::store::state::drops::{self, Cutting, DropFile, FileId, FileState, Numbers, member};
-use crate::store::state::{ConnectorId, Db, Sql, parked};
+use crate::store::state::parked::{self, Parked};
+use crate::store::state::{ConnectorId, Db, Sql};
 
 /// What a cut has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,19 +139,28 @@ fn cut(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile, now: Times
             return Ok(Err(Reason::new("rows", text)));
         }
     }
+    let mut held_now = Vec::new();
     for (reason, changes) in wrong {
         for change in changes {
             let id = change.id.to_string();
-            if parked::find(db, connector, &id)?.is_some() {
+            let carried = change::is_in(db, connector, file.id, change.id)?;
+            change::leave(db, connector, change.id, change.half)?;
+            if let Some(before) = parked::find(db, connector, &id)? {
+                if carried {
+                    // The other half of a change of a key: they are held as the one change that they are.
+                    parked::park(db, connector, &Parked { event: join(change.event, &before.event), ..before })?;
+                }
                 continue;
             }
             log::warn!("{}: {id} is held: {reason}", drop.subscription.name);
-            if !change::is_in(db, connector, file.id, change.id)? {
-                // An earlier file has carried it.
-                counter::add(db, connector, Counter::Repeated, 1)?;
-            }
-            change::leave(db, connector, change.id, change.half)?;
+            held_now.push((change.id, carried));
             park(db, connector, &held(change.log, change.event, reason.clone()))?;
+        }
+    }
+    for (id, carried) in held_now {
+        // An earlier file has carried it, or this one carries its other half.
+        if !carried || change::is_in(db, connector, file.id, id)? {
+            counter::add(db, connector, Counter::Repeated, 1)?;
         }
     }
     if count == 0 && !sends_empty(db, drop, connector, file)? {

@@ -182,6 +182,33 @@ fn of_several_held_changes_of_a_record_the_last_one_counts() {
 }
 
 #[test]
+fn a_change_of_a_key_of_which_nothing_can_be_written_is_held_whole() {
+    for both in [true, false] {
+        let mut nightly = Nightly::new(&[]);
+        nightly.sql("INSERT INTO visits VALUES (4, 'Ada', 1, NULL)");
+        assert_eq!(cut(&nightly), ["A 4 Ada 1.00 00000000"]);
+        if both {
+            nightly.sql("UPDATE visits SET name = 'Łada' WHERE id = 4");
+        }
+        nightly.sql("UPDATE visits SET id = 5, name = 'Łeda' WHERE id = 4");
+        let first = if both { vec![] } else { vec!["D 4 Ada 1.00 00000000"] };
+        assert_eq!(cut(&nightly), first);
+        balances(&nightly);
+        nightly.set(&[("format", &Nightly::format_with("recfm: FB", "unmappable: \"?\"\n    recfm: FB"))]);
+        nightly.well(&["drop", "release", "nightly", "--reason", "it has a ? now"]);
+        let mut lines = cut(&nightly);
+        lines.sort();
+        let second = if both {
+            vec!["A 5 ?eda 1.00 00000000", "D 4 ?ada 1.00 00000000"]
+        } else {
+            vec!["A 5 ?eda 1.00 00000000"]
+        };
+        assert_eq!(lines, second, "{both}");
+        balances(&nightly);
+    }
+}
+
+#[test]
 fn one_bad_row_or_too_many_of_them_hold_the_whole_file_where_the_drop_says_so() {
     for setting in [("on_row_error", "fail_file"), ("max_row_errors", "1")] {
         let nightly = Nightly::new(&[setting]);

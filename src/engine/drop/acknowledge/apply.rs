@@ -10,6 +10,7 @@ use super::aside;
 use super::aside::{is_or_repeats, subject};
 use super::understand::{Plan, Word};
 use crate::clock::{self, Timestamp};
+use crate::engine::drop::gather::join;
 use crate::engine::drop::{Drop, Extract};
 use crate::event::Event;
 use crate::rules::answer::{Said, Whole, class, host_has};
@@ -259,34 +260,5 @@ impl Run<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// The two halves of a change of a key as the one change that they were; one half twice is itself.
-fn join(one: Event, other: &Event) -> Event {
-    if one.key == other.key || one.old_key.is_some() || other.old_key.is_some() {
-        return if other.old_key.is_some() { other.clone() } else { one };
-    }
-    let (gone, come) = if one.after.is_none() { (one, other.clone()) } else { (other.clone(), one) };
-    Event { old_key: Some(gone.key), ..come }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::{Op, Record, Value};
-
-    #[test]
-    fn the_halves_of_a_change_of_a_key_become_that_change_again() {
-        let key = |n: i64| -> Record { [("id", Value::Integer(n))].into_iter().collect() };
-        let whole = Event { old_key: Some(key(2)), ..Event::sample(7, 1, Some(2)) };
-        let come = Event { old_key: None, ..whole.clone() };
-        let gone = Event { op: Op::Delete, key: key(2), old_key: None, after: None, ..whole.clone() };
-        for (one, other) in [(&come, &gone), (&gone, &come)] {
-            let joined = join(one.clone(), other);
-            assert_eq!((joined.op, &joined.key, &joined.old_key), (Op::Update, &whole.key, &whole.old_key));
-            assert_eq!(join(one.clone(), &joined).old_key, whole.old_key);
-        }
-        assert_eq!(join(come.clone(), &come).old_key, None);
     }
 }
