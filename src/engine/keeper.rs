@@ -282,7 +282,11 @@ impl Keeper {
     /// another is closed first, by everybody, and looked at once it has rested: nothing is ever written into a copy
     /// that is being made.
     pub fn look(&mut self) -> Result<Look, KeeperError> {
-        let looked = self.look_at_all();
+        let mut looked = self.look_at_all();
+        if matches!(looked, Err(KeeperError::Capture(CaptureError::HotJournal { .. }))) {
+            self.log.roll_back()?;
+            looked = self.look_at_all();
+        }
         if looked.is_ok() {
             self.examined |= self.log.is_open();
         } else if !self.log.is_open() {

@@ -17,6 +17,8 @@ const STEP: usize = 500;
 const PAUSE: Duration = Duration::from_millis(50);
 /// And so many times as long as the step took, where a write is slow: the file is ours for a tenth of the time at most.
 const SHARE: u32 = 9;
+/// The end of a file that was replaced is tried to be read for so long.
+const LAST_READ: Duration = Duration::from_secs(2);
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -92,11 +94,24 @@ impl Reconciler {
     pub fn let_go(&mut self) -> Result<(), ReconcileError> {
         if !self.log.is_current()?
             && self.log.is_readable_still()
-            && let Err(error) = shadow::catch_up(self.side.db(), &mut self.log)
+            && let Err(error) = self.read_end()
         {
             log::warn!("{}: the end of the file that was replaced could not be read: {error}", self.log.name());
         }
         Ok(self.log.yield_file()?)
+    }
+
+    /// Beside the new file's journal SQLite does not read the old one: between two transactions it does.
+    fn read_end(&mut self) -> Result<(), ShadowError> {
+        let until = clock::steady().plus(LAST_READ);
+        loop {
+            match shadow::catch_up(self.side.db(), &mut self.log) {
+                Err(ShadowError::Capture(CaptureError::HotJournal { .. })) if clock::steady() < until => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                read => return read.map(drop),
+            }
+        }
     }
 
     /// Takes tables that are newly watched into the shadow. Nothing is sent for them.
