@@ -133,6 +133,11 @@ CREATE TABLE shadow_at (log TEXT NOT NULL, kind TEXT NOT NULL, seq INTEGER NOT N
 
 -- ===== the agent's state file, version 2: file drops =====
 
+-- Records that the shadow no longer has because the log told so at `seq`, which some connector has not passed yet: owed when
+-- that log is lost with its file. Likewise a `hash` of `shadow` that not every connector has had is followed by its `seq`.
+CREATE TABLE shadow_gone (log TEXT NOT NULL, kind TEXT NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY (log, kind, key)) WITHOUT ROWID;
+
 -- A drop's files, one row each from its first change to long after it was published. `state`: open (gathers changes), cut (members,
 -- payloads and numbers are frozen), rendered (its bytes lie in the staging folder), published (every place has it, or
 -- may have), acked | partial | refused (the host has answered), skipped (nothing to send), discarded (by a person),

@@ -10,7 +10,7 @@ use crate::cli::{Outcome, output};
 use crate::config::Config;
 use crate::engine::operate::{Operation, Refused, Report, retryable};
 use crate::engine::single::Status;
-use crate::event::Value;
+use crate::event::{EventId, Value};
 use crate::format::json;
 use crate::store::capture::Access;
 use crate::store::image;
@@ -101,7 +101,10 @@ pub fn retry(place: &Place, retry: Retry) -> Outcome {
         return latest(place, config, which, retry.which.reason);
     }
     let named = !which.ids.is_empty();
-    let report = order::order(&config.settings, Operation::Retry { which, stale: retry.stale }, retry.which.reason)?;
+    let ids = which.ids.clone();
+    let mut report =
+        order::order(&config.settings, Operation::Retry { which, stale: retry.stale }, retry.which.reason)?;
+    refuse_absent(&ids, &mut report);
     show(place, &report)?;
     // What a filter chose beyond what fits is told and no error.
     Ok(if named && !report.refused.is_empty() { Code::Data } else { Code::Ok })
@@ -111,17 +114,20 @@ pub fn retry(place: &Place, retry: Retry) -> Outcome {
 pub fn discard(place: &Place, choice: Choice) -> Outcome {
     let config = place.config()?;
     let which = choice.which.selection(&config)?;
-    done(place, order::order(&config.settings, Operation::Discard { which }, choice.which.reason)?)
+    let ids = which.ids.clone();
+    let mut report = order::order(&config.settings, Operation::Discard { which }, choice.which.reason)?;
+    refuse_absent(&ids, &mut report);
+    done(place, report)
 }
 
 /// Runs `deliveries hold`.
 pub fn hold(place: &Place, choice: Choice) -> Outcome {
     let config = place.config()?;
     let which = choice.which.selection(&config)?;
-    let report = order::order(&config.settings, Operation::Hold { which: which.clone() }, choice.which.reason.clone())?;
-    if report.done.is_empty() && report.refused.is_empty() && !which.ids.is_empty() {
-        return hold_queued(place, &config, &which, choice.which.reason);
-    }
+    let mut report =
+        order::order(&config.settings, Operation::Hold { which: which.clone() }, choice.which.reason.clone())?;
+    let queued = Selection { ids: absent(&which.ids, &report), ..which };
+    hold_queued(place, &config, &queued, choice.which.reason, &mut report)?;
     done(place, report)
 }
 
@@ -129,19 +135,29 @@ pub fn hold(place: &Place, choice: Choice) -> Outcome {
 pub fn release(place: &Place, choice: Choice) -> Outcome {
     let config = place.config()?;
     let which = choice.which.selection(&config)?;
-    done(place, order::order(&config.settings, Operation::Release { which }, choice.which.reason)?)
+    let ids = which.ids.clone();
+    let mut report = order::order(&config.settings, Operation::Release { which }, choice.which.reason)?;
+    refuse_absent(&ids, &mut report);
+    done(place, report)
 }
 
 /// Holds events that are still queued: they are parked before they are sent.
-fn hold_queued(place: &Place, config: &Config, which: &Selection, reason: Option<String>) -> Outcome {
+fn hold_queued(
+    place: &Place,
+    config: &Config,
+    which: &Selection,
+    reason: Option<String>,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let Some(connector) = &which.connector else {
-        let text = "no such delivery is parked; to hold one that is still queued, name its connector with --connector";
-        return Err(Failure::new(Code::Data, text));
+        let why = "no such delivery is parked; to hold one that is still queued, name its connector with --connector";
+        let refused = |id: &String| Refused { subject: id.clone(), why: why.to_owned() };
+        report.refused.extend(which.ids.iter().map(refused));
+        return Ok(());
     };
-    let mut report = Report::default();
     for id in &which.ids {
         let subject = format!("{connector} {id}");
-        let seq = id.parse::<i64>().ok().or_else(|| id.parse::<crate::event::EventId>().ok().map(|id| id.seq));
+        let seq = id.parse::<i64>().ok().or_else(|| id.parse::<EventId>().ok().map(|id| id.seq));
         let mut found = None;
         for mut log in place.logs(&config.settings, Access::Read)? {
             let event = seq.map(|seq| log.event_at(seq)).transpose()?.flatten();
@@ -159,11 +175,32 @@ fn hold_queued(place: &Place, config: &Config, which: &Selection, reason: Option
         report.done.extend(answer.done);
         report.refused.extend(answer.refused);
     }
-    done(place, report)
+    Ok(())
+}
+
+/// The ids, or positions, of which a report says nothing.
+fn absent(ids: &[String], report: &Report) -> Vec<String> {
+    let subjects = report.done.iter().chain(report.refused.iter().map(|refused| &refused.subject));
+    let told: Vec<&str> = subjects.filter_map(|subject| subject.rsplit(' ').next()).collect();
+    let seq = |id: &str| id.parse::<EventId>().ok().map(|id| id.seq);
+    let is_told = |id: &&String| match id.parse::<i64>() {
+        Ok(at) => told.iter().any(|told| seq(told) == Some(at)),
+        Err(_) => told.contains(&id.as_str()),
+    };
+    ids.iter().filter(|id| !is_told(id)).cloned().collect()
+}
+
+/// What was named and is not there is refused.
+fn refuse_absent(ids: &[String], report: &mut Report) {
+    for subject in absent(ids, report) {
+        let why = "no such delivery is parked; `hms-sync deliveries list` shows those that are".to_owned();
+        report.refused.push(Refused { subject, why });
+    }
 }
 
 /// In place of each delivery that was overtaken: the record as it is now.
 fn latest(place: &Place, config: Config, which: Selection, reason: Option<String>) -> Outcome {
+    let ids = which.ids.clone();
     let mut state = place.state(&config.settings)?;
     let chosen = state.read(|db| {
         let names = connector::all(db)?;
@@ -196,6 +233,7 @@ fn latest(place: &Place, config: Config, which: Selection, reason: Option<String
             Status::Failed { reason } => report.refused.push(Refused { subject, why: reason }),
         }
     }
+    refuse_absent(&ids, &mut report);
     done(place, report)
 }
 

@@ -9,7 +9,7 @@ use crate::cli::place::Place;
 use crate::cli::{Outcome, doctor, order, output, watch};
 use crate::clock;
 use crate::engine::reconcile::Reconciler;
-use crate::store::capture::Access;
+use crate::store::capture::{Access, CaptureError};
 
 /// Pauses, resumes or repairs the capture of tables
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,8 @@ enum Verb {
 pub struct Reconcile {
     /// The table; LOG.TABLE when there is more than one database
     table: String,
-    /// Also when more than 100 records, and more than 5 %, are gone from the table
+    /// Also when more than 100 records, and more than 5 %, are gone from the table; also says that what a restore may have
+    /// left of it at the targets was looked after
     #[arg(long)]
     force: bool,
 }
@@ -83,6 +84,11 @@ pub fn reconcile(place: &Place, reconcile: Reconcile) -> Outcome {
     let config = place.config()?;
     let mut logs = place.logs(&config.settings, Access::Write)?;
     let (log, table) = watch::find(&mut logs, &reconcile.table)?;
+    // An agent that runs is not asked for what is not there.
+    log.kind_of(&table).map_err(|error| match error {
+        CaptureError::Refused { .. } => Failure::new(Code::Usage, error.to_string()),
+        error => error.into(),
+    })?;
     let state = &config.settings.state;
     let report = match order::reconciled(state, log.name(), &table, reconcile.force)? {
         Some(report) => report,

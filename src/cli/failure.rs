@@ -181,7 +181,10 @@ impl From<CaptureError> for Failure {
     fn from(error: CaptureError) -> Failure {
         let code = match &error {
             CaptureError::Missing { .. } => Code::Unavailable,
-            CaptureError::Busy { .. } | CaptureError::Empty { .. } | CaptureError::Replaced { .. } => Code::Temporary,
+            CaptureError::Busy { .. }
+            | CaptureError::Empty { .. }
+            | CaptureError::Replaced { .. }
+            | CaptureError::HotJournal { .. } => Code::Temporary,
             // Never 78, after which systemd would not start the agent again.
             error if error.is_disk() => Code::Disk,
             error if error.is_corrupt() => Code::Data,

@@ -36,6 +36,10 @@ pub fn sync(place: &Place, sync: Sync) -> Outcome {
 
 fn run_now(place: &Place, config: crate::config::Config, connector: &str) -> Outcome {
     let settings = config.settings.clone();
+    let names: Vec<_> = config.connectors.iter().chain(&config.drops).map(|spec| spec.name.clone()).collect();
+    if !names.iter().any(|name| **name == *connector) {
+        return Err(order::unknown(connector, &names));
+    }
     let Some(summary) = order::sync(config, connector)? else {
         output::json_line(&serde_json::json!({ "status": "sync started", "connector": connector }))?;
         return Ok(Code::Ok);

@@ -69,8 +69,9 @@ pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>, done
         }
         came = match task {
             Ok(Task::Heal(heal)) => {
-                left.anew |= heal.anew;
-                left.told = left.told.max(heal.told);
+                if heal.anew {
+                    left.begin_anew(heal.told, heal.passed);
+                }
                 heal.tables.iter().for_each(|table| left.add(table));
                 do_heal(name, &mut reconciler, &mut left, done, trouble)
             }
@@ -81,6 +82,8 @@ pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>, done
                     }
                 })
             }
+            // The log of another file does not follow what the shadow knows, until that was begun anew.
+            Ok(Task::CatchUp) if left.anew => Ok(()),
             Ok(Task::CatchUp) => told(name, reconciler.fill().and_then(|()| reconciler.catch_up()), trouble).map(drop),
             Ok(Task::LetGo) => told(name, reconciler.let_go(), trouble).map(drop),
             Err(RecvTimeoutError::Timeout) => {
@@ -93,7 +96,9 @@ pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>, done
             }
             // What was told up to the end is known at the next start, whatever happens to the file in between.
             Ok(Task::Stop) => {
-                let _ = told(name, reconciler.catch_up(), trouble);
+                if !left.anew {
+                    let _ = told(name, reconciler.catch_up(), trouble);
+                }
                 return;
             }
             Err(RecvTimeoutError::Disconnected) => return,
@@ -114,11 +119,12 @@ pub fn do_heal(
 ) -> Result<(), ReconcileError> {
     if left.anew {
         // Compared with a shadow that follows another log, every difference would be a wrong one.
-        if told(name, reconciler.begin_anew(left.told), trouble)?.is_none() {
+        if told(name, reconciler.begin_anew(left.told, left.passed), trouble)?.is_none() {
             return Ok(());
         }
-        (left.anew, left.told) = (false, 0);
-        let _ = done.send(Heal { anew: true, ..Heal::default() });
+        let anew = Heal { anew: true, ..Heal::default() };
+        left.remove(&anew);
+        let _ = done.send(anew);
     }
     for table in left.tables.clone() {
         let came = reconcile(name, reconciler, &table, false, None, trouble)?;

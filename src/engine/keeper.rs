@@ -19,7 +19,7 @@ use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::store::capture::{CaptureError, CapturedLog, Epoch, Finding, Heal, Repair, Seen, State, WatchSpec, Witness};
 use crate::store::state::act::Act;
-use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, log as logs};
+use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, cursor, log as logs};
 
 /// How long events are kept, and how many.
 #[derive(Clone, Copy, Debug)]
@@ -185,18 +185,15 @@ impl Keeper {
     fn adopt(&mut self, known: bool, take_over: bool) -> Result<bool, KeeperError> {
         self.install()?;
         self.log.claim(&self.owner, take_over)?;
-        let witness = self.seen.witness.filter(|_| known);
-        let seen = Seen { witness, heal: self.seen.heal.clone(), ..self.log.seen(None)? };
-        let another = known && seen.epoch != self.seen.epoch;
-        let before = self.seen.witness;
-        self.seen = seen;
+        let now = self.log.seen(None)?;
+        let another = known && now.epoch != self.seen.epoch;
         if another {
             let tables = self.log.watched()?.into_iter().map(|watched| watched.table).collect();
             let note = "another file stands in the place of the one that was read last; a new epoch begins".to_owned();
-            self.seen.witness = before;
-            self.note(&Repair { reconcile: tables, epoch: Some(self.seen.epoch), note })?;
-            self.seen.witness = None;
+            self.note(&Repair { reconcile: tables, epoch: Some(now.epoch), note })?;
         }
+        let witness = self.seen.witness.filter(|_| known && !another);
+        self.seen = Seen { witness, heal: self.seen.heal.clone(), ..now };
         self.remember_seen()?;
         Ok(another)
     }
@@ -285,7 +282,11 @@ impl Keeper {
     /// another is closed first, by everybody, and looked at once it has rested: nothing is ever written into a copy
     /// that is being made.
     pub fn look(&mut self) -> Result<Look, KeeperError> {
-        let looked = self.look_at_all();
+        let mut looked = self.look_at_all();
+        if matches!(looked, Err(KeeperError::Capture(CaptureError::HotJournal { .. }))) {
+            self.log.roll_back()?;
+            looked = self.look_at_all();
+        }
         if looked.is_ok() {
             self.examined |= self.log.is_open();
         } else if !self.log.is_open() {
@@ -395,9 +396,12 @@ impl Keeper {
         }
         if repair.epoch.is_some() {
             let told = self.seen.witness.map_or(0, |witness| witness.seq);
-            for heal in [&mut self.heal, &mut self.seen.heal] {
-                (heal.anew, heal.told) = (true, heal.told.max(told));
-            }
+            let id = self.id;
+            // Before they are set anew.
+            let passed = self.reader.read(|db| cursor::lowest(db, id))?.unwrap_or(i64::MAX);
+            [&mut self.heal, &mut self.seen.heal].into_iter().for_each(|heal| heal.begin_anew(told, passed));
+            // With the epoch of before: after a death in between all of this is done again, and by the old cursors.
+            self.remember_seen()?;
             self.set_cursors_anew()?;
         }
         Ok(repair.epoch.is_some())

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::keeper::KeeperError;
 use crate::engine::ledger::LedgerError;
+use crate::store::state::leftover::Leftover;
 
 /// Something that needs a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,21 @@ impl Need {
         let (what, mend) = error.rsplit_once("; ").unwrap_or((error, "see `hms-sync doctor` and the agent's log"));
         let one_line = |text: &str| text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
         Need { subject: subject.to_owned(), what: one_line(what), mend: one_line(mend) }
+    }
+
+    /// A restore took away what was known of a table's last deliveries; only a person can look at the targets.
+    pub fn of_leftover(log: &str, table: &str, left: &Leftover) -> Need {
+        Need {
+            subject: log.to_owned(),
+            what: format!(
+                "{table}: since a restore it is not known any more what was sent between {} and {}; a record that was new \
+                 then and is not in the table now stays at the targets",
+                left.after, left.told
+            ),
+            mend: format!(
+                "delete there what the table does not have; then `hms-sync reconcile {table} --force` says that this was done"
+            ),
+        }
     }
 
     /// From what keeping a log failed with.

@@ -14,6 +14,7 @@ use crate::engine::report::{ConnectorStatus, connector_status};
 use crate::rules::clock::{self, Known as KnownTime};
 use crate::store::capture::{self, CaptureError, CapturedLog, Seen};
 use crate::store::state::ask::{self, Ask};
+use crate::store::state::leftover::{self, Leftover};
 use crate::store::state::{Holder, LogId, StateError, StateReader, belief, connector, health, intake, log as logs};
 
 /// How long an endpoint may be down before somebody should look: the first alert of a delivery that waits.
@@ -100,7 +101,9 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
         let status = LogStatus { log: name.clone(), file, ..LogStatus::default() };
         let healed = state.as_mut().map(|state| healed(state, &name)).transpose()?.flatten();
         let asks = state.as_mut().map(|state| state.read(|db| ask::all(db, &name))).transpose()?.unwrap_or_default();
-        let known = Known { healed, asks };
+        let left =
+            state.as_mut().map(|state| state.read(|db| leftover::all(db, &name))).transpose()?.unwrap_or_default();
+        let known = Known { healed, asks, left };
         match opened.and_then(|mut log| Ok((log_status(&mut log, status.clone(), known, running, &mut needs)?, log))) {
             Ok((status, log)) => {
                 readable.push((name, status.captured, log));
@@ -182,6 +185,8 @@ struct Known {
     healed: Option<Seen>,
     /// Comparisons that wait for a person.
     asks: Vec<Ask>,
+    /// What a restore may have left at the targets.
+    left: Vec<Leftover>,
 }
 
 /// What the agent has made up for in a log.
@@ -226,6 +231,8 @@ fn log_status(
         status.tables.push(watched.table.clone());
         let asked = known.asks.iter().find(|ask| *ask.kind == *watched.kind);
         needs.extend(asked.map(|ask| of_ask(&status.log, &watched.table, ask)));
+        let left = known.left.iter().find(|left| *left.kind == *watched.kind);
+        needs.extend(left.map(|left| Need::of_leftover(&status.log, &watched.table, left)));
         let mend = match &watched.state {
             capture::State::Ok => continue,
             capture::State::Paused(_) => None,

@@ -8,6 +8,7 @@ use crate::engine::need::{self, Need};
 use crate::store::capture::{Access, CaptureError, CapturedLog, State};
 use crate::store::shadow::{self, Reconcile, Report, ShadowError};
 use crate::store::state::ask::{self, Ask};
+use crate::store::state::leftover::{self, Leftover};
 use crate::store::state::{SideState, StateError};
 
 /// Records compared, or rows taken into the shadow, in one step.
@@ -16,6 +17,8 @@ const STEP: usize = 500;
 const PAUSE: Duration = Duration::from_millis(50);
 /// And so many times as long as the step took, where a write is slow: the file is ours for a tenth of the time at most.
 const SHARE: u32 = 9;
+/// The end of a file that was replaced is tried to be read for so long.
+const LAST_READ: Duration = Duration::from_secs(2);
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -65,18 +68,24 @@ impl ReconcileError {
 pub struct Reconciler {
     log: CapturedLog,
     side: SideState,
+    /// Another file was opened in the task that is under way: whether it is the same log is not known yet.
+    moved: bool,
 }
 
 impl Reconciler {
     /// Opens its connections.
     pub fn open(name: &str, database: &Path, state: &Path) -> Result<Reconciler, ReconcileError> {
-        Ok(Reconciler { log: CapturedLog::open(name, database, Access::Write)?, side: SideState::open(state)? })
+        Ok(Reconciler {
+            log: CapturedLog::open(name, database, Access::Write)?,
+            side: SideState::open(state)?,
+            moved: false,
+        })
     }
 
     /// Follows a file that was put in the place of the one that is open.
     fn follow(&mut self) -> Result<(), ReconcileError> {
         self.let_go()?;
-        self.log.follow()?;
+        self.moved |= self.log.follow()?;
         Ok(())
     }
 
@@ -85,11 +94,24 @@ impl Reconciler {
     pub fn let_go(&mut self) -> Result<(), ReconcileError> {
         if !self.log.is_current()?
             && self.log.is_readable_still()
-            && let Err(error) = shadow::catch_up(self.side.db(), &mut self.log)
+            && let Err(error) = self.read_end()
         {
             log::warn!("{}: the end of the file that was replaced could not be read: {error}", self.log.name());
         }
         Ok(self.log.yield_file()?)
+    }
+
+    /// Beside the new file's journal SQLite does not read the old one: between two transactions it does.
+    fn read_end(&mut self) -> Result<(), ShadowError> {
+        let until = clock::steady().plus(LAST_READ);
+        loop {
+            match shadow::catch_up(self.side.db(), &mut self.log) {
+                Err(ShadowError::Capture(CaptureError::HotJournal { .. })) if clock::steady() < until => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                read => return read.map(drop),
+            }
+        }
     }
 
     /// Takes tables that are newly watched into the shadow. Nothing is sent for them.
@@ -131,16 +153,27 @@ impl Reconciler {
     pub fn catch_up(&mut self) -> Result<(), ReconcileError> {
         self.follow()?;
         shadow::catch_up(self.side.db(), &mut self.log)?;
+        if !std::mem::take(&mut self.moved) {
+            let floor = self.log.lowest_seq()?.saturating_sub(1);
+            shadow::settle(self.side.db(), self.log.name(), floor)?;
+        }
         Ok(())
     }
 
     /// The file is not the one that was read last: what its log holds up to now is no news to the shadow, which
     /// stays as the picture of what was told. `told` = the highest event of the old log that a target may have had: what
-    /// the shadow has not seen of that cannot be read any more, and every record is sent again.
-    pub fn begin_anew(&mut self, told: i64) -> Result<(), ReconcileError> {
+    /// the shadow has not seen of that cannot be read any more, and every record is sent again. `passed` = up to where every
+    /// connector had settled it: what the shadow has seen beyond that is owed to some of them, and sent again too.
+    pub fn begin_anew(&mut self, told: i64, passed: i64) -> Result<(), ReconcileError> {
         self.follow()?;
         let at = shadow::position(self.side.db(), self.log.name())?;
+        shadow::recall(self.side.db(), self.log.name(), passed)?;
         if at < told {
+            let (db, name) = (self.side.db(), self.log.name().to_owned());
+            for watched in self.log.watched()? {
+                let left = Leftover { kind: watched.kind.to_string(), after: at, told };
+                leftover::set(db, &name, &left).map_err(ShadowError::State)?;
+            }
             log::error!(
                 "{}: what was sent between {at} and {told} is not known any more; every record is sent again, but one \
                  that was new then and is not in the file now stays at the targets",
@@ -153,7 +186,8 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Compares a table with the shadow and sends again what differs. `force` = also when very many records are gone.
+    /// Compares a table with the shadow and sends again what differs. `force` = a person says so: also when very many
+    /// records are gone, and what a restore may have left at the targets was looked after.
     ///
     /// # Errors
     /// [`CaptureError::TooManyDeletes`] before anything was written, unless forced: then a note is left that a person
@@ -164,7 +198,12 @@ impl Reconciler {
         let compared = self.compare(table, force);
         let (db, name) = (self.side.db(), self.log.name());
         match &compared {
-            Ok(_) => ask::clear(db, name, &kind).map_err(ShadowError::State)?,
+            Ok(_) => {
+                ask::clear(db, name, &kind).map_err(ShadowError::State)?;
+                if force {
+                    leftover::clear(db, name, &kind).map_err(ShadowError::State)?;
+                }
+            }
             Err(error) => {
                 if let Some(&CaptureError::TooManyDeletes { deletes, limit, .. }) = error.capture() {
                     ask::set(db, name, &Ask { kind, deletes, limit }).map_err(ShadowError::State)?;

@@ -15,6 +15,7 @@ mod foreign;
 mod history;
 mod hold;
 mod install;
+mod pen;
 mod poll;
 mod preview;
 mod propose;
@@ -28,7 +29,6 @@ mod trigger;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -79,8 +79,10 @@ pub struct CapturedLog {
     /// Where the path leads: SQLite puts the `-wal` beside this.
     real: PathBuf,
     access: Access,
-    /// To nothing while there is no `hold`.
+    /// To nothing while there is no `hold`. Cannot write: see `pen.rs`.
     conn: Connection,
+    /// Writes; only with [`Access::Write`], and not while there is no `hold`.
+    pen: Option<Connection>,
     /// The right to `conn`; goes after it.
     hold: Option<hold::Hold>,
     /// This one looks at a file that was replaced before others read it.
@@ -117,6 +119,7 @@ impl CapturedLog {
             real,
             access,
             conn: nowhere(path)?,
+            pen: None,
             hold: None,
             first: None,
             moved: false,
@@ -140,10 +143,38 @@ impl CapturedLog {
                 CaptureError::Replaced { .. } => CaptureError::Replaced { path: self.path.clone() },
                 other => other,
             })?;
-        self.conn = connect(&self.path, self.access)?;
         (self.hold, self.beside) = (Some(hold), beside);
+        let mut opened = self.open_both();
+        if matches!(opened, Err(CaptureError::HotJournal { .. })) {
+            opened = self.roll_back().and_then(|()| self.open_both());
+        }
+        if let Err(error) = opened {
+            self.let_go()?;
+            return Err(error);
+        }
+        let read = self.first_read();
+        match &read {
+            // It may be copied there just now: not tried again at once.
+            Err(error) if error.is_about_contents() => self.leave()?,
+            Err(_) => self.let_go()?,
+            Ok(()) => {}
+        }
+        read
+    }
+
+    /// Reads the file as far as to know its tables, so that a journal that was left behind shows here.
+    fn open_both(&mut self) -> Result<()> {
+        self.conn = connect(&self.path, Access::Read)?;
+        self.pen = match self.access {
+            Access::Read => None,
+            Access::Write => Some(connect(&self.path, Access::Write)?),
+        };
         self.stamp = hold::stamp(&self.real);
-        let read = self.told("open it", |log| {
+        Ok(())
+    }
+
+    fn first_read(&mut self) -> Result<()> {
+        self.told("open it", |log| {
             let own = log.own_tables()?;
             let pages: i64 = log.conn.pragma_query_value(None, "page_count", |row| row.get(0))?;
             if log.access == Access::Write && pages == 0 {
@@ -153,14 +184,7 @@ impl CapturedLog {
                 log.catalogue = Catalogue::load(&log.conn)?;
             }
             log.find_beside()
-        });
-        match &read {
-            // It may be copied there just now: not tried again at once.
-            Err(error) if error.is_about_contents() => self.leave()?,
-            Err(_) => self.let_go()?,
-            Ok(()) => {}
-        }
-        read
+        })
     }
 
     /// Opens what stands at the path now, once every connection of this process has let go of what was open.
@@ -175,7 +199,7 @@ impl CapturedLog {
     /// Closes the connection.
     fn let_go(&mut self) -> Result<()> {
         self.conn = nowhere(&self.path)?;
-        self.hold = None;
+        (self.pen, self.hold) = (None, None);
         (self.catalogue, self.schema_seen) = (Catalogue::default(), None);
         (self.stamp, self.wal, self.beside) = (None, None, None);
         self.intact = false;
@@ -245,55 +269,6 @@ impl CapturedLog {
         })
     }
 
-    /// Runs `work` in one write transaction: `BEGIN IMMEDIATE`, so that waiting for the lock honours the timeout.
-    fn writing<T>(&mut self, doing: &'static str, work: impl FnOnce(&mut CapturedLog) -> Result<T>) -> Result<T> {
-        if self.access == Access::Read {
-            let uid = rustix::process::geteuid().as_raw();
-            return Err(CaptureError::ReadOnly { path: self.path.clone(), what: "this connection", uid });
-        }
-        self.told(doing, |log| {
-            log.conn.execute_batch("BEGIN IMMEDIATE")?;
-            let done = work(log).and_then(|value| {
-                log.conn.execute_batch("COMMIT")?;
-                Ok(value)
-            });
-            if done.is_err() && !log.conn.is_autocommit() {
-                log.conn.execute_batch("ROLLBACK")?;
-            }
-            if done.is_err() {
-                // What was loaded inside the transaction may not exist any more.
-                log.catalogue = Catalogue::default();
-            }
-            done
-        })
-    }
-
-    /// As `writing`, but at once or not at all: none when somebody else holds the lock. In WAL mode the lock is not kept
-    /// for a sync of the disk either: for what a power cut may take back, because it is done again.
-    fn writing_at_once<T>(
-        &mut self,
-        doing: &'static str,
-        work: impl FnOnce(&mut CapturedLog) -> Result<T>,
-    ) -> Result<Option<T>> {
-        self.told(doing, |log| {
-            let journal: String = log.conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-            if journal == "wal" {
-                log.conn.pragma_update(None, "synchronous", "NORMAL")?;
-            }
-            Ok(log.conn.busy_timeout(Duration::ZERO)?)
-        })?;
-        let done = self.writing(doing, work);
-        self.told(doing, |log| {
-            log.conn.busy_timeout(BUSY_TIMEOUT)?;
-            Ok(log.conn.pragma_update(None, "synchronous", "FULL")?)
-        })?;
-        match done {
-            Ok(value) => Ok(Some(value)),
-            Err(CaptureError::Busy { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Adds path and purpose to an error.
     fn told<T>(&mut self, doing: &'static str, work: impl FnOnce(&mut CapturedLog) -> Result<T>) -> Result<T> {
         self.need_open()?;
@@ -335,8 +310,11 @@ fn connect(path: &Path, access: Access) -> Result<Connection> {
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
         conn.pragma_update(None, "mmap_size", 0)?;
-        // The log is read from front to back: a page that was read is not read again.
-        conn.pragma_update(None, "cache_size", super::SMALL_CACHE)?;
+        // The log is read from front to back: a page that was read is not read again. The one that writes reads nothing
+        // before its transaction, and this would.
+        if access == Access::Read {
+            conn.pragma_update(None, "cache_size", super::SMALL_CACHE)?;
+        }
         if access == Access::Write && conn.is_readonly("main")? {
             // Its permissions were looked at before. SQLite opens for reading what it is refused for writing, whatever
             // the reason: this one passes.

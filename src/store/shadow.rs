@@ -6,6 +6,7 @@
 //! snapshot that it compares.
 
 mod compare;
+mod owed;
 
 use aws_lc_rs::digest;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -15,6 +16,7 @@ use crate::event::{Event, Op, Record, Value};
 use crate::store::capture::{CaptureError, CapturedLog};
 
 pub use compare::{Comparison, compare};
+pub use owed::{recall, settle};
 
 /// What can go wrong with the shadow.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +123,7 @@ pub fn any_key(
 pub fn forget(state: &Connection, log: &str, kind: &str) -> Result<()> {
     state.execute("DELETE FROM shadow WHERE log = ?1 AND kind = ?2", [log, kind])?;
     state.execute("DELETE FROM shadow_at WHERE log = ?1 AND kind = ?2", [log, kind])?;
+    state.execute("DELETE FROM shadow_gone WHERE log = ?1 AND kind = ?2", [log, kind])?;
     Ok(())
 }
 
@@ -134,17 +137,24 @@ pub fn apply(state: &Connection, log: &str, after: i64, events: &[Event]) -> Res
     if after > at {
         return Err(ShadowError::Gap { log: log.to_owned(), at, after });
     }
+    let passed = owed::passed(state, log)?;
     let mut remove = state.prepare_cached("DELETE FROM shadow WHERE log = ?1 AND kind = ?2 AND key = ?3")?;
     for event in events.iter().filter(|event| event.seq() > at) {
+        let owed = Some(event.seq()).filter(|seq| *seq > passed);
+        let mut remove = |key: Vec<u8>| -> Result<()> {
+            let was_known = remove.execute(params![log, &*event.kind, key])? > 0;
+            match owed.filter(|_| was_known) {
+                Some(seq) => owed::note_gone(state, log, &event.kind, &key, seq),
+                None => Ok(()),
+            }
+        };
         if let Some(old) = &event.old_key {
-            remove.execute(params![log, &*event.kind, encode_key(old.iter().map(|(_, value)| value))])?;
+            remove(encode_key(old.iter().map(|(_, value)| value)))?;
         }
         let key = encode_key(event.key.iter().map(|(_, value)| value));
         match (event.op, &event.after) {
-            (Op::Insert | Op::Update, Some(image)) => put(state, log, &event.kind, &key, image)?,
-            (Op::Delete, _) => {
-                remove.execute(params![log, &*event.kind, key])?;
-            }
+            (Op::Insert | Op::Update, Some(image)) => put(state, log, &event.kind, &key, image, owed)?,
+            (Op::Delete, _) => remove(key)?,
             _ => {}
         }
     }
@@ -154,10 +164,15 @@ pub fn apply(state: &Connection, log: &str, after: i64, events: &[Event]) -> Res
     }
 }
 
-fn put(state: &Connection, log: &str, kind: &str, key: &[u8], image: &Record) -> Result<()> {
+/// `owed`: the position that told the image, when not every connector has passed that.
+fn put(state: &Connection, log: &str, kind: &str, key: &[u8], image: &Record, owed: Option<i64>) -> Result<()> {
+    let hash = match owed {
+        Some(seq) => owed::marked(hash(image), seq),
+        None => hash(image),
+    };
     state
         .prepare_cached("INSERT OR REPLACE INTO shadow (log, kind, key, hash) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![log, kind, key, hash(image)])?;
+        .execute(params![log, kind, key, hash])?;
     Ok(())
 }
 
@@ -188,7 +203,7 @@ pub fn fill(state: &Connection, log: &mut CapturedLog, table: &str, rows: usize)
         atomically(state, || {
             apply(state, log.name(), at, &scan.events)?;
             for (key, image) in &scan.rows {
-                put(state, log.name(), &kind, &encode_key(key.iter().map(|(_, value)| value)), image)?;
+                put(state, log.name(), &kind, &encode_key(key.iter().map(|(_, value)| value)), image, None)?;
             }
             Ok(())
         })?;
@@ -358,7 +373,7 @@ fn send(log: &mut CapturedLog, table: &str, keys: &mut Vec<Vec<Value>>) -> Resul
 
 fn known_hash(state: &Connection, log: &str, kind: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut statement = state.prepare_cached("SELECT hash FROM shadow WHERE log = ?1 AND kind = ?2 AND key = ?3")?;
-    Ok(statement.query_row(params![log, kind, key], |row| row.get(0)).optional()?)
+    Ok(statement.query_row(params![log, kind, key], |row| row.get(0)).optional()?.map(owed::bare))
 }
 
 /// Runs `work` as one unit, inside a transaction of the caller's or not.

@@ -18,6 +18,7 @@ pub mod drops;
 mod fault;
 pub mod health;
 pub mod intake;
+pub mod leftover;
 pub mod log;
 pub mod parked;
 

@@ -2,6 +2,7 @@
 //! restore, schema changes, synthetic events.
 
 mod changes;
+mod journals;
 mod reconcile;
 mod synthetic;
 

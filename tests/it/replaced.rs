@@ -1,5 +1,7 @@
 //! Another file in the place of the application's: a backup, a copy, a fresh one, with the agent running or not.
 
+mod owed;
+
 use std::fs;
 use std::path::Path;
 

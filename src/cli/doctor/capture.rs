@@ -4,9 +4,10 @@ use super::finding::{Cure, Findings};
 use crate::cli::failure::{Code, Failure};
 use crate::config::watch::Database;
 use crate::engine::keeper::last_seen;
+use crate::engine::need::Need;
 use crate::store::capture::{Access, CaptureError, CapturedLog, Finding, Seen, State, Watched};
 use crate::store::shadow::{self, ShadowError};
-use crate::store::state::{StateReader, fact};
+use crate::store::state::{StateReader, fact, leftover};
 
 /// Rows compared in one read transaction.
 const STEP: usize = 500;
@@ -92,8 +93,13 @@ fn look_at(
     }
     valve(log, findings)?;
     if let Some(state) = state.filter(|_| same) {
+        let left = state.read(|db| leftover::all(db, &name))?;
         for watched in log.watched()? {
             compare(log, state, &watched, findings)?;
+            if let Some(left) = left.iter().find(|left| *left.kind == *watched.kind) {
+                let need = Need::of_leftover(&name, &watched.table, left);
+                findings.bad("restore", &name, need.what, need.mend);
+            }
         }
     }
     Ok(())

@@ -69,6 +69,15 @@ pub enum CaptureError {
         /// How long we waited.
         seconds: u64,
     },
+    /// A journal that nobody is writing lies beside the file: a writer has died, or the file is another.
+    #[error(
+        "{path}: a transaction was cut short and is not rolled back yet; start the application, or `hms-sync run`: \
+         either does that"
+    )]
+    HotJournal {
+        /// The database.
+        path: PathBuf,
+    },
     /// Files that we leave behind when killed would lock the application out of its own database.
     #[error(
         "{path}: {cause}; run as the file's owner, or share a group: `chgrp GROUP FOLDER FILE && chmod 2770 FOLDER && chmod 660 FILE`"
@@ -238,6 +247,9 @@ impl CaptureError {
         let path = path.to_path_buf();
         if crate::store::is_failed_sync(&source) {
             return CaptureError::Broken { path, doing, cause: source.to_string() };
+        }
+        if source.sqlite_error().map(|error| error.extended_code) == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK) {
+            return CaptureError::HotJournal { path };
         }
         match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {

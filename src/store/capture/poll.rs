@@ -53,6 +53,9 @@ pub struct Heal {
     /// With `anew`: the highest event of the old file that any target may have been told.
     #[serde(default)]
     pub told: i64,
+    /// With `anew`: up to there every connector had settled the old log. What the shadow knows beyond that is owed.
+    #[serde(default)]
+    pub passed: i64,
 }
 
 impl Heal {
@@ -68,11 +71,19 @@ impl Heal {
         }
     }
 
+    /// The file is another; of the old log, what lies above `passed` may be owed, and up to `told` may have been told.
+    pub fn begin_anew(&mut self, told: i64, passed: i64) {
+        self.passed = if self.anew { self.passed.min(passed) } else { passed };
+        (self.anew, self.told) = (true, self.told.max(told));
+    }
+
     /// Takes out what was done.
     pub fn remove(&mut self, done: &Heal) {
         self.tables.retain(|table| !done.tables.contains(table));
         self.anew &= !done.anew;
-        self.told = if self.anew { self.told } else { 0 };
+        if !self.anew {
+            (self.told, self.passed) = (0, 0);
+        }
     }
 }
 

@@ -21,6 +21,11 @@ pub fn get(db: &Connection, connector: ConnectorId, log: LogId) -> Sql<Option<Cu
         .optional()
 }
 
+/// The lowest cursor of all connectors that have begun in a log; none = nobody has.
+pub fn lowest(db: &Connection, log: LogId) -> Sql<Option<i64>> {
+    db.prepare_cached("SELECT min(seq) FROM cursor WHERE log = ?1")?.query_row([log.0], |row| row.get(0))
+}
+
 /// All cursors of a connector.
 pub fn of(db: &Connection, connector: ConnectorId) -> Sql<Vec<(LogId, Cursor)>> {
     db.prepare_cached("SELECT log, seq, replay_to FROM cursor WHERE connector = ?1 ORDER BY log")?
