@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use hms_sync::store::state::connector::Mode;
 
 use crate::support::ca::Leaf;
+use crate::support::faketime::under;
 use crate::support::journal::at;
 use crate::support::office::{Agent, Office, THREE, wait};
 use crate::support::receiver::{Door, Receiver};
@@ -42,19 +43,8 @@ impl Clock {
     }
 
     fn sees(&self, plain: &Command) -> Command {
-        // The wrapper would stand between us and the agent: it only says where its library is.
-        let wrapper = Command::new("faketime").args(["-f", "+0", "printenv", "LD_PRELOAD"]).output();
-        let library = wrapper.expect("install the package `faketime`, or use tests/run, which does").stdout;
-        let mut command = Command::new(plain.get_program());
-        command.args(plain.get_args());
-        for (name, value) in plain.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command.env("LD_PRELOAD", String::from_utf8(library).unwrap().trim()).env("FAKETIME_TIMESTAMP_FILE", &self.0);
-        command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        let mut command = under(plain);
+        command.env("FAKETIME_TIMESTAMP_FILE", &self.0).env("FAKETIME_NO_CACHE", "1");
         command
     }
 }

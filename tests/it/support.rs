@@ -19,6 +19,7 @@ pub mod disk;
 pub mod dropbox;
 #[cfg(feature = "sftp")]
 pub mod drops;
+pub mod faketime;
 pub mod journal;
 pub mod loopback;
 pub mod office;

@@ -5,11 +5,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
 
 use rusqlite::Connection;
 
 use super::{delivered, doctor, said};
+use crate::support::faketime::under;
 use crate::support::office::Office;
 use crate::support::receiver::Receiver;
 
@@ -97,14 +97,8 @@ fn a_clock_from_before_the_build_or_before_the_last_attempt_is_doubted() {
     let office = delivered(&target);
     let at = |time: &str| {
         let plain = office.command(&["--json", "doctor"]);
-        let mut command = Command::new("faketime");
-        command.args(["-f", time]).arg(plain.get_program()).args(plain.get_args());
-        for (name, value) in plain.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let mut command = under(&plain);
+        command.env("FAKETIME", time);
         said(&mut command)
     };
     let said = at("@2001-09-09 01:46:40");

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::LazyLock;
 
+use crate::support::faketime::under;
 use crate::support::office::{Ended, Office, ended};
 
 pub const COPYBOOK: &str = "
@@ -188,22 +188,8 @@ pub const ONE: &str = "2027-03-02 19:00:00";
 
 /// A command under a clock that begins at a time (UTC) and goes on from there.
 pub fn at(time: &str, plain: &Command) -> Command {
-    static LIBRARY: LazyLock<String> = LazyLock::new(|| {
-        // The wrapper would stand between us and the command: it only says where its library is.
-        let wrapper = Command::new("faketime").args(["-f", "+0", "printenv", "LD_PRELOAD"]).output();
-        let library = wrapper.expect("install the package `faketime`, or use tests/run, which does").stdout;
-        String::from_utf8(library).unwrap().trim().to_owned()
-    });
-    let mut command = Command::new(plain.get_program());
-    command.args(plain.get_args());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.env("LD_PRELOAD", &*LIBRARY).env("FAKETIME", format!("@{time}"));
-    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("TZ", "UTC");
+    let mut command = under(plain);
+    command.env("FAKETIME", format!("@{time}")).env("TZ", "UTC");
     command
 }
 
