@@ -1,6 +1,7 @@
 //! An office on its own: an application's database, a configuration, a state folder, and the shipped binary.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -29,6 +30,8 @@ pub struct Office {
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
+    /// What it died of.
+    pub signal: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
@@ -260,7 +263,8 @@ pub fn wait(what: &str, done: impl Fn() -> bool) {
 pub fn ended(command: &mut Command) -> Ended {
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    let (code, signal) = (output.status.code(), output.status.signal());
+    Ended { code, signal, stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 /// A running agent. It is killed when dropped.
