@@ -62,12 +62,25 @@ pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, String> {
     Ok(Arc::new(config))
 }
 
+/// The entropy of a start, being gathered. Dropping it waits for it: the cryptography aborts a process that ends meanwhile.
+#[derive(Debug)]
+#[must_use = "a process that ends before the entropy is there is aborted"]
+pub struct WarmUp(Option<std::thread::JoinHandle<()>>);
+
+impl Drop for WarmUp {
+    fn drop(&mut self) {
+        // It gives nothing: whatever became of it, it has ended.
+        let _ = self.0.take().map(std::thread::JoinHandle::join);
+    }
+}
+
 /// Has the cryptography gather the entropy that its first use waits for (some 20 ms), beside whatever else a start does.
-pub fn warm_up() {
+pub fn warm_up() -> WarmUp {
     // Where there is no thread for it, the first connection waits.
-    let _ = std::thread::Builder::new().name("entropy".into()).stack_size(128 * 1024).spawn(|| {
+    let gather = std::thread::Builder::new().name("entropy".into()).stack_size(128 * 1024).spawn(|| {
         let _ = aws_lc_rs::rand::fill(&mut [0; 32]);
     });
+    WarmUp(gather.ok())
 }
 
 /// How long the system's authorities are kept in memory: many connectors start at once and share them, a reload

@@ -87,7 +87,7 @@ pub(super) struct Manner {
 
 /// Runs an agent with what `load` gives, now and at each reload.
 pub(super) fn start(place: &Place, manner: Manner, load: &dyn Fn() -> Result<Config, Failure>) -> Outcome {
-    tls::warm_up();
+    let _entropy = tls::warm_up();
     let config = load()?;
     if config.connectors.is_empty() && config.drops.is_empty() {
         let text = "no connector: put one into connectors/ (`hms-sync scaffold connector NAME` writes one), or name a file with --connector";
