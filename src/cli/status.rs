@@ -117,7 +117,7 @@ fn show(place: &Place, seen: &Overview) -> Result<(), Failure> {
     }
     if !place.quiet() && !seen.drops.is_empty() {
         output::line("")?;
-        crate::cli::drop::table(&seen.drops)?;
+        crate::cli::drop::table(&seen.drops, seen.agent.running)?;
     }
     if !seen.needs.is_empty() {
         if !place.quiet() {
@@ -141,14 +141,17 @@ fn log_line(log: &LogStatus) -> String {
     format!("log {name}: {captured} captured{lost}, {kept} kept{oldest}; {capture}")
 }
 
-/// `running` is what a person wants of a connector; it does so only while the agent does.
-fn mode(known: &ConnectorStatus, running: bool) -> &str {
+fn mode(known: &ConnectorStatus, running: bool) -> &'static str {
     match known.mode {
         _ if !known.configured => "not configured",
         "running" if known.down_since.is_some() => "down",
-        "running" if !running => "stopped",
-        mode => mode,
+        mode => standing(mode, running),
     }
+}
+
+/// `running` is what a person wants of a connector or a drop; it does so only while the agent does.
+pub(super) fn standing(mode: &'static str, agent: bool) -> &'static str {
+    if mode == "running" && !agent { "stopped" } else { mode }
 }
 
 fn row(known: &ConnectorStatus, running: bool) -> Vec<String> {

@@ -4,13 +4,14 @@ use serde::Serialize;
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
+use crate::cli::status::standing;
 use crate::cli::{Outcome, order, output};
 use crate::clock;
 use crate::config::Config;
 use crate::engine::drop::{DropStatus, FileLine, MemberLine, ago, drop_status, file_line, member_lines, next_cut_of};
 use crate::store::state::connector::{self, Remembered};
 use crate::store::state::drops::{self, DropFile};
-use crate::store::state::{StateError, StateReader};
+use crate::store::state::{StateError, StateReader, holder};
 
 /// A drop with what only its configuration tells.
 #[derive(Serialize)]
@@ -56,18 +57,23 @@ pub fn all(place: &Place) -> Outcome {
     let next = |status: &DropStatus| {
         lines.iter().find(|line| line.status.drop == status.drop).and_then(|line| line.next_cut.clone())
     };
-    rows(lines.iter().map(|line| &line.status), Some(&next))?;
+    rows(lines.iter().map(|line| &line.status), holder(&config.settings.state).is_some(), Some(&next))?;
     Ok(Code::Ok)
 }
 
 /// The drops at a glance, as `status` shows them.
-pub fn table(drops: &[DropStatus]) -> Result<(), Failure> {
-    rows(drops.iter(), None)
+pub fn table(drops: &[DropStatus], running: bool) -> Result<(), Failure> {
+    rows(drops.iter(), running, None)
 }
 
 type NextCut<'n> = &'n dyn Fn(&DropStatus) -> Option<String>;
 
-fn rows<'d>(drops: impl Iterator<Item = &'d DropStatus>, next: Option<NextCut<'_>>) -> Result<(), Failure> {
+/// `running` = the agent does.
+fn rows<'d>(
+    drops: impl Iterator<Item = &'d DropStatus>,
+    running: bool,
+    next: Option<NextCut<'_>>,
+) -> Result<(), Failure> {
     let mut header = vec!["DROP", "MODE", "LAST DATE", "SEQ", "PUBLISHED"];
     header.extend(next.map(|_| "NEXT CUT"));
     header.extend(["HELD", "REJECTED", "UNVERIFIED", "ANSWERS"]);
@@ -76,7 +82,7 @@ fn rows<'d>(drops: impl Iterator<Item = &'d DropStatus>, next: Option<NextCut<'_
         let age = status.last_published.as_deref().and_then(ago).map(|age| format!("{} ago", output::age(age)));
         let mut row = vec![
             status.drop.clone(),
-            status.mode.to_owned(),
+            standing(status.mode, running).to_owned(),
             status.last_date.clone().unwrap_or_else(dash),
             status.last_seq.map_or_else(dash, |seq| seq.to_string()),
             age.unwrap_or_else(dash),

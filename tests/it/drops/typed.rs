@@ -60,7 +60,7 @@ fn a_person_sees_the_next_file_before_it_goes_and_makes_it_go() {
     assert_eq!(acts(&nightly), [("drop run".into(), "now".into(), Some("the host asks".to_owned()))]);
 
     let list = nightly.well(&["drop", "list"]);
-    assert!(list.contains("running  2027-03-02    1"), "{list}");
+    assert!(list.contains("stopped  2027-03-02    1"), "nothing runs: {list}");
     let shown = nightly.json(&["drop", "show", "nightly", "1"]);
     assert_eq!(shown["lines"].as_array().unwrap().len(), 3, "{shown}");
     assert_eq!(shown["totals"]["sum(VD-AMOUNT)"], "14.50", "{shown}");
@@ -74,6 +74,8 @@ fn a_person_sees_the_next_file_before_it_goes_and_makes_it_go() {
     }
     let status = nightly.run(&["status"]);
     assert!(status.code == Some(0) && !status.stdout.contains("not configured"), "{status:?}");
+    let both = status.stdout.lines().filter(|line| line.starts_with("nightly ") && line.contains(" stopped "));
+    assert_eq!(both.count(), 2, "as a connector and as a drop: {status:?}");
 }
 
 #[test]
