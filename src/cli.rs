@@ -12,6 +12,7 @@ pub mod drop;
 pub mod failure;
 pub mod follow;
 pub mod init;
+pub mod journal;
 pub mod layout;
 pub mod order;
 pub mod output;
@@ -124,7 +125,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if !matches!(cli.verb, Some(Verb::Demo(_))) {
         // A daemon's log is where people look first: what it starts, repairs and gives up stands there unasked.
         let daemon = cli.verb.as_ref().is_none_or(|verb| matches!(verb, Verb::Run(run) if !run.is_once()));
-        output::start_logging(cli.global.verbose + u8::from(daemon), cli.global.quiet);
+        journal::start(cli.global.verbose + u8::from(daemon), cli.global.quiet);
     }
     let json = cli.global.json;
     let place = Place::new(cli.global);

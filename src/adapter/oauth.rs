@@ -9,7 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::adapter::Request;
 use crate::adapter::http::{Client, Envelope, Reply, basic, percent};
-use crate::adapter::secret::{Secret, SecretSource};
+use crate::adapter::secret::{self, Secret, SecretSource};
 use crate::clock;
 use crate::event::Value;
 use crate::format::json;
@@ -280,6 +280,7 @@ fn read(reply: Reply, generation: u64) -> Result<Token, Outcome> {
         return Err(Outcome::Halt(Reason::new("oauth", "token endpoint: gives tokens of a type other than bearer")));
     }
     let Some(Value::Text(token)) = fields.get("access_token") else { return Err(garbage("the answer holds no token")) };
+    secret::remember(&token);
     let text = Zeroizing::new(format!("Bearer {token}"));
     let mut value = HeaderValue::from_str(&text).map_err(|_| garbage("the token cannot be sent in a header field"))?;
     value.set_sensitive(true);

@@ -1,5 +1,7 @@
 //! Secrets by reference: never in the configuration itself, never in a log, an error or a debug output.
 
+mod known;
+
 use std::fmt;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -9,6 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use zeroize::Zeroizing;
+
+pub use known::redact;
+pub(crate) use known::remember;
 
 /// Longest secret that is read, in bytes (systemd allows credentials of 1 MB; tokens and keys are far smaller).
 const LONGEST: u64 = 64 * 1024;
@@ -132,6 +137,7 @@ impl SecretSource {
         }
         let stamp = self.path()?.and_then(|path| stamp(&path));
         let secret = Arc::new(self.read()?);
+        remember(secret.expose());
         let now = Instant::now();
         *state = Some(Held { secret: Arc::clone(&secret), stamp, looked: now, read: now });
         Ok(secret)

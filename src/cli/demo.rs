@@ -142,7 +142,7 @@ impl Stage {
         let started = Instant::now();
         let log =
             std::fs::File::create(folder.log()).map_err(|error| cannot("write into the demo's folder", &error))?;
-        output::start_logging_to(log);
+        crate::cli::journal::start_to(log);
         let seed = if once { SEED } else { fastrand::u64(..) };
         let clerk = Clerk::open(&folder.database(), seed).map_err(broken_office)?;
         let tls = folder.authority().map_err(|error| cannot("make a certificate", &error))?;

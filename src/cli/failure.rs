@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::adapter::secret::redact;
+use crate::cli::journal;
 use crate::config::Problems;
 use crate::daemon::agent::AgentError;
 use crate::engine::keeper::KeeperError;
@@ -58,12 +60,17 @@ impl Failure {
         Failure { code, message: message.into() }
     }
 
-    /// Prints it on stderr; as JSON when the user asked for JSON.
+    /// Prints it on stderr; as JSON when the user asked for JSON. To the journal it goes as lines of the log, which have
+    /// a priority there.
     pub fn print(&self, json: bool) {
+        let message = redact(&self.message);
         if json {
-            eprintln!("{}", serde_json::json!({ "error": self.message, "exit": self.code as u8 }));
+            eprintln!("{}", serde_json::json!({ "error": message, "exit": self.code as u8 }));
+        } else if journal::is_journal() {
+            let exit = self.code as u8;
+            message.lines().for_each(|line| log::log!(journal::level_of(line), exit; "{line}"));
         } else {
-            eprintln!("hms-sync: {}", self.message);
+            eprintln!("hms-sync: {message}");
         }
     }
 }

@@ -8,45 +8,6 @@ use serde::Serialize;
 
 use crate::cli::failure::{Code, Failure};
 
-/// Logs go to stderr: warnings by default, all of ours with `-v`, everything with `-vv`.
-pub fn start_logging(verbose: u8, quiet: bool) {
-    let filter = match (quiet, verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "warn,hms_sync=info",
-        (false, 2) => "info,hms_sync=debug",
-        (false, _) => "trace",
-    };
-    start(filter, env_logger::Target::Stderr);
-}
-
-/// Logs go to a file instead.
-pub fn start_logging_to(file: std::fs::File) {
-    start("warn,hms_sync=info", env_logger::Target::Pipe(Box::new(file)));
-}
-
-fn start(filter: &str, target: env_logger::Target) {
-    let env = env_logger::Env::new().filter_or("HMS_SYNC_LOG", filter);
-    let mut builder = env_logger::Builder::from_env(env);
-    // At finer levels these would log the bytes of requests and answers, and the watch its own log file: never.
-    for wire in ["ureq", "ureq_proto", "rustls", "russh", "hyper", "tungstenite", "notify", "mio"] {
-        builder.filter_module(wire, log::LevelFilter::Warn);
-    }
-    builder.target(target);
-    builder.format(|out, record| {
-        // One line an event, whatever it holds: control characters cannot forge a line or drive a terminal.
-        let text: String = record
-            .args()
-            .to_string()
-            .chars()
-            .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
-            .collect();
-        let style = out.default_level_style(record.level());
-        writeln!(out, "{} {style}{:5}{style:#} {text}", crate::clock::now(), record.level())
-    });
-    let _ = builder.try_init();
-}
-
 /// Prints a line to stdout; a reader that has gone away is no error.
 pub fn line(text: &str) -> Result<(), Failure> {
     stream(text).map(drop)

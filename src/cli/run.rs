@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::adapter::tls;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
-use crate::cli::{Outcome, output};
+use crate::cli::{Outcome, journal, output};
 use crate::clock;
 use crate::config::api::Listener;
 use crate::config::{self, Config, ConnectorSpec, Problem};
@@ -203,15 +203,6 @@ fn names(agent: &Agent) -> String {
     agent.handle().connectors().collect::<Vec<_>>().join(", ")
 }
 
-/// How loud a line about a configuration is that cannot be used: the warnings come with the errors.
-fn level_of(line: &str) -> log::Level {
-    let (warning, error) = (line.find(": warning: "), line.find(": error: "));
-    match (warning, error) {
-        (Some(warning), error) if error.is_none_or(|error| warning < error) => log::Level::Warn,
-        _ => log::Level::Error,
-    }
-}
-
 /// What the running agent is told from outside.
 enum Told {
     Stop,
@@ -301,7 +292,7 @@ fn forever(config: Config, manner: Manner, load: &dyn Fn() -> Result<Config, Fai
                     log::info!("reloaded; running: {}", names(&agent));
                 }
                 Err(failure) => {
-                    failure.message.lines().for_each(|line| log::log!(level_of(line), "{line}"));
+                    failure.message.lines().for_each(|line| log::log!(journal::level_of(line), "{line}"));
                     log::error!("not reloaded, the old configuration stays");
                 }
             },
@@ -340,16 +331,4 @@ fn forever(config: Config, manner: Manner, load: &dyn Fn() -> Result<Config, Fai
         return Ok(Code::Refused);
     }
     Ok(verdict(&summaries, false, false))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_warning_beside_an_error_is_told_as_one() {
-        assert_eq!(level_of("the configuration is wrong"), log::Level::Error);
-        assert_eq!(level_of("a.yaml:3:1: warning: listen: odd"), log::Level::Warn);
-        assert_eq!(level_of("a.yaml:3:1: error: key: reads `x: warning: y`"), log::Level::Error);
-    }
 }

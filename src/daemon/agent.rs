@@ -291,7 +291,7 @@ impl Agent {
             .into_iter()
             .map(|worker| {
                 let summary = worker.thread.join().unwrap_or_else(|_| {
-                    log::error!("{}: its worker broke down", worker.name);
+                    log::error!(connector:% = worker.name; "{}: its worker broke down", worker.name);
                     Summary { broken: true, ..Summary::default() }
                 });
                 (worker.name, summary)
@@ -316,7 +316,8 @@ impl Agent {
                 && !self.trouble.is_met()
                 && let Err(error) = keeper.tidy()
             {
-                log::warn!("{}: {error}", keeper.log().name());
+                let name = keeper.log().name();
+                log::warn!(log:% = name; "{name}: {error}");
                 if error.is_broken() {
                     self.trouble.meet();
                 }

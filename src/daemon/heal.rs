@@ -58,7 +58,7 @@ pub fn heal(name: &str, mut reconciler: Reconciler, tasks: &Receiver<Task>, done
     let mut weekly = clock::steady().plus(next.unwrap_or(WEEKLY));
     loop {
         if let Err(broken) = came {
-            log::error!("{name}: {broken}");
+            log::error!(log:% = name; "{name}: {broken}");
             trouble.meet();
             return;
         }
@@ -163,7 +163,8 @@ fn reconcile(
     match reconciler.reconcile(table, force) {
         Ok(report) => {
             log::warn!(
-                "{name}: {table} is reconciled: {} records compared, {} sent again, {} deletes sent",
+                log:% = name;
+                 "{name}: {table} is reconciled: {} records compared, {} sent again, {} deletes sent",
                 report.compared,
                 report.images,
                 report.deletes
@@ -182,7 +183,7 @@ fn reconcile(
             if error.is_broken() {
                 return Err(error);
             }
-            log::error!("{name}: {table} is not reconciled: {error}");
+            log::error!(log:% = name; "{name}: {table} is not reconciled: {error}");
             let came = match error.capture() {
                 Some(CaptureError::TooManyDeletes { .. }) => Came::Asks,
                 // The table is not there, or not watched: its next finding, if any, asks anew.
@@ -208,7 +209,7 @@ fn told<T>(name: &str, result: Result<T, ReconcileError>, trouble: &Trouble) -> 
         // The keeper says so, and opens it again.
         Err(error) if matches!(error.capture(), Some(CaptureError::Replaced { .. })) => Ok(None),
         Err(error) => {
-            log::error!("{name}: {error}");
+            log::error!(log:% = name; "{name}: {error}");
             trouble.tell(&who, Some(error.need(name)));
             Ok(None)
         }

@@ -224,9 +224,9 @@ impl<'a> Complaint<'a> {
         }
         if matches!(error, KeeperError::Capture(CaptureError::Replaced { .. })) {
             // It is opened again in a moment: that needs nobody.
-            log::warn!("{}: {text}", self.log);
+            log::warn!(log:% = self.log; "{}: {text}", self.log);
         } else {
-            log::error!("{}: {text}", self.log);
+            log::error!(log:% = self.log; "{}: {text}", self.log);
             self.trouble.tell(&self.who, Some(Need::of_keeping(self.log, error)));
         }
         if self.said.len() == MOST_SAID {

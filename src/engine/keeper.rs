@@ -206,7 +206,7 @@ impl Keeper {
                 for installed in installed {
                     installed.warnings.iter().for_each(|warning| log::warn!("{}: {warning}", installed.table));
                     if installed.changed {
-                        log::info!("{}: table {} is watched as {}", self.log.name(), installed.table, installed.kind);
+                        log::info!(log:% = self.log.name(); "{}: table {} is watched as {}", self.log.name(), installed.table, installed.kind);
                     }
                 }
                 Ok(())
@@ -225,7 +225,8 @@ impl Keeper {
                 }
                 for spec in &gone {
                     log::error!(
-                        "{}: `watch:` names {}, which is not there as before: {error}",
+                        log:% = self.log.name();
+                         "{}: `watch:` names {}, which is not there as before: {error}",
                         self.log.name(),
                         spec.table
                     );
@@ -374,7 +375,7 @@ impl Keeper {
     /// Takes down what a repair did, once. True when the cursors were set anew.
     fn note(&mut self, repair: &Repair) -> Result<bool, KeeperError> {
         if !self.trouble.contains(&repair.note) {
-            log::warn!("{}: {}", self.log.name(), repair.note);
+            log::warn!(log:% = self.log.name(); "{}: {}", self.log.name(), repair.note);
             self.trouble.push(repair.note.clone());
             let (subject, reason) = (self.log.name().to_owned(), repair.note.clone());
             self.ledger.call(move |state| {

@@ -420,7 +420,7 @@ impl Worker {
     fn set_paused(&mut self, pause: bool) {
         let (mode, verb) = if pause { (Mode::Paused, "paused") } else { (Mode::Running, "running") };
         if self.mode != mode {
-            log::info!("{}: {verb}", self.connector.name);
+            log::info!(connector:% = self.connector.name; "{}: {verb}", self.connector.name);
             self.mode = mode;
             self.mode_reason = None;
             self.streak.clear();
@@ -434,7 +434,7 @@ impl Worker {
         self.halt_probe = clock::steady().plus(HALT_PROBE);
         self.call_back();
         if self.mode != Mode::Halted || self.mode_reason.as_ref() != Some(&reason) {
-            log::error!("{}: halted: {reason}", self.connector.name);
+            log::error!(connector:% = self.connector.name, class:% = reason.class; "{}: halted: {reason}", self.connector.name);
             self.mode = Mode::Halted;
             self.mode_reason = Some(reason.clone());
             self.pending.push(Entry::Mode(Mode::Halted, Some(reason)));
@@ -444,7 +444,7 @@ impl Worker {
     /// Whether a delivered event ends a halt.
     fn unhalt(&mut self) {
         if self.mode == Mode::Halted {
-            log::info!("{}: the target takes events again", self.connector.name);
+            log::info!(connector:% = self.connector.name; "{}: the target takes events again", self.connector.name);
             self.mode = Mode::Running;
             self.mode_reason = None;
             self.pending.push(Entry::Mode(Mode::Running, None));

@@ -96,7 +96,7 @@ impl Reconciler {
             && self.log.is_readable_still()
             && let Err(error) = self.read_end()
         {
-            log::warn!("{}: the end of the file that was replaced could not be read: {error}", self.log.name());
+            log::warn!(log:% = self.log.name(); "{}: the end of the file that was replaced could not be read: {error}", self.log.name());
         }
         Ok(self.log.yield_file()?)
     }
@@ -125,7 +125,7 @@ impl Reconciler {
                 continue;
             }
             let rows = shadow::fill(db, &mut self.log, &watched.table, STEP)?;
-            log::info!("{name}: {rows} rows of {} are known", watched.table);
+            log::info!(log:% = name; "{name}: {rows} rows of {} are known", watched.table);
         }
         Ok(())
     }

@@ -38,6 +38,7 @@ mod harmless;
 mod histories;
 mod keeping;
 mod layers;
+mod logs;
 mod named;
 mod outage;
 mod parked;

@@ -21,6 +21,7 @@ pub mod dropbox;
 pub mod drops;
 pub mod faketime;
 pub mod journal;
+pub mod journald;
 pub mod loopback;
 pub mod office;
 pub mod proxy;

@@ -79,7 +79,7 @@ impl Follower {
             let (ended, held) = match opened {
                 Ok(mut opened) => {
                     let shown = opened.shown.take();
-                    log::info!("event source {}: connected", self.source.name);
+                    log::info!(source:% = self.source.name; "event source {}: connected", self.source.name);
                     self.told = None;
                     self.board.stands(self.at, Standing::Connected, None);
                     let began = Instant::now();
@@ -117,8 +117,10 @@ impl Follower {
         let standing = if refusal == Refusal::Passing { Standing::Down } else { Standing::Refused };
         if self.told.as_ref() != Some(&text) {
             match standing {
-                Standing::Refused => log::error!("event source {name}: refused: {text}; asked again in {seconds:.0} s"),
-                _ => log::warn!("event source {name}: {text}; connected to again in {seconds:.1} s"),
+                Standing::Refused => {
+                    log::error!(source:% = name; "event source {name}: refused: {text}; asked again in {seconds:.0} s")
+                }
+                _ => log::warn!(source:% = name; "event source {name}: {text}; connected to again in {seconds:.1} s"),
             }
             self.told = Some(text.clone());
         }

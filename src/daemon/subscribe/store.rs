@@ -68,7 +68,7 @@ impl Keeping {
             Some(Ok(Value::Map(positions))) => positions,
             None => Record::new(),
             Some(_) => {
-                log::error!("event source {}: how far it had come cannot be read: it is asked without", source.name);
+                log::error!(source:% = source.name; "event source {}: how far it had come cannot be read: it is asked without", source.name);
                 Record::new()
             }
         };
@@ -117,7 +117,7 @@ impl Keeping {
         let mut complained = self.complained.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if complained.is_none_or(|at| at.elapsed() >= COMPLAINTS) {
             *complained = Some(Instant::now());
-            log::warn!("event source {}: a message cannot be used ({rejected} so far): {reason}", self.name);
+            log::warn!(source:% = self.name; "event source {}: a message cannot be used ({rejected} so far): {reason}", self.name);
         }
     }
 
@@ -167,7 +167,7 @@ impl Keeping {
                 Ok(Err(IntakeError::Refused(error))) if error.is_broken() => return Err(Over),
                 Ok(Err(IntakeError::Refused(error))) => {
                     if !refused {
-                        log::error!("event source {}: nothing is read on: {error}", self.name);
+                        log::error!(source:% = self.name; "event source {}: nothing is read on: {error}", self.name);
                     }
                     refused = true;
                     let text = "the state file takes nothing: a message is held and nothing is read on";

@@ -205,7 +205,7 @@ impl Worker {
         for file in self.in_state(FileState::Published)? {
             if now.since(file.since) >= limit && self.watch.late.insert(file.id) {
                 let name = &self.drop.subscription.name;
-                log::error!("{name}: {} is published since {} and not answered", called(&file), file.since);
+                log::error!(connector:% = name; "{name}: {} is published since {} and not answered", called(&file), file.since);
             }
         }
         Ok(())
@@ -214,7 +214,7 @@ impl Worker {
     /// Says what it did not say at the look before.
     fn say_of_place(&mut self, before: Option<&str>, text: String) {
         if before != Some(&text) {
-            log::warn!("{}: {text}", self.drop.subscription.name);
+            log::warn!(connector:% = self.drop.subscription.name; "{}: {text}", self.drop.subscription.name);
         }
         self.watch.said = Some(text);
     }
@@ -318,7 +318,7 @@ impl Worker {
         });
         if let Err(trouble) = done {
             let (drop, name) = (&self.drop.subscription.name, quoted(name.as_bytes()));
-            log::warn!("{drop}: the answer {name} was used and stays at {}: {trouble}", ack.outlet);
+            log::warn!(connector:% = drop; "{drop}: the answer {name} was used and stays at {}: {trouble}", ack.outlet);
         }
     }
 

@@ -152,7 +152,7 @@ fn cut(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile, now: Times
                 }
                 continue;
             }
-            log::warn!("{}: {id} is held: {reason}", drop.subscription.name);
+            log::warn!(connector:% = drop.subscription.name, class:% = reason.class; "{}: {id} is held: {reason}", drop.subscription.name);
             held_now.push((change.id, carried));
             park(db, connector, &held(change.log, change.event, reason.clone()))?;
         }

@@ -124,19 +124,19 @@ impl Worker {
         let placed = Placed { noted, attempts, since: clock::now(), ..at };
         let placed = match ended {
             Ended::Published | Ended::Triggered => {
-                log::info!("{name}: {what} is published at {}", outlet.name);
+                log::info!(connector:% = name; "{name}: {what} is published at {}", outlet.name);
                 Placed { state: PlaceState::Published, due: None, reason: None, ..placed }
             }
             Ended::Unverified(reason) => {
-                log::error!("{name}: {what} at {}: {reason}; it is not sent again by itself", outlet.name);
+                log::error!(connector:% = name, class:% = reason.class; "{name}: {what} at {}: {reason}; it is not sent again by itself", outlet.name);
                 Placed { state: PlaceState::Unverified, due: None, reason: Some(reason), ..placed }
             }
             Ended::Held(reason) => {
-                log::error!("{name}: {what} is held at {}: {reason}", outlet.name);
+                log::error!(connector:% = name, class:% = reason.class; "{name}: {what} is held at {}: {reason}", outlet.name);
                 Placed { state: PlaceState::Held, due: None, reason: Some(reason), ..placed }
             }
             Ended::Later(reason, class) => {
-                log::warn!("{name}: {what} is not at {} yet: {reason}", outlet.name);
+                log::warn!(connector:% = name, class:% = reason.class; "{name}: {what} is not at {} yet: {reason}", outlet.name);
                 let delay =
                     if class.is_configuration() { SLOW } else { self.drop.retry.delay(attempts, self.dice.f64()) };
                 self.summary.retried += 1;
@@ -150,7 +150,7 @@ impl Worker {
     }
 
     fn hold_at(&mut self, file: &DropFile, at: Placed, reason: Reason) -> Result<Placed, StepError> {
-        log::error!("{}: {} is held at {}: {reason}", self.drop.subscription.name, file.date, at.place);
+        log::error!(connector:% = self.drop.subscription.name, class:% = reason.class; "{}: {} is held at {}: {reason}", self.drop.subscription.name, file.date, at.place);
         let placed = Placed { state: PlaceState::Held, due: None, reason: Some(reason), since: clock::now(), ..at };
         let (id, stored) = (file.id, placed.clone());
         self.ledger.call(move |state| state.commit(|db| place::set(db, id, &stored)))?;

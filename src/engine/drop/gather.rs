@@ -101,7 +101,7 @@ impl Worker {
             })
         })?;
         self.ordinal = Some((file, ordinal));
-        log::debug!("{}: gathered up to position {last}", self.drop.subscription.name);
+        log::debug!(connector:% = self.drop.subscription.name; "{}: gathered up to position {last}", self.drop.subscription.name);
         Ok(())
     }
 

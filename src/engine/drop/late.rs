@@ -34,7 +34,7 @@ impl Worker {
             return Ok(());
         }
         if let Some(late) = &found {
-            log::error!("{}: {late} and is not published yet", self.drop.subscription.name);
+            log::error!(connector:% = self.drop.subscription.name; "{}: {late} and is not published yet", self.drop.subscription.name);
         }
         self.ledger.call(move |state| state.commit(|db| set_note(db, &name(id), &text)))?;
         Ok(())

@@ -417,11 +417,11 @@ impl Worker {
             Ok(Made::Files(files, lines, held)) => {
                 self.said = None;
                 let parts = if files == 1 { String::new() } else { format!(" in {files} files") };
-                log::info!("{name}: cut for {}: {lines} records{parts}, {held} held", cut.slot);
+                log::info!(connector:% = name; "{name}: cut for {}: {lines} records{parts}, {held} held", cut.slot);
                 Ok(true)
             }
             Ok(Made::Skipped) => {
-                log::info!("{name}: cut for {}: nothing to send", cut.slot);
+                log::info!(connector:% = name; "{name}: cut for {}: nothing to send", cut.slot);
                 Ok(true)
             }
             Err(reason) => {
@@ -475,7 +475,7 @@ impl Worker {
     /// Says something once, until something else was said or it is over.
     pub(super) fn say(&mut self, level: log::Level, text: &str) {
         if self.said.as_deref() != Some(text) {
-            log::log!(level, "{}: {text}", self.drop.subscription.name);
+            log::log!(level, connector:% = self.drop.subscription.name; "{}: {text}", self.drop.subscription.name);
             self.said = Some(text.to_owned());
         }
     }

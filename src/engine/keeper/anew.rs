@@ -44,7 +44,7 @@ impl Keeper {
                 for key in std::iter::once(&event.key).chain(&event.old_key) {
                     let key: Vec<Value> = key.iter().map(|(_, value)| value.clone()).collect();
                     if let Err(error) = self.log.refresh_key(&event.kind, &key, Some(&connector.name)) {
-                        log::warn!("{}: the record of {} is not sent again: {error}", connector.name, event.id);
+                        log::warn!(connector:% = connector.name, event:% = event.id; "{}: the record of {} is not sent again: {error}", connector.name, event.id);
                     }
                 }
             }

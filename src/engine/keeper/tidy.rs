@@ -186,10 +186,10 @@ impl Keeper {
             }
             let name = known.name.clone();
             let (mode, reason) = if caught_up {
-                log::info!("{name}: has caught up");
+                log::info!(connector:% = name; "{name}: has caught up");
                 (Mode::Running, None)
             } else {
-                log::error!("{name}: is so far behind that capture no longer waits for it");
+                log::error!(connector:% = name; "{name}: is so far behind that capture no longer waits for it");
                 let text = "more than 80 % of the cap is waiting for it; capture no longer waits for it";
                 (Mode::Overflowed, Some(crate::rules::outcome::Reason::new("overflow", text)))
             };

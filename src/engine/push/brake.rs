@@ -31,7 +31,8 @@ impl Worker {
             let due = brake.wait(record, slot.event.at, now)?;
             if brake.begin(record) {
                 log::warn!(
-                    "{name}: {} {}: each delivery of this record is followed by another change of it, more than {} times: \
+                    connector:% = name;
+                     "{name}: {} {}: each delivery of this record is followed by another change of it, more than {} times: \
                      it is braked to one a second; look for what writes it again",
                     slot.event.kind,
                     slot.event.id,
@@ -66,7 +67,7 @@ impl Worker {
             return;
         }
         for _ in self.brake.end(now) {
-            log::warn!("{}: a record that was braked has calmed down and is braked no more", self.connector.name);
+            log::warn!(connector:% = self.connector.name; "{}: a record that was braked has calmed down and is braked no more", self.connector.name);
         }
         self.note_brake(before);
     }

@@ -82,7 +82,7 @@ impl Worker {
                     // Said once, and by the keeper when it is only that the file was replaced.
                     let text = error.to_string();
                     if !error.replaced && self.source_said != text {
-                        log::warn!("{}: {text}", self.connector.name);
+                        log::warn!(connector:% = self.connector.name; "{}: {text}", self.connector.name);
                         self.source_said = text;
                     }
                     self.source_pause = Some(clock::steady().plus(PAUSE));
@@ -220,7 +220,7 @@ impl Worker {
             last = suffix;
             newest = compiled;
         }
-        log::info!("{}: {} is sent again with other bytes, as {}{last}", self.connector.name, event.id, event.id);
+        log::info!(connector:% = self.connector.name, event:% = event.id; "{}: {} is sent again with other bytes, as {}{last}", self.connector.name, event.id, event.id);
         newest
     }
 
@@ -249,7 +249,7 @@ impl Worker {
         doubt: Option<(Vec<u8>, [u8; 32])>,
     ) {
         if state == ParkedState::Held {
-            log::warn!("{}: {} {} is held: {reason}", self.connector.name, event.kind, event.id);
+            log::warn!(connector:% = self.connector.name, event:% = event.id, class:% = reason.class; "{}: {} {} is held: {reason}", self.connector.name, event.kind, event.id);
             self.count(Counter::Held);
         }
         self.chains.add(log, &event);
@@ -276,7 +276,7 @@ impl Worker {
             let id = self.id;
             match self.reader.read(|db| parked::next_due(db, id)) {
                 Ok(due) => self.next_due = Some(due),
-                Err(error) => log::warn!("{}: {error}", self.connector.name),
+                Err(error) => log::warn!(connector:% = self.connector.name; "{}: {error}", self.connector.name),
             }
         }
         if self.next_due.flatten().is_none_or(|due| due > now) {
@@ -286,7 +286,7 @@ impl Worker {
         let due = match self.reader.read(|db| parked::due(db, id, now, limit)) {
             Ok(due) => due,
             Err(error) => {
-                log::warn!("{}: {error}", self.connector.name);
+                log::warn!(connector:% = self.connector.name; "{}: {error}", self.connector.name);
                 return;
             }
         };

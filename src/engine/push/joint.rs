@@ -125,13 +125,13 @@ impl Worker {
         let name = &self.connector.name;
         let due = match &next {
             Next::Halves(reason) => {
-                log::debug!("{name}: {} events go again as two halves: {reason}", members.len());
+                log::debug!(connector:% = name; "{name}: {} events go again as two halves: {reason}", members.len());
                 // What is refused is refused at once again; what is put off may need its time.
                 let refused = matches!(outcome, Outcome::Reject(_) | Outcome::Conflict(_));
                 (!refused).then(|| now.plus(self.connector.retry.delay(failures, self.dice.f64())))
             }
             Next::Together(reason) => {
-                log::debug!("{name}: {} events go together again: {reason}", members.len());
+                log::debug!(connector:% = name; "{name}: {} events go together again: {reason}", members.len());
                 Some(now.plus(self.connector.retry.delay(failures, self.dice.f64())))
             }
             Next::Halt(_) => None,
@@ -170,7 +170,8 @@ impl Worker {
         size.calm = 0;
         if too_large {
             log::info!(
-                "{}: the target finds a request of {had} records too large: {} at most for now",
+                connector:% = self.connector.name;
+                 "{}: the target finds a request of {had} records too large: {} at most for now",
                 self.connector.name,
                 size.most
             );

@@ -214,7 +214,7 @@ impl Worker {
             if let Err(error) = log.source.make_durable() {
                 let text = format!("nothing is sent: {error}");
                 if !error.replaced && self.source_said != text {
-                    log::error!("{}: {text}", self.connector.name);
+                    log::error!(connector:% = self.connector.name; "{}: {text}", self.connector.name);
                     self.source_said = text;
                 }
                 self.summary.broken |= error.broken;
@@ -296,7 +296,7 @@ impl Worker {
     fn hand_over(&mut self, batch: Arc<Batch>) {
         let mailbox = self.mailbox.clone();
         if self.ledger.submit(batch, move |result| mailbox.tell(Message::Committed(result))).is_err() {
-            log::error!("{}: the state file's writer has stopped", self.connector.name);
+            log::error!(connector:% = self.connector.name; "{}: the state file's writer has stopped", self.connector.name);
             self.summary.broken = true;
         }
     }
@@ -324,7 +324,7 @@ impl Worker {
             return;
         }
         if let Err((jobs, error)) = self.lanes.send(jobs) {
-            log::error!("{}: no thread to send with: {error}", self.connector.name);
+            log::error!(connector:% = self.connector.name; "{}: no thread to send with: {error}", self.connector.name);
             let due = clock::steady().plus(PAUSE);
             for job in jobs {
                 for id in self.members(job.slot) {
@@ -341,7 +341,7 @@ impl Worker {
                 self.batch = None;
                 self.has_committed = true;
                 if std::mem::take(&mut self.refusal_said) {
-                    log::warn!("{}: the state file can be written again", self.connector.name);
+                    log::warn!(connector:% = self.connector.name; "{}: the state file can be written again", self.connector.name);
                 }
                 if !self.batch_touched.is_empty() {
                     self.batch_touched = HashSet::default();
@@ -354,13 +354,13 @@ impl Worker {
             }
             Err(error) => {
                 if error.is_broken() {
-                    log::error!("{}: {error}", self.connector.name);
+                    log::error!(connector:% = self.connector.name; "{}: {error}", self.connector.name);
                     self.summary.broken = true;
                     return;
                 }
                 if !std::mem::replace(&mut self.refusal_said, true) {
                     let name = &self.connector.name;
-                    log::error!("{name}: nothing new is sent (what was recorded before still leaves): {error}");
+                    log::error!(connector:% = name; "{name}: nothing new is sent (what was recorded before still leaves): {error}");
                 }
                 self.batch_refused = Some(clock::steady().plus(PAUSE));
             }

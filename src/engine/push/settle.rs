@@ -115,19 +115,19 @@ impl Worker {
             Verdict::Again(reason) => {
                 self.count(Counter::Retried);
                 self.summary.retried += 1;
-                log::debug!("{}: {event_id} again: {reason}", self.connector.name);
+                log::debug!(connector:% = self.connector.name, event:% = event_id, class:% = reason.class; "{}: {event_id} again: {reason}", self.connector.name);
                 let delay = self.connector.retry.delay(failures, self.dice.f64());
                 self.window.put_back(id, Some(now.plus(delay)));
             }
             Verdict::Wait { delay, reason } => {
                 self.count(Counter::Retried);
                 self.summary.retried += 1;
-                log::info!("{}: {event_id} waits {} ms: {reason}", self.connector.name, delay.as_millis());
+                log::info!(connector:% = self.connector.name, event:% = event_id, class:% = reason.class; "{}: {event_id} waits {} ms: {reason}", self.connector.name, delay.as_millis());
                 self.stand_aside(id, ParkedState::Waiting, reason, status, Some(now.plus(delay)));
             }
             Verdict::Dead(reason) => {
                 self.count(Counter::Dead);
-                log::error!("{}: {event_id} is a dead letter: {reason}", self.connector.name);
+                log::error!(connector:% = self.connector.name, event:% = event_id, class:% = reason.class; "{}: {event_id} is a dead letter: {reason}", self.connector.name);
                 self.stand_aside(id, ParkedState::Dead, reason, status, None);
             }
             Verdict::Halt(reason) => {
@@ -167,7 +167,7 @@ impl Worker {
             | Outcome::Conflict(_)
             | Outcome::Reject(_) => {
                 if self.breaker.success() {
-                    log::info!("{}: the endpoint is back", self.connector.name);
+                    log::info!(connector:% = self.connector.name; "{}: the endpoint is back", self.connector.name);
                     self.window.hurry();
                     self.store_breaker();
                 }
@@ -181,7 +181,7 @@ impl Worker {
         let alone = self.window.records() <= 1;
         if self.breaker.failure(lane, alone, reason, now, self.dice.f64()) {
             if was_closed {
-                log::warn!("{}: {words}: {reason}", self.connector.name);
+                log::warn!(connector:% = self.connector.name, class:% = reason.class; "{}: {words}: {reason}", self.connector.name);
                 self.call_back();
             }
             self.store_breaker();
@@ -353,7 +353,7 @@ impl Worker {
                 self.next_due = None;
             }
             Err(error) => {
-                log::warn!("{}: {error}", self.connector.name);
+                log::warn!(connector:% = self.connector.name; "{}: {error}", self.connector.name);
                 self.source_pause = Some(clock::steady().plus(PAUSE));
             }
         }

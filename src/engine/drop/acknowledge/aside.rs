@@ -115,7 +115,7 @@ impl Worker {
             Applied::Done(tally) => {
                 let level = if tally.rejected > 0 { log::Level::Warn } else { log::Level::Info };
                 let name = &self.drop.subscription.name;
-                log::log!(level, "{name}: {shown} answers {}: {tally}", called(&file));
+                log::log!(level, connector:% = name; "{name}: {shown} answers {}: {tally}", called(&file));
                 Taken::Used
             }
         }))
@@ -169,7 +169,7 @@ impl Worker {
     fn quarantine(&mut self, name: &str, bytes: &[u8], sha256: [u8; 32], reason: String) -> Result<(), StepError> {
         self.staging.keep(&format!("quarantine/{}", local(name, &sha256)), bytes)?;
         let (id, drop, shown) = (self.id, &self.drop.subscription.name, quoted(name.as_bytes()));
-        log::error!("{drop}: the answer {shown} is put aside, and nothing of it is applied: {reason}");
+        log::error!(connector:% = drop; "{drop}: the answer {shown} is put aside, and nothing of it is applied: {reason}");
         self.ledger.call(move |state| {
             state.commit(|db| {
                 let now = clock::now();
