@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::journald::{Entry, Journald};
-use crate::support::office::{Agent, Office, THREE, ended};
+use crate::support::office::{Agent, Office, THREE, ended, wait};
 use crate::support::receiver::Receiver;
 use crate::support::scenario::Scenario;
 
@@ -25,6 +25,7 @@ fn lines_in_the_journal_have_priority_and_fields_and_none_goes_to_stderr() {
     let dead = journald.hears("is a dead letter");
     assert_eq!(field(&dead, "PRIORITY"), "3");
     assert_eq!((field(&dead, "HMS_CONNECTOR"), field(&dead, "HMS_CLASS")), ("legacy", "http-422"));
+    wait("it is parked", || !office.parked("legacy").is_empty());
     let id = office.parked("legacy")[0].event.id.to_string();
     assert_eq!(field(&dead, "HMS_EVENT"), id);
     target.close();
@@ -41,11 +42,12 @@ fn lines_in_the_journal_have_priority_and_fields_and_none_goes_to_stderr() {
 #[test]
 fn one_event_is_one_line_of_bounded_length_whatever_its_names_hold() {
     let office = Office::visits();
-    let (name, long) = ("x\nFORGED=1\nPRIORITY=0\u{1b}[31m\u{9b}", "long".repeat(2000));
-    office
-        .sql(&format!("CREATE TABLE \"{name}\"(id INTEGER PRIMARY KEY); CREATE TABLE {long}(id INTEGER PRIMARY KEY)"));
-    let quoted = serde_json::to_string(name).unwrap().replace('\u{9b}', "\\u009b");
-    office.settings(&format!("{quoted}: {{}}, {long}: {{}}"));
+    // Each of these 500 characters is told as six.
+    let (name, long) = ("x\nFORGED=1\nPRIORITY=0\u{1b}[31m\u{9b}", format!("long{}", "\u{1b}".repeat(500)));
+    office.sql(&format!(
+        "CREATE TABLE \"{name}\"(id INTEGER PRIMARY KEY); CREATE TABLE \"{long}\"(id INTEGER PRIMARY KEY)"
+    ));
+    office.settings(&format!(r#""x\nFORGED=1\nPRIORITY=0\e[31m\x9b": {{}}, "long{}": {{}}"#, r"\e".repeat(500)));
     office.connector("legacy", "target: {url: \"http://127.0.0.1:1/\"}\n");
     let journald = Journald::start();
     let agent = Agent::start(journald.around(&office.command(&["run"])));
