@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use directories::ProjectDirs;
 
 const SYSTEM: &str = "/etc/hms-sync";
+/// Where `systemd/hms-sync.service` keeps the state of that one.
+const SYSTEM_STATE: &str = "/var/lib/hms-sync";
 
 /// Nothing says where the configuration is.
 #[derive(Debug, thiserror::Error)]
@@ -26,15 +28,29 @@ pub fn locate(flag: Option<&Path>) -> Result<PathBuf, Nowhere> {
     project().map(|dirs| dirs.config_dir().to_owned()).ok_or(Nowhere)
 }
 
-/// The state file when `state:` is absent: in the folder that systemd gave (`$STATE_DIRECTORY`), else in the
+/// The state file of this `sync.yaml` when `state:` is absent: in the folder that systemd gave (`$STATE_DIRECTORY`); else, of
+/// a configuration in `/etc/hms-sync`, where the service keeps it, so that a verb that is typed finds it; else in the
 /// platform's state folder + `hms-sync`.
-pub(crate) fn default_state() -> PathBuf {
-    // A unit may have several, parted by colons.
+pub(crate) fn state_of(settings: &Path) -> PathBuf {
+    let folder = settings.parent().and_then(|folder| folder.strip_prefix(SYSTEM).ok());
+    match folder.filter(|folder| folder.components().count() <= 1) {
+        Some(instance) if given_state().is_none() => Path::new(SYSTEM_STATE).join(instance).join("state.db"),
+        _ => default_state(),
+    }
+}
+
+/// The folder that systemd gave. A unit may have several, parted by colons.
+fn given_state() -> Option<PathBuf> {
     let given = std::env::var_os("STATE_DIRECTORY").and_then(|folders| std::env::split_paths(&folders).next());
-    let given = given.filter(|folder| folder.is_absolute());
+    given.filter(|folder| folder.is_absolute())
+}
+
+/// The state file when there is no `sync.yaml`.
+pub(crate) fn default_state() -> PathBuf {
+    let given = given_state();
     let folder =
         given.or_else(|| project().map(|dirs| dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned()));
-    folder.unwrap_or_else(|| PathBuf::from("/var/lib/hms-sync")).join("state.db")
+    folder.unwrap_or_else(|| PathBuf::from(SYSTEM_STATE)).join("state.db")
 }
 
 /// The office's name when `office:` is absent: the host's name as far as it may stand in ids and file names, else
@@ -63,6 +79,19 @@ mod tests {
     #[test]
     fn a_flag_wins_over_everything() {
         assert_eq!(locate(Some(Path::new("x.yaml"))).unwrap(), Path::new("x.yaml"));
+    }
+
+    #[test]
+    fn a_verb_that_is_typed_finds_the_state_of_the_service_and_of_each_instance() {
+        for (settings, state) in [
+            ("/etc/hms-sync/sync.yaml", "/var/lib/hms-sync/state.db"),
+            ("/etc/hms-sync/registry/sync.yaml", "/var/lib/hms-sync/registry/state.db"),
+        ] {
+            assert_eq!(state_of(Path::new(settings)), Path::new(state));
+        }
+        for elsewhere in ["/etc/hms-sync/a/b/sync.yaml", "/etc/hms-sync.yaml", "/srv/hms/sync.yaml", "sync.yaml"] {
+            assert_eq!(state_of(Path::new(elsewhere)), default_state());
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `sync.yaml`: what holds for the whole agent.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::adapter::secret::SecretRef;
 use crate::config::alerts::{self, Alert};
@@ -157,7 +157,7 @@ impl Settings {
     pub(crate) fn read(fields: &Fields<'_>) -> (Settings, Scope) {
         let default = Settings::default();
         let databases = watch::databases(fields);
-        let state = fields.path("state").unwrap_or(default.state);
+        let state = fields.path("state").unwrap_or_else(|| locate::state_of(Path::new(&fields.section().source.name)));
         if databases.iter().any(|database| database.path == state) {
             fields.section().error_hint("`state` is the application's file", "the agent's own file lies elsewhere");
         }

@@ -11,6 +11,6 @@ mod content;
 mod faults;
 mod full;
 mod kills;
-mod nightly;
+pub mod nightly;
 mod outlets;
 mod typed;

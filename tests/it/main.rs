@@ -49,6 +49,8 @@ mod publishing;
 mod replaced;
 mod requests;
 mod running;
+#[cfg(all(feature = "sftp", feature = "ws"))]
+mod sandbox;
 #[cfg(feature = "sftp")]
 mod sftp;
 mod soak;

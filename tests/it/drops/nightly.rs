@@ -80,7 +80,8 @@ impl Nightly {
         let outside = "map: {id: id, name: name, amount: amount, day: {to: day, convert: \"date -> %Y%m%d\"}}\n".into();
         let mut nightly = Nightly { office, settings: usual, outside };
         nightly.set(settings);
-        assert_eq!(nightly.run_at(time, &["watch", "visits"]).code, Some(0));
+        let ended = nightly.run_at(time, &["watch", "visits"]);
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
         nightly
     }
 
