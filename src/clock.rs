@@ -79,6 +79,12 @@ pub fn steady() -> Timestamp {
     START.0.plus(START.1.elapsed())
 }
 
+/// The monotonic clock of the system, in microseconds, as `MONOTONIC_USEC=` of sd_notify(3) wants it.
+pub fn monotonic_micros() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1000)).unwrap_or(0)
+}
+
 /// Who has shown the same time as our wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Voucher {

@@ -23,7 +23,7 @@ use crate::engine::drop;
 use crate::engine::inflow::Inflow;
 use crate::engine::keeper::{Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
-use crate::engine::push::{Mailbox, Message, Run, Summary, Synced, Worker, WorkerError};
+use crate::engine::push::{Beat, Mailbox, Message, Run, Summary, Synced, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::rules::governance::Classes;
 use crate::store::capture::{Access, CaptureError, CapturedLog};
@@ -102,6 +102,7 @@ pub struct Agent {
     trouble: Trouble,
     classes: Option<Arc<Classes>>,
     life: Arc<()>,
+    pulse: Option<Beat>,
     // Whoever builds without `ws` has none.
     #[cfg_attr(not(feature = "ws"), allow(dead_code))]
     sources: Vec<Inflow>,
@@ -142,7 +143,7 @@ impl Agent {
         let secret = state.read(|db| fact(db, "mac_key"))?;
         let (ledger, writer) = Ledger::start(state)?;
         match assemble(config, options, synced, &ledger, &state_path, secret) {
-            Ok(Assembled { keepers, workers, drops, sources }) => {
+            Ok(Assembled { keepers, workers, drops, sources, pulse }) => {
                 let mut agent = Agent {
                     ledger,
                     writer,
@@ -155,6 +156,7 @@ impl Agent {
                     trouble: Trouble::new(Arc::new(ended)),
                     classes,
                     life: Arc::default(),
+                    pulse,
                     sources,
                     board: Board::default(),
                     #[cfg(feature = "ws")]
@@ -252,6 +254,7 @@ impl Agent {
             trouble: self.trouble.clone(),
             classes: self.classes.clone(),
             life: self.life.clone(),
+            pulse: self.pulse.clone(),
             board: self.board.clone(),
         }
     }

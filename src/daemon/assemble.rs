@@ -28,6 +28,8 @@ pub(super) struct Assembled {
     pub(super) workers: Vec<(Arc<str>, Worker)>,
     pub(super) drops: Vec<(Arc<str>, drop::Worker)>,
     pub(super) sources: Vec<Inflow>,
+    /// The sign of life of the state file's writer.
+    pub(super) pulse: Option<Beat>,
 }
 
 /// Opens the logs and makes who works on them: keepers, connectors, drops and event sources. Starts none of them.
@@ -69,8 +71,10 @@ pub(super) fn assemble(
     };
     let mut workers = Vec::new();
     let mut ids = Vec::new();
-    let beats = if options.run == Run::Forever { notify::beats(config.connectors.len()) } else { Vec::new() };
+    // One for each connector, and one for the writer of the state file, which an agent with drops alone has too.
+    let beats = if options.run == Run::Forever { notify::beats(config.connectors.len() + 1) } else { Vec::new() };
     let mut beats = beats.into_iter();
+    let pulse = beats.next().flatten();
     for spec in config.connectors {
         let connector = build::connector(spec, &settings, &credentials, secret)?;
         let beat = beats.next().flatten();
@@ -110,7 +114,7 @@ pub(super) fn assemble(
         }
         kept.push((keeper, reconciler));
     }
-    Ok(Assembled { keepers: kept, workers, drops, sources: inflows })
+    Ok(Assembled { keepers: kept, workers, drops, sources: inflows, pulse })
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -16,11 +16,12 @@ use crate::engine::intake::Intake;
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::need::Need;
 use crate::engine::operate::{Actor, Operation, Report, operate};
-use crate::engine::push::{Mailbox, Message};
+use crate::engine::overview::{Overview, Parts, overview};
+use crate::engine::push::{Beat, Mailbox, Message};
 use crate::engine::single::{Status, answer, ask, is_known, parse_key};
 use crate::rules::governance::Classes;
 use crate::store::capture::{Access, CapturedLog};
-use crate::store::state::{StateReader, log as logs};
+use crate::store::state::{StateError, StateReader, holder, log as logs};
 
 /// How long one record may take before the answer is that it did not get through yet.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +41,8 @@ pub struct Handle {
     pub(super) board: Board,
     /// Class of each column; none = nothing is classified.
     pub(super) classes: Option<Arc<Classes>>,
+    /// A sign of life of the state file's writer, when the service manager asks for any.
+    pub(super) pulse: Option<Beat>,
     /// Another one after the configuration was loaded again.
     pub(super) life: Arc<()>,
 }
@@ -69,6 +72,20 @@ impl Handle {
         needs.sort_by(|a, b| (&a.subject, &a.what).cmp(&(&b.subject, &b.what)));
         needs.dedup();
         needs
+    }
+
+    /// Everything that stands in files, at a glance.
+    ///
+    /// # Errors
+    /// The state file cannot be read.
+    pub fn glance(&self) -> Result<Overview, StateError> {
+        let state = Some(StateReader::open(&self.state)?);
+        let logs = self.databases.iter().map(|database| {
+            let opened = CapturedLog::open(&database.name, &database.path, Access::Read);
+            (database.name.clone(), database.path.display().to_string(), opened)
+        });
+        let configured: Vec<_> = self.workers.iter().map(|(name, _)| name.clone()).collect();
+        overview(Parts { state, holder: holder(&self.state), logs: logs.collect(), configured: &configured })
     }
 
     /// How it stands with the event sources.

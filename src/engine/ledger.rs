@@ -117,6 +117,11 @@ impl Ledger {
         Ok(result.recv().map_err(|_| LedgerGone)??)
     }
 
+    /// Has the writer's thread call this, after everything that was handed over so far; nobody waits for it.
+    pub fn ping(&self, answer: impl FnOnce() + Send + 'static) {
+        let _ = self.orders.send(Order::Call(Box::new(move |_| answer())));
+    }
+
     /// Why nothing can be recorded at this time, and so nothing is sent.
     pub fn refused(&self) -> Option<Need> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -46,6 +46,7 @@ mod power_cuts;
 mod process_faults;
 #[cfg(feature = "sftp")]
 mod publishing;
+mod reloading;
 mod replaced;
 mod requests;
 mod running;

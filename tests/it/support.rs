@@ -23,6 +23,7 @@ pub mod faketime;
 pub mod journal;
 pub mod journald;
 pub mod loopback;
+pub mod notified;
 pub mod office;
 pub mod proxy;
 pub mod receiver;

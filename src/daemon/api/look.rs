@@ -10,12 +10,12 @@ use crate::daemon::handle::Handle;
 use crate::engine::delivery::{Delivery, chosen};
 use crate::engine::inflow::InflowStatus;
 use crate::engine::need::Need;
-use crate::engine::overview::{Overview, Parts, overview};
+use crate::engine::overview::Overview;
 use crate::engine::record::{RecordError, RecordHistory, record as history};
 use crate::engine::report::ConnectorStatus;
 use crate::store::capture::{Access, CaptureError, CapturedLog};
 use crate::store::state::parked::Selection;
-use crate::store::state::{StateError, StateReader, connector as connectors_known, holder};
+use crate::store::state::{StateError, StateReader, connector as connectors_known};
 
 /// How many a list has when the caller does not say, and at most.
 const USUAL: u32 = 100;
@@ -62,14 +62,7 @@ pub(super) async fn connector(
 }
 
 fn glance(handle: &Handle) -> Result<Overview, Problem> {
-    let state = Some(StateReader::open(handle.state()).map_err(unread)?);
-    let logs = handle.databases.iter().map(|database| {
-        let opened = CapturedLog::open(&database.name, &database.path, Access::Read);
-        (database.name.clone(), database.path.display().to_string(), opened)
-    });
-    let configured: Vec<_> = handle.workers.iter().map(|(name, _)| name.clone()).collect();
-    let parts = Parts { state, holder: holder(handle.state()), logs: logs.collect(), configured: &configured };
-    overview(parts).map_err(unread)
+    handle.glance().map_err(unread)
 }
 
 fn unread(error: StateError) -> Problem {

@@ -207,7 +207,7 @@ impl Strace {
 }
 
 /// Whether every thread of a process is traced.
-fn traced(pid: u32) -> bool {
+pub fn traced(pid: u32) -> bool {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
     tasks.flatten().all(|task| {
         let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
