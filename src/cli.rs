@@ -2,6 +2,7 @@
 
 pub mod amend;
 pub mod backfill;
+pub mod backup;
 pub mod capture;
 pub mod check;
 pub mod completions;
@@ -14,6 +15,7 @@ pub mod follow;
 pub mod init;
 pub mod journal;
 pub mod layout;
+pub mod man;
 pub mod order;
 pub mod output;
 pub mod past;
@@ -24,6 +26,7 @@ pub mod run;
 pub mod scaffold;
 pub mod simulate;
 pub mod since;
+pub mod snapshot;
 pub mod ssh;
 pub mod status;
 pub mod sync;
@@ -109,7 +112,10 @@ enum Verb {
     Layout(layout::Layout),
     Tail(tail::Tail),
     Ssh(ssh::Ssh),
+    Snapshot(snapshot::Snapshot),
+    Backup(backup::Backup),
     Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Runs the command line and gives its exit code.
@@ -140,6 +146,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Tail(tail)) => tail::tail(&place, tail),
         Some(Verb::Ssh(ssh)) => ssh::ssh(&place, &ssh),
         Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),
+        Some(Verb::Man(man)) => man::man::<Cli>(&man),
+        Some(Verb::Snapshot(snapshot)) => snapshot::snapshot(&place, snapshot),
+        Some(Verb::Backup(backup)) => backup::backup(&place, &backup),
         Some(Verb::Demo(demo)) => demo::demo(&place, demo),
         Some(Verb::Run(run)) => run::run(&place, run),
         Some(Verb::Watch(watch)) => watch::watch(&place, watch),

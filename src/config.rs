@@ -25,6 +25,7 @@ pub mod library;
 mod load;
 pub mod locate;
 mod mapping;
+pub mod masked;
 pub mod problem;
 pub mod retention;
 pub mod settings;

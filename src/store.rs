@@ -35,3 +35,8 @@ fn state_schema() -> &'static str {
 fn drops_schema() -> &'static str {
     SCHEMA.split_once(DROPS_MARK).map_or("", |(_, drops)| drops)
 }
+
+/// The version of SQLite that is built in.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}

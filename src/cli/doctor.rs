@@ -107,6 +107,13 @@ fn configured(place: &Place, findings: &mut Findings) -> Result<(Settings, Vec<C
     Ok((settings, connectors))
 }
 
+/// What it finds on this machine, a line for each finding.
+pub(super) fn told(settings: &Settings, connectors: &[ConnectorSpec]) -> String {
+    let mut findings = Findings::default();
+    examine(settings, connectors, &Doctor { fix: false, deep: false, online: false }, &mut findings);
+    findings.0.iter().map(|finding| finding.line() + "\n").collect()
+}
+
 /// Looks at everything on this machine, changes nothing.
 fn examine(settings: &Settings, connectors: &[ConnectorSpec], doctor: &Doctor, findings: &mut Findings) {
     let mut state = queue::look(settings, doctor.deep, findings);

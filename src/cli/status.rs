@@ -1,5 +1,7 @@
 //! `status`: all connectors at a glance, or one record's whole history.
 
+use std::sync::Arc;
+
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, order, output, record};
@@ -35,7 +37,18 @@ pub fn status(place: &Place, status: Status) -> Outcome {
         return record::record(place, kind, key, status.limit);
     }
     let config = place.config()?;
-    let settings = &config.settings;
+    let configured: Vec<_> = config.connectors.iter().chain(&config.drops).map(|spec| spec.name.clone()).collect();
+    let seen = glance(&config.settings, &configured)?;
+    if place.json() {
+        output::json(&seen)?;
+    } else {
+        show(place, &seen)?;
+    }
+    Ok(if seen.needs.is_empty() { Code::Ok } else { Code::Failed })
+}
+
+/// Everything at a glance, with what the running agent says.
+pub(super) fn glance(settings: &Settings, configured: &[Arc<str>]) -> Result<Overview, Failure> {
     let state = match StateReader::open(&settings.state) {
         Ok(state) => Some(state),
         Err(StateError::Absent(_)) => None,
@@ -45,19 +58,13 @@ pub fn status(place: &Place, status: Status) -> Outcome {
         let opened = CapturedLog::open(&database.name, &database.path, Access::Read);
         (database.name.clone(), database.path.display().to_string(), opened)
     });
-    let configured: Vec<_> = config.connectors.iter().chain(&config.drops).map(|spec| spec.name.clone()).collect();
     let holder = holder(&settings.state);
     let told = holder.as_ref().map(order::needs).unwrap_or_default();
     let heard = holder.as_ref().map(order::sources).unwrap_or_default();
-    let mut seen = overview(Parts { state, holder, logs: logs.collect(), configured: &configured })?;
+    let mut seen = overview(Parts { state, holder, logs: logs.collect(), configured })?;
     seen.needs.extend(told);
     seen.sources = sources(settings, heard);
-    if place.json() {
-        output::json(&seen)?;
-    } else {
-        show(place, &seen)?;
-    }
-    Ok(if seen.needs.is_empty() { Code::Ok } else { Code::Failed })
+    Ok(seen)
 }
 
 /// The sources that are followed, and those that are configured and not followed.

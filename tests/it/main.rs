@@ -36,6 +36,7 @@ mod faults;
 mod fleets;
 mod harmless;
 mod histories;
+mod housekeeping;
 mod keeping;
 mod layers;
 mod logs;
@@ -54,6 +55,7 @@ mod running;
 mod sandbox;
 #[cfg(feature = "sftp")]
 mod sftp;
+mod snapshots;
 mod soak;
 mod state_file;
 mod support;

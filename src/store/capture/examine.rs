@@ -28,6 +28,16 @@ impl CapturedLog {
         })
     }
 
+    /// The columns of a table as they are declared, without what any DEFAULT or CHECK says: name, type, whether it is
+    /// NOT NULL, its place in the primary key (0 = none).
+    pub fn declared(&mut self, table: &str) -> Result<Vec<(String, String, bool, i64)>> {
+        self.reading("look at a table", |log| {
+            let mut columns = log.conn.prepare("SELECT name, type, \"notnull\", pk FROM pragma_table_xinfo(?1)")?;
+            let found = columns.query_map([table], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// What is not as it should be about our tables, each in words. All of them are there.
     pub fn layout(&mut self) -> Result<Vec<String>> {
         self.reading("look at our tables", |log| {
