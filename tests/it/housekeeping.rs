@@ -52,7 +52,8 @@ fn a_backup_made_beside_a_running_agent_is_whole_and_put_back_repeats_with_equal
 
 #[test]
 fn a_backup_that_finds_no_room_leaves_nothing_behind() {
-    let office = Office::with(&Receiver::start(), "", "");
+    let target = Receiver::start();
+    let office = Office::with(&target, "", "");
     assert_eq!(office.once().0, Some(0));
     let nowhere = office.folder().join("no/such/folder/copy.db");
     let refused = office.run(&["backup", nowhere.to_str().unwrap()]);
@@ -122,11 +123,11 @@ fn completions_are_taken_by_the_shells_and_complete_verbs() {
     };
     let bash = script("bash");
     let text = format!(
-        "source {}; complete -p hms-sync; COMP_WORDS=(hms-sync snap); COMP_CWORD=1; _hms-sync hms-sync snap hms-sync; echo \"${{COMPREPLY[@]}}\"",
+        "source {}; complete -p hms-sync; COMP_WORDS=(hms-sync snap); COMP_CWORD=1; _hms__sync hms-sync snap hms-sync; echo \"${{COMPREPLY[@]}}\"",
         bash.display()
     );
     let said = run("bash", &["--norc", "-c", &text]);
-    assert!(said.contains("-F _hms-sync") && said.lines().last() == Some("snapshot"), "{said}");
+    assert!(said.contains("-F _hms__sync") && said.lines().last() == Some("snapshot"), "{said}");
     let zsh = script("zsh");
     let text = format!("autoload -U compinit; compinit -D -u; source {}; print ${{_comps[hms-sync]}}", zsh.display());
     assert_eq!(run("zsh", &["-f", "-c", &text]).trim(), "_hms-sync");

@@ -89,10 +89,10 @@ fn no_secret_and_no_record_gets_into_the_bundle_the_log_or_status_wherever_they_
     let posted = json!({"type": "rule-changed", "payload": {"id": 3, "name": SSN}}).to_string();
     assert_eq!(api.post("/sync", &posted).status, 200);
     target.wait("what was posted arrives", |journal| committed(journal) >= 1);
-    office.sql(&format!("INSERT INTO visits VALUES (2, 'frozen {SSN}', 2), (4, 'queued {SSN}', 3)"));
+    office.sql(&format!("INSERT INTO visits VALUES (2, 'FrozenCanary {SSN}', 2), (4, 'QueuedCanary {SSN}', 3)"));
     target.wait("one hangs", |journal| journal.iter().any(|entry| entry.path == "/visits/2"));
 
-    let held = [SSN, TOKEN, "Y2FuYXJ5L1Qwa2Vu", "canary%2FT0ken", "frozen", "queued"];
+    let held = [SSN, TOKEN, "Y2FuYXJ5L1Qwa2Vu", "canary%2FT0ken", "FrozenCanary", "QueuedCanary"];
     let clean = |what: &str, text: &str| {
         for canary in held {
             assert!(!text.contains(canary), "{what} holds {canary}: {text}");
