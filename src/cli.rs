@@ -20,6 +20,7 @@ pub mod order;
 pub mod output;
 pub mod past;
 pub mod place;
+pub mod prune;
 pub mod record;
 pub mod replay;
 pub mod run;
@@ -112,6 +113,7 @@ enum Verb {
     Layout(layout::Layout),
     Tail(tail::Tail),
     Ssh(ssh::Ssh),
+    Prune(prune::Prune),
     Snapshot(snapshot::Snapshot),
     Backup(backup::Backup),
     Completions(completions::Completions),
@@ -146,6 +148,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Tail(tail)) => tail::tail(&place, tail),
         Some(Verb::Ssh(ssh)) => ssh::ssh(&place, &ssh),
         Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),
+        Some(Verb::Prune(prune)) => prune::prune(&place, prune),
         Some(Verb::Man(man)) => man::man::<Cli>(&man),
         Some(Verb::Snapshot(snapshot)) => snapshot::snapshot(&place, snapshot),
         Some(Verb::Backup(backup)) => backup::backup(&place, &backup),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::cli::failure::{Code, Failure};
 use crate::config::{Config, Settings};
+use crate::daemon;
 use crate::daemon::agent::{Agent, Options};
 use crate::daemon::api::{KNOWN, Manner, Order};
 use crate::daemon::client::{self, ClientError};
@@ -52,6 +53,14 @@ pub fn order(settings: &Settings, operation: Operation, reason: Option<String>) 
             let mut state = State::open(&settings.state)?;
             Ok(operate(&mut state, &operation, &actor)?)
         }
+    }
+}
+
+/// Prunes what retention no longer keeps, or counts it.
+pub fn prune(config: Config, dry_run: bool, reason: Option<String>) -> Result<operate::Report, Failure> {
+    match running(&config.settings.state)? {
+        Some(_) => order(&config.settings, Operation::Prune { dry_run }, reason),
+        None => Ok(daemon::prune::alone(&config, dry_run, &Actor { name: user(), reason })?),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::drop;
 use crate::engine::inflow::Inflow;
-use crate::engine::keeper::{Keeper, KeeperError};
+use crate::engine::keeper::{Asked, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Beat, Mailbox, Message, Run, Summary, Synced, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
@@ -95,6 +95,7 @@ pub struct Agent {
     writer: JoinHandle<State>,
     keepers: Vec<(Sender<Wake>, JoinHandle<Keeper>)>,
     healers: Vec<(String, Sender<Task>)>,
+    pruners: Vec<(String, Sender<Wake>, Asked)>,
     healing: Vec<JoinHandle<()>>,
     workers: Vec<RunningWorker>,
     databases: Vec<Database>,
@@ -149,6 +150,7 @@ impl Agent {
                     writer,
                     keepers: Vec::new(),
                     healers: Vec::new(),
+                    pruners: Vec::new(),
                     healing: Vec::new(),
                     workers: Vec::new(),
                     databases,
@@ -192,6 +194,7 @@ impl Agent {
             let log = keeper.log().name().to_owned();
             let (healer, tasks) = channel();
             self.healers.push((log.clone(), healer.clone()));
+            self.pruners.push((log.clone(), watch.bell(), keeper.asked()));
             let (done, healed) = channel();
             let thread = std::thread::Builder::new().name(format!("heal/{log}"));
             let trouble = self.trouble.clone();
@@ -249,6 +252,7 @@ impl Agent {
             workers: self.workers.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
             keepers: self.keepers.iter().map(|(bell, _)| bell.clone()).collect(),
             healers: self.healers.clone(),
+            pruners: self.pruners.clone(),
             databases: self.databases.clone(),
             state: self.state.clone(),
             trouble: self.trouble.clone(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use crate::config::build;
+use crate::config::retention::Retention;
 use crate::config::watch::{CaptureMode, Watch as WatchConfig};
 use crate::config::{Config, Settings, from_canonical};
 use crate::daemon::agent::{AgentError, Options};
@@ -43,13 +44,7 @@ pub(super) fn assemble(
 ) -> Result<Assembled, AgentError> {
     let settings = Arc::new(config.settings);
     let retention = &settings.retention;
-    let keep = Keep {
-        events: retention.events,
-        audit: retention.audit,
-        max_rows: retention.max_rows,
-        max_bytes: retention.max_bytes,
-        cap_bytes: settings.capture.cap,
-    };
+    let keep = keep_of(retention, settings.capture.cap);
     let mut keepers: Vec<Keeper> = Vec::new();
     for database in &settings.databases {
         let log = CapturedLog::open(&database.name, &database.path, Access::Write)?;
@@ -162,6 +157,12 @@ fn sources(
     }
     sources.push((intake, Box::new(Intake::new(StateReader::open(state)?))));
     Ok(Ok(sources))
+}
+
+/// How long things are kept.
+pub(super) fn keep_of(retention: &Retention, cap_bytes: u64) -> Keep {
+    let Retention { events, audit, max_rows, max_bytes, .. } = *retention;
+    Keep { events, audit, max_rows, max_bytes, cap_bytes }
 }
 
 /// What the configuration wants watched in one database.

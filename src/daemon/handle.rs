@@ -13,6 +13,7 @@ use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::Wake;
 use crate::engine::inflow::InflowStatus;
 use crate::engine::intake::Intake;
+use crate::engine::keeper::Asked;
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::need::Need;
 use crate::engine::operate::{Actor, Operation, Report, operate};
@@ -35,6 +36,7 @@ pub struct Handle {
     pub(super) workers: Vec<(Arc<str>, Mailbox)>,
     pub(super) keepers: Vec<Sender<Wake>>,
     pub(super) healers: Vec<(String, Sender<Task>)>,
+    pub(super) pruners: Vec<(String, Sender<Wake>, Asked)>,
     pub(super) databases: Vec<Database>,
     pub(super) state: PathBuf,
     pub(super) trouble: Trouble,
@@ -127,6 +129,9 @@ impl Handle {
 
     /// Does what a person asks, and tells the workers.
     pub fn operate(&self, operation: Operation, actor: Actor) -> Result<Report, LedgerError> {
+        if let Operation::Prune { dry_run } = operation {
+            return self.prune(dry_run, &actor);
+        }
         let asked = operation.clone();
         let report = self.ledger.call(move |state| operate(state, &asked, &actor))?;
         match &operation {

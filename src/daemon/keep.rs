@@ -134,6 +134,7 @@ pub fn keep(
                 }
             }
         }
+        keeper.answer_asked();
         let heal = keeper.take_heal();
         if !heal.is_empty() {
             let _ = healer.send(Task::Heal(heal));

@@ -5,9 +5,11 @@
 
 mod age;
 mod anew;
+mod prune;
 mod tidy;
 mod witness;
 
+pub use prune::{Asked, Pruned};
 pub use tidy::OVERFLOW_PART;
 use witness::advance_witness;
 pub use witness::last_seen;
@@ -107,6 +109,8 @@ pub struct Keeper {
     lost: bool,
     /// The file that is open was looked at and answered: until then nothing else is written there.
     examined: bool,
+    /// What a person asks.
+    asked: Asked,
 }
 
 impl Keeper {
@@ -163,6 +167,7 @@ impl Keeper {
             far_ahead: false,
             lost: false,
             examined: false,
+            asked: Asked::default(),
             log,
         };
         keeper.log.go_first();

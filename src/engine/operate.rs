@@ -72,6 +72,12 @@ pub enum Operation {
         /// Everything after this position.
         after: i64,
     },
+    /// Prunes what retention no longer keeps; for the keepers of the running agent.
+    Prune {
+        /// Only counts it.
+        #[serde(default, rename = "dryRun")]
+        dry_run: bool,
+    },
     /// Does something with the files of a drop.
     Drop(FileOperation),
 }
@@ -108,6 +114,8 @@ pub fn operate(state: &mut State, operation: &Operation, actor: &Actor) -> Resul
     state.commit(|db| {
         let mut report = Report::default();
         match operation {
+            // The keepers do this: it is no matter of the state file.
+            Operation::Prune { .. } => {}
             Operation::Drop(operation) => files::operate(db, operation, actor, &mut report)?,
             Operation::Pause { connector } => set_mode(db, connector, Mode::Paused, "pause", actor, &mut report)?,
             Operation::Resume { connector } => set_mode(db, connector, Mode::Running, "resume", actor, &mut report)?,

@@ -135,3 +135,54 @@ fn completions_are_taken_by_the_shells_and_complete_verbs() {
     let text = format!("source {}; complete -C 'hms-sync snap'", fish.display());
     assert!(run("fish", &["--no-config", "-c", &text]).starts_with("snapshot"));
 }
+
+#[test]
+fn prune_takes_away_what_retention_no_longer_keeps_beside_the_agent_and_without_it_and_nothing_that_is_owed() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", "");
+    let kept =
+        || -> i64 { office.app().query_row("SELECT count(*) FROM hms_sync_outbox", [], |row| row.get(0)).unwrap() };
+    let many = |first: u32| {
+        format!(
+            "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {first} + 1199)
+             INSERT INTO visits SELECT i, 'Ada', i FROM n;"
+        )
+    };
+    office.sql(&many(1));
+    assert_eq!(office.once().0, Some(0));
+    let dry = office.run(&["prune", "--dry-run"]);
+    assert!(dry.code == Some(0) && dry.stdout.contains("office: 0 events would go"), "{dry:#?}");
+    // From now on nothing that is settled needs to be kept.
+    office.add_settings("retention: {events: 1s}");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let dry = office.run(&["prune", "--dry-run"]);
+    assert!(dry.code == Some(0) && dry.stdout.contains("office: 1199 events would go") && kept() == 1200, "{dry:#?}");
+    let done = office.run(&["prune", "--reason", "the disk is small"]);
+    assert!(done.code == Some(0) && done.stdout.contains("office: 1199 events pruned"), "{done:#?}");
+    assert_eq!(kept(), 1, "the witness stays");
+    // Beside the agent, and while the target takes nothing.
+    target.close();
+    let agent = office.agent();
+    office.sql(&many(10_001));
+    agent.says("the endpoint is down");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let done = office.run(&["--json", "prune"]);
+    assert_eq!(done.code, Some(0), "{done:#?}");
+    assert!(kept() >= 1200, "what is owed stays: {done:#?}");
+    target.reopen();
+    target.wait("everything arrives", |journal| committed(journal) == 2400);
+    office.wait_settled("legacy");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let done = office.run(&["prune"]);
+    assert_eq!(done.code, Some(0), "{done:#?}");
+    crate::support::office::wait("the rest goes", || office.run(&["prune"]).code == Some(0) && kept() == 1);
+    agent.stop();
+    let acts: Vec<(String, String)> = {
+        let state = rusqlite::Connection::open(office.state()).unwrap();
+        let mut acts =
+            state.prepare("SELECT actor, reason FROM act WHERE verb = 'prune' AND reason IS NOT NULL").unwrap();
+        acts.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(acts.len(), 1);
+    assert!(!acts[0].0.is_empty() && acts[0].1 == "the disk is small", "{acts:?}");
+}

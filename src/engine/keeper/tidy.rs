@@ -46,7 +46,7 @@ impl Keeper {
     }
 
     /// Up to where every connector that is not left behind has settled everything; when all are, the lowest of them.
-    fn settled(&mut self) -> Result<Option<i64>, KeeperError> {
+    pub(super) fn settled(&mut self) -> Result<Option<i64>, KeeperError> {
         // Whoever lags so far is left out, also when it is halted or paused: capture goes on for the others.
         let floor = self.overflow_floor()?;
         match self.lowest(|mode, seq| mode != Mode::Overflowed && seq >= floor)? {

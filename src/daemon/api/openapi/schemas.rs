@@ -98,10 +98,10 @@ pub(super) fn all() -> Value {
         ], false),
         "Operation": object(&["verb"], &[
             ("verb", json!({ "enum": [
-                "retry", "discard", "hold", "holdqueued", "release", "pause", "resume", "replay", "drop",
+                "retry", "discard", "hold", "holdqueued", "release", "pause", "resume", "replay", "prune", "drop",
             ] })),
             ("which", of("Selection")), ("stale", flag()), ("connector", text()), ("log", text()), ("after", number()),
-            ("event", text()),
+            ("event", text()), ("dryRun", flag()),
         ], false),
         "Selection": object(&["ids"], &[
             ("connector", text()), ("state", of("State")), ("kind", text()), ("class", text()), ("ids", texts()),
