@@ -280,7 +280,7 @@ fn read(reply: Reply, generation: u64) -> Result<Token, Outcome> {
         return Err(Outcome::Halt(Reason::new("oauth", "token endpoint: gives tokens of a type other than bearer")));
     }
     let Some(Value::Text(token)) = fields.get("access_token") else { return Err(garbage("the answer holds no token")) };
-    secret::remember(&token);
+    secret::remember(token);
     let text = Zeroizing::new(format!("Bearer {token}"));
     let mut value = HeaderValue::from_str(&text).map_err(|_| garbage("the token cannot be sent in a header field"))?;
     value.set_sensitive(true);

@@ -214,9 +214,7 @@ fn without_literals(filter: &str) -> String {
             out.push('?');
             // To the end of the text, over doubled and escaped quotes; one that is not closed takes all.
             while let Some(next) = chars.next() {
-                if next == '\\' {
-                    chars.next();
-                } else if next == c && chars.peek() == Some(&c) {
+                if next == '\\' || (next == c && chars.peek() == Some(&c)) {
                     chars.next();
                 } else if next == c {
                     break;

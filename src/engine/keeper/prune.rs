@@ -18,9 +18,12 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// How many events went, or why none could.
 pub type Pruned = Result<i64, String>;
 
+/// Whether it is only to be counted, and who hears the answer.
+type Question = (bool, Sender<Pruned>);
+
 /// What a person asks of the keeper of one log: whether it is only to be counted, and who hears of it.
 #[derive(Clone, Debug, Default)]
-pub struct Asked(Arc<Mutex<Option<(bool, Sender<Pruned>)>>>);
+pub struct Asked(Arc<Mutex<Option<Question>>>);
 
 impl Asked {
     /// Leaves the question there; the keeper answers it at its next look. One that was not answered yet is taken back.
