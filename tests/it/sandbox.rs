@@ -194,7 +194,7 @@ fn every_system_call_of_deliveries_files_api_events_reload_and_stop_passes_the_u
     let root = rustix::process::geteuid().is_root();
     // SQLite gives its files to the owner of the database, which only root can do, and the service is not root.
     let denied: Vec<&&str> =
-        made.iter().filter(|call| !allowed.contains(**call) && !(root && **call == "fchown")).collect();
+        made.iter().filter(|call| !(allowed.contains(**call) || root && **call == "fchown")).collect();
     assert!(denied.is_empty(), "the unit's filter would deny {denied:?}");
     // The other parts of the sandbox that look at arguments.
     for line in text.lines().skip(began) {
