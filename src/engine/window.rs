@@ -49,6 +49,10 @@ pub struct Slot {
     pub together: Option<Together>,
     /// Most events of a request that it goes in, itself included: halved when the target refuses them together.
     pub most_together: usize,
+    /// The hook has not said yet whether it may leave.
+    pub is_asking: bool,
+    /// The hook has put another payload in its place.
+    pub is_amended: bool,
     /// How often it has failed in a row without being parked for it.
     pub failures: u32,
     /// How many records were delivered before it failed first.
@@ -92,6 +96,8 @@ impl Slot {
             shape: Shape::Alone,
             together: None,
             most_together: usize::MAX,
+            is_asking: false,
+            is_amended: false,
             failures: 0,
             answered_before: 0,
             intent_after: None,
@@ -238,6 +244,16 @@ impl Window {
         }
         self.settle_phase(id);
         id
+    }
+
+    /// The hook has let an event go: this is sent for it.
+    pub fn may_leave(&mut self, id: SlotId, parts: Vec<Parcel>, is_amended: bool) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        let weight = parts.iter().map(Parcel::weight).sum();
+        self.weight = self.weight - slot.weight + weight;
+        (slot.weight, slot.parts) = (weight, parts.into());
+        (slot.is_asking, slot.is_amended) = (false, is_amended);
+        self.settle_phase(id);
     }
 
     /// Whether an event is in the window; if it is, it holds the cursor of its log (again) until it is settled.
@@ -474,7 +490,7 @@ impl Window {
     /// A queued event that is first in all its lanes may be sent.
     fn settle_phase(&mut self, id: SlotId) {
         let Some(slot) = self.slots.get(&id) else { return };
-        if slot.phase != Phase::Queued {
+        if slot.phase != Phase::Queued || slot.is_asking {
             return;
         }
         let first = slot.lanes().all(|lane| self.lanes.get(&lane).is_none_or(|queue| queue.first == id));

@@ -9,6 +9,7 @@ use crate::clock::{self, Timestamp};
 use crate::event::{Event, Value};
 use crate::format::json;
 use crate::rules::cutoff::Newest;
+use crate::rules::governance::hook::NO_ANSWER;
 use crate::rules::outcome::Reason;
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::drops::FileId;
@@ -235,6 +236,11 @@ fn take(drop: &Drop, log: LogId, event: &Event) -> Taken {
 
 /// An event that stands aside.
 pub(super) fn held(log: LogId, event: Event, reason: Reason) -> Parked {
+    // What only the hook has no answer to goes with the next file, if it has one then.
+    if reason.class == NO_ANSWER {
+        let due = Some(clock::steady());
+        return Parked { due, ..Parked::new(event, log, ParkedState::Waiting, reason, clock::now()) };
+    }
     Parked::new(event, log, ParkedState::Held, reason, clock::now())
 }
 

@@ -9,6 +9,7 @@ use jiff::civil::Date;
 
 use super::acknowledge::Watch;
 use super::acknowledge::awaited::{self, Awaited};
+use super::ask::{Asking, is_unasked};
 use super::cut::Cut as Made;
 use super::staging::Staging;
 use super::{Drop, request};
@@ -17,10 +18,11 @@ use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Mailbox, Message, Run, Summary};
 use crate::engine::source::{SourceError, Sources};
 use crate::rules::cutoff::{Cut, Jump, NoCut, Reading, Slot, jump};
+use crate::rules::governance::hook::NO_ANSWER;
 use crate::rules::outcome::Reason;
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::drops::{self, DropFile, FileId, FileState};
-use crate::store::state::{ConnectorId, StateError, StateReader, cursor, note, set_note};
+use crate::store::state::{ConnectorId, StateError, StateReader, cursor, note, parked, set_note};
 
 /// How long a worker waits after the state file, a log or the disk refused.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -114,6 +116,8 @@ pub struct Worker {
     said: Option<String>,
     next_look: Timestamp,
     pub(super) watch: Watch,
+    /// Questions to the hook; none = nobody is asked.
+    pub(super) asking: Option<Asking>,
     inbox: Receiver<Message>,
     mailbox: Mailbox,
     stopping: bool,
@@ -141,6 +145,7 @@ impl Worker {
         }
         let answers = drop.ack.as_ref().map_or(Awaited::No, |ack| Awaited::Yes(ack.overdue));
         let (name, hash, text) = (Arc::clone(&drop.subscription.name), drop.config_hash, drop.config.clone());
+        let policy = drop.subscription.policy(drop.hook.as_deref());
         let now = clock::now();
         let (known, begin) = ledger.call(move |state| {
             state.commit(|db| {
@@ -150,6 +155,15 @@ impl Worker {
                     cursor::begin(db, known.id, *log, *from)?;
                 }
                 awaited::set(db, known.id, answers)?;
+                let policy_of = format!("policy/{}", known.id.0);
+                let before = note(db, &policy_of)?;
+                if before.as_ref() != Some(&policy) {
+                    // What the gate refused may leave now: it is tried with the next file.
+                    if before.is_some() {
+                        parked::release_classes(db, known.id, &["gate"], clock::steady())?;
+                    }
+                    set_note(db, &policy_of, &policy)?;
+                }
                 let key = format!("drop/{}/begin", known.id.0);
                 let begin = note(db, &key)?.and_then(|text| text.parse().ok());
                 if begin.is_none() {
@@ -158,6 +172,7 @@ impl Worker {
                 Ok((known, Timestamp(begin.unwrap_or(now.0))))
             })
         })?;
+        let asking = Asking::of(&drop);
         let staging = Staging::open(folder.as_deref().unwrap_or(&drop.folder))?;
         let (sender, inbox): (Sender<Message>, _) = channel();
         Ok(Worker {
@@ -178,6 +193,7 @@ impl Worker {
             said: None,
             next_look: clock::steady(),
             watch: Watch::default(),
+            asking,
             inbox,
             mailbox: Mailbox::new(sender),
             stopping: false,
@@ -232,25 +248,40 @@ impl Worker {
                     return;
                 }
             };
-            match message {
-                // A log that grows changes nothing before the cut.
-                Message::Wake | Message::Results | Message::Committed(_) => continue,
-                Message::Reload => self.watch.again(),
-                Message::RunNow => {
-                    self.hurry = true;
-                    self.watch.again();
-                }
-                Message::Rewind => self.sources.iter_mut().for_each(|(_, source)| source.forget()),
-                Message::LetGo => {
-                    self.sources.iter_mut().for_each(|(_, source)| source.let_go());
-                    continue;
-                }
-                Message::Pause(pause) => self.set_paused(pause),
-                Message::Broken => self.summary.broken = true,
-                Message::Stop => self.stopping = true,
+            if self.hear(message) {
+                return;
             }
-            return;
         }
+    }
+
+    /// Takes note of a message; whether it changes what is due.
+    fn hear(&mut self, message: Message) -> bool {
+        match message {
+            // A log that grows changes nothing before the cut.
+            Message::Wake | Message::Results | Message::Committed(_) => return false,
+            Message::Reload => self.watch.again(),
+            Message::RunNow => {
+                self.hurry = true;
+                self.watch.again();
+            }
+            Message::Rewind => self.sources.iter_mut().for_each(|(_, source)| source.forget()),
+            Message::LetGo => {
+                self.sources.iter_mut().for_each(|(_, source)| source.let_go());
+                return false;
+            }
+            Message::Pause(pause) => self.set_paused(pause),
+            Message::Broken => self.summary.broken = true,
+            Message::Stop => self.stopping = true,
+        }
+        true
+    }
+
+    /// Whether a long step has to leave off; takes what was said meanwhile.
+    pub(super) fn is_told_to_stop(&mut self) -> bool {
+        while let Ok(message) = self.inbox.try_recv() {
+            self.hear(message);
+        }
+        self.stopping || self.summary.broken || self.mode == Mode::Paused
     }
 
     fn set_paused(&mut self, pause: bool) {
@@ -273,6 +304,9 @@ impl Worker {
             && let Some(next) = self.make_cuts()?
         {
             due = due.min(next);
+        }
+        if let Some(again) = self.asking.as_ref().and_then(|asking| asking.again) {
+            due = due.min(again);
         }
         for file in self.in_state(FileState::Cut)? {
             if let Err(reason) = self.render(&file)? {
@@ -424,6 +458,12 @@ impl Worker {
                 log::info!("{name}: cut for {}: nothing to send", cut.slot);
                 Ok(true)
             }
+            Err(reason) if reason.class == NO_ANSWER => {
+                self.say(log::Level::Warn, &format!("the file for {} is not cut yet: {reason}", cut.slot));
+                self.summary.left_off = Some(reason);
+                Ok(false)
+            }
+            Err(_) if self.stopping => Ok(false),
             Err(reason) => {
                 self.say(log::Level::Error, &format!("the file for {} is held: {reason}", cut.slot));
                 Ok(false)
@@ -443,7 +483,24 @@ impl Worker {
             Until::Now => Timestamp(i64::MAX),
         };
         self.gather(file, end)?;
-        self.cut(file)
+        let made = loop {
+            match self.ask_all(file)? {
+                Ok(()) => match self.cut(file)? {
+                    Err(reason) if is_unasked(&reason) => continue,
+                    made => break made,
+                },
+                Err(reason) if reason.class == NO_ANSWER => {
+                    let held = reason.clone();
+                    self.ledger.call(move |state| state.commit(|db| drops::hold(db, file, Some(&held))))?;
+                    break Err(reason);
+                }
+                Err(reason) => break Err(reason),
+            }
+        };
+        if let (Ok(_), Some(asking)) = (&made, &mut self.asking) {
+            asking.forget();
+        }
+        Ok(made)
     }
 
     /// No cut is made by a clock that was set by more than a day, until a person says that it is right.
