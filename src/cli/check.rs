@@ -2,7 +2,7 @@
 
 mod drops;
 pub(super) mod secrets;
-mod tables;
+pub(super) mod tables;
 
 use std::path::{Path, PathBuf};
 

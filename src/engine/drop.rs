@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use jiff::civil::Time;
 
+pub use gather::shown_record;
 pub use preview::{Preview, Previewed, preview, regenerate};
 pub use report::{
     AckLine, DropStatus, FileLine, MemberLine, OutletLine, ack_lines, ago, drop_status, file_line, has_bytes,
