@@ -81,10 +81,7 @@ pub fn deliveries(place: &Place, deliveries: Deliveries) -> Outcome {
 
 /// The state file and what of it is meant; none where the agent has never run.
 #[allow(clippy::type_complexity)]
-fn select(
-    place: &Place,
-    which: &Selection,
-) -> Result<Option<(StateReader, Vec<(Remembered, Parked)>, Gate)>, Failure> {
+fn select(place: &Place, which: &Selection) -> Result<Option<(StateReader, Vec<(Remembered, Parked)>, Gate)>, Failure> {
     let config = place.config()?;
     let view = Gate::of_views(config.settings.governance.as_ref());
     let mut state = match StateReader::open(&config.settings.state) {
@@ -100,7 +97,8 @@ fn select(
 fn list(place: &Place, which: Selection) -> Outcome {
     let (chosen, view) = select(place, &which)?.map(|(_, chosen, view)| (chosen, view)).unwrap_or_default();
     if place.json() {
-        let lines: Vec<Delivery> = chosen.iter().map(|(known, parked)| Delivery::new(&known.name, parked, &view)).collect();
+        let lines: Vec<Delivery> =
+            chosen.iter().map(|(known, parked)| Delivery::new(&known.name, parked, &view)).collect();
         output::json(&lines)?;
         return Ok(Code::Ok);
     }

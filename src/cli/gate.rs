@@ -94,12 +94,7 @@ pub fn gate(place: &Place, gate: Gate) -> Outcome {
     Ok(if refused { Code::Refused } else { Code::Ok })
 }
 
-fn sheets(
-    config: Config,
-    columns: &Columns,
-    only: Option<&str>,
-    kind: Option<&str>,
-) -> Result<Vec<Sheet>, Failure> {
+fn sheets(config: Config, columns: &Columns, only: Option<&str>, kind: Option<&str>) -> Result<Vec<Sheet>, Failure> {
     let Config { settings, connectors, drops, .. } = config;
     let names: Vec<_> = connectors.iter().chain(&drops).map(|spec| spec.name.clone()).collect();
     if let Some(name) = only.filter(|name| !names.iter().any(|known| **known == **name)) {
@@ -220,7 +215,9 @@ fn page(sheet: &Sheet) -> Result<(), Failure> {
         output::line(&format!("then the hook {hook} is asked about each payload"))?;
     }
     if *refused {
-        output::line("-> events that have a refused field are held: allow its class here, redact it, or map without it")?;
+        output::line(
+            "-> events that have a refused field are held: allow its class here, redact it, or map without it",
+        )?;
     }
     Ok(())
 }

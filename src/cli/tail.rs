@@ -44,7 +44,10 @@ struct View {
 pub fn tail(place: &Place, tail: Tail) -> Outcome {
     let settings = place.config()?.settings;
     let logs = open(place, &settings)?;
-    let view = Arc::new(View { listen: listen(&tail.types, &logs, &settings)?, gate: Gate::of_views(settings.governance.as_ref()) });
+    let view = Arc::new(View {
+        listen: listen(&tail.types, &logs, &settings)?,
+        gate: Gate::of_views(settings.governance.as_ref()),
+    });
     let mut starts = Vec::new();
     for mut log in logs {
         let past = if tail.once || tail.past.is_named() { tail.past.after(&mut log, &settings)? } else { None };

@@ -268,6 +268,8 @@ fn settle(desk: &mut Desk, mut waiting: Waiting, said: Result<Said, Reason>, ret
             let news = own || desk.down.as_ref() != Some(&reason) || desk.failures > 1;
             desk.down = Some(reason.clone());
             if own {
+                // The hook is not down: it answers the others.
+                (desk.failures, desk.down, desk.again) = (0, None, None);
                 desk.answers.push(Answered { slot, said: Said::Silent(reason) });
             } else {
                 // Behind the others: they may find an answer.

@@ -142,6 +142,7 @@ pub struct Worker {
     /// Why the hook gives no answers, and since when.
     hook_down: Option<Reason>,
     hook_since: Option<Timestamp>,
+    hook_failures: u32,
     /// Events that are sent as the hook has changed them; with the bytes of those that an earlier run has sent.
     amended: HashMap<EventId, (LogId, Option<Vec<u8>>)>,
     breaker: Breaker,
@@ -377,7 +378,7 @@ impl Worker {
             self.summary.left_off = Some(opened.reason.clone());
             return !self.cursor_moved();
         }
-        if let Some(reason) = &self.hook_down {
+        if let Some(reason) = self.hook_down.as_ref().filter(|_| self.hook_failures >= ask::GIVEN_UP) {
             self.summary.left_off = Some(reason.clone());
             return !self.cursor_moved();
         }

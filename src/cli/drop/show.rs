@@ -8,7 +8,9 @@ use crate::cli::status::standing;
 use crate::cli::{Outcome, order, output};
 use crate::clock;
 use crate::config::Config;
-use crate::engine::drop::{DropStatus, FileLine, MemberLine, ago, drop_status, file_line, member_lines, next_cut_of, shown_record};
+use crate::engine::drop::{
+    DropStatus, FileLine, MemberLine, ago, drop_status, file_line, member_lines, next_cut_of, shown_record,
+};
 use crate::rules::governance::Gate;
 use crate::store::state::connector::{self, Remembered};
 use crate::store::state::drops::{self, DropFile};

@@ -16,6 +16,8 @@ use crate::store::state::parked::{Parked, ParkedState};
 
 /// Where a hook that gives no answers is noted, among the endpoints that are down.
 const ORIGIN: &str = "hook";
+/// A run of once leaves off after so many questions in a row without an answer.
+pub(super) const GIVEN_UP: u32 = 3;
 
 /// The questions of a connector; none when it has no hook.
 pub(super) fn asking(connector: &Connector, mailbox: &Mailbox) -> Option<Asking> {
@@ -56,6 +58,7 @@ impl Worker {
         let Some(asking) = &self.asking else { return };
         let (answers, down) = (asking.take(), asking.down());
         let reason = down.as_ref().map(|down| down.reason.clone());
+        self.hook_failures = down.as_ref().map_or(0, |down| down.failures);
         if reason != self.hook_down {
             match &reason {
                 Some(reason) => log::warn!("{}: nothing leaves: {reason}", self.connector.name),

@@ -185,6 +185,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         asking,
         hook_down: None,
         hook_since: None,
+        hook_failures: 0,
         amended: kept.amended,
         breaker,
         brake: Brake::default(),
