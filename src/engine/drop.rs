@@ -21,6 +21,7 @@ pub mod sequence;
 mod snapshot;
 pub mod staged;
 mod staging;
+mod step;
 mod tidy;
 mod worker;
 

@@ -1,5 +1,6 @@
 //! The window: the bounded set of events above the cursor that are being worked on, never two of one record at once.
 
+mod asking;
 mod joining;
 #[cfg(test)]
 mod tests;
@@ -244,16 +245,6 @@ impl Window {
         }
         self.settle_phase(id);
         id
-    }
-
-    /// The hook has let an event go: this is sent for it.
-    pub fn may_leave(&mut self, id: SlotId, parts: Vec<Parcel>, is_amended: bool) {
-        let Some(slot) = self.slots.get_mut(&id) else { return };
-        let weight = parts.iter().map(Parcel::weight).sum();
-        self.weight = self.weight - slot.weight + weight;
-        (slot.weight, slot.parts) = (weight, parts.into());
-        (slot.is_asking, slot.is_amended) = (false, is_amended);
-        self.settle_phase(id);
     }
 
     /// Whether an event is in the window; if it is, it holds the cursor of its log (again) until it is settled.

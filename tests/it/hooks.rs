@@ -193,7 +193,7 @@ fn an_address_is_asked_with_its_credential_and_several_records_may_go_in_one_req
     hook.meet(move |entry| {
         let asked: Value = serde_json::from_slice(&entry.body).ok()?;
         let body = answer(asked["payload"]["name"].as_str()?).to_string();
-        Some(Scenario::answer("verdict", false, scenario::json(200, "", &body), End::Close))
+        Some(Scenario::answer("verdict", false, scenario::json(200, "", &body), End::Keep))
     });
     let office = Office::visits();
     std::fs::write(office.folder().join("token"), "t0ken").unwrap();
@@ -239,20 +239,20 @@ retryPolicy: {backoff: 50ms, maxBackoff: 200ms}
 map: {id: id, name: name}
 drop:
   schedule: {cut_off: \"00:00\", zone: UTC}
-  source: {key: [id]}
+  source: {key: [id], extract: EXTRACT}
   format: {kind: csv, columns: [id, name]}
   name: \"V{seq:06}.csv\"
   when_empty: skip
   deliver: {directory: ../../out}
 ";
 
-    fn office(more: &str) -> Office {
+    fn office(extract: &str) -> Office {
         let office = Office::visits();
         std::fs::create_dir_all(office.folder().join("out")).unwrap();
         std::fs::write(office.folder().join("hook.py"), HOOK).unwrap();
         let hook = office.folder().join("hook.py");
         let hook = format!("hook: {{exec: [/usr/bin/env, python3, '{}'], timeout: 20s}}", hook.display());
-        office.connector("nightly", &format!("{hook}\n{DROP}{more}"));
+        office.connector("nightly", &format!("{hook}\n{}", DROP.replace("EXTRACT", extract)));
         assert_eq!(office.run(&["watch", "visits"]).code, Some(0));
         office
     }
@@ -267,7 +267,7 @@ drop:
 
     #[test]
     fn a_file_has_what_the_hook_allows_as_it_has_changed_it_and_a_preview_asks_nobody() {
-        for extract in ["", "  extract: snapshot\n"] {
+        for extract in ["changes", "snapshot"] {
             let office = office(extract);
             office.sql("INSERT INTO visits VALUES (1, 'Ada', 10), (2, 'Bea', 20), (3, 'Cy', 30)");
             let preview = office.run(&["drop", "preview", "nightly"]);
@@ -283,7 +283,7 @@ drop:
 
     #[test]
     fn without_an_answer_no_file_is_cut_and_it_is_cut_when_the_hook_is_back() {
-        let office = office("");
+        let office = office("changes");
         office.sql("INSERT INTO visits VALUES (1, 'Ada', 10), (3, 'Cy', 30)");
         std::fs::write(office.folder().join("down"), "").unwrap();
         let ended = office.run(&["drop", "run", "nightly"]);

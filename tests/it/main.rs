@@ -9,6 +9,7 @@ mod asking;
 mod bad_input;
 mod batches;
 mod braking;
+mod canaries;
 mod capture;
 mod cli_check;
 mod cli_init;

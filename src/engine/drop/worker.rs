@@ -12,17 +12,18 @@ use super::acknowledge::awaited::{self, Awaited};
 use super::ask::{Asking, is_unasked};
 use super::cut::Cut as Made;
 use super::staging::Staging;
+pub use super::step::StepError;
 use super::{Drop, request};
 use crate::clock::{self, Timestamp};
-use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::ledger::Ledger;
 use crate::engine::push::{Mailbox, Message, Run, Summary};
-use crate::engine::source::{SourceError, Sources};
+use crate::engine::source::Sources;
 use crate::rules::cutoff::{Cut, Jump, NoCut, Reading, Slot, jump};
 use crate::rules::governance::hook::NO_ANSWER;
 use crate::rules::outcome::Reason;
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::drops::{self, DropFile, FileId, FileState};
-use crate::store::state::{ConnectorId, StateError, StateReader, cursor, note, parked, set_note};
+use crate::store::state::{ConnectorId, StateReader, cursor, note, parked, set_note};
 
 /// How long a worker waits after the state file, a log or the disk refused.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -30,40 +31,6 @@ const PAUSE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(60);
 /// Bytes that must be free before a file is cut: a file that cannot be rendered helps nobody.
 const LEAST_FREE: u64 = 16 << 20;
-
-/// A step that could not be made; it is tried again.
-#[derive(Debug, thiserror::Error)]
-#[error("{text}")]
-pub struct StepError {
-    text: String,
-    /// A sync has failed: the agent must end.
-    pub broken: bool,
-}
-
-impl From<StateError> for StepError {
-    fn from(error: StateError) -> StepError {
-        StepError { broken: error.is_broken(), text: error.to_string() }
-    }
-}
-
-impl From<LedgerError> for StepError {
-    fn from(error: LedgerError) -> StepError {
-        let broken = matches!(&error, LedgerError::Gone(_)) || matches!(&error, LedgerError::State(e) if e.is_broken());
-        StepError { broken, text: error.to_string() }
-    }
-}
-
-impl From<SourceError> for StepError {
-    fn from(error: SourceError) -> StepError {
-        StepError { broken: error.broken, text: error.to_string() }
-    }
-}
-
-impl From<std::io::Error> for StepError {
-    fn from(error: std::io::Error) -> StepError {
-        StepError { broken: false, text: format!("the drop's folder: {error}") }
-    }
-}
 
 /// What a worker is made of.
 pub struct Parts {
@@ -450,6 +417,7 @@ impl Worker {
         match self.try_cut(cut, until)? {
             Ok(Made::Files(files, lines, held)) => {
                 self.said = None;
+                self.summary.left_off.take_if(|reason| reason.class == NO_ANSWER);
                 let parts = if files == 1 { String::new() } else { format!(" in {files} files") };
                 log::info!("{name}: cut for {}: {lines} records{parts}, {held} held", cut.slot);
                 Ok(true)

@@ -89,6 +89,10 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
                 // What the gate refused may leave now, or for another reason not.
                 if before.is_some() && !changed {
                     parked::release_classes(db, known.id, &["gate"], now)?;
+                    let subject = Some("governance");
+                    let act =
+                        act::Act { actor: "system", verb: "reload", connector: Some(known.id), subject, reason: None };
+                    act::record(db, &act, clock::now())?;
                 }
                 set_note(db, &policy_of, &policy)?;
             }
