@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::cut::Cut;
 use super::worker::{StepError, Worker};
 use super::{Drop, Extract};
 use crate::adapter::hook::Asker;
@@ -14,9 +15,9 @@ use crate::clock;
 use crate::event::{Event, EventId, Op, Record};
 use crate::format::hook as encoding;
 use crate::rules::governance::Cleared;
-use crate::rules::governance::hook::{Question, Verdict};
+use crate::rules::governance::hook::{NO_ANSWER, Question, Verdict};
 use crate::rules::outcome::Reason;
-use crate::store::state::drops::{FileId, change, member};
+use crate::store::state::drops::{self, FileId, change, member};
 use crate::store::state::{ConnectorId, Db, Sql};
 
 /// Records that are asked about before the next are looked for.
@@ -131,8 +132,30 @@ pub(super) fn is_unasked(reason: &Reason) -> bool {
 }
 
 impl Worker {
+    /// Asks about every record of a file that has gathered everything, and cuts it. A reason says why it is not cut.
+    pub(super) fn cut_asked(&mut self, file: FileId) -> Result<Result<Cut, Reason>, StepError> {
+        let made = loop {
+            match self.ask_all(file)? {
+                Ok(()) => match self.cut(file)? {
+                    Err(reason) if is_unasked(&reason) => {}
+                    made => break made,
+                },
+                Err(reason) if reason.class == NO_ANSWER => {
+                    let held = reason.clone();
+                    self.ledger.call(move |state| state.commit(|db| drops::hold(db, file, Some(&held))))?;
+                    break Err(reason);
+                }
+                Err(reason) => break Err(reason),
+            }
+        };
+        if let (Ok(_), Some(asking)) = (&made, &mut self.asking) {
+            asking.forget();
+        }
+        Ok(made)
+    }
+
     /// Asks about every record that a file is about to have. A reason says why that did not come to its end.
-    pub(super) fn ask_all(&mut self, file: FileId) -> Result<Result<(), Reason>, StepError> {
+    fn ask_all(&mut self, file: FileId) -> Result<Result<(), Reason>, StepError> {
         let Some(mut asking) = self.asking.take() else { return Ok(Ok(())) };
         let asked = self.ask_with(&mut asking, file);
         self.asking = Some(asking);

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 
 use super::acknowledge::Watch;
 use super::acknowledge::awaited::{self, Awaited};
-use super::ask::{Asking, is_unasked};
+use super::ask::Asking;
 use super::cut::Cut as Made;
 use super::staging::Staging;
 pub use super::step::StepError;
@@ -451,24 +451,7 @@ impl Worker {
             Until::Now => Timestamp(i64::MAX),
         };
         self.gather(file, end)?;
-        let made = loop {
-            match self.ask_all(file)? {
-                Ok(()) => match self.cut(file)? {
-                    Err(reason) if is_unasked(&reason) => continue,
-                    made => break made,
-                },
-                Err(reason) if reason.class == NO_ANSWER => {
-                    let held = reason.clone();
-                    self.ledger.call(move |state| state.commit(|db| drops::hold(db, file, Some(&held))))?;
-                    break Err(reason);
-                }
-                Err(reason) => break Err(reason),
-            }
-        };
-        if let (Ok(_), Some(asking)) = (&made, &mut self.asking) {
-            asking.forget();
-        }
-        Ok(made)
+        self.cut_asked(file)
     }
 
     /// No cut is made by a clock that was set by more than a day, until a person says that it is right.
