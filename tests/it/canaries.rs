@@ -304,8 +304,9 @@ fn office(seed: u64, open: bool) -> (Vec<String>, BTreeSet<(String, &'static str
         let may = |column: &str| policy.leaves(column, out.allow.as_ref()) && !out.redacted.contains(column);
         let simulated = match out.name {
             "file" => {
+                let previewed = verb(&["drop", "preview", "file"]);
                 assert!(office.run(&["drop", "run", "file"]).code.is_some());
-                verb(&["drop", "preview", "file"])
+                previewed
             }
             name => {
                 [verb(&["simulate", "--connector", name]), verb(&["--json", "simulate", "--connector", name])].concat()
