@@ -20,7 +20,7 @@ use crate::rules::nearest::hint;
 
 /// Prints events as JSON lines: from the past if asked, then as they are committed
 ///
-/// With a `governance:` section every column whose class is not in its `views: {allow: [...]}` (without that: is not
+/// With a `governance:` section every column whose class is not in its `views` (without that: is not
 /// `public`) is shown as "***", in keys too. Several logs have no common order.
 #[derive(Debug, clap::Args)]
 pub struct Tail {

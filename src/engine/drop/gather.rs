@@ -33,7 +33,7 @@ pub(super) fn record_key(event: &Event) -> String {
     format!("{} {}", event.kind, String::from_utf8_lossy(&json::value(&Value::Map(key))))
 }
 
-/// What [`record_key`] gives, as far as a view lets the key be shown.
+/// What names a record in ledgers, as far as a view lets the key be shown.
 pub fn shown_record(record: &str, view: &Gate) -> String {
     let parts = record.match_indices(" {").filter_map(|(at, _)| Some((record.get(..at)?, record.get(at + 1..)?)));
     let key = parts.into_iter().find_map(|(kind, text)| match json::decode(text.as_bytes()) {
