@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod directory;
+pub mod hook;
 pub mod http;
 pub mod join;
 pub mod oauth;

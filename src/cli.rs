@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod drop;
 pub mod failure;
 pub mod follow;
+pub mod gate;
 pub mod init;
 pub mod journal;
 pub mod layout;
@@ -109,6 +110,7 @@ enum Verb {
     Status(status::Status),
     Deliveries(deliveries::Deliveries),
     Simulate(simulate::Simulate),
+    Gate(gate::Gate),
     Drop(drop::Drop),
     Layout(layout::Layout),
     Tail(tail::Tail),
@@ -143,6 +145,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Status(status)) => status::status(&place, status),
         Some(Verb::Deliveries(verb)) => deliveries::deliveries(&place, verb),
         Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
+        Some(Verb::Gate(verb)) => gate::gate(&place, verb),
         Some(Verb::Drop(verb)) => drop::drop(&place, verb),
         Some(Verb::Layout(layout)) => layout::layout(&place, layout),
         Some(Verb::Tail(tail)) => tail::tail(&place, tail),

@@ -19,6 +19,7 @@ mod fields;
 mod found;
 mod governance;
 mod hint;
+pub mod hook;
 mod instead;
 mod json;
 pub mod library;

@@ -7,6 +7,7 @@ pub mod csv;
 pub mod feed;
 pub mod fixed;
 pub mod frame;
+pub mod hook;
 pub mod json;
 pub mod layout;
 pub mod message;

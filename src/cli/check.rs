@@ -2,7 +2,7 @@
 
 mod drops;
 pub(super) mod secrets;
-mod tables;
+pub(super) mod tables;
 
 use std::path::{Path, PathBuf};
 
@@ -177,6 +177,9 @@ fn whole(
                 plans.push(Plan::of(&connector));
                 let reads = connector.adapter.fields();
                 tables::compare(&connector.file, &connector.subscription, reads, (at, &lines), &columns, problems);
+                if let (true, Some(hook)) = (online, &connector.hook) {
+                    reached.push((format!("hook of {name}"), hook.probe().map_err(|reason| reason.to_string())));
+                }
                 if online && !nameless {
                     reached.push((name, connector.adapter.probe().map_err(|reason| reason.to_string())));
                 }
@@ -184,7 +187,11 @@ fn whole(
             Err(wrong) => problems.extend(wrong.list().iter().cloned()),
         }
     }
-    plans.extend(drops.into_iter().filter_map(|spec| drops::look(spec, &settings, &columns, online, problems)));
+    plans.extend(
+        drops
+            .into_iter()
+            .filter_map(|spec| drops::look(spec, &settings, &columns, online.then_some(&mut *reached), problems)),
+    );
 }
 
 /// An empty configuration is no mistake, but nothing happens with it.

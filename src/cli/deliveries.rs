@@ -9,6 +9,7 @@ use crate::clock;
 use crate::engine::delivery::{Delivery, chosen};
 use crate::engine::report::{Stand, shown, stand, why};
 use crate::format::json;
+use crate::rules::governance::Gate;
 use crate::store::state::connector::Remembered;
 use crate::store::state::parked::{self, Parked, Selection};
 use crate::store::state::{StateError, StateReader};
@@ -59,7 +60,7 @@ struct Show {
     /// Only at this connector
     #[arg(long)]
     connector: Option<String>,
-    /// Also the values of the record, none of them masked
+    /// Also the values of the record; what the views of `governance:` may not show is ***
     #[arg(long)]
     values: bool,
 }
@@ -80,8 +81,9 @@ pub fn deliveries(place: &Place, deliveries: Deliveries) -> Outcome {
 
 /// The state file and what of it is meant; none where the agent has never run.
 #[allow(clippy::type_complexity)]
-fn select(place: &Place, which: &Selection) -> Result<Option<(StateReader, Vec<(Remembered, Parked)>)>, Failure> {
+fn select(place: &Place, which: &Selection) -> Result<Option<(StateReader, Vec<(Remembered, Parked)>, Gate)>, Failure> {
     let config = place.config()?;
+    let view = Gate::of_views(config.settings.governance.as_ref());
     let mut state = match StateReader::open(&config.settings.state) {
         Ok(state) => state,
         Err(StateError::Absent(_)) => return Ok(None),
@@ -89,13 +91,14 @@ fn select(place: &Place, which: &Selection) -> Result<Option<(StateReader, Vec<(
     };
     order::known(&config, which.connector.as_deref())?;
     let chosen = chosen(&mut state, which)?;
-    Ok(Some((state, chosen)))
+    Ok(Some((state, chosen, view)))
 }
 
 fn list(place: &Place, which: Selection) -> Outcome {
-    let chosen = select(place, &which)?.map(|(_, chosen)| chosen).unwrap_or_default();
+    let (chosen, view) = select(place, &which)?.map(|(_, chosen, view)| (chosen, view)).unwrap_or_default();
     if place.json() {
-        let lines: Vec<Delivery> = chosen.iter().map(|(known, parked)| Delivery::new(&known.name, parked)).collect();
+        let lines: Vec<Delivery> =
+            chosen.iter().map(|(known, parked)| Delivery::new(&known.name, parked, &view)).collect();
         output::json(&lines)?;
         return Ok(Code::Ok);
     }
@@ -110,7 +113,7 @@ fn list(place: &Place, which: Selection) -> Outcome {
                 known.name.clone(),
                 parked.event.seq().to_string(),
                 parked.event.kind.to_string(),
-                key_text(&parked.event.key),
+                key_text(&view.veil_record(&parked.event.kind, &parked.event.key)),
                 parked.state.as_str().to_owned(),
                 output::age(clock::now().since(parked.since)),
                 parked.attempts.to_string(),
@@ -126,7 +129,7 @@ fn list(place: &Place, which: Selection) -> Outcome {
 }
 
 fn show(place: &Place, which: Selection, values: bool) -> Outcome {
-    let Some((mut state, chosen)) = select(place, &which)?.filter(|(_, chosen)| !chosen.is_empty()) else {
+    let Some((mut state, chosen, view)) = select(place, &which)?.filter(|(_, chosen, _)| !chosen.is_empty()) else {
         let text = format!(
             "{}: no such delivery is parked: `hms-sync deliveries list` shows those that are, `hms-sync status TYPE KEY` what became of a record",
             which.ids.join(", ")
@@ -137,9 +140,9 @@ fn show(place: &Place, which: Selection, values: bool) -> Outcome {
     for (known, parked) in &chosen {
         let stand = stand(&mut state, known, parked.log, &parked.event)?;
         if place.json() {
-            documents.push(Delivery::in_full(&known.name, parked, stand, values));
+            documents.push(Delivery::in_full(&known.name, parked, stand, values, &view));
         } else {
-            page(&known.name, parked, &stand, values)?;
+            page(&known.name, parked, &stand, values, &view)?;
         }
     }
     if place.json() {
@@ -148,8 +151,8 @@ fn show(place: &Place, which: Selection, values: bool) -> Outcome {
     Ok(Code::Ok)
 }
 
-fn page(connector: &str, parked: &Parked, stand: &Stand, values: bool) -> Result<(), Failure> {
-    let event = &parked.event;
+fn page(connector: &str, parked: &Parked, stand: &Stand, values: bool, view: &Gate) -> Result<(), Failure> {
+    let event = &*view.veil(&parked.event);
     output::line(&format!("{}  {} of {} {}", event.at, event.op, event.kind, shown(&event.key)))?;
     output::line(&format!("  event {} of log {}, position {}", event.id, event.log, event.seq()))?;
     if !event.changed.is_empty() {

@@ -6,6 +6,7 @@ use crate::cli::{Outcome, output};
 use crate::engine::record::{RecordError, record as history};
 use crate::engine::report::{EventHistory, Stand, shown};
 use crate::event::Record;
+use crate::rules::governance::Gate;
 use crate::rules::nearest::hint;
 use crate::store::capture::Access;
 use crate::store::state::{StateError, StateReader};
@@ -18,8 +19,9 @@ pub fn record(place: &Place, name: &str, text: &str, limit: usize) -> Outcome {
         Err(StateError::Absent(_)) => None,
         Err(error) => return Err(error.into()),
     };
+    let view = Gate::of_views(settings.governance.as_ref());
     let mut logs = if settings.databases.is_empty() { Vec::new() } else { place.logs(&settings, Access::Read)? };
-    let found = history(&mut logs, state.as_mut(), name, text, limit).map_err(|error| match error {
+    let found = history(&mut logs, state.as_mut(), name, text, limit, &view).map_err(|error| match error {
         RecordError::Unknown { known } => {
             let there = if known.is_empty() {
                 "; nothing is captured yet: `hms-sync watch TABLE`".to_owned()

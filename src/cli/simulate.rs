@@ -20,7 +20,7 @@ use crate::store::state::fact;
 /// Shows what would be sent for past events, without sending it
 ///
 /// For every event and connector: method, address, headers (secrets masked) and body exactly as they would leave, or why
-/// the event is skipped or held. No connection is opened and nothing is written. Requests that a replay has to give
+/// the event is skipped or held. No connection is opened, no hook is asked and nothing is written. Requests that a replay has to give
 /// another idempotency key are shown with their first one. Without --since or --from: everything that is kept. Ends with
 /// 1 when something would be held.
 #[derive(Debug, clap::Args)]
@@ -120,7 +120,12 @@ fn document(seen: &Simulated<'_>) -> serde_json::Value {
             document["class"] = json!(reason.class);
             document["reason"] = json!(reason.text);
         }
-        Fate::Sent(requests) => document["requests"] = requests.iter().map(request).collect(),
+        Fate::Sent(requests) => {
+            document["requests"] = requests.iter().map(request).collect();
+            if seen.is_unasked {
+                document["hook"] = json!("not asked");
+            }
+        }
     }
     document
 }
@@ -147,7 +152,10 @@ fn page(seen: &Simulated<'_>) -> String {
     match &seen.fate {
         Fate::Skipped(why) => format!("{head}\n  skipped: {why}\n"),
         Fate::Held(reason) => format!("{head}\n  held: {reason}\n"),
-        Fate::Sent(requests) => format!("{head}\n{}", requests.iter().map(sheet).collect::<Vec<_>>().join("\n")),
+        Fate::Sent(requests) => {
+            let hook = if seen.is_unasked { "  (the hook is not asked: it may change or refuse this)\n" } else { "" };
+            format!("{head}\n{hook}{}", requests.iter().map(sheet).collect::<Vec<_>>().join("\n"))
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! `tail`: events as JSON lines, from the past if asked, then live.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -21,8 +20,8 @@ use crate::rules::nearest::hint;
 
 /// Prints events as JSON lines: from the past if asked, then as they are committed
 ///
-/// With a `governance:` section every column that a connector without `allow` could not send, because its class is not
-/// `public`, is shown as "***", in keys too. Several logs have no common order.
+/// With a `governance:` section every column whose class is not in its `views` (without that: is not
+/// `public`) is shown as "***", in keys too. Several logs have no common order.
 #[derive(Debug, clap::Args)]
 pub struct Tail {
     /// Only these: an event type or table, TYPE.insert, TYPE.update, TYPE.delete, with * for any text; may be repeated
@@ -45,7 +44,10 @@ struct View {
 pub fn tail(place: &Place, tail: Tail) -> Outcome {
     let settings = place.config()?.settings;
     let logs = open(place, &settings)?;
-    let view = Arc::new(View { listen: listen(&tail.types, &logs, &settings)?, gate: gate(&settings) });
+    let view = Arc::new(View {
+        listen: listen(&tail.types, &logs, &settings)?,
+        gate: Gate::of_views(settings.governance.as_ref()),
+    });
     let mut starts = Vec::new();
     for mut log in logs {
         let past = if tail.once || tail.past.is_named() { tail.past.after(&mut log, &settings)? } else { None };
@@ -156,12 +158,4 @@ fn listen(types: &[String], logs: &[Log], settings: &Settings) -> Result<Listen,
     };
     let patterns: Vec<String> = types.iter().map(named).collect();
     Listen::parse(&patterns).map_err(|message| Failure::new(Code::Usage, message))
-}
-
-/// The classes as a connector sees them that is not allowed anything.
-fn gate(settings: &Settings) -> Gate {
-    match &settings.governance {
-        Some(classes) => Gate::new(classes, None, &BTreeMap::new(), [0; 32]),
-        None => Gate::open(),
-    }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::adapter::auth::{self, Scheme};
+use crate::adapter::hook::Hook;
 use crate::adapter::http::{Client, Options, Proxy};
 use crate::adapter::oauth::{OAuth2, OAuth2Spec};
 use crate::adapter::rest::{RestAdapter, RestSpec};
@@ -16,6 +17,7 @@ use crate::config::connector::{ConnectorSpec, Way};
 use crate::config::credential::{Credential, KeyPlace};
 use crate::config::drop::deliver::Deliver;
 use crate::config::endpoint::Endpoint;
+use crate::config::hook::HookWay;
 use crate::config::problem::{Problem, Problems, Severity};
 use crate::config::settings::Settings;
 use crate::engine::connector::Connector;
@@ -53,6 +55,7 @@ pub fn connector(
     secret: [u8; 32],
 ) -> Result<Connector, Problems> {
     let gate = gate(&spec, settings, secret);
+    let hook = hook(&spec, settings, credentials)?;
     let wrong = |key: &str, message: String| Problems::new(vec![problem(&spec.file, key, message)]);
     let endpoint = match spec.way {
         Way::Rest(endpoint) => *endpoint,
@@ -90,6 +93,7 @@ pub fn connector(
             ignore_leave: spec.ignore_leave,
             skip_unchanged: spec.skip_unchanged,
         },
+        hook,
         adapter: Arc::new(adapter),
         pace: spec.pace,
         retry: spec.retry,
@@ -114,12 +118,36 @@ fn gate(spec: &ConnectorSpec, settings: &Settings, secret: [u8; 32]) -> Gate {
     }
 }
 
+/// Who else is asked about each payload of a connector.
+fn hook(spec: &ConnectorSpec, settings: &Settings, credentials: &Credentials) -> Result<Option<Arc<Hook>>, Problems> {
+    let (spec, file, key) = match (&spec.hook, &settings.hook) {
+        (Some(own), _) => (own, &spec.file, "hook"),
+        (None, Some(all)) => (all, &settings.file, "governance.hook"),
+        (None, None) => return Ok(None),
+    };
+    let wrong = |name: &str, message: String| Problems::new(vec![problem(file, &format!("{key}.{name}"), message)]);
+    let timeout = spec.timeout;
+    Ok(Some(Arc::new(match &spec.way {
+        HookWay::Exec { program, arguments } => Hook::exec(program.clone(), arguments.clone(), timeout),
+        HookWay::Url { url, plain, credential, proxy, tls, concurrency } => {
+            let http = options(tls, proxy.as_deref()).map_err(|(name, message)| wrong(name, message))?;
+            let known = credential.as_ref().map(|name| {
+                let found = credentials.get(name).map(Arc::clone);
+                found.ok_or_else(|| wrong("credentialsId", format!("there is no credential `{name}`")))
+            });
+            Hook::url(url, Options { plain: *plain, timeout, ..http }, known.transpose()?, *concurrency)
+        }
+    })))
+}
+
 /// Makes a drop ready to run. `secret` keys the hashes of redacted fields.
 pub fn drop(spec: ConnectorSpec, settings: &Settings, secret: [u8; 32]) -> Result<Drop, Problems> {
     let wrong = |key: &str, messages: Vec<String>| {
         Problems::new(messages.into_iter().map(|message| problem(&spec.file, key, message)).collect())
     };
     let gate = gate(&spec, settings, secret);
+    // A token for files' hooks is asked for by themselves.
+    let hook = hook(&spec, settings, &credentials(settings)?)?;
     let files = match spec.way {
         Way::Drop(files) => *files,
         Way::Rest(_) => return Err(wrong("endpoint", vec!["makes calls, and has no files".to_owned()])),
@@ -143,6 +171,7 @@ pub fn drop(spec: ConnectorSpec, settings: &Settings, secret: [u8; 32]) -> Resul
             ignore_leave: spec.ignore_leave,
             skip_unchanged: spec.skip_unchanged,
         },
+        hook,
         feed,
         content: files.content,
         timing: files.timing,

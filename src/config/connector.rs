@@ -11,6 +11,7 @@ use crate::config::endpoint::Endpoint;
 use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::governance;
+use crate::config::hook::{self, HookSpec};
 use crate::config::mapping;
 use crate::config::problem::Place;
 use crate::config::settings::Scope;
@@ -61,6 +62,8 @@ pub struct ConnectorSpec {
     pub allow: Option<Vec<String>>,
     /// What is done to columns before they leave.
     pub redact: BTreeMap<String, Redact>,
+    /// Who else is asked about each payload; none = whom the settings name, if anybody.
+    pub hook: Option<HookSpec>,
     /// `onDead: continue`.
     pub continue_on_dead: bool,
     /// `onLeave: ignore`.
@@ -169,6 +172,7 @@ impl ConnectorSpec {
         });
         let allow = fields.take("allow").map(|found| governance::allow(&found, scope.governance.as_ref()));
         let redact = fields.take("redact").map(|found| governance::redact(&found)).unwrap_or_default();
+        let hook = optional(fields.take("hook"), |found| hook::hook(&found, scope));
         let word = |key, yes: &'static str, no: &'static str| {
             fields.take(key).and_then(|found| found.choice(key, &[(no, false), (yes, true)])).unwrap_or(false)
         };
@@ -205,6 +209,7 @@ impl ConnectorSpec {
             rate: rate?,
             allow: allow.flatten(),
             redact,
+            hook: hook?,
             continue_on_dead,
             ignore_leave,
             skip_unchanged,

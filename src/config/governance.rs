@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::found::Found;
+use crate::config::hook::{self, HookSpec};
+use crate::config::settings::Scope;
 use crate::config::watch::Watch;
 use crate::rules::governance::{Classes, Redact};
 use crate::rules::nearest::nearest;
@@ -11,7 +13,7 @@ use crate::rules::nearest::nearest;
 const PUBLIC: &str = "public";
 
 /// Reads `governance:`. A table may be named by its own name or by its event type; the gate asks by type.
-pub(crate) fn classes(found: &Found<'_>, watched: &[Watch]) -> Option<Classes> {
+pub(crate) fn read(found: &Found<'_>, watched: &[Watch], scope: &Scope) -> Option<(Classes, Option<HookSpec>)> {
     let fields = found.fields()?;
     let mut classes = Classes { default: fields.text("default"), ..Classes::default() };
     for (name, columns) in fields.take("classify").and_then(|found| found.entries()).unwrap_or_default() {
@@ -32,8 +34,16 @@ pub(crate) fn classes(found: &Found<'_>, watched: &[Watch]) -> Option<Classes> {
             classes.classify.entry(kind.to_owned()).or_default().extend(listed.clone());
         }
     }
+    let side = |name: &'static str| {
+        let fields = fields.take(name)?.fields()?;
+        let allowed = fields.need("allow").and_then(|found| allow(&found, Some(&classes)));
+        fields.done();
+        allowed
+    };
+    let (views, inbound) = (side("views"), side("inbound"));
+    let hook = fields.take("hook").and_then(|found| hook::hook(&found, scope));
     fields.done();
-    Some(classes)
+    Some((Classes { views, inbound, ..classes }, hook))
 }
 
 /// The event types that a name in `classify:` means: those of the watched tables that have it as their type, as

@@ -11,6 +11,7 @@ use crate::config::events::{self, EventSource};
 use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::governance;
+use crate::config::hook::HookSpec;
 use crate::config::locate;
 use crate::config::problem::Place;
 use crate::config::retention::{Capture, Retention};
@@ -53,6 +54,8 @@ pub struct Settings {
     pub api: Api,
     /// Class of each column; none = nothing is classified.
     pub governance: Option<Classes>,
+    /// Who else is asked about each payload, where a connector names nobody itself.
+    pub hook: Option<HookSpec>,
     /// Who is told when something needs a person.
     pub alerts: Vec<Alert>,
     /// How long things are kept.
@@ -75,6 +78,7 @@ impl Default for Settings {
             events: Vec::new(),
             api: Api::default(),
             governance: None,
+            hook: None,
             alerts: Vec::new(),
             retention: Retention::default(),
             capture: Capture::default(),
@@ -182,9 +186,10 @@ impl Settings {
             credentials.extend(credential.map(|credential| (name.to_owned(), credential)));
         }
         let kinds: Vec<String> = watch.iter().map(|watch| watch.kind.clone()).collect();
-        let governance = fields.take("governance").and_then(|found| governance::classes(&found, &watch));
-        let scope =
-            Scope { credentials: Some(known), governance: governance.clone(), kinds, office: Some(office.clone()) };
+        let scope = Scope { credentials: Some(known), governance: None, kinds, office: Some(office.clone()) };
+        let read = fields.take("governance").and_then(|found| governance::read(&found, &watch, &scope));
+        let (governance, hook) = read.map_or((None, None), |(classes, hook)| (Some(classes), hook));
+        let scope = Scope { governance: governance.clone(), ..scope };
         let credential = |found: &Found<'_>| scope.credential(found).map(|(name, _)| name);
 
         let settings = Settings {
@@ -198,6 +203,7 @@ impl Settings {
             events: fields.take("events").map(|found| events::events(&found, credential)).unwrap_or_default(),
             api: fields.take("api").and_then(|found| Api::read(&found)).unwrap_or_default(),
             governance,
+            hook,
             alerts: fields.take("alerts").map(|found| alerts::alerts(&found, credential)).unwrap_or_default(),
             retention: fields.take("retention").and_then(|found| Retention::read(&found)).unwrap_or_default(),
             capture: fields.take("capture").and_then(|found| Capture::read(&found)).unwrap_or_default(),

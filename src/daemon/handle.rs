@@ -20,7 +20,7 @@ use crate::engine::operate::{Actor, Operation, Report, operate};
 use crate::engine::overview::{Overview, Parts, overview};
 use crate::engine::push::{Beat, Mailbox, Message};
 use crate::engine::single::{Status, answer, ask, is_known, parse_key};
-use crate::rules::governance::Classes;
+use crate::rules::governance::{Classes, Gate};
 use crate::store::capture::{Access, CapturedLog};
 use crate::store::state::{StateError, StateReader, holder, log as logs};
 
@@ -62,7 +62,8 @@ impl Handle {
 
     /// The entrance for events from outside.
     pub fn intake(&self) -> Intake {
-        Intake::new(self.ledger.clone(), self.workers.iter().map(|(_, mailbox)| mailbox.clone()))
+        let intake = Intake::new(self.ledger.clone(), self.workers.iter().map(|(_, mailbox)| mailbox.clone()));
+        intake.behind(Gate::of_entrance(self.classes.as_deref()))
     }
 
     /// What needs a person and stands in no file: what the agent meets and lives with.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::adapter::Adapter;
+use crate::adapter::hook::Hook;
 use crate::engine::subscription::Subscription;
 use crate::rules::batch::{Batch, Shape};
 use crate::rules::rate::Rate;
@@ -16,6 +17,8 @@ pub struct Connector {
     pub name: Arc<str>,
     /// What it hears, and what of it may leave.
     pub subscription: Subscription,
+    /// Who else is asked about each payload; none = nobody.
+    pub hook: Option<Arc<Hook>>,
     /// The way out.
     pub adapter: Arc<dyn Adapter>,
     /// When it runs.

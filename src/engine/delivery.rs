@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::engine::report::{Stand, Step, shown};
 use crate::format::json;
+use crate::rules::governance::Gate;
 use crate::store::state::connector::{self, Remembered};
 use crate::store::state::parked::{self, Parked, Selection};
 use crate::store::state::{StateError, StateReader};
@@ -61,8 +62,8 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// For a list.
-    pub fn new(connector: &str, parked: &Parked) -> Delivery {
+    /// For a list; `view` says what of the record may be shown.
+    pub fn new(connector: &str, parked: &Parked, view: &Gate) -> Delivery {
         let event = &parked.event;
         Delivery {
             connector: connector.to_owned(),
@@ -71,7 +72,7 @@ impl Delivery {
             seq: event.seq(),
             kind: event.kind.to_string(),
             op: event.op.as_str(),
-            key: shown(&event.key),
+            key: shown(&view.veil_record(&event.kind, &event.key)),
             at: event.at.to_string(),
             state: parked.state.as_str(),
             since: parked.since.to_string(),
@@ -87,14 +88,14 @@ impl Delivery {
         }
     }
 
-    /// In full; `values`: also the values of its record.
-    pub fn in_full(connector: &str, parked: &Parked, stand: Stand, values: bool) -> Delivery {
-        let record = values.then(|| String::from_utf8(json::event(&parked.event)).ok()).flatten();
+    /// In full; `values`: also the values of its record, as far as `view` lets them be shown.
+    pub fn in_full(connector: &str, parked: &Parked, stand: Stand, values: bool, view: &Gate) -> Delivery {
+        let record = values.then(|| String::from_utf8(json::event(&view.veil(&parked.event))).ok()).flatten();
         Delivery {
             changed: parked.event.changed.iter().map(ToString::to_string).collect(),
             history: stand.history,
             record: record.and_then(|text| RawValue::from_string(text).ok()),
-            ..Delivery::new(connector, parked)
+            ..Delivery::new(connector, parked, view)
         }
     }
 }

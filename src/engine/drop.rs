@@ -5,6 +5,7 @@
 //! Each step ends in a durable commit, so that a crash repeats a step and never changes what it makes.
 
 pub mod acknowledge;
+mod ask;
 mod cut;
 mod deliver;
 mod gather;
@@ -20,14 +21,17 @@ pub mod sequence;
 mod snapshot;
 pub mod staged;
 mod staging;
+mod step;
 mod tidy;
 mod worker;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Time;
 
+pub use gather::shown_record;
 pub use preview::{Preview, Previewed, preview, regenerate};
 pub use report::{
     AckLine, DropStatus, FileLine, MemberLine, OutletLine, ack_lines, ago, drop_status, file_line, has_bytes,
@@ -35,6 +39,7 @@ pub use report::{
 };
 pub use worker::{Parts, Rebuild, StepError, Worker};
 
+use crate::adapter::hook::Hook;
 use crate::engine::drop::acknowledge::Ack;
 use crate::engine::drop::outlet::Outlet;
 use crate::engine::subscription::Subscription;
@@ -49,6 +54,8 @@ use crate::rules::retry::RetryPolicy;
 pub struct Drop {
     /// What it hears, and what of it may leave.
     pub subscription: Subscription,
+    /// Who else is asked about each record; none = nobody.
+    pub hook: Option<Arc<Hook>>,
     /// What its files look like.
     pub feed: Feed,
     /// What goes into a file.

@@ -14,6 +14,8 @@ use crate::engine::ledger::{Committed, Ledger, LedgerGone, Part};
 use crate::engine::push::{Mailbox, Message};
 use crate::event::{EventId, Record, Value};
 use crate::format::json;
+use crate::rules::governance::Gate;
+use crate::rules::outcome::Reason;
 use crate::store::state::intake::{self, Taken};
 use crate::store::state::{Db, Sql, StateError, set_note};
 
@@ -25,6 +27,7 @@ pub const BODY: usize = 1 << 20;
 pub struct Intake {
     ledger: Ledger,
     workers: Arc<[Mailbox]>,
+    gate: Arc<Gate>,
 }
 
 /// What is posted.
@@ -82,7 +85,20 @@ impl From<LedgerGone> for IntakeError {
 impl Intake {
     /// An entrance to the state file of a ledger; `workers` are woken by what comes in.
     pub fn new(ledger: Ledger, workers: impl IntoIterator<Item = Mailbox>) -> Intake {
-        Intake { ledger, workers: workers.into_iter().collect() }
+        Intake { ledger, workers: workers.into_iter().collect(), gate: Arc::default() }
+    }
+
+    /// The same with a gate: who stores asks it first, with [`Intake::admit`].
+    pub fn behind(self, gate: Gate) -> Intake {
+        Intake { gate: Arc::new(gate), ..self }
+    }
+
+    /// Whether a record of this type may come in.
+    ///
+    /// # Errors
+    /// Class `gate`: the rule and the field, never a value.
+    pub fn admit(&self, kind: &str, record: &Record) -> Result<(), Reason> {
+        self.gate.admit(kind, record)
     }
 
     /// Stores a post and waits until it is durable.

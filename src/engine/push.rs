@@ -4,6 +4,7 @@
 //! fills the window, opens what may be sent, and hands one batch to the ledger: the outcomes of what has come back
 //! ride in the same commit as the intents of what goes next. Nothing is sent before its intent is durable.
 
+mod ask;
 mod beat;
 mod brake;
 mod doubt;
@@ -29,6 +30,7 @@ use foldhash::{HashMap, HashSet};
 use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;
 use crate::engine::connector::{Connector, Pace};
+use crate::engine::hook::Asking;
 use crate::engine::lanes::Lanes;
 use crate::engine::ledger::Ledger;
 use crate::engine::source::{Source, Sources};
@@ -135,6 +137,14 @@ pub struct Worker {
     logs: Vec<Log>,
     window: Window,
     lanes: Lanes,
+    /// Questions to the hook, when there is one.
+    asking: Option<Asking>,
+    /// Why the hook gives no answers, and since when.
+    hook_down: Option<Reason>,
+    hook_since: Option<Timestamp>,
+    hook_failures: u32,
+    /// Events that are sent as the hook has changed them; with the bytes of those that an earlier run has sent.
+    amended: HashMap<EventId, (LogId, Option<Vec<u8>>)>,
     breaker: Breaker,
     brake: Brake,
     beat: Option<Beat>,
@@ -239,6 +249,7 @@ impl Worker {
                 break;
             }
             self.take_results();
+            self.take_answers();
             if self.stop_at.is_some() {
                 self.call_back();
             } else {
@@ -283,6 +294,7 @@ impl Worker {
             Message::RunNow => {
                 // Somebody wants to see it tried: a halted connector looks again at once.
                 self.halt_probe = clock::steady();
+                self.asking.iter().for_each(Asking::hurry);
                 self.running = true;
                 self.next_run = None;
                 self.begin_run();
@@ -364,6 +376,10 @@ impl Worker {
             self.breaker.opened().filter(|opened| opened.next_probe > now && self.permit(now) != Permit::Probe)
         {
             self.summary.left_off = Some(opened.reason.clone());
+            return !self.cursor_moved();
+        }
+        if let Some(reason) = self.hook_down.as_ref().filter(|_| self.hook_failures >= ask::GIVEN_UP) {
+            self.summary.left_off = Some(reason.clone());
             return !self.cursor_moved();
         }
         if self.hold_until.is_some_and(|until| until > now) {

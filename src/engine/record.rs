@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::engine::report::{EventHistory, stands};
 use crate::engine::single::parse_key;
 use crate::event::{Event, Value};
+use crate::rules::governance::Gate;
 use crate::store::capture::{CaptureError, CapturedLog, Kind};
 use crate::store::state::parked::{self, Selection};
 use crate::store::state::{StateError, StateReader, intake};
@@ -43,13 +44,15 @@ pub enum RecordError {
 }
 
 /// What is known of the record `key` of the type or table `name`; of its changes the newest `limit` of each log. `key` is
-/// its values in key order joined by commas, or JSON. No state file = the agent has never run.
+/// its values in key order joined by commas, or JSON. `view` says what of a key may be shown. No state file = the agent has
+/// never run.
 pub fn record(
     logs: &mut [CapturedLog],
     mut state: Option<&mut StateReader>,
     name: &str,
     key: &str,
     limit: usize,
+    view: &Gate,
 ) -> Result<RecordHistory, RecordError> {
     let mut known: Vec<String> = Vec::new();
     let (mut meant, mut events) = (Vec::<(Kind, Vec<Value>)>::new(), Vec::<Event>::new());
@@ -104,7 +107,7 @@ pub fn record(
         .iter()
         .map(|event| {
             let connectors = state.as_mut().map_or(Ok(Vec::new()), |state| stands(state, event))?;
-            Ok(EventHistory::new(event, connectors))
+            Ok(EventHistory::new(event, connectors, view))
         })
         .collect::<Result<Vec<_>, StateError>>()?;
     Ok(RecordHistory { kind: first.kind.to_string(), events: histories })

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::clock::Timestamp;
 use crate::event::{Event, Record, Value};
 use crate::format::json;
+use crate::rules::governance::Gate;
 use crate::store::state::attempt::{Line, Word};
 use crate::store::state::connector::{self, Mode, Remembered};
 use crate::store::state::counter::{self, Counter};
@@ -131,15 +132,16 @@ pub struct EventHistory {
 }
 
 impl EventHistory {
-    /// An event and where it stands; no value of the record but its key.
-    pub fn new(event: &Event, connectors: Vec<Stand>) -> EventHistory {
+    /// An event and where it stands; no value of the record but its key, as far as `view` lets it be shown.
+    pub fn new(event: &Event, connectors: Vec<Stand>, view: &Gate) -> EventHistory {
+        let key = |key: &Record| shown(&view.veil_record(&event.kind, key));
         EventHistory {
             id: event.id.to_string(),
             log: event.log.to_string(),
             kind: event.kind.to_string(),
             op: event.op.to_string(),
-            key: shown(&event.key),
-            old_key: event.old_key.as_ref().map(shown),
+            key: key(&event.key),
+            old_key: event.old_key.as_ref().map(key),
             at: event.at.to_string(),
             changed: event.changed.iter().map(ToString::to_string).collect(),
             connectors,

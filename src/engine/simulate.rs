@@ -25,6 +25,8 @@ pub struct Simulated<'a> {
     pub event: &'a Event,
     /// What would come of it.
     pub fate: Fate,
+    /// The connector has a hook, which was not asked: it may change or refuse what would be sent.
+    pub is_unasked: bool,
 }
 
 /// What would come of an event at a connector.
@@ -74,7 +76,8 @@ pub fn simulate<E: From<SourceError>>(
                     Fate::Held(_) => tally.held += 1,
                     Fate::Sent(requests) => tally.requests += requests.len() as u64,
                 }
-                if !see(Simulated { connector: &connector.name, event, fate })? {
+                let is_unasked = connector.hook.is_some() && matches!(fate, Fate::Sent(_));
+                if !see(Simulated { connector: &connector.name, event, fate, is_unasked })? {
                     return Ok(());
                 }
             }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::adapter::hook::Hook;
 use crate::event::{Event, Op};
 use crate::rules::filter::{Filter, Route};
 use crate::rules::governance::{Cleared, Gate};
@@ -60,6 +61,18 @@ impl Subscription {
     /// Maps and clears a part; `fields` are what templates name.
     pub fn clear(&self, event: &Event, fields: &[String]) -> Result<Cleared, Reason> {
         self.gate.clear(event, &self.mapping, fields)
+    }
+
+    /// The class of each field that goes into what leaves of an event, as a hook is told.
+    pub fn classes(&self, event: &Event, fields: &[String]) -> Vec<(String, String)> {
+        let columns: Vec<String> = event.image().iter().map(|(column, _)| column.to_string()).collect();
+        let lines = self.gate.explain(&event.kind, &columns, &self.mapping, fields).into_iter();
+        lines.filter(|line| !line.to.is_empty()).filter_map(|line| Some((line.field, line.class?))).collect()
+    }
+
+    /// What decides of what may leave, as a text that changes when that does.
+    pub fn policy(&self, hook: Option<&Hook>) -> String {
+        format!("{} {}", self.gate.policy(), hook.map(Hook::shown).unwrap_or_default())
     }
 
     /// Why an event that has no parts has none, in plain words.

@@ -1,5 +1,6 @@
 //! The window: the bounded set of events above the cursor that are being worked on, never two of one record at once.
 
+mod asking;
 mod joining;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,10 @@ pub struct Slot {
     pub together: Option<Together>,
     /// Most events of a request that it goes in, itself included: halved when the target refuses them together.
     pub most_together: usize,
+    /// The hook has not said yet whether it may leave.
+    pub is_asking: bool,
+    /// The hook has put another payload in its place.
+    pub is_amended: bool,
     /// How often it has failed in a row without being parked for it.
     pub failures: u32,
     /// How many records were delivered before it failed first.
@@ -92,6 +97,8 @@ impl Slot {
             shape: Shape::Alone,
             together: None,
             most_together: usize::MAX,
+            is_asking: false,
+            is_amended: false,
             failures: 0,
             answered_before: 0,
             intent_after: None,
@@ -474,7 +481,7 @@ impl Window {
     /// A queued event that is first in all its lanes may be sent.
     fn settle_phase(&mut self, id: SlotId) {
         let Some(slot) = self.slots.get(&id) else { return };
-        if slot.phase != Phase::Queued {
+        if slot.phase != Phase::Queued || slot.is_asking {
             return;
         }
         let first = slot.lanes().all(|lane| self.lanes.get(&lane).is_none_or(|queue| queue.first == id));

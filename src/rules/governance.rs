@@ -1,6 +1,9 @@
 //! The governance gate: what may leave by which connector. Only [`Gate::clear`] makes a [`Cleared`].
 
+pub mod explain;
+pub mod hook;
 mod redact;
+mod view;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +12,7 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 
 use crate::event::{Event, Record, Value};
+use crate::rules::hex::hex;
 use crate::rules::mapping::path::{Found, Path, Root, descend, prefixes};
 use crate::rules::mapping::{Mapping, Touch};
 use crate::rules::nearest::hint;
@@ -21,6 +25,10 @@ pub struct Classes {
     pub classify: BTreeMap<String, BTreeMap<String, String>>,
     /// Class of unlisted columns; none = they may not leave.
     pub default: Option<String>,
+    /// Classes that the agent's own views show (`tail`, `GET /events`, deliveries, records); none = [`PUBLIC`] only.
+    pub views: Option<Vec<String>>,
+    /// Classes that may come in (`POST /sync`, event sources); none = all.
+    pub inbound: Option<Vec<String>>,
 }
 
 /// What a connector does to a field before it leaves.
@@ -88,18 +96,8 @@ struct Class {
     leaves: bool,
 }
 
-/// What a gate does with a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It leaves as it is.
-    Leaves,
-    /// It leaves hashed or masked, or is left out; its class does not matter.
-    Redacted(Redact),
-    /// An event whose mapping reads it is held.
-    Refused,
-}
-
-/// A record that may leave. Made only by [`Gate::clear`]; only this is encoded.
+/// A record that may leave. Made only by [`Gate::clear`], and changed only by what a hook says of it
+/// ([`Cleared::amended`]); only this is encoded.
 #[derive(Clone, Debug)]
 pub struct Cleared {
     record: Record,
@@ -161,44 +159,19 @@ impl Gate {
         Ok(Cleared { record, fields: named })
     }
 
-    /// The event as it may be shown to someone who is no target: every column that holds something which may not leave
-    /// is masked, in all images and in the key.
-    pub fn veil<'e>(&self, event: &'e Event) -> Cow<'e, Event> {
-        let Some(kind) = self.classes.as_ref().map(|allowed| allowed.kind(&event.kind)) else {
-            return Cow::Borrowed(event);
-        };
-        let mut veiled = event.clone();
-        let key = std::iter::once(&mut veiled.key);
-        let images = [veiled.old_key.as_mut(), veiled.before.as_mut(), veiled.after.as_mut()];
-        for record in key.chain(images.into_iter().flatten()) {
-            let refused = |column: &&Arc<str>| self.refusal(kind, column, column).is_some();
-            let columns: Vec<Arc<str>> = record.iter().map(|(column, _)| column).filter(refused).cloned().collect();
-            for column in columns {
-                redact::record(record, &column, Redact::Mask, None);
-            }
-        }
-        Cow::Owned(veiled)
+    /// What it goes by, without the key of its hashes: another text after its classes, what may leave or what is redacted
+    /// have changed.
+    pub fn policy(&self) -> String {
+        let digest = aws_lc_rs::digest::digest(
+            &aws_lc_rs::digest::SHA256,
+            format!("{:?} {:?}", self.classes, self.redact).as_bytes(),
+        );
+        hex(digest.as_ref())
     }
 
     /// The columns (or dotted paths) that it redacts, for `check`.
     pub fn redactions(&self) -> impl Iterator<Item = &str> {
         self.redact.keys().map(String::as_str)
-    }
-
-    /// What it does with each of a type's columns: column, class (none = not classified), verdict.
-    pub fn explain(&self, kind: &str, columns: &[String]) -> Vec<(String, Option<String>, Verdict)> {
-        let kind = self.classes.as_ref().map(|allowed| allowed.kind(kind));
-        let explained = |column: &String| {
-            let class = kind.and_then(|kind| kind.class(column, column).name.clone());
-            let refused = || kind.is_some_and(|kind| self.refusal(kind, column, column).is_some());
-            let verdict = match self.redaction(column, column) {
-                Some(redact) => Verdict::Redacted(redact),
-                None if refused() => Verdict::Refused,
-                None => Verdict::Leaves,
-            };
-            (column.clone(), class, verdict)
-        };
-        columns.iter().map(explained).collect()
     }
 
     /// The columns of a type that would hold its events at this gate: (column, rule), for `check`.
@@ -380,6 +353,17 @@ impl Cleared {
     /// The mapped record.
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// The fields that templates name, apart from the record.
+    pub fn fields(&self) -> &Record {
+        &self.fields
+    }
+
+    /// The record that a hook has put in the place of this one. A hook is asked with what has passed the gate, so it has
+    /// nothing else to put there but what it brings itself.
+    pub fn amended(&self, record: Record) -> Cleared {
+        Cleared { record, fields: self.fields.clone() }
     }
 
     /// A field that a template names: from the event's image first, then its key, then the mapped record by its

@@ -119,6 +119,11 @@ impl Mapping {
         self.plan.as_ref().map(|(_, names)| &**names)
     }
 
+    /// Its targets as dotted paths, each with its source as written (none for a constant); empty for the record as it is.
+    pub fn leaves(&self) -> Vec<(String, Option<&str>)> {
+        self.plan.as_ref().map_or_else(Vec::new, |(fields, _)| plan::leaves(fields))
+    }
+
     /// The paths that it reads, in order; empty for the record as it is.
     pub fn reads(&self) -> &[Path<'static>] {
         &self.reads

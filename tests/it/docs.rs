@@ -112,6 +112,23 @@ fn the_examples_in_the_page_of_connectors_load() {
 }
 
 #[test]
+fn the_examples_in_the_page_of_governance_load() {
+    let page = fs::read_to_string(root().join("docs/GOVERNANCE.md")).unwrap();
+    let blocks = blocks(&page, "yaml");
+    assert_eq!(blocks.len(), 4);
+    for pair in blocks.chunks(2) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("connectors")).unwrap();
+        for block in pair {
+            let name = block.lines().next().unwrap().strip_prefix("# ").unwrap();
+            fs::write(folder.path().join(name), block).unwrap();
+        }
+        let config = hms_sync::config::load(folder.path()).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(config.connectors.len(), 1);
+    }
+}
+
+#[test]
 fn what_the_page_of_files_shows_is_what_is_known() {
     use hms_sync::rules::calendar::{Calendar, CalendarFile};
     use hms_sync::rules::{naming, total::Expression};

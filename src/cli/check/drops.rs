@@ -3,8 +3,8 @@
 use jiff::civil::Date;
 
 use crate::adapter::secret::{SecretRef, SecretSource};
-use crate::cli::check::Plan;
 use crate::cli::check::tables::{self, Columns};
+use crate::cli::check::{Plan, Reached};
 use crate::clock;
 use crate::config::drop::DropSpec;
 use crate::config::drop::deliver::Place;
@@ -13,15 +13,17 @@ use crate::config::{ConnectorSpec, Problem, Settings, Severity, Way, build};
 use crate::event::Op;
 use crate::rules::calendar::Calendar;
 
-/// Looks at a drop whose file has no mistake of its own; what it will do.
+/// Looks at a drop whose file has no mistake of its own; what it will do. `reached` = what can be reached is noted there
+/// (`--online`).
 pub fn look(
     mut spec: ConnectorSpec,
     settings: &Settings,
     columns: &Columns,
-    online: bool,
+    reached: Option<&mut Reached>,
     problems: &mut Vec<Problem>,
 ) -> Option<Plan> {
     let Way::Drop(files) = &spec.way else { return None };
+    let online = reached.is_some();
     let file = spec.file.clone();
     let mut note = |severity, key: &str, message: String| {
         let key = key.to_owned();
@@ -66,6 +68,10 @@ pub fn look(
                 let hint = Some("map or set what the receiver reads".to_owned());
                 let message = format!("{gap}: spaces, zeros or their VALUE");
                 problems.push(Problem { severity: Severity::Warning, file, line: 0, column: 0, key, message, hint });
+            }
+            if let (Some(reached), Some(hook)) = (reached, &drop.hook) {
+                let name = format!("hook of {}", drop.subscription.name);
+                reached.push((name, hook.probe().map_err(|reason| reason.to_string())));
             }
             tables::compare(&drop.file, &drop.subscription, &[], (at, &lines), columns, problems);
             Some(Plan {

@@ -97,11 +97,17 @@ pub fn compare(
                 );
             }
         }
-        for (column, rule) in subscription.gate.refused(kind, columns, &subscription.mapping, reads) {
+        // One line for a type: who changes `allow` or the mapping wants to see all of it.
+        let refused = subscription.gate.refused(kind, columns, &subscription.mapping, reads);
+        if !refused.is_empty() {
+            let list: Vec<String> = refused.iter().map(|(column, rule)| format!("`{column}` ({rule})")).collect();
+            let (name, list) = (&subscription.name, list.join(", "));
             note(
                 "allow",
                 at,
-                format!("`{column}` of `{kind}` may not leave ({rule}): its events are held at the gate"),
+                format!(
+                    "{list} of `{kind}` may not leave: its events are held at the gate (`hms-sync gate explain {name} {kind}`)"
+                ),
             );
         }
     }

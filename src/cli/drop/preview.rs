@@ -30,6 +30,9 @@ pub fn preview(place: &Place, name: &str, to: Option<&Path>) -> Outcome {
     let folder = tempfile::tempdir().map_err(|error| cannot("a temporary folder", &error))?;
     let made = drop::preview(Arc::clone(&drop), sources, &mut real, folder.path())
         .map_err(|error| Failure::new(Code::Failed, format!("{name}: {error}")))?;
+    if drop.hook.is_some() && !place.quiet() {
+        eprintln!("the hook is not asked: it may change or refuse records of the real file");
+    }
     if let (Some(to), [file]) = (to, &*made.files) {
         write(to, |out| out.write_all(&file.bytes))?;
     }

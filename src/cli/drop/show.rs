@@ -8,7 +8,10 @@ use crate::cli::status::standing;
 use crate::cli::{Outcome, order, output};
 use crate::clock;
 use crate::config::Config;
-use crate::engine::drop::{DropStatus, FileLine, MemberLine, ago, drop_status, file_line, member_lines, next_cut_of};
+use crate::engine::drop::{
+    DropStatus, FileLine, MemberLine, ago, drop_status, file_line, member_lines, next_cut_of, shown_record,
+};
+use crate::rules::governance::Gate;
 use crate::store::state::connector::{self, Remembered};
 use crate::store::state::drops::{self, DropFile};
 use crate::store::state::{StateError, StateReader, holder};
@@ -188,7 +191,9 @@ pub fn file(place: &Place, name: &str, which: &str, limit: usize) -> Outcome {
     let config = place.config()?;
     let (mut state, known) = known(place, &config, name)?;
     let file = meant(&mut state, &known, which)?;
-    let (line, lines) = state.read(|db| Ok((file_line(db, &file)?, member_lines(db, &file, limit)?)))?;
+    let (line, mut lines) = state.read(|db| Ok((file_line(db, &file)?, member_lines(db, &file, limit)?)))?;
+    let view = Gate::of_views(config.settings.governance.as_ref());
+    lines.iter_mut().for_each(|line| line.record = shown_record(&line.record, &view));
     let totals = file.totals.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let whole = Whole { file: line, totals, lines };
     if place.json() {

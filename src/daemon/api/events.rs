@@ -156,11 +156,7 @@ fn open(handle: &Handle, wanted: &Wanted, last: Option<BTreeMap<String, i64>>) -
         logs.push(Log { name, file, source, after });
     }
     let listen = Listen::parse(&patterns).map_err(|error| Problem::bad(format!("`type`: {error}")))?;
-    let gate = match &handle.classes {
-        // The classes as a connector sees them that is not allowed anything.
-        Some(classes) => Gate::new(classes, None, &BTreeMap::new(), [0; 32]),
-        None => Gate::open(),
-    };
+    let gate = Gate::of_views(handle.classes.as_deref());
     Ok((logs, View { listen, gate }))
 }
 

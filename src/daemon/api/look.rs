@@ -13,6 +13,7 @@ use crate::engine::need::Need;
 use crate::engine::overview::Overview;
 use crate::engine::record::{RecordError, RecordHistory, record as history};
 use crate::engine::report::ConnectorStatus;
+use crate::rules::governance::Gate;
 use crate::store::capture::{Access, CaptureError, CapturedLog};
 use crate::store::state::parked::Selection;
 use crate::store::state::{StateError, StateReader, connector as connectors_known};
@@ -91,7 +92,8 @@ pub(super) async fn record(
         let logs = logs.filter_map(Result::transpose).collect::<Result<Vec<_>, CaptureError>>();
         let mut logs = logs.map_err(|error| Problem::later(error.to_string()))?;
         let mut state = StateReader::open(handle.state()).map_err(unread)?;
-        history(&mut logs, Some(&mut state), &kind, &key, limit).map(Json).map_err(|error| match error {
+        let view = Gate::of_views(handle.classes.as_deref());
+        history(&mut logs, Some(&mut state), &kind, &key, limit, &view).map(Json).map_err(|error| match error {
             RecordError::Unknown { .. } | RecordError::Nothing => Problem::absent(error.to_string()),
             RecordError::Key(why) => Problem::bad(format!("the key: {why}")),
             RecordError::Capture(error) => Problem::later(error.to_string()),
@@ -142,7 +144,8 @@ pub(super) async fn deliveries(
             }
         }
         let found = chosen(&mut state, &which).map_err(unread)?;
-        Ok(Json(found.iter().map(|(known, parked)| Delivery::new(&known.name, parked)).collect()))
+        let view = Gate::of_views(handle.classes.as_deref());
+        Ok(Json(found.iter().map(|(known, parked)| Delivery::new(&known.name, parked, &view)).collect()))
     })
     .await?
 }

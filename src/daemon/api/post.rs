@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
@@ -58,11 +58,14 @@ pub(super) async fn post(
     let wait = wait.as_deref().map(span).transpose()?;
     let key = key(&headers)?;
     let (kind, record) = read(&body)?;
+    let intake = desk.handle().intake();
+    if let Err(reason) = intake.admit(&kind, &record) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, format!("{}: nothing was stored", reason.text)));
+    }
     let message = key.map(|key| (SOURCE.to_owned(), key));
     let post = Post { kind: kind.into(), payload: record, lane_key: None, message, body_hash: hash(&body) };
     let (told, posted) = tokio::sync::oneshot::channel();
-    let handle = desk.handle();
-    let submitted = handle.intake().submit(post, move |result| drop(told.send(result)));
+    let submitted = intake.submit(post, move |result| drop(told.send(result)));
     let ended = || Problem::later("the agent is ending, or loading its configuration: nothing was stored");
     submitted.map_err(|_| ended())?;
     let Posted { state, id } = match posted.await {

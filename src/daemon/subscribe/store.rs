@@ -84,6 +84,13 @@ impl Keeping {
     /// Takes a message in; what is to be answered, if anything.
     pub async fn take(&mut self, text: &[u8]) -> Result<Option<String>, Over> {
         let Message { heard, ack, position } = self.shape.read(text);
+        let heard = match heard {
+            Heard::Event(said) => match self.intake.admit(&said.kind, &said.payload) {
+                Ok(()) => Heard::Event(said),
+                Err(reason) => Heard::Unusable(reason),
+            },
+            other => other,
+        };
         let rejected = match heard {
             Heard::Word => return Ok(None),
             Heard::Event(said) => self.store(*said).await?,

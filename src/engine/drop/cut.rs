@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
+use super::ask::{Asking, Verdicts, is_unasked, judged};
 use super::gather::{held, join, park};
 use super::worker::{StepError, Worker};
 use super::{Drop, Extract, RowError, WhenEmpty, snapshot};
@@ -33,12 +34,16 @@ impl Worker {
     /// Cuts a file that has gathered everything. A reason says why it is not cut: nothing has changed then.
     pub(super) fn cut(&mut self, file: FileId) -> Result<Result<Cut, Reason>, StepError> {
         let (id, drop) = (self.id, Arc::clone(&self.drop));
+        let verdicts = self.asking.as_ref().map(Asking::verdicts);
         let now = clock::now();
         let done = self.ledger.call(move |state| {
             state.commit(|db| {
                 let Some(file) = drops::get(db, file)? else { return Ok(Ok(Cut::Skipped)) };
-                let cut = drops::or_nothing(db, || cut(db, &drop, id, &file, now))?;
-                if let Err(reason) = &cut {
+                let cut = drops::or_nothing(db, || cut(db, &drop, id, &file, now, verdicts.as_deref()))?;
+                // One that came in after the hook was asked is asked about first.
+                if let Err(reason) = &cut
+                    && !is_unasked(reason)
+                {
                     drops::hold(db, file.id, Some(reason))?;
                 }
                 Ok(cut)
@@ -112,25 +117,35 @@ struct Lines {
 }
 
 /// The lines of one record, or why it is held.
-fn lines(drop: &Drop, changes: &[Change], had: bool) -> Result<Lines, Reason> {
+fn lines(drop: &Drop, changes: &[Change], had: bool, verdicts: Option<&Verdicts>) -> Result<Lines, Reason> {
     let ops: Vec<_> = changes.iter().map(|change| change.op).collect();
     let outcome = drop.content.coalesce.decide(&ops, had);
     let mut lines = Vec::with_capacity(outcome.lines.len());
     for line in &outcome.lines {
         let Some(change) = changes.get(line.image) else { continue };
         let cleared = drop.subscription.clear(&change.event, &[])?;
-        let record = cleared.record().clone();
+        let record = judged(drop, &change.event, cleared, verdicts)?;
         drop.feed.fits(&Row { record: &record, action: line.action.as_str(), ordinal: 1 })?;
         lines.push((change.ordinal, line.action, change.id.to_string(), record));
     }
     Ok(Lines { lines, host_has: outcome.host_has })
 }
 
-fn cut(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile, now: Timestamp) -> Sql<Result<Cut, Reason>> {
+fn cut(
+    db: &Db,
+    drop: &Drop,
+    connector: ConnectorId,
+    file: &DropFile,
+    now: Timestamp,
+    verdicts: Option<&Verdicts>,
+) -> Sql<Result<Cut, Reason>> {
     let (count, wrong) = match drop.content.extract {
-        Extract::Changes => changed(db, drop, connector, file)?,
-        Extract::Snapshot => snapshot::all(db, drop, connector, file)?,
+        Extract::Changes => changed(db, drop, connector, file, verdicts)?,
+        Extract::Snapshot => snapshot::all(db, drop, connector, file, verdicts)?,
     };
+    if let Some((unasked, _)) = wrong.iter().find(|(reason, _)| is_unasked(reason)) {
+        return Ok(Err(unasked.clone()));
+    }
     let errors = wrong.len() as u64;
     if let Some((first, _)) = wrong.first() {
         let too_many = errors > drop.content.max_row_errors.unwrap_or(MOST_HELD).min(MOST_HELD);
@@ -227,11 +242,17 @@ fn number(
 pub(super) type Wrong = Vec<(Reason, Vec<Change>)>;
 
 /// The lines of what has changed.
-fn changed(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile) -> Sql<(u64, Wrong)> {
+fn changed(
+    db: &Db,
+    drop: &Drop,
+    connector: ConnectorId,
+    file: &DropFile,
+    verdicts: Option<&Verdicts>,
+) -> Sql<(u64, Wrong)> {
     let (mut count, mut wrong) = (0_u64, Vec::new());
     change::each_record(db, connector, file.id, |key, changes| {
         let had = member::has(db, connector, key)?;
-        match lines(drop, changes, had) {
+        match lines(drop, changes, had, verdicts) {
             Ok(Lines { lines, host_has }) => {
                 for (ordinal, action, event, record) in &lines {
                     member::add(db, file.id, *ordinal, (event, key, action.as_str()), record)?;

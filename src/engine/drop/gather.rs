@@ -9,6 +9,8 @@ use crate::clock::{self, Timestamp};
 use crate::event::{Event, Value};
 use crate::format::json;
 use crate::rules::cutoff::Newest;
+use crate::rules::governance::Gate;
+use crate::rules::governance::hook::NO_ANSWER;
 use crate::rules::outcome::Reason;
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::drops::FileId;
@@ -29,6 +31,18 @@ pub(super) fn record_key(event: &Event) -> String {
     }
     let key = event.key.iter().map(|(name, value)| (Arc::clone(name), value.clone())).collect();
     format!("{} {}", event.kind, String::from_utf8_lossy(&json::value(&Value::Map(key))))
+}
+
+/// What names a record in ledgers, as far as a view lets the key be shown.
+pub fn shown_record(record: &str, view: &Gate) -> String {
+    let parts = record.match_indices(" {").filter_map(|(at, _)| Some((record.get(..at)?, record.get(at + 1..)?)));
+    let key = parts.into_iter().find_map(|(kind, text)| match json::decode(text.as_bytes()) {
+        Ok(Value::Map(key)) => Some((kind, key)),
+        _ => None,
+    });
+    let Some((kind, key)) = key else { return record.to_owned() };
+    let veiled = view.veil_record(kind, &key).into_owned();
+    format!("{kind} {}", String::from_utf8_lossy(&json::value(&Value::Map(veiled))))
 }
 
 /// What one event of a log gives a file.
@@ -235,6 +249,11 @@ fn take(drop: &Drop, log: LogId, event: &Event) -> Taken {
 
 /// An event that stands aside.
 pub(super) fn held(log: LogId, event: Event, reason: Reason) -> Parked {
+    // What only the hook has no answer to goes with the next file, if it has one then.
+    if reason.class == NO_ANSWER {
+        let due = Some(clock::steady());
+        return Parked { due, ..Parked::new(event, log, ParkedState::Waiting, reason, clock::now()) };
+    }
     Parked::new(event, log, ParkedState::Held, reason, clock::now())
 }
 

@@ -95,6 +95,8 @@ impl Worker {
     /// Cuts and renders what is there now.
     fn preview(mut self) -> Result<Preview, StepError> {
         let mut preview = Preview { files: Vec::new(), held: Vec::new(), refused: None };
+        // Nobody is told of what is only looked at.
+        self.asking = None;
         let before = self.parked()?;
         match self.asked_slot() {
             Ok(slot) => {

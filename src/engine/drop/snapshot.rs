@@ -4,6 +4,7 @@
 //! forgotten. So the file is that of one moment, the cut, and no long read of the application's tables is needed.
 
 use super::Drop;
+use super::ask::{Verdicts, judged};
 use super::cut::{MOST_HELD, Wrong};
 use crate::event::Op;
 use crate::format::feed::Row;
@@ -16,7 +17,13 @@ use crate::store::state::{ConnectorId, Db, Sql, parked};
 const CHUNK: usize = 1000;
 
 /// The lines of every record; and what cannot be encoded.
-pub(super) fn all(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile) -> Sql<(u64, Wrong)> {
+pub(super) fn all(
+    db: &Db,
+    drop: &Drop,
+    connector: ConnectorId,
+    file: &DropFile,
+    verdicts: Option<&Verdicts>,
+) -> Sql<(u64, Wrong)> {
     change::each_record(db, connector, file.id, |key, changes| match changes.last() {
         Some(last) if last.op == Op::Delete => member::mirror(db, connector, key, None),
         Some(last) => member::mirror(db, connector, key, Some((last.log, &last.event))),
@@ -33,7 +40,7 @@ pub(super) fn all(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile)
             let action = Action::Add.as_str();
             let id = event.id;
             let line = drop.subscription.clear(&event, &[]).and_then(|cleared| {
-                let record = cleared.record().clone();
+                let record = judged(drop, &event, cleared, verdicts)?;
                 drop.feed.fits(&Row { record: &record, action, ordinal: 1 })?;
                 Ok(record)
             });

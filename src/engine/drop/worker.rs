@@ -9,18 +9,21 @@ use jiff::civil::Date;
 
 use super::acknowledge::Watch;
 use super::acknowledge::awaited::{self, Awaited};
+use super::ask::Asking;
 use super::cut::Cut as Made;
 use super::staging::Staging;
+pub use super::step::StepError;
 use super::{Drop, request};
 use crate::clock::{self, Timestamp};
-use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::ledger::Ledger;
 use crate::engine::push::{Mailbox, Message, Run, Summary};
-use crate::engine::source::{SourceError, Sources};
+use crate::engine::source::Sources;
 use crate::rules::cutoff::{Cut, Jump, NoCut, Reading, Slot, jump};
+use crate::rules::governance::hook::NO_ANSWER;
 use crate::rules::outcome::Reason;
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::drops::{self, DropFile, FileId, FileState};
-use crate::store::state::{ConnectorId, StateError, StateReader, cursor, note, set_note};
+use crate::store::state::{ConnectorId, StateReader, cursor, note, parked, set_note};
 
 /// How long a worker waits after the state file, a log or the disk refused.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -28,40 +31,6 @@ const PAUSE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(60);
 /// Bytes that must be free before a file is cut: a file that cannot be rendered helps nobody.
 const LEAST_FREE: u64 = 16 << 20;
-
-/// A step that could not be made; it is tried again.
-#[derive(Debug, thiserror::Error)]
-#[error("{text}")]
-pub struct StepError {
-    text: String,
-    /// A sync has failed: the agent must end.
-    pub broken: bool,
-}
-
-impl From<StateError> for StepError {
-    fn from(error: StateError) -> StepError {
-        StepError { broken: error.is_broken(), text: error.to_string() }
-    }
-}
-
-impl From<LedgerError> for StepError {
-    fn from(error: LedgerError) -> StepError {
-        let broken = matches!(&error, LedgerError::Gone(_)) || matches!(&error, LedgerError::State(e) if e.is_broken());
-        StepError { broken, text: error.to_string() }
-    }
-}
-
-impl From<SourceError> for StepError {
-    fn from(error: SourceError) -> StepError {
-        StepError { broken: error.broken, text: error.to_string() }
-    }
-}
-
-impl From<std::io::Error> for StepError {
-    fn from(error: std::io::Error) -> StepError {
-        StepError { broken: false, text: format!("the drop's folder: {error}") }
-    }
-}
 
 /// What a worker is made of.
 pub struct Parts {
@@ -114,6 +83,8 @@ pub struct Worker {
     said: Option<String>,
     next_look: Timestamp,
     pub(super) watch: Watch,
+    /// Questions to the hook; none = nobody is asked.
+    pub(super) asking: Option<Asking>,
     inbox: Receiver<Message>,
     mailbox: Mailbox,
     stopping: bool,
@@ -141,6 +112,7 @@ impl Worker {
         }
         let answers = drop.ack.as_ref().map_or(Awaited::No, |ack| Awaited::Yes(ack.overdue));
         let (name, hash, text) = (Arc::clone(&drop.subscription.name), drop.config_hash, drop.config.clone());
+        let policy = drop.subscription.policy(drop.hook.as_deref());
         let now = clock::now();
         let (known, begin) = ledger.call(move |state| {
             state.commit(|db| {
@@ -150,6 +122,15 @@ impl Worker {
                     cursor::begin(db, known.id, *log, *from)?;
                 }
                 awaited::set(db, known.id, answers)?;
+                let policy_of = format!("policy/{}", known.id.0);
+                let before = note(db, &policy_of)?;
+                if before.as_ref() != Some(&policy) {
+                    // What the gate refused may leave now: it is tried with the next file.
+                    if before.is_some() {
+                        parked::release_classes(db, known.id, &["gate"], clock::steady())?;
+                    }
+                    set_note(db, &policy_of, &policy)?;
+                }
                 let key = format!("drop/{}/begin", known.id.0);
                 let begin = note(db, &key)?.and_then(|text| text.parse().ok());
                 if begin.is_none() {
@@ -158,6 +139,7 @@ impl Worker {
                 Ok((known, Timestamp(begin.unwrap_or(now.0))))
             })
         })?;
+        let asking = Asking::of(&drop);
         let staging = Staging::open(folder.as_deref().unwrap_or(&drop.folder))?;
         let (sender, inbox): (Sender<Message>, _) = channel();
         Ok(Worker {
@@ -178,6 +160,7 @@ impl Worker {
             said: None,
             next_look: clock::steady(),
             watch: Watch::default(),
+            asking,
             inbox,
             mailbox: Mailbox::new(sender),
             stopping: false,
@@ -232,25 +215,40 @@ impl Worker {
                     return;
                 }
             };
-            match message {
-                // A log that grows changes nothing before the cut.
-                Message::Wake | Message::Results | Message::Committed(_) => continue,
-                Message::Reload => self.watch.again(),
-                Message::RunNow => {
-                    self.hurry = true;
-                    self.watch.again();
-                }
-                Message::Rewind => self.sources.iter_mut().for_each(|(_, source)| source.forget()),
-                Message::LetGo => {
-                    self.sources.iter_mut().for_each(|(_, source)| source.let_go());
-                    continue;
-                }
-                Message::Pause(pause) => self.set_paused(pause),
-                Message::Broken => self.summary.broken = true,
-                Message::Stop => self.stopping = true,
+            if self.hear(message) {
+                return;
             }
-            return;
         }
+    }
+
+    /// Takes note of a message; whether it changes what is due.
+    fn hear(&mut self, message: Message) -> bool {
+        match message {
+            // A log that grows changes nothing before the cut.
+            Message::Wake | Message::Results | Message::Committed(_) => return false,
+            Message::Reload => self.watch.again(),
+            Message::RunNow => {
+                self.hurry = true;
+                self.watch.again();
+            }
+            Message::Rewind => self.sources.iter_mut().for_each(|(_, source)| source.forget()),
+            Message::LetGo => {
+                self.sources.iter_mut().for_each(|(_, source)| source.let_go());
+                return false;
+            }
+            Message::Pause(pause) => self.set_paused(pause),
+            Message::Broken => self.summary.broken = true,
+            Message::Stop => self.stopping = true,
+        }
+        true
+    }
+
+    /// Whether a long step has to leave off; takes what was said meanwhile.
+    pub(super) fn is_told_to_stop(&mut self) -> bool {
+        while let Ok(message) = self.inbox.try_recv() {
+            self.hear(message);
+        }
+        self.stopping || self.summary.broken || self.mode == Mode::Paused
     }
 
     fn set_paused(&mut self, pause: bool) {
@@ -273,6 +271,9 @@ impl Worker {
             && let Some(next) = self.make_cuts()?
         {
             due = due.min(next);
+        }
+        if let Some(again) = self.asking.as_ref().and_then(|asking| asking.again) {
+            due = due.min(again);
         }
         for file in self.in_state(FileState::Cut)? {
             if let Err(reason) = self.render(&file)? {
@@ -416,6 +417,7 @@ impl Worker {
         match self.try_cut(cut, until)? {
             Ok(Made::Files(files, lines, held)) => {
                 self.said = None;
+                self.summary.left_off.take_if(|reason| reason.class == NO_ANSWER);
                 let parts = if files == 1 { String::new() } else { format!(" in {files} files") };
                 log::info!(connector:% = name; "{name}: cut for {}: {lines} records{parts}, {held} held", cut.slot);
                 Ok(true)
@@ -424,6 +426,12 @@ impl Worker {
                 log::info!(connector:% = name; "{name}: cut for {}: nothing to send", cut.slot);
                 Ok(true)
             }
+            Err(reason) if reason.class == NO_ANSWER => {
+                self.say(log::Level::Warn, &format!("the file for {} is not cut yet: {reason}", cut.slot));
+                self.summary.left_off = Some(reason);
+                Ok(false)
+            }
+            Err(_) if self.stopping => Ok(false),
             Err(reason) => {
                 self.say(log::Level::Error, &format!("the file for {} is held: {reason}", cut.slot));
                 Ok(false)
@@ -443,7 +451,7 @@ impl Worker {
             Until::Now => Timestamp(i64::MAX),
         };
         self.gather(file, end)?;
-        self.cut(file)
+        self.cut_asked(file)
     }
 
     /// No cut is made by a clock that was set by more than a day, until a person says that it is right.

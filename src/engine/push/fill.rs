@@ -8,7 +8,7 @@ use crate::engine::compile::{Compiled, compile};
 use crate::engine::connector::Connector;
 use crate::engine::frozen::{freeze, thaw};
 use crate::engine::window::Slot;
-use crate::event::Event;
+use crate::event::{Event, EventId};
 use crate::rules::batch::Shape;
 use crate::rules::outcome::Reason;
 use crate::store::state::batch::Entry;
@@ -117,7 +117,10 @@ impl Worker {
             self.window.was_settled(log, event.seq(), self.settled_mark);
             return;
         }
-        let (compiled, config, shape) = self.encode(log, &event, &trace, replay);
+        let (compiled, config, shape) = match self.as_amended(&event, &trace) {
+            Some(amended) => amended,
+            None => self.encode(log, &event, &trace, replay),
+        };
         let parts = match compiled {
             Compiled::Skip => {
                 self.skip(log, event.seq());
@@ -144,7 +147,7 @@ impl Worker {
         slot.shape = shape;
         slot.together = trace.together.filter(|_| trace.unknown);
         slot.intent_after = (trace.attempts > 0).then_some(self.settled_mark);
-        self.window.add(slot);
+        self.admit(slot, trace.unknown);
     }
 
     /// The parcels of an event: under the configuration of an attempt whose outcome is unknown, if there was one;
@@ -176,6 +179,15 @@ impl Worker {
         (compiled, None, self.connector.shape())
     }
 
+    /// What a hook had made of an event when an attempt was made whose outcome is unknown: the same goes again.
+    fn as_amended(&mut self, event: &Event, trace: &attempt::Trace) -> Option<(Compiled, Option<[u8; 32]>, Shape)> {
+        let frozen = self.amended.get_mut(&event.id).filter(|_| trace.unknown)?.1.take()?;
+        let parts = thaw(self.connector.adapter.origin(), &frozen)?;
+        let config = trace.config.filter(|hash| *hash != *self.config_hash);
+        let shape = self.shape_of(config);
+        Some((Compiled::Send(parts), config, shape))
+    }
+
     fn old_configuration(&mut self, hash: &[u8; 32]) -> Option<Connector> {
         let text = self.reader.read(|db| crate::store::state::connector::config(db, hash)).ok().flatten()?;
         (self.rebuild)(&text)
@@ -192,8 +204,19 @@ impl Worker {
     /// Encodes an event whose outcome is known: the same key when the bytes are the same as any that the target has
     /// answered to, else `<id>-rN`.
     fn encode_again(&mut self, connector: &Connector, log: LogId, event: &Event) -> Compiled {
+        self.encode_as(connector, log, event.id, &|suffix| compile(connector, event, suffix))
+    }
+
+    /// The same of whatever `compile` makes of the event.
+    pub(super) fn encode_as(
+        &mut self,
+        connector: &Connector,
+        log: LogId,
+        event: EventId,
+        compile: &dyn Fn(&str) -> Compiled,
+    ) -> Compiled {
         let id = self.id;
-        let lines = self.reader.read(|db| attempt::of_event(db, id, log, event.id)).unwrap_or_default();
+        let lines = self.reader.read(|db| attempt::of_event(db, id, log, event)).unwrap_or_default();
         let mut answered: Vec<[u8; 32]> = Vec::new();
         for line in lines {
             if let attempt::Line::Outcome { settled, .. } = line
@@ -204,14 +227,14 @@ impl Worker {
             }
         }
         let mut suffixes = (0..=answered.len()).map(|n| if n == 0 { String::new() } else { format!("-r{n}") });
-        let mut newest = compile(connector, event, "");
+        let mut newest = compile("");
         if answered.is_empty() {
             return newest;
         }
         // Known bytes keep their key; bytes that the target has never answered to get the next free one.
         let mut last = String::new();
         for suffix in suffixes.by_ref() {
-            let compiled = compile(connector, event, &suffix);
+            let compiled = compile(&suffix);
             if let Compiled::Send(parts) = &compiled
                 && hash_in(connector.shape(), parts).is_some_and(|hash| answered.contains(&hash))
             {
@@ -220,7 +243,7 @@ impl Worker {
             last = suffix;
             newest = compiled;
         }
-        log::info!(connector:% = self.connector.name, event:% = event.id; "{}: {} is sent again with other bytes, as {}{last}", self.connector.name, event.id, event.id);
+        log::info!(connector:% = self.connector.name, event:% = event; "{}: {event} is sent again with other bytes, as {event}{last}", self.connector.name);
         newest
     }
 
@@ -344,7 +367,8 @@ impl Worker {
                     slot.most_together = 1;
                     (slot.failures, slot.answered_before) = (OWN_FAULT, self.answered);
                 }
-                self.window.add(slot);
+                let decided = slot.in_doubt;
+                self.admit(slot, decided);
             }
             Compiled::Hold(reason) => {
                 let config_hash = Some(*self.config_hash);

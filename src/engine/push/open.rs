@@ -174,6 +174,15 @@ impl Worker {
                 let config = slot.config.unwrap_or(*self.config_hash);
                 self.pending.push(Entry::Freeze(slot.event.id, frozen, config));
             }
+            if slot.is_amended
+                && !slot.from_parked
+                && !slot.is_frozen
+                && let Some(frozen) = freeze(self.connector.adapter.origin(), &slot.parts)
+            {
+                slot.is_frozen = true;
+                self.amended.insert(slot.event.id, (slot.log, None));
+                self.pending.push(Entry::Keep(slot.log, slot.event.id, frozen));
+            }
             let tag = aws_lc_rs::hmac::sign(&self.mac_key, &slot.event.lane.to_le_bytes());
             let mut mac = [0; 8];
             mac.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);

@@ -20,7 +20,7 @@ use crate::rules::classify::LONGEST_WAIT;
 use crate::rules::retry::Streak;
 use crate::store::state::attempt::{self, Settled, Word};
 use crate::store::state::connector::{self, Mode};
-use crate::store::state::{StateError, act, cursor, parked};
+use crate::store::state::{StateError, act, amended, cursor, note, parked, set_note};
 
 /// Reasons of this kind are tried again by themselves when the configuration has changed.
 const CONFIGURED: [&str; 6] = ["mapping", "encoding", "template", "gate", "where", "delete-rule"];
@@ -59,6 +59,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
     let (hash, text, name) = (connector.config_hash, connector.config.clone(), connector.name.clone());
     let latest = now.plus(connector.retry.max_backoff);
     let continue_on_dead = connector.continue_on_dead;
+    let policy = connector.subscription.policy(connector.hook.as_deref());
     let kept = parts.ledger.call(move |state| {
         state.commit(|db| {
             let (known, new) = connector::remember(db, &name)?;
@@ -82,7 +83,21 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
                     act::Act { actor: "system", verb: "reload", connector: Some(known.id), subject, reason: None };
                 act::record(db, &act, clock::now())?;
             }
+            let policy_of = format!("policy/{}", known.id.0);
+            let before = note(db, &policy_of)?;
+            if before.as_ref() != Some(&policy) {
+                // What the gate refused may leave now, or for another reason not.
+                if before.is_some() && !changed {
+                    parked::release_classes(db, known.id, &["gate"], now)?;
+                    let subject = Some("governance");
+                    let act =
+                        act::Act { actor: "system", verb: "reload", connector: Some(known.id), subject, reason: None };
+                    act::record(db, &act, clock::now())?;
+                }
+                set_note(db, &policy_of, &policy)?;
+            }
             let mut cursors = Vec::new();
+            let mut kept_amended = HashMap::default();
             let mut parked_ids = HashSet::default();
             let mut traces = HashMap::default();
             for log in &logs {
@@ -91,6 +106,9 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
                 let unknown: Vec<Settled> =
                     left.iter().filter(|(_, trace)| trace.open).map(|(id, _)| unknown(*id)).collect();
                 attempt::settle(db, known.id, *log, clock::now(), &unknown)?;
+                for (id, frozen) in amended::all(db, known.id, *log)? {
+                    kept_amended.insert(id, (*log, Some(frozen)));
+                }
                 cursors.push((*log, at));
                 // What is parked carries what was sent for it in its own row.
                 let mut above: HashSet<_> = parked::ids_above(db, known.id, *log, at.seq)?.into_iter().collect();
@@ -118,6 +136,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
                 known,
                 cursors,
                 traces,
+                amended: kept_amended,
                 parked_ids,
                 chains,
                 dead,
@@ -138,6 +157,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         Arc::new(move || mailbox.tell(Message::Results))
     };
     let lanes = Lanes::new(&connector.name, connector.adapter.clone(), connector.concurrency, notify);
+    let asking = super::ask::asking(&connector, &mailbox);
     let mut window = Window::default();
     let mut logs = Vec::new();
     for ((id, source), (_, at)) in parts.sources.into_iter().zip(kept.cursors) {
@@ -166,6 +186,11 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         logs,
         window,
         lanes,
+        asking,
+        hook_down: None,
+        hook_since: None,
+        hook_failures: 0,
+        amended: kept.amended,
         breaker,
         brake: Brake::default(),
         beat: parts.beat,
@@ -230,6 +255,7 @@ struct Kept {
     last_attempt: i64,
     cursors: Vec<(crate::store::state::LogId, cursor::Cursor)>,
     traces: HashMap<crate::event::EventId, attempt::Trace>,
+    amended: HashMap<crate::event::EventId, (crate::store::state::LogId, Option<Vec<u8>>)>,
     parked_ids: HashSet<crate::event::EventId>,
     chains: Chains,
     dead: HashSet<u64>,

@@ -284,7 +284,7 @@ impl Worker {
 
     /// Takes out of the window what has to wait now that something was parked in these lanes. A key change that steps
     /// back holds up its other record too.
-    fn step_back_in(&mut self, mut lanes: Vec<u64>) {
+    pub(super) fn step_back_in(&mut self, mut lanes: Vec<u64>) {
         while let Some(lane) = lanes.pop() {
             for id in self.window.waiting_in(lane) {
                 let Some(slot) = self.window.get(id) else { continue };
@@ -351,6 +351,7 @@ impl Worker {
                     }
                 }
                 self.next_due = None;
+                self.drop_questions();
             }
             Err(error) => {
                 log::warn!(connector:% = self.connector.name; "{}: {error}", self.connector.name);

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use super::explain::Line;
 use super::*;
 use crate::clock::Timestamp;
 use crate::event::{EventId, Op};
@@ -44,7 +45,8 @@ fn patient() -> Event {
 
 fn classes(listed: &[(&str, &str)], default: Option<&str>) -> Classes {
     let columns = listed.iter().map(|(column, class)| ((*column).to_owned(), (*class).to_owned())).collect();
-    Classes { classify: BTreeMap::from([("patients".to_owned(), columns)]), default: default.map(str::to_owned) }
+    let classify = BTreeMap::from([("patients".to_owned(), columns)]);
+    Classes { classify, default: default.map(str::to_owned), ..Classes::default() }
 }
 
 fn gate(listed: &[(&str, &str)], default: Option<&str>, allow: Option<&[&str]>, redact: &[(&str, Redact)]) -> Gate {
@@ -194,15 +196,35 @@ fn check_and_explain_say_what_would_be_refused() {
     let redact = [("note", Redact::Mask)];
     let gate = gate(&[("ssn", "phi"), ("note", "phi"), ("city", "public")], None, Some(&["public"]), &redact);
     let columns = fields(["mrn", "ssn", "city", "note"]);
+    let lines = |gate: &Gate, mapping: &Mapping, named: &[String]| -> Vec<String> {
+        let line = |line: Line| {
+            let class = line.class.unwrap_or_else(|| "-".to_owned());
+            format!("{} {class} {} -> {} ({})", line.field, line.verdict.word(), line.to.join("+"), line.rule)
+        };
+        gate.explain("patients", &columns, mapping, named).into_iter().map(line).collect()
+    };
     assert_eq!(
-        gate.explain("patients", &columns),
+        lines(&gate, &Mapping::whole(), &[]),
         [
-            ("mrn".to_owned(), None, Verdict::Refused),
-            ("ssn".to_owned(), Some("phi".to_owned()), Verdict::Refused),
-            ("city".to_owned(), Some("public".to_owned()), Verdict::Leaves),
-            ("note".to_owned(), Some("phi".to_owned()), Verdict::Redacted(Redact::Mask)),
+            "mrn - refused -> mrn (unclassified: it is not listed, and there is no default)",
+            "ssn phi refused -> ssn (class phi is not in allow)",
+            "city public leaves -> city (class public is in allow)",
+            "note phi masked -> note (redact: mask)",
         ]
     );
+    let mapped = mapping([("city", "a.town"), ("city", "b"), ("$before.ssn", "was"), ("$event.id", "id")]);
+    assert_eq!(
+        lines(&gate, &mapped, &fields(["mrn", "b"])),
+        [
+            "mrn - refused -> URL or Idem-Key (unclassified: it is not listed, and there is no default)",
+            "ssn phi not mapped ->  (nothing reads it)",
+            "city public leaves -> a.town+b (class public is in allow)",
+            "note phi not mapped ->  (nothing reads it)",
+            "$before.ssn phi refused -> was (class phi is not in allow)",
+            "$event.id - leaves -> id (known of the event itself)",
+        ]
+    );
+    assert_eq!(lines(&Gate::open(), &mapping([("city", "x")]), &[])[2], "city - leaves -> x (nothing is classified)");
     let refused = |mapping: &Mapping, named: &[String]| {
         let refused = gate.refused("patients", &columns, mapping, named);
         refused.into_iter().map(|(column, rule)| format!("{column}:{rule}")).collect::<Vec<_>>()
@@ -211,7 +233,6 @@ fn check_and_explain_say_what_would_be_refused() {
     assert_eq!(refused(&mapping([("city", "x"), ("note", "y"), ("$event.id", "z")]), &[]), Vec::<String>::new());
     assert_eq!(refused(&mapping([("$before.ssn", "x")]), &fields(["x", "mrn"])), ["mrn:unclassified", "ssn:phi"]);
     assert_eq!(Gate::open().refused("patients", &columns, &Mapping::whole(), &[]), []);
-    assert_eq!(Gate::open().explain("patients", &fields(["a"])), [("a".to_owned(), None, Verdict::Leaves)]);
 }
 
 #[test]
@@ -297,4 +318,43 @@ fn a_veil_hides_what_may_not_leave_in_every_image_and_in_the_key() {
     }
     assert_eq!(veiled.changed, patient.changed);
     assert!(matches!(Gate::open().veil(&patient), Cow::Borrowed(_)));
+}
+
+#[test]
+fn views_show_their_classes_and_an_entrance_lets_in_its_own() {
+    let listed = [("ssn", "phi"), ("city", "internal"), ("mrn", "public")];
+    let mut classes = classes(&listed, Some("public"));
+    assert_eq!(Gate::of_views(Some(&classes)).veil(&patient()).image().get("city"), Some(&"***".into()));
+    classes.views = Some(vec!["internal".to_owned()]);
+    let view = Gate::of_views(Some(&classes));
+    let key = record([("mrn", 42.into()), ("city", "Ames".into())]);
+    assert_eq!(*view.veil_record("patients", &key), record([("mrn", "***".into()), ("city", "Ames".into())]));
+    assert!(matches!(Gate::of_views(None).veil_record("patients", &key), Cow::Borrowed(_)));
+
+    assert_eq!(Gate::of_entrance(Some(&classes)).admit("patients", patient().image()), Ok(()), "nothing is said of it");
+    classes.inbound = Some(vec!["internal".to_owned(), "public".to_owned()]);
+    let entrance = Gate::of_entrance(Some(&classes));
+    let refused = entrance.admit("patients", patient().image()).unwrap_err().to_string();
+    assert_eq!(refused, "gate: rule `phi`: field `ssn` of `patients` may not come in");
+    assert_eq!(entrance.admit("other", patient().image()), Ok(()), "classes belong to their type");
+}
+
+#[test]
+fn what_comes_in_is_looked_at_inside_and_only_for_what_is_there() {
+    let mut classes = classes(&[("visits.note", "phi"), ("visits.code", "phi")], Some("public"));
+    classes.inbound = Some(vec!["public".to_owned()]);
+    let entrance = Gate::of_entrance(Some(&classes));
+    let visit = |name: &str| {
+        let inner = Value::List(vec![Value::Null, Value::Map(record([(name, "x".into())]))]);
+        record([("visits", inner)])
+    };
+    assert_eq!(entrance.admit("patients", &visit("day")), Ok(()));
+    for name in ["note", "code"] {
+        let refused = entrance.admit("patients", &visit(name)).unwrap_err();
+        assert!(refused.text.contains(&format!("`visits.{name}`")), "{refused}");
+    }
+    assert!(
+        entrance.admit("patients", &record([("visits.note", "x".into())])).is_err(),
+        "a name that has the dot itself"
+    );
 }

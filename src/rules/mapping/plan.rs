@@ -208,6 +208,26 @@ fn lists(make: &mut Make, path: &str) -> Result<(), (String, String)> {
     Ok(())
 }
 
+/// The targets in order, as dotted paths (items of a list by their index), each with its source as written; none for a
+/// constant.
+pub fn leaves(fields: &[Field]) -> Vec<(String, Option<&str>)> {
+    fn walk<'f>(make: &'f Make, target: String, found: &mut Vec<(String, Option<&'f str>)>) {
+        match make {
+            Make::Constant(_) => found.push((target, None)),
+            Make::Read(read) => found.push((target, Some(&read.source))),
+            Make::Map(fields) => {
+                fields.iter().for_each(|field| walk(&field.make, format!("{target}.{}", field.name), found));
+            }
+            Make::List(items) => {
+                items.iter().enumerate().for_each(|(at, item)| walk(item, format!("{target}.{at}"), found));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    fields.iter().for_each(|field| walk(&field.make, field.name.to_string(), &mut found));
+    found
+}
+
 /// The names of the outgoing record, for all that are made by these fields.
 pub fn names(fields: &[Field]) -> Shared {
     fields.iter().map(|field| Arc::clone(&field.name)).collect()

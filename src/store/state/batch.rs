@@ -7,7 +7,7 @@ use super::attempt::{self, Intent, Settled};
 use super::connector::{self, Mode, OpenBreaker};
 use super::counter::{self, Counter};
 use super::parked::{self, Parked, ParkedState};
-use super::{ConnectorId, LogId, Sql, account, cursor};
+use super::{ConnectorId, LogId, Sql, account, amended, cursor};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId};
 use crate::rules::outcome::Reason;
@@ -25,6 +25,10 @@ pub enum Entry {
     Park(Box<Parked>),
     /// These bytes, encoded under this configuration, are about to be sent for a parked delivery.
     Freeze(EventId, Vec<u8>, [u8; 32]),
+    /// These bytes, made by a hook, are about to be sent for an event that is not parked.
+    Keep(LogId, EventId, Vec<u8>),
+    /// What came of them is known.
+    Forget(LogId, EventId),
     /// A parked delivery is done; the next of its record moves up.
     End(LogId, Box<Event>),
     /// A later change of a record with a dead letter was delivered.
@@ -76,6 +80,8 @@ impl Batch {
                     }
                 }
                 Entry::Freeze(id, frozen, config) => parked::freeze(db, of, *id, frozen, config)?,
+                Entry::Keep(log, id, frozen) => amended::keep(db, of, *log, *id, frozen)?,
+                Entry::Forget(log, id) => amended::forget(db, of, *log, *id)?,
                 Entry::End(_, event) => {
                     parked::end(db, of, event, crate::clock::steady())?;
                 }
