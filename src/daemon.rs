@@ -9,8 +9,11 @@ pub mod handle;
 pub mod heal;
 pub mod keep;
 pub mod notify;
+mod prune;
+pub mod serve;
 pub mod socket;
 #[cfg(feature = "ws")]
 pub mod subscribe;
 pub mod trouble;
+mod turn;
 pub mod wake;

@@ -1,9 +1,11 @@
 //! What an agent is made of, from its configuration: logs, keepers, workers, event sources.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
+use crate::adapter::Adapter;
 use crate::config::build;
 use crate::config::watch::{CaptureMode, Watch as WatchConfig};
 use crate::config::{Config, Settings, from_canonical};
@@ -13,10 +15,12 @@ use crate::daemon::notify;
 use crate::daemon::trouble::Trouble;
 use crate::engine::connector::Connector;
 use crate::engine::drop;
+use crate::engine::handler;
 use crate::engine::inflow::Inflow;
+use crate::engine::intake::Tidy;
 use crate::engine::keeper::{Keep, Keeper};
 use crate::engine::ledger::Ledger;
-use crate::engine::push::{Beat, Parts, Rebuild, Run, Synced, Worker, WorkerError};
+use crate::engine::push::{Beat, Mailbox, Parts, Rebuild, Run, Synced, Worker, WorkerError};
 use crate::engine::reconcile::Reconciler;
 use crate::engine::source::{Intake, Sources};
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
@@ -28,13 +32,19 @@ pub(super) struct Assembled {
     pub(super) workers: Vec<(Arc<str>, Worker)>,
     pub(super) drops: Vec<(Arc<str>, drop::Worker)>,
     pub(super) sources: Vec<Inflow>,
+    pub(super) handlers: Vec<handler::Worker>,
+    pub(super) tidy: Tidy,
 }
+
+/// Makes the handlers, given what they can push to.
+pub type WithHandlers = Box<dyn FnOnce(handler::Desk) -> Vec<handler::Spec>>;
 
 /// Opens the logs and makes who works on them: keepers, connectors, drops and event sources. Starts none of them.
 pub(super) fn assemble(
     config: Config,
     options: Options,
     synced: Option<Synced>,
+    with: WithHandlers,
     ledger: &Ledger,
     state: &Path,
     secret: [u8; 32],
@@ -69,12 +79,14 @@ pub(super) fn assemble(
     };
     let mut workers = Vec::new();
     let mut ids = Vec::new();
+    let mut reach: BTreeMap<Arc<str>, Option<Arc<dyn Adapter>>> = BTreeMap::new();
     let beats = if options.run == Run::Forever { notify::beats(config.connectors.len()) } else { Vec::new() };
     let mut beats = beats.into_iter();
     for spec in config.connectors {
         let connector = build::connector(spec, &settings, &credentials, secret)?;
         let beat = beats.next().flatten();
         let name = connector.name.clone();
+        reach.insert(name.clone(), Some(connector.adapter.clone()));
         let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat, synced)
             .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
         ids.push(worker.id());
@@ -88,6 +100,7 @@ pub(super) fn assemble(
     for spec in config.drops {
         let drop = Arc::new(build::drop(spec, &settings, secret)?);
         let name = drop.subscription.name.clone();
+        reach.insert(name.clone(), None);
         let sources = sources(&settings, &keepers, intake, state)??;
         let (ledger, reader) = (ledger.clone(), StateReader::open(state)?);
         let worker =
@@ -96,6 +109,18 @@ pub(super) fn assemble(
         ids.push(worker.id());
         drops.push((name, worker));
     }
+    let mailboxes: Vec<Mailbox> = workers.iter().map(|(_, worker)| worker.mailbox()).collect();
+    let mut handlers = Vec::new();
+    for spec in with(handler::Desk::new(reach)) {
+        let name = format!("{}{}", handler::PREFIX, spec.name);
+        let sources = sources(&settings, &keepers, intake, state)??;
+        let (ledger, reader, workers) = (ledger.clone(), StateReader::open(state)?, mailboxes.clone());
+        let worker = handler::Worker::new(handler::Parts { spec, sources, ledger, reader, workers })
+            .map_err(|error| AgentError::Worker { connector: name, error: Box::new(error) })?;
+        ids.push(worker.id());
+        handlers.push(worker);
+    }
+    let tidy = Tidy::new(intake, ledger.clone(), StateReader::open(state)?, keep, ids.clone());
     let mut kept = Vec::new();
     for (database, mut keeper) in settings.databases.iter().zip(keepers) {
         keeper.set_connectors(ids.clone());
@@ -110,7 +135,7 @@ pub(super) fn assemble(
         }
         kept.push((keeper, reconciler));
     }
-    Ok(Assembled { keepers: kept, workers, drops, sources: inflows })
+    Ok(Assembled { keepers: kept, workers, drops, sources: inflows, handlers, tidy })
 }
 
 #[allow(clippy::too_many_arguments)]

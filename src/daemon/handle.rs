@@ -32,6 +32,8 @@ const GLANCE: Duration = Duration::from_millis(5);
 pub struct Handle {
     pub(super) ledger: Ledger,
     pub(super) workers: Vec<(Arc<str>, Mailbox)>,
+    /// The handlers of the embedding program.
+    pub(super) handlers: Vec<(Arc<str>, Mailbox)>,
     pub(super) keepers: Vec<Sender<Wake>>,
     pub(super) healers: Vec<(String, Sender<Task>)>,
     pub(super) databases: Vec<Database>,
@@ -57,7 +59,7 @@ impl Handle {
 
     /// The entrance for events from outside.
     pub fn intake(&self) -> Intake {
-        Intake::new(self.ledger.clone(), self.workers.iter().map(|(_, mailbox)| mailbox.clone()))
+        Intake::new(self.ledger.clone(), self.all().map(|(_, mailbox)| mailbox.clone()))
     }
 
     /// What needs a person and stands in no file: what the agent meets and lives with.
@@ -81,9 +83,14 @@ impl Handle {
         self.workers.iter().map(|(name, _)| &**name)
     }
 
+    /// Those that deliver, and those that handle.
+    pub(super) fn all(&self) -> impl Iterator<Item = &(Arc<str>, Mailbox)> {
+        self.workers.iter().chain(&self.handlers)
+    }
+
     /// Tells one connector something; false when no such connector runs.
     pub fn tell(&self, connector: &str, message: Message) -> bool {
-        let worker = self.workers.iter().find(|(name, _)| &**name == connector);
+        let worker = self.all().find(|(name, _)| &**name == connector);
         worker.inspect(|(_, mailbox)| mailbox.tell(message)).is_some()
     }
 
@@ -92,7 +99,7 @@ impl Handle {
         for bell in &self.keepers {
             let _ = bell.send(Wake::Asked);
         }
-        self.workers.iter().for_each(|(_, mailbox)| mailbox.tell(Message::Wake));
+        self.all().for_each(|(_, mailbox)| mailbox.tell(Message::Wake));
     }
 
     /// Reconciles a table in the background; false when no such log is kept. `force` = also when very many of its records
@@ -117,7 +124,7 @@ impl Handle {
             Operation::Resume { connector } => drop(self.tell(connector, Message::Pause(false))),
             Operation::Replay { connector, .. } => drop(self.tell(connector, Message::Rewind)),
             Operation::Drop(operation) => drop(self.tell(operation.drop(), Message::Reload)),
-            _ => self.workers.iter().for_each(|(_, mailbox)| mailbox.tell(Message::Reload)),
+            _ => self.all().for_each(|(_, mailbox)| mailbox.tell(Message::Reload)),
         }
         Ok(report)
     }

@@ -47,6 +47,7 @@ fn key(event: &Event, letter: &str, suffix: &str) -> String {
 fn parcel(connector: &Connector, event: &Event, key: String) -> Result<Option<Parcel>, Reason> {
     let cleared = connector.subscription.clear(event, connector.adapter.fields())?;
     let parcel = Parcel::new(key, event.op, event.kind.clone(), cleared);
+    let parcel = event.push.iter().fold(parcel, Parcel::pushed);
     // Rendered once, here: what cannot be rendered is held, and the lanes have only to send.
     let request = connector.adapter.render(&parcel)?;
     Ok(request.map(|request| parcel.freeze(request)))

@@ -67,7 +67,7 @@ fn glance(handle: &Handle) -> Result<Overview, Problem> {
         let opened = CapturedLog::open(&database.name, &database.path, Access::Read);
         (database.name.clone(), database.path.display().to_string(), opened)
     });
-    let configured: Vec<_> = handle.workers.iter().map(|(name, _)| name.clone()).collect();
+    let configured: Vec<_> = handle.all().map(|(name, _)| name.clone()).collect();
     let parts = Parts { state, holder: holder(handle.state()), logs: logs.collect(), configured: &configured };
     overview(parts).map_err(unread)
 }
