@@ -227,9 +227,12 @@ fn odd_path(url: &str) -> Option<&'static str> {
     if !url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\\"<>^`{|}#".contains(&byte)) {
         return Some("holds a character that must be percent-encoded, or a fragment");
     }
-    let path = url.split('?').next().unwrap_or_default();
+    let path = url[base_of(url).len()..].split('?').next().unwrap_or_default();
     let dots = |segment: &str| matches!(&*segment.to_ascii_lowercase().replace("%2e", "."), "." | "..");
-    path.split('/').any(dots).then_some("has a `.` or `..` in its path")
+    if path.contains("//") || path.split('/').any(dots) {
+        return Some("has an empty segment, a `.` or a `..` in its path");
+    }
+    None
 }
 
 /// Longest URL that is pushed to, in bytes.

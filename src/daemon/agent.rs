@@ -105,6 +105,7 @@ pub struct Agent {
     healing: Vec<JoinHandle<()>>,
     workers: Vec<RunningWorker>,
     handlers: Vec<RunningWorker>,
+    turn: Turn,
     /// Who prunes the intake log; it ends when the sender goes.
     pruner: Option<(Sender<()>, JoinHandle<()>)>,
     databases: Vec<Database>,
@@ -172,6 +173,7 @@ impl Agent {
                     healing: Vec::new(),
                     workers: Vec::new(),
                     handlers: Vec::new(),
+                    turn: Turn::default(),
                     pruner: None,
                     databases,
                     state: state_path,
@@ -203,7 +205,7 @@ impl Agent {
         tidy: Tidy,
         run: Run,
     ) -> Result<(), AgentError> {
-        let turn = Turn::default();
+        let turn = self.turn.clone();
         for worker in handlers {
             let (name, mailbox) = (worker.name(), worker.mailbox());
             let first = (run == Run::Once).then(|| turn.first());
@@ -347,6 +349,7 @@ impl Agent {
         #[cfg(feature = "ws")]
         self.subscriptions.take().into_iter().for_each(Subscriptions::stop);
         self.all().for_each(|worker| worker.mailbox.tell(Message::Stop));
+        self.turn.end();
         self.end(Some(HANDLING))
     }
 

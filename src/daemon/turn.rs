@@ -18,6 +18,13 @@ impl Turn {
         First(self.clone())
     }
 
+    /// Nobody waits any more: the agent stops.
+    pub(super) fn end(&self) {
+        let (left, none) = &*self.left;
+        *left.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+        none.notify_all();
+    }
+
     /// Waits until all who go first are done.
     pub(super) fn wait(&self) {
         let left = self.left.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -28,7 +35,8 @@ impl Turn {
 impl Drop for First {
     fn drop(&mut self) {
         let (left, none) = &*self.0.left;
-        *left.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+        *left = left.saturating_sub(1);
         none.notify_all();
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, RwLock};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Error, Event, HandlerError, Interest, Pusher, handler};
+use super::{Error, Event, HandlerError, Interest, Pusher, handler, whole};
 use crate::adapter::tls;
 use crate::config::{self, Config};
 use crate::daemon::agent::{Agent as Running, Options};
@@ -41,7 +41,7 @@ pub struct Agent {
     inbox: Receiver<Told>,
 }
 
-type MakeHandle = Box<dyn FnOnce(Desk) -> crate::engine::handler::Handle>;
+type MakeHandle = Box<dyn FnOnce(Desk) -> crate::engine::handler::Handle + Send>;
 
 enum Told {
     Stop,
@@ -93,13 +93,13 @@ impl Drained {
 }
 
 impl Agent {
-    /// Reads the configuration: a file, or a folder with `sync.yaml` and `connectors/`; the same files as the command line's.
-    /// Nothing else is opened yet.
+    /// Reads the configuration: a folder with `sync.yaml` and `connectors/`, that `sync.yaml`, or one file that holds everything; the
+    /// same files as the command line's. Nothing else is opened yet.
     ///
     /// # Errors
     /// [`Error::Config`] with everything that is wrong with it.
     pub fn open(config: impl AsRef<Path>) -> Result<Agent, Error> {
-        let config = config::load(config.as_ref())?;
+        let config = config::load(&whole(config.as_ref()))?;
         config.warnings.iter().for_each(|warning| log::debug!("{warning}"));
         let (told, inbox) = channel();
         Ok(Agent { config, handlers: Vec::new(), on_signals: false, told, inbox })

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use super::{Error, Status};
+use super::{Error, Status, whole};
 use crate::config::{self, Config};
 use crate::daemon::agent::{Agent, AgentError, Options};
 use crate::daemon::api::KNOWN;
@@ -30,13 +30,13 @@ pub struct ExternalSync {
 }
 
 impl ExternalSync {
-    /// Checks the configuration: a file, or a folder with `sync.yaml` and `connectors/`. It is read again at each call, so that a
+    /// Checks the configuration: a folder with `sync.yaml` and `connectors/`, that `sync.yaml`, or one file that holds everything. It is read again at each call, so that a
     /// change of it counts; nothing else is opened yet.
     ///
     /// # Errors
     /// [`Error::Config`] with everything that is wrong with it.
     pub fn open(config: impl AsRef<Path>) -> Result<ExternalSync, Error> {
-        let path = config.as_ref().to_owned();
+        let path = whole(config.as_ref());
         config::load(&path)?;
         Ok(ExternalSync { path })
     }

@@ -28,6 +28,7 @@ mod disk_full;
 mod docs;
 mod doctor;
 mod drops;
+mod embedding;
 mod end_to_end;
 #[cfg(feature = "ws")]
 mod events;

@@ -242,7 +242,7 @@ impl Worker {
     /// Works until it is stopped, or (once) until everything is handled, or handling has failed.
     pub fn run(mut self, run: Run) -> Summary {
         loop {
-            let idle = !self.work();
+            let idle = !self.work() && !self.rewind;
             if self.stopped || self.summary.broken {
                 break;
             }

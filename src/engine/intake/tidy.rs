@@ -77,3 +77,114 @@ impl Tidy {
         Ok((full || old).then_some(block))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::event::{Record, Value};
+    use crate::store::state::intake::{Message, Taken, take};
+    use crate::store::state::{Db, State, connector, log as logs};
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    struct Shelf {
+        ledger: Ledger,
+        reader: StateReader,
+        log: LogId,
+        connector: ConnectorId,
+        _folder: tempfile::TempDir,
+    }
+
+    fn post(db: &Db, n: i64, at: Timestamp) -> Taken {
+        let payload: Record = [("id", Value::Integer(n))].into_iter().collect();
+        let name = n.to_string();
+        let message = Some(("ops", name.as_str()));
+        take(
+            db,
+            &Message { kind: "rule", payload: &payload, lane_key: None, message, body_hash: [0; 32], to: None },
+            at,
+        )
+        .unwrap()
+    }
+
+    /// `old` events of nine days ago, then `new` ones of now.
+    fn shelf(old: i64, new: i64) -> Shelf {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let (ledger, _) = Ledger::start(State::open(&path).unwrap()).unwrap();
+        let (log, connector) = ledger
+            .call(move |state| {
+                state.commit(|db| {
+                    for n in 1..=old + new {
+                        let age = if n <= old { DAY * 9 } else { Duration::ZERO };
+                        assert!(matches!(post(db, n, clock::now().minus(age)), Taken::New(_)));
+                    }
+                    let connector = connector::remember(db, "legacy")?.0.id;
+                    let log = logs::remember(db, logs::INTAKE)?;
+                    cursor::begin(db, connector, log, 0)?;
+                    Ok((log, connector))
+                })
+            })
+            .unwrap();
+        Shelf { ledger, reader: StateReader::open(&path).unwrap(), log, connector, _folder: folder }
+    }
+
+    impl Shelf {
+        fn reach(&self, seq: i64) {
+            let (connector, log) = (self.connector, self.log);
+            self.ledger.call(move |state| state.commit(|db| cursor::advance(db, connector, log, seq))).unwrap();
+        }
+
+        fn lowest(&mut self) -> i64 {
+            self.reader.read(intake::lowest).unwrap().unwrap()
+        }
+
+        fn tidy(&self, limits: impl FnOnce(&mut Keep)) {
+            let mut keep = Keep { events: DAY * 7, audit: DAY, max_rows: None, max_bytes: None, cap_bytes: 0 };
+            limits(&mut keep);
+            let reader = StateReader::open(self.reader.path()).unwrap();
+            let mut tidy = Tidy::new(self.log, self.ledger.clone(), reader, keep, vec![self.connector]);
+            while tidy.turn().unwrap() {}
+        }
+    }
+
+    #[test]
+    fn what_is_old_and_passed_by_everybody_goes_and_nothing_else() {
+        let mut shelf = shelf(1200, 10);
+        shelf.tidy(|_| {});
+        assert_eq!(shelf.lowest(), 1, "the connector has passed nothing");
+        shelf.reach(700);
+        shelf.tidy(|_| {});
+        assert_eq!(shelf.lowest(), 701);
+        shelf.reach(1210);
+        shelf.tidy(|_| {});
+        // A block goes when the last of it is old; the new ones stay.
+        assert_eq!(shelf.lowest(), 1201);
+    }
+
+    #[test]
+    fn a_key_is_known_for_as_long_as_its_event_is_kept() {
+        let shelf = shelf(20, 1);
+        shelf.reach(10);
+        shelf.tidy(|_| {});
+        let again = |n| shelf.ledger.call(move |state| state.commit(|db| Ok(post(db, n, clock::now())))).unwrap();
+        assert!(matches!(again(11), Taken::Known(id) if id.seq == 11));
+        assert!(matches!(again(5), Taken::New(id) if id.seq == 22));
+    }
+
+    #[test]
+    fn beyond_the_ceilings_what_is_passed_goes_earlier_and_the_highest_stays() {
+        for by_rows in [true, false] {
+            let mut shelf = shelf(0, 1300);
+            shelf.reach(1300);
+            shelf.tidy(|keep| if by_rows { keep.max_rows = Some(100) } else { keep.max_bytes = Some(20_000) });
+            let lowest = shelf.lowest();
+            assert!((1001..=1300).contains(&lowest), "{lowest}");
+            assert_eq!(shelf.reader.read(intake::highest).unwrap(), 1300);
+        }
+    }
+}

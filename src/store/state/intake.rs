@@ -113,10 +113,7 @@ pub fn history(
     let mut events: Vec<Event> = Vec::new();
     let spellings = spellings(key);
     // Rows that are older than the column are looked through; they go with time.
-    let (look_up, old) = (
-        format!("{HISTORY} AND record = ?2 ORDER BY seq DESC"),
-        format!("{HISTORY} AND record IS NULL ORDER BY seq DESC"),
-    );
+    let query = |of: &str| format!("{HISTORY}{of}");
     let mut take = |rows: &mut rusqlite::Rows<'_>| -> Sql<()> {
         let mut left = limit;
         while left > 0 {
@@ -130,12 +127,12 @@ pub fn history(
         Ok(())
     };
     match &spellings {
-        None => take(&mut db.prepare_cached(&format!("{HISTORY} ORDER BY seq DESC"))?.query([kind])?)?,
+        None => take(&mut db.prepare_cached(&query(OF_KIND))?.query([kind])?)?,
         Some(spellings) => {
             for spelling in spellings {
-                take(&mut db.prepare_cached(&look_up)?.query((kind, spelling))?)?;
+                take(&mut db.prepare_cached(&query(OF_RECORD))?.query((kind, spelling))?)?;
             }
-            take(&mut db.prepare_cached(&old)?.query([kind])?)?;
+            take(&mut db.prepare_cached(&query(OF_OLD))?.query([kind])?)?;
         }
     }
     events.sort_by_key(Event::seq);
@@ -186,6 +183,9 @@ pub fn prune(db: &Connection, below: i64) -> Sql<usize> {
 /// The columns that [`reader`] reads.
 const COLUMNS: &str = "seq, nonce, at, kind, lane_key, payload, dest, url";
 const HISTORY: &str = "SELECT seq, nonce, at, kind, lane_key, payload, dest, url FROM intake WHERE kind = ?1";
+const OF_KIND: &str = " ORDER BY seq DESC";
+const OF_RECORD: &str = " AND record = ?2 ORDER BY seq DESC";
+const OF_OLD: &str = " AND record IS NULL ORDER BY seq DESC";
 const KINDS: &str = "WITH RECURSIVE known(kind) AS (
     SELECT min(kind) FROM intake
     UNION ALL
@@ -251,7 +251,7 @@ fn leading(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::State;
+    use super::super::{Db, State};
     use super::*;
 
     #[test]
@@ -278,6 +278,122 @@ mod tests {
                 assert_eq!(events[0].key.get("id"), Some(&Value::Integer(7)));
                 take(db, &Message { message: None, ..message(1) }, Timestamp(7))?;
                 assert_eq!((read_some(db, 0, 10, 1)?.len(), read_some(db, 0, 10, 1000)?.len()), (1, 2));
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    fn post(db: &Db, kind: &str, id: Value, at: i64) -> i64 {
+        let payload: Record = [("id", id)].into_iter().collect();
+        let message = Message { kind, payload: &payload, lane_key: None, message: None, body_hash: [0; 32], to: None };
+        let Taken::New(id) = take(db, &message, Timestamp(at)).unwrap() else { unreachable!() };
+        id.seq
+    }
+
+    fn state() -> (State, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        (State::open(&folder.path().join("state.db")).unwrap(), folder)
+    }
+
+    #[test]
+    fn a_record_and_the_types_are_found_by_an_index_however_many_events_there_are() {
+        let (mut state, _folder) = state();
+        state
+            .commit(|db| {
+                let plan = |sql: &str| -> Vec<String> {
+                    let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+                    let binds = vec![rusqlite::types::Value::Null; statement.parameter_count()];
+                    let rows = statement.query_map(rusqlite::params_from_iter(binds), |row| row.get(3)).unwrap();
+                    rows.collect::<Sql<_>>().unwrap()
+                };
+                for sql in
+                    [format!("{HISTORY}{OF_RECORD}"), format!("{HISTORY}{OF_OLD}"), format!("{HISTORY}{OF_KIND}")]
+                {
+                    let steps = plan(&sql);
+                    assert!(
+                        steps[0].starts_with("SEARCH intake USING INDEX intake_record (kind=?"),
+                        "{sql}: {steps:?}"
+                    );
+                }
+                let steps = plan(KINDS);
+                let scans: Vec<_> = steps.iter().filter(|step| step.starts_with("SCAN intake")).collect();
+                assert_eq!(scans, Vec::<&String>::new(), "{steps:?}");
+                assert!(steps.iter().any(|step| step.contains("COVERING INDEX intake_record (kind>?)")), "{steps:?}");
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn a_record_is_found_by_any_spelling_of_its_key_also_when_its_row_is_older_than_the_index() {
+        let (mut state, _folder) = state();
+        state
+            .commit(|db| {
+                let found = |key: Value| -> Vec<i64> {
+                    let events = history(db, "rule", &key, 10, |event| {
+                        let id = event.key.get("id").unwrap();
+                        *id == key
+                            || id.as_text() == key.as_text()
+                            || (*id == Value::Real(7.0) && key == Value::Integer(7))
+                    });
+                    events.unwrap().iter().map(Event::seq).collect()
+                };
+                post(db, "rule", Value::Integer(7), 1);
+                post(db, "rule", "7".into(), 2);
+                post(db, "rule", Value::Real(7.0), 3);
+                post(db, "other", Value::Integer(7), 4);
+                post(db, "rule", Value::List(vec![Value::Integer(7)]), 5);
+                assert_eq!(found("7".into()), [1, 2]);
+                assert_eq!(found(Value::Integer(7)), [1, 2, 3]);
+                assert_eq!(found(Value::List(vec![Value::Integer(7)])), [5]);
+                db.execute("UPDATE intake SET record = NULL WHERE seq < 3", [])?;
+                assert_eq!(found(Value::Integer(7)), [1, 2, 3]);
+                assert_eq!(
+                    history(db, "rule", &"7".into(), 1, |_| true)?.iter().map(Event::seq).collect::<Vec<_>>(),
+                    [2]
+                );
+                assert_eq!(kinds(db)?, ["other", "rule"]);
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn a_push_reads_back_with_its_connector_and_url() {
+        let (mut state, _folder) = state();
+        state
+            .commit(|db| {
+                let payload: Record = [("x", Value::Integer(1))].into_iter().collect();
+                let message = Message {
+                    kind: "visits",
+                    payload: &payload,
+                    lane_key: Some("7"),
+                    message: Some(("on_change", "a/0")),
+                    body_hash: [0; 32],
+                    to: Some(("calendar", "/x")),
+                };
+                take(db, &message, Timestamp(1))?;
+                let event = read(db, 0, 1)?.remove(0);
+                assert_eq!((event.dest.as_deref(), event.push.as_deref()), (Some("calendar"), Some("/x")));
+                assert_eq!((event.key.get("id"), &*event.kind), (Some(&"7".into()), "visits"));
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn pruning_leaves_the_highest_row_so_that_no_number_comes_again() {
+        let (mut state, _folder) = state();
+        state
+            .commit(|db| {
+                for n in 1..=5 {
+                    assert_eq!(post(db, "rule", Value::Integer(n), n), n);
+                }
+                assert_eq!((prune(db, 4)?, lowest(db)?, highest(db)?), (3, Some(4), 5));
+                assert_eq!((prune(db, 99)?, lowest(db)?), (1, Some(5)));
+                assert_eq!(post(db, "rule", Value::Integer(6), 6), 6);
+                assert_eq!(last_taken_below(db, 6)?, Some(Timestamp(5)));
+                assert!(row_bytes(db)? > 100);
                 Ok(())
             })
             .unwrap();
