@@ -11,14 +11,22 @@ use crate::support::office::{THREE, wait};
 use crate::support::receiver::Receiver;
 use crate::support::scenario::Scenario;
 
+/// A connector whose way out is a file.
+const NIGHTLY: &str = r#"
+adapter: directory
+listen: pushed-only
+drop:
+  schedule: {cut_off: "02:00", zone: UTC}
+  format: {kind: csv, columns: [{field: id, type: text}]}
+  name: "VISITS_{bus_date:%Y%m%d}_{seq:06}.txt"
+  deliver: {directory: /nowhere}
+"#;
+
 #[test]
 fn what_cannot_be_pushed_says_why_and_is_not_stored_and_the_rest_of_the_event_is() {
     let target = Receiver::start();
     let office = office(&target);
-    office.connector(
-        "nightly",
-        "adapter: directory\ndrop: {directory: out, name: \"x-{date}.csv\"}\nschedule: \"0 2 * * *\"\n",
-    );
+    office.connector("nightly", NIGHTLY);
     let refusals: Arc<Mutex<Vec<PushError>>> = Arc::default();
     let told = refusals.clone();
     let good = target.url("/elsewhere/7?x=1");
