@@ -1,11 +1,9 @@
 //! What an agent is made of, from its configuration: logs, keepers, workers, event sources.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use crate::adapter::Adapter;
 use crate::config::build;
 use crate::config::watch::{CaptureMode, Watch as WatchConfig};
 use crate::config::{Config, Settings, from_canonical};
@@ -79,7 +77,7 @@ pub(super) fn assemble(
     };
     let mut workers = Vec::new();
     let mut ids = Vec::new();
-    let mut reach: BTreeMap<Arc<str>, Option<Arc<dyn Adapter>>> = BTreeMap::new();
+    let mut reach = handler::Outlets::new();
     let beats = if options.run == Run::Forever { notify::beats(config.connectors.len()) } else { Vec::new() };
     let mut beats = beats.into_iter();
     for spec in config.connectors {

@@ -5,10 +5,11 @@
 //! the keys of its first time or not at all. A failure stops the whole handler, in order, until it passes; others go on.
 
 mod desk;
+mod done;
 mod push;
 mod worker;
 
-pub use desk::Desk;
+pub use desk::{Desk, Outlets};
 pub use push::{Push, PushError};
 pub use worker::{Parts, Worker};
 

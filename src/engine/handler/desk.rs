@@ -8,16 +8,18 @@ use super::{Push, PushError};
 use crate::adapter::Adapter;
 use crate::rules::nearest::hint;
 
+/// The ways out, by the names of their connectors; none = it is a file drop.
+pub type Outlets = BTreeMap<Arc<str>, Option<Arc<dyn Adapter>>>;
+
 /// The connectors by name; cheap to clone.
 #[derive(Clone, Default)]
 pub struct Desk {
-    /// None = it is a file drop.
-    connectors: Arc<BTreeMap<Arc<str>, Option<Arc<dyn Adapter>>>>,
+    connectors: Arc<Outlets>,
 }
 
 impl Desk {
     /// One with these connectors.
-    pub fn new(connectors: BTreeMap<Arc<str>, Option<Arc<dyn Adapter>>>) -> Desk {
+    pub fn new(connectors: Outlets) -> Desk {
         Desk { connectors: Arc::new(connectors) }
     }
 

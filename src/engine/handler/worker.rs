@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::Duration;
 
+use super::done::{Done, Entry};
 use super::{Handle, PREFIX, Push, Spec};
 use crate::clock::{self, Timestamp};
-use crate::engine::ledger::{Committed, Ledger, Part};
+use crate::engine::ledger::Ledger;
 use crate::engine::push::{Mailbox, Message, Run, Summary, WorkerError};
 use crate::engine::source::{Source, Sources};
 use crate::event::Event;
@@ -14,8 +15,7 @@ use crate::rules::listen::Listen;
 use crate::rules::outcome::Reason;
 use crate::rules::retry::RetryPolicy;
 use crate::store::state::connector::{self, Mode, OpenBreaker};
-use crate::store::state::counter::{self, Counter};
-use crate::store::state::{ConnectorId, Db, LogId, Sql, StateError, StateReader, cursor, intake, parked};
+use crate::store::state::{ConnectorId, LogId, StateError, StateReader, cursor, parked};
 
 /// Events read at once.
 const CHUNK: usize = 64;
@@ -27,8 +27,6 @@ const SPAN: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest wait after a failure.
 const LONGEST: Duration = Duration::from_secs(60);
-/// What stands in the place of an endpoint's origin where the state file notes a failure.
-const ORIGIN: &str = "handler";
 
 /// What a worker is made of.
 pub struct Parts {
@@ -85,77 +83,6 @@ pub struct Worker {
     summary: Summary,
 }
 
-/// What was handled and is not stored yet.
-#[derive(Default)]
-struct Done {
-    since: Option<Timestamp>,
-    handled: Vec<(Arc<Event>, Vec<Push>)>,
-    /// Parked events among them.
-    ended: Vec<Arc<Event>>,
-    cursors: Vec<(LogId, i64)>,
-    delivered: u64,
-    skipped: u64,
-    retried: u64,
-    /// A failure to be noted, or (none) to be taken back.
-    failed: Option<Option<OpenBreaker>>,
-}
-
-impl Done {
-    fn is_empty(&self) -> bool {
-        self.cursors.is_empty() && self.ended.is_empty() && self.failed.is_none() && self.retried == 0
-    }
-
-    fn reach(&mut self, log: LogId, seq: i64) {
-        self.since.get_or_insert_with(clock::steady);
-        match self.cursors.iter_mut().find(|(known, _)| *known == log) {
-            Some((_, at)) => *at = seq,
-            None => self.cursors.push((log, seq)),
-        }
-    }
-}
-
-/// One commit of a handler.
-struct Entry {
-    id: ConnectorId,
-    done: Arc<Done>,
-    pushed: bool,
-    workers: Arc<[Mailbox]>,
-    told: std::sync::mpsc::Sender<Result<(), Arc<StateError>>>,
-}
-
-impl Part for Entry {
-    fn apply(&mut self, db: &Db) -> Sql<()> {
-        let now = clock::now();
-        self.pushed = false;
-        for (event, pushes) in &self.done.handled {
-            for (nth, push) in pushes.iter().enumerate() {
-                push.stored(event, nth, |message| intake::take(db, message, now))?;
-                self.pushed = true;
-            }
-        }
-        for event in &self.done.ended {
-            parked::end(db, self.id, event, clock::steady())?;
-        }
-        for (log, seq) in &self.done.cursors {
-            cursor::advance(db, self.id, *log, *seq)?;
-        }
-        counter::add(db, self.id, Counter::Delivered, self.done.delivered)?;
-        counter::add(db, self.id, Counter::Skipped, self.done.skipped)?;
-        counter::add(db, self.id, Counter::Retried, self.done.retried)?;
-        if let Some(failed) = &self.done.failed {
-            connector::set_breaker(db, self.id, ORIGIN, failed.as_ref())?;
-        }
-        Ok(())
-    }
-
-    fn answer(self: Box<Self>, result: Result<Committed, Arc<StateError>>) {
-        if self.pushed && result.is_ok() {
-            self.workers.iter().for_each(|worker| worker.tell(Message::Wake));
-        }
-        let _ = self.told.send(result.map(drop));
-    }
-}
-
 impl Worker {
     /// Makes a worker: remembers the handler and begins its cursors.
     ///
@@ -188,7 +115,7 @@ impl Worker {
                 Ok((known, cursors))
             })
         })?;
-        let failed = parts.reader.read(|db| connector::breaker(db, known.id, ORIGIN))?;
+        let failed = parts.reader.read(|db| connector::breaker(db, known.id, super::done::ORIGIN))?;
         let logs = parts.sources.into_iter().zip(cursors).map(|((id, source), at)| Log {
             id,
             source,
