@@ -190,3 +190,12 @@ CREATE TABLE drop_piece (
 CREATE TABLE drop_ack (
   connector INTEGER NOT NULL, sha256 BLOB NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL, file INTEGER, word TEXT NOT NULL,
   reason TEXT, PRIMARY KEY (connector, sha256)) WITHOUT ROWID;
+
+-- ===== the agent's state file, version 5: pushes =====
+
+-- `record`: what names the event's record, as text, so that one record is found among millions; empty = nothing does, NULL = the
+-- row is older than this column. `dest` and `url`: the one connector that a handler pushed the payload to, and where there.
+ALTER TABLE intake ADD COLUMN record TEXT;
+ALTER TABLE intake ADD COLUMN dest TEXT;
+ALTER TABLE intake ADD COLUMN url TEXT;
+CREATE INDEX intake_record ON intake(kind, record);

@@ -36,6 +36,8 @@ pub struct Parcel {
     load: Load,
     /// Records that were joined into its request; 0 = it is one record as it is.
     items: usize,
+    /// Where a handler pushed it, instead of the endpoint's URL.
+    to: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,12 +50,22 @@ impl Parcel {
     /// A parcel: `key` is the idempotency key (the event id, with `-a`/`-b` for the two parts of a key change and
     /// `-rN` for a changed replay); `kind` the event type.
     pub fn new(key: String, op: Op, kind: impl Into<Arc<str>>, record: Cleared) -> Parcel {
-        Parcel { key, op, kind: kind.into(), load: Load::Cleared(record), items: 0 }
+        Parcel { key, op, kind: kind.into(), load: Load::Cleared(record), items: 0, to: None }
+    }
+
+    /// A parcel that a handler pushed to a URL of the endpoint's origin; empty = to the endpoint's own.
+    pub fn pushed(self, url: &Arc<str>) -> Parcel {
+        Parcel { to: (!url.is_empty()).then(|| url.clone()), ..self }
+    }
+
+    /// Where a handler pushed it, unless to the endpoint's own URL.
+    pub fn to(&self) -> Option<&str> {
+        self.to.as_deref()
     }
 
     /// The same parcel as it was sent before, byte for byte.
     pub fn frozen(key: String, op: Op, kind: impl Into<Arc<str>>, request: Request) -> Parcel {
-        Parcel { key, op, kind: kind.into(), load: Load::Frozen(request), items: 0 }
+        Parcel { key, op, kind: kind.into(), load: Load::Frozen(request), items: 0, to: None }
     }
 
     /// So many records in one request.
@@ -220,6 +232,12 @@ pub trait Adapter: Send + Sync + std::fmt::Debug {
     /// Whoever needs the request before it is sent (an intent's hash) renders once and delivers
     /// [`Parcel::frozen`], so that nothing is encoded twice.
     fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason>;
+
+    /// The whole URL that a handler's push to `url` means: a path at the endpoint's origin, or a URL of it. A host never comes
+    /// from data, nor from code that may have it from data: any other origin is refused (class `push`).
+    fn pushed(&self, _url: &str) -> Result<String, Reason> {
+        Err(Reason::new("push", "the adapter takes no URL: push to the connector's own"))
+    }
 
     /// The paths of the fields that URL and header templates name (`Cleared::field` must answer them).
     fn fields(&self) -> &[String];

@@ -42,7 +42,8 @@ pub use connector::{ConnectorSpec, Way};
 pub use drop::DropSpec;
 pub use instead::Instead;
 pub use load::{
-    Config, Survey, check_file, from_canonical, from_canonical_of, load, load_connector_file, load_mapping, survey,
+    Config, SETTINGS, Survey, check_file, from_canonical, from_canonical_of, load, load_connector_file, load_mapping,
+    survey,
 };
 pub use locate::locate;
 pub use problem::{Problem, Problems, Severity};

@@ -11,8 +11,11 @@ pub mod keep;
 pub mod notify;
 pub mod prune;
 pub mod pulse;
+pub mod serve;
 pub mod socket;
 #[cfg(feature = "ws")]
 pub mod subscribe;
+mod tidy;
 pub mod trouble;
+mod turn;
 pub mod wake;

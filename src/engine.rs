@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod drop;
 pub mod fanout;
 pub mod frozen;
+pub mod handler;
 pub mod hook;
 pub mod inflow;
 pub mod intake;

@@ -324,6 +324,9 @@ pub struct Event {
     pub origin: Option<Arc<str>>,
     /// The one connector a synthetic event is for; none = every connector that listens.
     pub dest: Option<Arc<str>>,
+    /// A push of a handler, for `dest` alone: its payload leaves unmapped, to this URL of the connector's own origin (a whole
+    /// URL, a path at it, or nothing for the URL that is configured). None = it is no push.
+    pub push: Option<Arc<str>>,
     /// Lane of this record: events with equal lanes are delivered in order, one at a time (see `rules::lane`).
     pub lane: u64,
     /// Lane of the old key, when the key changed.
@@ -355,6 +358,7 @@ impl Event {
             at: Timestamp(0),
             origin: None,
             dest: None,
+            push: None,
             lane,
             old_lane,
             synthetic: false,

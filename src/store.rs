@@ -33,7 +33,16 @@ fn state_schema() -> &'static str {
 
 /// What version 2 adds.
 fn drops_schema() -> &'static str {
-    SCHEMA.split_once(DROPS_MARK).map_or("", |(_, drops)| drops)
+    let drops = SCHEMA.split_once(DROPS_MARK).map_or("", |(_, drops)| drops);
+    drops.split_once(PUSHES_MARK).map_or(drops, |(drops, _)| drops)
+}
+
+/// The marker line before what version 5 of the state file adds.
+const PUSHES_MARK: &str = "-- ===== the agent's state file, version 5: pushes =====";
+
+/// What version 5 adds.
+fn pushes_schema() -> &'static str {
+    SCHEMA.split_once(PUSHES_MARK).map_or("", |(_, pushes)| pushes)
 }
 
 /// The version of SQLite that is built in.

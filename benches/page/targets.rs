@@ -277,6 +277,25 @@ const TARGETS: &[Row] = &[
             ))
         },
     ),
+    (
+        (
+            "P14",
+            "posting",
+            "posted events, each durable before its answer, 32 clients: at least 5,000 a second",
+            "posted events, each durable before its answer",
+        ),
+        |posting| {
+            let rate = |side: &str| median(&numbers(&posting[side]["events/s"]));
+            let ours = median(&some(numbers(&posting["ours"]["events/s"]))?);
+            let slow = median(&numbers(&posting["ours"]["p99 ms"]));
+            let floor = format!(
+                "{}/s inserted by hand, 32 a commit; {}/s answered without storing",
+                thousands(rate("insert")),
+                thousands(rate("http"))
+            );
+            Some((format!("{} events/s, p99 {slow:.1} ms", thousands(ours)), floor, Some(ours >= 5000.0)))
+        },
+    ),
     (("D31", "instructions", "map, gate and encode an event of 12 fields: at most 2 µs", ""), |pure| {
         let took = pure["median us"].as_f64()?;
         let count = |what: &str| {

@@ -81,7 +81,10 @@ struct Shared {
     retry_on: Vec<u16>,
     credential: Option<Arc<Credential>>,
     client: Client,
+    plain: bool,
     origin: String,
+    /// `scheme://host[:port]` as the URL spells it.
+    base: String,
     fields: Vec<String>,
 }
 
@@ -133,10 +136,25 @@ impl RestAdapter {
         }
         fields.sort();
         fields.dedup();
+        let plain = http.plain;
+        let base = filled(&url, "a1").map(|url| base_of(&url).to_owned()).unwrap_or_default();
         let client = Client::new(http);
         let fixed = if url.paths().is_empty() { url.url(|_| None).ok().map(Arc::from) } else { None };
-        let shared =
-            Shared { url, fixed, method, headers, delete, idem_key, retry_on, credential, client, origin, fields };
+        let shared = Shared {
+            url,
+            fixed,
+            method,
+            headers,
+            delete,
+            idem_key,
+            retry_on,
+            credential,
+            client,
+            plain,
+            origin,
+            base,
+            fields,
+        };
         Ok(RestAdapter { shared: Arc::new(shared) })
     }
 }
@@ -194,7 +212,49 @@ fn origin_of_text(url: &str, plain: bool) -> Result<String, String> {
     Ok(format!("{scheme}://{}:{}", host.to_ascii_lowercase(), uri.port_u16().unwrap_or(port)))
 }
 
+/// What stands before the path of a URL.
+fn base_of(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);
+    &url[..end]
+}
+
+/// Why a path may not be pushed to: another reader of it may see another place in it than is meant.
+fn odd_path(url: &str) -> Option<&'static str> {
+    if url.len() > LONGEST {
+        return Some("is longer than 8 KiB");
+    }
+    if !url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\\"<>^`{|}#".contains(&byte)) {
+        return Some("holds a character that must be percent-encoded, or a fragment");
+    }
+    let path = url[base_of(url).len()..].split('?').next().unwrap_or_default();
+    let dots = |segment: &str| matches!(&*segment.to_ascii_lowercase().replace("%2e", "."), "." | "..");
+    if path.contains("//") || path.split('/').any(dots) {
+        return Some("has an empty segment, a `.` or a `..` in its path");
+    }
+    None
+}
+
+/// Longest URL that is pushed to, in bytes.
+const LONGEST: usize = 8 << 10;
+
 impl Shared {
+    /// See [`Adapter::pushed`].
+    fn pushed(&self, url: &str) -> Result<String, Reason> {
+        let wrong = |why: &str| Reason::new("push", format!("the URL that is pushed to {why}"));
+        let whole = if url.starts_with('/') { format!("{}{url}", self.base) } else { url.to_owned() };
+        if let Some(why) = odd_path(&whole) {
+            return Err(wrong(why));
+        }
+        let origin = origin_of_text(&whole, self.plain).map_err(|why| wrong(&why))?;
+        if origin != self.origin {
+            let own = &self.origin;
+            let text = format!("is of {origin}, and the connector's endpoint is {own}: make a connector for that host");
+            return Err(wrong(&text));
+        }
+        Ok(whole)
+    }
+
     fn render(&self, parcel: &Parcel, record: &Cleared) -> Result<Option<Request>, Reason> {
         let lookup = |path: &str| record.field(path);
         let (method, url, with_body) = match (parcel.op(), &self.delete) {
@@ -205,7 +265,11 @@ impl Shared {
             (Op::Delete, Delete::Request { method, url: Some(url) }) => (method, url.url(lookup)?.into(), false),
             (Op::Delete, Delete::Request { method, url: None }) => (method, self.fill(lookup)?, false),
             (Op::Delete, Delete::Body) | (Op::Insert | Op::Update | Op::Event, _) => {
-                (&self.method, self.fill(lookup)?, self.method != "DELETE")
+                let url = match parcel.to() {
+                    Some(url) => self.pushed(url)?.into(),
+                    None => self.fill(lookup)?,
+                };
+                (&self.method, url, self.method != "DELETE")
             }
         };
         let mut headers = Vec::with_capacity(self.headers.len() + 4);
@@ -245,9 +309,11 @@ impl Shared {
             Delete::Request { url: Some(url), .. } if delete => url,
             _ => &self.url,
         };
+        // What a handler pushed elsewhere names its place itself.
+        let pushed = !delete && self.fixed.as_ref().is_some_and(|fixed| *fixed != request.url);
         Asked {
             delete: delete || request.method == "DELETE",
-            record_url: !url.paths().is_empty(),
+            record_url: pushed || !url.paths().is_empty(),
             retry_on: &self.retry_on,
         }
     }
@@ -260,6 +326,10 @@ impl Adapter for RestAdapter {
 
     fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason> {
         Ok(parcel.request(|record| self.shared.render(parcel, record))?.map(Cow::into_owned))
+    }
+
+    fn pushed(&self, url: &str) -> Result<String, Reason> {
+        self.shared.pushed(url)
     }
 
     fn fields(&self) -> &[String] {

@@ -7,8 +7,9 @@ use crate::cli::failure::{Code, Failure};
 use crate::config::{Config, Settings};
 use crate::daemon;
 use crate::daemon::agent::{Agent, Options};
-use crate::daemon::api::{KNOWN, Manner, Order};
+use crate::daemon::api::{Manner, Order};
 use crate::daemon::client::{self, ClientError};
+use crate::embed::{Undone, deliver};
 use crate::engine::inflow::InflowStatus;
 use crate::engine::need::Need;
 use crate::engine::operate::{self, Actor, Operation, operate};
@@ -135,20 +136,22 @@ pub fn sync(config: Config, connector: &str) -> Result<Option<Summary>, Failure>
 
 /// Delivers one record now. `known`: it was there once, and is deleted at the target when it is gone.
 pub fn sync_record(config: Config, system: &str, kind: &str, id: &str, known: bool) -> Result<Status, Failure> {
-    match running(&config.settings.state)? {
-        Some(socket) => {
-            let mut path =
-                format!("/sync/{}/{}/{}", client::segment(system), client::segment(kind), client::segment(id));
-            if known {
-                path = format!("{path}?{KNOWN}");
+    Ok(deliver(config, system, kind, id, known)?)
+}
+
+impl From<Undone> for Failure {
+    fn from(undone: Undone) -> Failure {
+        match undone {
+            Undone::Unknown { name, hint } => {
+                Failure::new(Code::Usage, format!("no connector `{name}` is configured{hint}"))
             }
-            Ok(client::post(&socket, &path, Vec::new())?)
-        }
-        None => {
-            let agent = alone(config, system, Run::Forever)?;
-            let status = agent.handle().sync_record(system, kind, id, known);
-            agent.stop();
-            Ok(status)
+            Undone::Silent(process) => {
+                let text = format!("process {process} holds the state file and does not listen (yet): try again");
+                Failure::new(Code::Temporary, text)
+            }
+            Undone::Client(error) => error.into(),
+            Undone::Agent(error) => error.into(),
+            Undone::Broken => Failure::new(Code::Disk, "a file could not be synced: look at the disk"),
         }
     }
 }

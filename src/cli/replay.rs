@@ -7,7 +7,9 @@ use crate::cli::place::Place;
 use crate::cli::{Outcome, output, since};
 use crate::config::build;
 use crate::engine::compile::{Compiled, compile};
+use crate::engine::handler::is_handler;
 use crate::engine::operate::Operation;
+use crate::event::Event;
 use crate::store::capture::Access;
 
 /// Sends again what was delivered since a time or a position
@@ -38,7 +40,11 @@ pub struct Replay {
 pub fn replay(place: &Place, replay: Replay) -> Outcome {
     let config = place.config()?;
     let names: Vec<_> = config.connectors.iter().map(|spec| spec.name.clone()).collect();
-    if !names.iter().any(|name| **name == *replay.connector) {
+    // A handler stands in a program: here it is known by what it has heard.
+    let handler = is_handler(&replay.connector);
+    if handler {
+        order::known(&config, Some(&replay.connector))?;
+    } else if !names.iter().any(|name| **name == *replay.connector) {
         return Err(order::unknown(&replay.connector, &names));
     }
     let settings = config.settings.clone();
@@ -73,7 +79,13 @@ pub fn replay(place: &Place, replay: Replay) -> Outcome {
         let spec = config.connectors.into_iter().find(|spec| *spec.name == *replay.connector);
         spec.map(|spec| build::connector(spec, &settings, &credentials, [0; 32])).transpose()?
     };
-    let Some(connector) = connector else { return Err(order::unknown(&replay.connector, &names)) };
+    if connector.is_none() && !handler {
+        return Err(order::unknown(&replay.connector, &names));
+    }
+    let is_meant = |event: &Event| match &connector {
+        Some(connector) => matches!(compile(connector, event, ""), Compiled::Send(_)),
+        None => event.dest.is_none(),
+    };
     let (mut events, mut position) = (Vec::new(), after);
     let mut count = 0_u64;
     loop {
@@ -81,7 +93,7 @@ pub fn replay(place: &Place, replay: Replay) -> Outcome {
         let Some(last) = chunk.last() else { break };
         position = last.seq();
         for event in chunk {
-            if matches!(compile(&connector, &event, ""), Compiled::Send(_)) {
+            if is_meant(&event) {
                 count += 1;
                 if replay.dry_run {
                     events.push(event.id.to_string());

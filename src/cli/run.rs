@@ -2,17 +2,15 @@
 
 mod forever;
 
-use std::path::{Path, PathBuf};
+
+use std::path::PathBuf;
 
 use crate::adapter::tls;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
-use crate::config::api::Listener;
 use crate::config::{self, Config, ConnectorSpec, Problem};
 use crate::daemon::agent::{Agent, Options};
-use crate::daemon::api::{Api, Shared, Ways};
-use crate::daemon::socket;
 use crate::engine::push::{self, Summary, Synced};
 
 /// Delivers until it is stopped, or once
@@ -148,47 +146,6 @@ fn verdict(summaries: &[(std::sync::Arc<str>, Summary)], stuck: bool, waiting: b
         Code::Temporary
     } else {
         Code::Ok
-    }
-}
-
-/// Where the agent of this configuration listens.
-pub fn socket_of(settings: &config::Settings) -> PathBuf {
-    let configured = settings.api.listen.iter().find_map(|listener| match listener {
-        Listener::Unix(path) => Some(path.clone()),
-        Listener::Tcp(..) => None,
-    });
-    configured.unwrap_or_else(|| socket::default_path(&settings.state))
-}
-
-/// Every way in to the agent of this configuration.
-fn ways(settings: &config::Settings) -> Ways {
-    let tcp = settings.api.listen.iter().filter_map(|listener| match listener {
-        Listener::Unix(_) => None,
-        Listener::Tcp(address, port) => Some((*address, *port).into()),
-    });
-    Ways { socket: socket_of(settings), tcp: tcp.collect(), token: settings.api.token.clone() }
-}
-
-/// Starts the API. Delivery goes on without it.
-fn listen(ways: &Ways, agent: &Agent, shared: &Shared) -> Option<Api> {
-    match Api::listen(ways, shared.clone()) {
-        Ok(api) => {
-            announce(&ways.socket, agent);
-            Some(api)
-        }
-        Err(error) => {
-            let path = &ways.socket;
-            log::error!("{}: the command line cannot reach this agent: {error}", path.display());
-            None
-        }
-    }
-}
-
-fn announce(socket: &Path, agent: &Agent) {
-    let path = socket.to_owned();
-    let announced = agent.handle().ledger().call(move |state| Ok(state.announce(&path)));
-    if let Ok(Err(error)) = announced {
-        log::error!("{}: the command line cannot find this agent: {error}", socket.display());
     }
 }
 

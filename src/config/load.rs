@@ -44,7 +44,8 @@ pub struct Survey {
     pub problems: Vec<Problem>,
 }
 
-const SETTINGS: [&str; 3] = ["sync.yaml", "sync.yml", "sync.json"];
+/// Names that the file of the settings has in a folder.
+pub const SETTINGS: [&str; 3] = ["sync.yaml", "sync.yml", "sync.json"];
 const CONNECTORS: [&str; 3] = ["connectors", "sync-config", "mappings"];
 const CONFLICTS: &str = "conflicts";
 

@@ -10,27 +10,34 @@ use crate::clock;
 use crate::config::build;
 use crate::config::watch::Database;
 use crate::config::{Config, Problems};
-use crate::daemon::assemble::{Assembled, assemble};
+use crate::daemon::assemble::{Assembled, WithHandlers, assemble};
 use crate::daemon::board::Board;
 use crate::daemon::handle::Handle;
 use crate::daemon::heal::{Task, heal};
 use crate::daemon::keep::keep;
 #[cfg(feature = "ws")]
 use crate::daemon::subscribe::Subscriptions;
+use crate::daemon::tidy::tidy as tidy_up;
 use crate::daemon::trouble::Trouble;
+use crate::daemon::turn::Turn;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::drop;
+use crate::engine::handler;
 use crate::engine::inflow::Inflow;
+use crate::engine::intake::Tidy;
 use crate::engine::keeper::{Asked, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Beat, Mailbox, Message, Run, Summary, Synced, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::rules::governance::Classes;
 use crate::store::capture::{Access, CaptureError, CapturedLog};
-use crate::store::state::{State, StateError, connector, cursor, fact, log as logs};
+use crate::store::state::{Db, State, StateError, connector, cursor, fact, intake, log as logs};
 
 /// How long an ending agent waits for the shadow to come to the end of the log.
 const HEALING: Duration = Duration::from_secs(3);
+
+/// How long a handler may take to come back once the agent stops.
+const HANDLING: Duration = Duration::from_secs(10);
 
 /// How to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +105,10 @@ pub struct Agent {
     pruners: Vec<(String, Sender<Wake>, Asked)>,
     healing: Vec<JoinHandle<()>>,
     workers: Vec<RunningWorker>,
+    handlers: Vec<RunningWorker>,
+    turn: Turn,
+    /// Who prunes the intake log; it ends when the sender goes.
+    pruner: Option<(Sender<()>, JoinHandle<()>)>,
     databases: Vec<Database>,
     state: PathBuf,
     trouble: Trouble,
@@ -136,6 +147,17 @@ impl Agent {
         synced: Option<Synced>,
         ended: impl Fn() + Send + Sync + 'static,
     ) -> Result<Agent, AgentError> {
+        Agent::start_with(config, options, synced, Box::new(|_| Vec::new()), ended)
+    }
+
+    /// The same, with handlers of the embedding program.
+    pub fn start_with(
+        config: Config,
+        options: Options,
+        synced: Option<Synced>,
+        with: WithHandlers,
+        ended: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Agent, AgentError> {
         let state_path = config.settings.state.clone();
         let mut state = State::open(&state_path)?;
         state.recheck()?;
@@ -143,8 +165,8 @@ impl Agent {
         let classes = config.settings.governance.clone().map(Arc::new);
         let secret = state.read(|db| fact(db, "mac_key"))?;
         let (ledger, writer) = Ledger::start(state)?;
-        match assemble(config, options, synced, &ledger, &state_path, secret) {
-            Ok(Assembled { keepers, workers, drops, sources, pulse }) => {
+        match assemble(config, options, synced, with, &ledger, &state_path, secret) {
+            Ok(Assembled { keepers, workers, drops, sources, handlers, tidy, pulse }) => {
                 let mut agent = Agent {
                     ledger,
                     writer,
@@ -153,6 +175,9 @@ impl Agent {
                     pruners: Vec::new(),
                     healing: Vec::new(),
                     workers: Vec::new(),
+                    handlers: Vec::new(),
+                    turn: Turn::default(),
+                    pruner: None,
                     databases,
                     state: state_path,
                     trouble: Trouble::new(Arc::new(ended)),
@@ -164,7 +189,7 @@ impl Agent {
                     #[cfg(feature = "ws")]
                     subscriptions: None,
                 };
-                agent.set_going(keepers, workers, drops, options.run)?;
+                agent.set_going(keepers, workers, drops, handlers, tidy, options.run)?;
                 Ok(agent)
             }
             Err(error) => {
@@ -180,15 +205,35 @@ impl Agent {
         keepers: Vec<(Keeper, Reconciler)>,
         workers: Vec<(Arc<str>, Worker)>,
         drops: Vec<(Arc<str>, drop::Worker)>,
+        handlers: Vec<handler::Worker>,
+        tidy: Tidy,
         run: Run,
     ) -> Result<(), AgentError> {
+        let turn = self.turn.clone();
+        for worker in handlers {
+            let (name, mailbox) = (worker.name(), worker.mailbox());
+            let first = (run == Run::Once).then(|| turn.first());
+            let handler = self.start_worker(name.to_string(), name, mailbox, move || {
+                let _first = first;
+                worker.run(run)
+            })?;
+            self.handlers.push(handler);
+        }
         for (name, worker) in workers {
-            self.spawn(format!("push/{name}"), name, worker.mailbox(), move || worker.run(run))?;
+            let turn = turn.clone();
+            self.spawn(format!("push/{name}"), name, worker.mailbox(), move || {
+                turn.wait();
+                worker.run(run)
+            })?;
         }
         for (name, worker) in drops {
             self.spawn(format!("drop/{name}"), name, worker.mailbox(), move || worker.run(run))?;
         }
-        let mailboxes: Vec<Mailbox> = self.workers.iter().map(|worker| worker.mailbox.clone()).collect();
+        let (stop, stopped) = channel();
+        let trouble = self.trouble.clone();
+        let pruner = std::thread::Builder::new().name("prune/intake".to_owned());
+        self.pruner = Some((stop, pruner.spawn(move || tidy_up(tidy, &stopped, &trouble))?));
+        let mailboxes: Vec<Mailbox> = self.all().map(|worker| worker.mailbox.clone()).collect();
         for (mut keeper, reconciler) in keepers {
             let watch = Watch::on(keeper.log().path());
             let log = keeper.log().name().to_owned();
@@ -216,6 +261,23 @@ impl Agent {
         mailbox: Mailbox,
         work: impl FnOnce() -> Summary + Send + 'static,
     ) -> Result<(), AgentError> {
+        let worker = self.start_worker(thread, name, mailbox, work)?;
+        self.workers.push(worker);
+        Ok(())
+    }
+
+    /// Those that deliver, and those that handle.
+    fn all(&self) -> impl Iterator<Item = &RunningWorker> {
+        self.workers.iter().chain(&self.handlers)
+    }
+
+    fn start_worker(
+        &self,
+        thread: String,
+        name: Arc<str>,
+        mailbox: Mailbox,
+        work: impl FnOnce() -> Summary + Send + 'static,
+    ) -> Result<RunningWorker, AgentError> {
         let trouble = self.trouble.clone();
         let thread = std::thread::Builder::new().name(thread).spawn(move || {
             let summary = work();
@@ -226,8 +288,7 @@ impl Agent {
             }
             summary
         })?;
-        self.workers.push(RunningWorker { name, mailbox, thread });
-        Ok(())
+        Ok(RunningWorker { name, mailbox, thread })
     }
 
     /// Follows the event sources, from now until it stops. Not part of the start: a verb that delivers one record, or once,
@@ -250,6 +311,7 @@ impl Agent {
         Handle {
             ledger: self.ledger.clone(),
             workers: self.workers.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
+            handlers: self.handlers.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
             keepers: self.keepers.iter().map(|(bell, _)| bell.clone()).collect(),
             healers: self.healers.clone(),
             pruners: self.pruners.clone(),
@@ -270,7 +332,12 @@ impl Agent {
 
     /// Whether a worker has ended by itself.
     pub fn has_ended_worker(&self) -> bool {
-        self.trouble.has_ended() || self.workers.iter().any(|worker| worker.thread.is_finished())
+        self.trouble.has_ended() || self.all().any(|worker| worker.thread.is_finished())
+    }
+
+    /// How many work: connectors, drops and handlers.
+    pub fn workers(&self) -> usize {
+        self.all().count()
     }
 
     /// Whether another agent has taken a log: the workers have stopped then.
@@ -280,7 +347,7 @@ impl Agent {
 
     /// Waits until every worker has ended by itself (a run of once), then stops the rest.
     pub fn finish(self) -> Vec<(Arc<str>, Summary)> {
-        self.end()
+        self.end(None)
     }
 
     /// Stops: finishes what is in flight within its limit, commits, ends.
@@ -288,11 +355,13 @@ impl Agent {
     pub fn stop(mut self) -> Vec<(Arc<str>, Summary)> {
         #[cfg(feature = "ws")]
         self.subscriptions.take().into_iter().for_each(Subscriptions::stop);
-        self.workers.iter().for_each(|worker| worker.mailbox.tell(Message::Stop));
-        self.end()
+        self.all().for_each(|worker| worker.mailbox.tell(Message::Stop));
+        self.turn.end();
+        self.end(Some(HANDLING))
     }
 
-    fn end(self) -> Vec<(Arc<str>, Summary)> {
+    /// `patience`: how long a handler may take to come to its end; none = as long as it takes.
+    fn end(mut self, patience: Option<Duration>) -> Vec<(Arc<str>, Summary)> {
         let mut summaries: Vec<(Arc<str>, Summary)> = self
             .workers
             .into_iter()
@@ -304,6 +373,11 @@ impl Agent {
                 (worker.name, summary)
             })
             .collect();
+        summaries.extend(handled(std::mem::take(&mut self.handlers), patience));
+        if let Some((stop, pruner)) = self.pruner.take() {
+            drop(stop);
+            let _ = pruner.join();
+        }
         if self.trouble.is_met() {
             // The end is where the databases would be tidied and closed, and synced once more.
             summaries.push(("disk".into(), Summary { broken: true, ..Summary::default() }));
@@ -340,6 +414,28 @@ impl Agent {
     }
 }
 
+/// What came of the handlers. One that does not come back is left alone: its code is not ours to end. What it was handling
+/// is not stored, and comes again at the next start.
+fn handled(handlers: Vec<RunningWorker>, patience: Option<Duration>) -> Vec<(Arc<str>, Summary)> {
+    let until = patience.map(|patience| clock::steady().plus(patience));
+    let mut summaries = Vec::new();
+    for RunningWorker { name, thread, .. } in handlers {
+        while !thread.is_finished() && until.is_none_or(|until| clock::steady() < until) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if thread.is_finished() {
+            let summary = thread.join().unwrap_or_else(|_| {
+                log::error!("{name}: its worker broke down");
+                Summary { broken: true, ..Summary::default() }
+            });
+            summaries.push((name, summary));
+        } else {
+            log::error!("{name}: still handles an event, and is left alone; the event comes again at the next start");
+        }
+    }
+    summaries
+}
+
 /// Finds out whether an agent could start with a configuration: opens its databases and builds its connectors, starts
 /// nothing and changes nothing. For a reload, so that the running agent is only stopped for one that can follow it.
 pub fn rehearse(config: Config) -> Result<(), AgentError> {
@@ -367,7 +463,9 @@ pub fn register(config: &Config) -> Result<(), AgentError> {
         Err(StateError::Held { .. }) => return Ok(()),
         other => other?,
     };
-    let mut places = vec![(logs::INTAKE.to_owned(), 0, 0)];
+    let taken_in = |db: &Db| Ok((intake::lowest(db)?.unwrap_or(1), intake::highest(db)?));
+    let (lowest, highest) = state.read(taken_in)?;
+    let mut places = vec![(logs::INTAKE.to_owned(), lowest, highest)];
     for database in &config.settings.databases {
         let mut log = CapturedLog::open(&database.name, &database.path, Access::Read)?;
         let (lowest, highest) = if log.installed()? { (log.lowest_seq()?, log.highest_seq()?) } else { (1, 0) };

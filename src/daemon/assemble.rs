@@ -14,10 +14,12 @@ use crate::daemon::notify;
 use crate::daemon::trouble::Trouble;
 use crate::engine::connector::Connector;
 use crate::engine::drop;
+use crate::engine::handler;
 use crate::engine::inflow::Inflow;
+use crate::engine::intake::Tidy;
 use crate::engine::keeper::{Keep, Keeper};
 use crate::engine::ledger::Ledger;
-use crate::engine::push::{Beat, Parts, Rebuild, Run, Synced, Worker, WorkerError};
+use crate::engine::push::{Beat, Mailbox, Parts, Rebuild, Run, Synced, Worker, WorkerError};
 use crate::engine::reconcile::Reconciler;
 use crate::engine::source::{Intake, Sources};
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
@@ -31,13 +33,19 @@ pub(super) struct Assembled {
     pub(super) sources: Vec<Inflow>,
     /// The sign of life of the state file's writer.
     pub(super) pulse: Option<Beat>,
+    pub(super) handlers: Vec<handler::Worker>,
+    pub(super) tidy: Tidy,
 }
+
+/// Makes the handlers, given what they can push to.
+pub type WithHandlers = Box<dyn FnOnce(handler::Desk) -> Vec<handler::Spec>>;
 
 /// Opens the logs and makes who works on them: keepers, connectors, drops and event sources. Starts none of them.
 pub(super) fn assemble(
     config: Config,
     options: Options,
     synced: Option<Synced>,
+    with: WithHandlers,
     ledger: &Ledger,
     state: &Path,
     secret: [u8; 32],
@@ -66,6 +74,7 @@ pub(super) fn assemble(
     };
     let mut workers = Vec::new();
     let mut ids = Vec::new();
+    let mut reach = handler::Outlets::new();
     // One for each connector, and one for the writer of the state file, which an agent with drops alone has too.
     let beats = if options.run == Run::Forever { notify::beats(config.connectors.len() + 1) } else { Vec::new() };
     let mut beats = beats.into_iter();
@@ -74,6 +83,7 @@ pub(super) fn assemble(
         let connector = build::connector(spec, &settings, &credentials, secret)?;
         let beat = beats.next().flatten();
         let name = connector.name.clone();
+        reach.insert(name.clone(), Some(connector.adapter.clone()));
         let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat, synced)
             .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
         ids.push(worker.id());
@@ -87,6 +97,7 @@ pub(super) fn assemble(
     for spec in config.drops {
         let drop = Arc::new(build::drop(spec, &settings, secret)?);
         let name = drop.subscription.name.clone();
+        reach.insert(name.clone(), None);
         let sources = sources(&settings, &keepers, intake, state)??;
         let (ledger, reader) = (ledger.clone(), StateReader::open(state)?);
         let worker =
@@ -95,6 +106,18 @@ pub(super) fn assemble(
         ids.push(worker.id());
         drops.push((name, worker));
     }
+    let mailboxes: Vec<Mailbox> = workers.iter().map(|(_, worker)| worker.mailbox()).collect();
+    let mut handlers = Vec::new();
+    for spec in with(handler::Desk::new(reach)) {
+        let name = format!("{}{}", handler::PREFIX, spec.name);
+        let sources = sources(&settings, &keepers, intake, state)??;
+        let (ledger, reader, workers) = (ledger.clone(), StateReader::open(state)?, mailboxes.clone());
+        let worker = handler::Worker::new(handler::Parts { spec, sources, ledger, reader, workers })
+            .map_err(|error| AgentError::Worker { connector: name, error: Box::new(error) })?;
+        ids.push(worker.id());
+        handlers.push(worker);
+    }
+    let tidy = Tidy::new(intake, ledger.clone(), StateReader::open(state)?, keep, ids.clone());
     let mut kept = Vec::new();
     for (database, mut keeper) in settings.databases.iter().zip(keepers) {
         keeper.set_connectors(ids.clone());
@@ -109,7 +132,7 @@ pub(super) fn assemble(
         }
         kept.push((keeper, reconciler));
     }
-    Ok(Assembled { keepers: kept, workers, drops, sources: inflows, pulse })
+    Ok(Assembled { keepers: kept, workers, drops, sources: inflows, handlers, tidy, pulse })
 }
 
 #[allow(clippy::too_many_arguments)]

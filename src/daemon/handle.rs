@@ -34,6 +34,8 @@ const GLANCE: Duration = Duration::from_millis(5);
 pub struct Handle {
     pub(super) ledger: Ledger,
     pub(super) workers: Vec<(Arc<str>, Mailbox)>,
+    /// The handlers of the embedding program.
+    pub(super) handlers: Vec<(Arc<str>, Mailbox)>,
     pub(super) keepers: Vec<Sender<Wake>>,
     pub(super) healers: Vec<(String, Sender<Task>)>,
     pub(super) pruners: Vec<(String, Sender<Wake>, Asked)>,
@@ -62,7 +64,7 @@ impl Handle {
 
     /// The entrance for events from outside.
     pub fn intake(&self) -> Intake {
-        let intake = Intake::new(self.ledger.clone(), self.workers.iter().map(|(_, mailbox)| mailbox.clone()));
+        let intake = Intake::new(self.ledger.clone(), self.all().map(|(_, mailbox)| mailbox.clone()));
         intake.behind(Gate::of_entrance(self.classes.as_deref()))
     }
 
@@ -87,7 +89,7 @@ impl Handle {
             let opened = CapturedLog::open(&database.name, &database.path, Access::Read);
             (database.name.clone(), database.path.display().to_string(), opened)
         });
-        let configured: Vec<_> = self.workers.iter().map(|(name, _)| name.clone()).collect();
+        let configured: Vec<_> = self.all().map(|(name, _)| name.clone()).collect();
         overview(Parts { state, holder: holder(&self.state), logs: logs.collect(), configured: &configured })
     }
 
@@ -101,9 +103,14 @@ impl Handle {
         self.workers.iter().map(|(name, _)| &**name)
     }
 
+    /// Those that deliver, and those that handle.
+    pub(super) fn all(&self) -> impl Iterator<Item = &(Arc<str>, Mailbox)> {
+        self.workers.iter().chain(&self.handlers)
+    }
+
     /// Tells one connector something; false when no such connector runs.
     pub fn tell(&self, connector: &str, message: Message) -> bool {
-        let worker = self.workers.iter().find(|(name, _)| &**name == connector);
+        let worker = self.all().find(|(name, _)| &**name == connector);
         worker.inspect(|(_, mailbox)| mailbox.tell(message)).is_some()
     }
 
@@ -112,7 +119,7 @@ impl Handle {
         for bell in &self.keepers {
             let _ = bell.send(Wake::Asked);
         }
-        self.workers.iter().for_each(|(_, mailbox)| mailbox.tell(Message::Wake));
+        self.all().for_each(|(_, mailbox)| mailbox.tell(Message::Wake));
     }
 
     /// Reconciles a table in the background; false when no such log is kept. `force` = also when very many of its records
@@ -140,7 +147,7 @@ impl Handle {
             Operation::Resume { connector } => drop(self.tell(connector, Message::Pause(false))),
             Operation::Replay { connector, .. } => drop(self.tell(connector, Message::Rewind)),
             Operation::Drop(operation) => drop(self.tell(operation.drop(), Message::Reload)),
-            _ => self.workers.iter().for_each(|(_, mailbox)| mailbox.tell(Message::Reload)),
+            _ => self.all().for_each(|(_, mailbox)| mailbox.tell(Message::Reload)),
         }
         Ok(report)
     }

@@ -53,6 +53,8 @@ pub struct Passed {
     pub kind: Arc<str>,
     /// What may leave of it.
     pub cleared: Cleared,
+    /// Where a handler pushed it.
+    pub push: Option<Arc<str>>,
 }
 
 /// The parts of an event that pass the gate of a connector, in order.
@@ -62,7 +64,7 @@ pub struct Passed {
 pub fn pass(connector: &Connector, event: &Event) -> Result<Vec<Passed>, Reason> {
     let clear = |Part { letter, event }: Part<'_>| {
         let cleared = connector.subscription.clear(&event, connector.adapter.fields())?;
-        Ok(Passed { id: event.id, letter, op: event.op, kind: Arc::clone(&event.kind), cleared })
+        Ok(Passed { id: event.id, letter, op: event.op, kind: Arc::clone(&event.kind), cleared, push: event.push.clone() })
     };
     connector.subscription.parts(event)?.into_iter().map(clear).collect()
 }
@@ -72,7 +74,8 @@ pub fn compile_passed(connector: &Connector, parts: &[Passed], suffix: &str) -> 
     let mut parcels = Vec::with_capacity(parts.len());
     for part in parts {
         let key = key(part.id, part.letter, suffix);
-        match render(connector, Parcel::new(key, part.op, Arc::clone(&part.kind), part.cleared.clone())) {
+        let parcel = Parcel::new(key, part.op, Arc::clone(&part.kind), part.cleared.clone());
+        match render(connector, part.push.iter().fold(parcel, Parcel::pushed)) {
             Ok(parcel) => parcels.extend(parcel),
             Err(reason) => return Compiled::Hold(reason),
         }
@@ -89,7 +92,8 @@ fn key(id: EventId, letter: &str, suffix: &str) -> String {
 
 fn parcel(connector: &Connector, event: &Event, key: String) -> Result<Option<Parcel>, Reason> {
     let cleared = connector.subscription.clear(event, connector.adapter.fields())?;
-    render(connector, Parcel::new(key, event.op, event.kind.clone(), cleared))
+    let parcel = Parcel::new(key, event.op, event.kind.clone(), cleared);
+    render(connector, event.push.iter().fold(parcel, Parcel::pushed))
 }
 
 fn render(connector: &Connector, parcel: Parcel) -> Result<Option<Parcel>, Reason> {

@@ -3,6 +3,10 @@
 //! What is posted is durable when the answer comes. Callers that come at the same time share one commit of the ledger, and
 //! the workers are woken once it is there.
 
+mod tidy;
+
+pub use tidy::Tidy;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -151,6 +155,7 @@ impl<A: FnOnce(Result<Posted, IntakeError>) + Send> Part for Entry<A> {
             lane_key: lane_key.as_deref(),
             message: message.as_ref().map(|(source, id)| (source.as_str(), id.as_str())),
             body_hash: *body_hash,
+            to: None,
         };
         self.posted = Some(match intake::take(db, &message, clock::now())? {
             Taken::New(id) => Posted { state: PostState::New, id },

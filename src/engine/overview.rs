@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::clock::{BUILT, Timestamp, now};
 use crate::engine::drop::{self, DropStatus};
+use crate::engine::handler::is_handler;
 use crate::engine::inflow::InflowStatus;
 use crate::engine::keeper::OVERFLOW_PART;
 use crate::engine::need::Need;
@@ -143,7 +144,8 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
             let mut status = connector_status(state, &known, &ends, captured_at)?;
             // What a killed agent left says nothing.
             status.braked = if running { status.braked } else { 0 };
-            status.configured = configured.iter().any(|name| **name == *known.name);
+            // A handler stands in a program, where nobody can look it up.
+            status.configured = is_handler(&known.name) || configured.iter().any(|name| **name == *known.name);
             let files = state.read(|db| drop::drop_status(db, &known))?;
             needs_of(&status, files.is_some(), running, &mut needs);
             drops.extend(files);
@@ -322,8 +324,14 @@ fn needs_of(status: &ConnectorStatus, files: bool, running: bool, needs: &mut Ve
     }
     let down: Option<Timestamp> = status.down_since.as_deref().and_then(|at| at.parse().ok()).map(Timestamp::from_jiff);
     if let Some(since) = down.filter(|since| status.mode != "halted" && now().since(*since) >= PATIENCE) {
-        let mend = "bring the target back (`hms-sync check --online` tells); nothing is lost, it goes on by itself";
-        need(format!("the endpoint is down since {since}: {reason}"), mend.to_owned());
+        let (what, mend) = match is_handler(name) {
+            true => ("the handler fails", "mend the program, or what it needs; nothing is lost, it goes on by itself"),
+            false => (
+                "the endpoint is down",
+                "bring the target back (`hms-sync check --online` tells); nothing is lost, it goes on by itself",
+            ),
+        };
+        need(format!("{what} since {since}: {reason}"), mend.to_owned());
     }
     for (count, state, word, then) in [
         (status.dead, "dead", "refused or given up", "retry` or `discard"),

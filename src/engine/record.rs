@@ -77,7 +77,9 @@ pub fn record(
                 watched: false,
             };
             let key = parse_key(key, &kind.key).map_err(RecordError::Key)?;
-            events.extend(state.read(|db| intake::history(db, name, limit, |event| kind.is_key(&event.key, &key)))?);
+            let is_meant = |event: &Event| kind.is_key(&event.key, &key);
+            let id = key.first().unwrap_or(&Value::Null);
+            events.extend(state.read(|db| intake::history(db, name, id, limit, is_meant))?);
             meant.push((kind, key));
         }
         known.extend(posted);

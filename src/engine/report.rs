@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
+use crate::engine::handler::is_handler;
 use crate::event::{Event, Record, Value};
 use crate::format::json;
 use crate::rules::governance::Gate;
@@ -161,7 +162,7 @@ pub fn shown(key: &Record) -> Box<RawValue> {
 pub struct Stand {
     /// Which.
     pub connector: String,
-    /// `queued`, `sending`, `delivered`, `skipped`, `discarded`, `waiting`, `behind`, `held`, `dead`.
+    /// `queued`, `sending`, `delivered`, `skipped`, `passed` (by a handler), `discarded`, `waiting`, `behind`, `held`, `dead`.
     pub state: String,
     /// Why, when it is parked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -206,6 +207,8 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
             None if event.seq() > at.seq && matches!(lines.last(), Some(Line::Intent { .. })) => "sending",
             None if event.seq() > at.seq => "queued",
             None if discarded => "discarded",
+            // What it has done with each is not noted.
+            None if is_handler(&known.name) => "passed",
             None => "skipped",
         };
         let mut history: Vec<(Timestamp, String)> = lines.iter().map(describe).collect();

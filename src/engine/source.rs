@@ -69,7 +69,8 @@ impl Source for Intake {
     }
 
     fn floor(&mut self) -> Result<i64, SourceError> {
-        Ok(0)
+        let lowest = self.state.read(intake::lowest).map_err(unread)?;
+        Ok(lowest.map_or(0, |lowest| lowest - 1).max(0))
     }
 
     fn first_since(&mut self, at: Timestamp) -> Result<Option<i64>, SourceError> {

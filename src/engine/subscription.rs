@@ -46,6 +46,9 @@ impl Subscription {
             return Ok(Vec::new());
         }
         let part = |letter, event| Part { letter, event };
+        if event.push.is_some() {
+            return Ok(vec![part("", Cow::Borrowed(event))]);
+        }
         Ok(match (self.route(event)?, &event.old_key) {
             (Route::Skip, _) => Vec::new(),
             (Route::Leave, _) if self.ignore_leave => Vec::new(),
@@ -60,6 +63,10 @@ impl Subscription {
 
     /// Maps and clears a part; `fields` are what templates name.
     pub fn clear(&self, event: &Event, fields: &[String]) -> Result<Cleared, Reason> {
+        if event.push.is_some() {
+            // The handler has mapped it; the gate is not the handler's.
+            return self.gate.clear(event, &Mapping::whole(), fields);
+        }
         self.gate.clear(event, &self.mapping, fields)
     }
 
@@ -90,7 +97,10 @@ impl Subscription {
 
     /// Why a connector is not to see an event at all, before its content is looked at.
     fn shut_out(&self, event: &Event) -> Option<&'static str> {
-        if !self.listen.hears(&event.kind, event.op) {
+        if event.push.is_some() {
+            // The handler has decided who gets it.
+            (event.dest.as_deref() != Some(&*self.name)).then_some("it was pushed to another connector")
+        } else if !self.listen.hears(&event.kind, event.op) {
             Some("the connector does not listen to it")
         } else if event.origin.as_deref() == Some(&*self.name) {
             Some("the change came from this connector")

@@ -246,6 +246,7 @@ mod tests {
             at: "2026-03-05T18:05:00.123Z".parse().map(Timestamp::from_jiff).unwrap(),
             origin: None,
             dest: None,
+            push: None,
             lane: 0,
             old_lane: None,
             synthetic: false,

@@ -9,6 +9,8 @@ use crate::clock::Timestamp;
 use crate::event::{Event, EventId, Op, Record, Value};
 
 const VERSION: u8 = 1;
+/// The same with the URL of a push behind it.
+const PUSHED: u8 = 2;
 /// Deepest nesting that is read back; payloads are limited to the same depth when they are taken in.
 const DEPTH: usize = 128;
 
@@ -20,7 +22,7 @@ pub struct Unreadable;
 /// An event as bytes.
 pub fn encode_event(event: &Event) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    out.push(VERSION);
+    out.push(if event.push.is_some() { PUSHED } else { VERSION });
     out.extend_from_slice(&event.id.epoch.to_le_bytes());
     out.extend_from_slice(&event.id.seq.to_le_bytes());
     out.extend_from_slice(&event.id.nonce.to_le_bytes());
@@ -44,13 +46,15 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
     out.extend_from_slice(&event.lane.to_le_bytes());
     optional(&mut out, event.old_lane.as_ref(), |out, lane| out.extend_from_slice(&lane.to_le_bytes()));
     out.push(u8::from(event.synthetic));
+    event.push.iter().for_each(|url| text(&mut out, url));
     out
 }
 
 /// An event from its bytes.
 pub fn decode_event(bytes: &[u8]) -> Result<Event, Unreadable> {
     let mut input = Input(bytes);
-    if input.byte()? != VERSION {
+    let version = input.byte()?;
+    if version != VERSION && version != PUSHED {
         return Err(Unreadable);
     }
     let id = EventId {
@@ -88,6 +92,7 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, Unreadable> {
         lane: u64::from_le_bytes(input.array()?),
         old_lane: input.optional(|input| Ok(u64::from_le_bytes(input.array()?)))?,
         synthetic: input.byte()? != 0,
+        push: if version == PUSHED { Some(input.name()?) } else { None },
     })
 }
 
@@ -293,6 +298,7 @@ mod tests {
             at: Timestamp(-5),
             origin: Some("lotus".into()),
             dest: None,
+            push: None,
             lane: u64::MAX,
             old_lane: Some(3),
             synthetic: true,
@@ -302,6 +308,8 @@ mod tests {
     #[test]
     fn a_stored_event_reads_back_exactly() {
         assert_eq!(decode_event(&encode_event(&event())), Ok(event()));
+        let push = Event { push: Some("https://lotus.example/x".into()), ..event() };
+        assert_eq!(decode_event(&encode_event(&push)), Ok(push));
     }
 
     #[test]

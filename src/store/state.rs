@@ -50,7 +50,7 @@ pub type Db = Connection;
 pub type Sql<T> = rusqlite::Result<T>;
 
 /// Schemas in order; `user_version` counts them. A new version appends its changes here.
-const MIGRATIONS: [fn() -> &'static str; 2] = [super::state_schema, super::drops_schema];
+const MIGRATIONS: [fn() -> &'static str; 3] = [super::state_schema, super::drops_schema, super::pushes_schema];
 
 /// The state file, open for writing, with the lock that only one agent can hold.
 #[derive(Debug)]

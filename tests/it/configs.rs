@@ -141,6 +141,7 @@ fn event(image: Record) -> Event {
         at: Timestamp(0),
         origin: None,
         dest: None,
+        push: None,
         lane: 0,
         old_lane: None,
         synthetic: false,

@@ -107,6 +107,7 @@ const LAYERS: &[Layer] = &[
         ],
     },
     Layer { name: "daemon", may_import: EVERYTHING, must_not_hold: &["rusqlite", "ureq"] },
+    Layer { name: "embed", may_import: EVERYTHING, must_not_hold: &["rusqlite", "ureq"] },
     Layer { name: "cli", may_import: EVERYTHING, must_not_hold: &["rusqlite", "ureq"] },
 ];
 

@@ -29,6 +29,7 @@ mod disk_full;
 mod docs;
 mod doctor;
 mod drops;
+mod embedding;
 mod end_to_end;
 #[cfg(feature = "ws")]
 mod events;

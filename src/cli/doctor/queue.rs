@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::finding::{Cure, Findings};
 use crate::cli::failure::{Code, Failure};
-use crate::cli::run::socket_of;
 use crate::config::Settings;
+use crate::daemon::serve::socket_of;
 use crate::store::state::account::account;
 use crate::store::state::{StateError, StateReader, connector, holder, journal, quick_check};
 

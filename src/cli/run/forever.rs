@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Manner, announce, listen, names, verdict, ways};
+use super::{Manner, names, verdict};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::{Outcome, journal};
 use crate::config::{self, Config, ConnectorSpec};
@@ -14,6 +14,7 @@ use crate::daemon::agent::{Agent, AgentError, Options, rehearse};
 use crate::daemon::api::Api;
 use crate::daemon::notify;
 use crate::daemon::pulse::Pulse;
+use crate::daemon::serve::{announce, listen, ways};
 use crate::engine::push;
 
 /// A stop takes no longer than this, whatever happens (15 s are promised).

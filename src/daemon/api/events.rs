@@ -206,7 +206,8 @@ fn tell(number: usize, log: &mut Log, view: &View, out: &Sender<Piece>) -> Resul
         return Ok(out.blocking_send(gap).is_ok());
     };
     let shown = events.iter().map(|event| {
-        let hears = view.listen.hears(&event.kind, event.op);
+        // A push came from inside, and is one connector's alone.
+        let hears = event.push.is_none() && view.listen.hears(&event.kind, event.op);
         (event.seq(), hears.then(|| json::event(&view.gate.veil(event))))
     });
     if out.blocking_send(Piece::Events(number, shown.collect())).is_err() {

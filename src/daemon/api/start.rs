@@ -34,7 +34,8 @@ pub(super) async fn record(
 ) -> Result<Json<Status>, Problem> {
     let known = match query.as_deref() {
         None | Some("") => false,
-        Some(KNOWN) => true,
+        // With a sign behind it, as programs write a parameter that has no value.
+        Some(query) if query.strip_suffix('=').unwrap_or(query) == KNOWN => true,
         Some(_) => return Err(Problem::bad(format!("the query: it knows `{KNOWN}` only"))),
     };
     desk.ask(move |handle| handle.sync_record(&system, &kind, &id, known)).await.map(Json)

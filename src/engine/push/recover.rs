@@ -23,7 +23,7 @@ use crate::store::state::connector::{self, Mode};
 use crate::store::state::{StateError, act, amended, cursor, note, parked, set_note};
 
 /// Reasons of this kind are tried again by themselves when the configuration has changed.
-const CONFIGURED: [&str; 6] = ["mapping", "encoding", "template", "gate", "where", "delete-rule"];
+const CONFIGURED: [&str; 7] = ["mapping", "encoding", "template", "gate", "where", "delete-rule", "push"];
 
 /// Why a worker cannot start.
 #[derive(Debug, thiserror::Error)]

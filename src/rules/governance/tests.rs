@@ -37,6 +37,7 @@ fn patient() -> Event {
         at: Timestamp(0),
         origin: None,
         dest: None,
+        push: None,
         lane: 0,
         old_lane: None,
         synthetic: false,

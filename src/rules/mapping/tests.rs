@@ -22,6 +22,7 @@ fn change(op: Op, before: Option<Record>, after: Option<Record>) -> Event {
         at: Timestamp(0),
         origin: None,
         dest: None,
+        push: None,
         lane: 0,
         old_lane: None,
         synthetic: false,

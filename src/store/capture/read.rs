@@ -196,6 +196,7 @@ pub(super) fn decode(log: &Arc<str>, catalogue: &Catalogue, row: &Row<'_>, bytes
         at: Timestamp::from_julian_day(row.get(7)?),
         origin: name(row.get_ref(4)?),
         dest: name(row.get_ref(5)?),
+        push: None,
         synthetic: matches!(code, b'R' | b'G'),
     })
 }

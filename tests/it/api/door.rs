@@ -2,6 +2,7 @@
 
 use super::{office, ways};
 use crate::support::loopback::Way;
+use crate::support::office::Office;
 use crate::support::receiver::Receiver;
 
 #[test]
@@ -140,4 +141,67 @@ fn a_port_that_somebody_has_is_told_and_everything_else_goes_on() {
     assert!(needs[0]["what"].as_str().unwrap().contains("cannot be listened on"), "{needs}");
     assert_eq!(office.run(&["status"]).code, Some(1));
     agent.stop();
+}
+
+#[test]
+fn a_body_that_does_not_come_is_given_up_with_408_and_nothing_of_it_is_stored() {
+    let target = Receiver::start();
+    let office = office(&target, "");
+    let agent = office.agent();
+    let mut lines: Vec<_> = ways(&office, &agent)
+        .into_iter()
+        .map(|way| {
+            let mut line = way.open();
+            let head = line.head("POST", "/sync", &[("Content-Type", "application/json")]);
+            line.write(format!("{head}Content-Length: 60\r\n\r\n{{\"type\":\"rule-changed\",").as_bytes()).unwrap();
+            line
+        })
+        .collect();
+    for line in &mut lines {
+        let answer = line.answer().expect("an answer");
+        assert_eq!(answer.status, 408, "{answer:?}");
+        assert!(answer.detail().contains("did not come within"), "{answer:?}");
+    }
+    agent.stop();
+    assert_eq!(office.reader().read(hms_sync::store::state::intake::highest).unwrap(), 0);
+}
+
+#[test]
+fn a_token_that_a_program_gives_opens_the_door_and_no_other_does() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", "");
+    let program = office.folder().join("token");
+    std::fs::write(&program, format!("#!/bin/sh\necho {}\n", "a1".repeat(32))).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let program = program.display();
+    office.add_settings(&format!("api: {{listen: \"127.0.0.1:0\", token: {{exec: \"{program}\"}}}}"));
+    let agent = office.agent();
+    agent.says("the API is at http://");
+    let said = agent.said();
+    let address = said.split("the API is at http://").last().unwrap().split([';', '\n']).next().unwrap();
+    let way = Way::Tcp(address.parse().unwrap_or_else(|_| panic!("{said}")), "a1".repeat(32));
+    assert_eq!(way.get("/status").status, 200, "{said}");
+    assert_eq!(way.with_token(&"b2".repeat(32)).get("/status").status, 401);
+    assert!(!said.contains("a1a1"), "{said}");
+    agent.stop();
+}
+
+#[test]
+fn a_caller_over_tcp_that_knows_that_a_record_was_there_has_it_deleted() {
+    let target = Receiver::start();
+    let office = office(&target, "");
+    let agent = office.agent();
+    for (way, id) in ways(&office, &agent).into_iter().zip([98, 99]) {
+        let unknown = way.post(&format!("/sync/legacy/visits/{id}"), "");
+        assert_eq!((unknown.status, unknown.json()["status"].as_str()), (200, Some("failed")), "{unknown:?}");
+        for query in ["known", "known="] {
+            let known = way.post(&format!("/sync/legacy/visits/{id}?{query}"), "");
+            assert_eq!((known.status, known.json()), (200, serde_json::json!({ "status": "success" })));
+        }
+        assert_eq!(way.post(&format!("/sync/legacy/visits/{id}?knwon"), "").status, 400);
+    }
+    agent.stop();
+    let deleted =
+        target.journal().iter().filter(|entry| entry.method == "DELETE" && entry.path == "/visits/99").count();
+    assert_eq!(deleted, 4);
 }

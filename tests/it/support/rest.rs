@@ -57,6 +57,7 @@ pub fn event(op: Op, id: i64) -> Event {
         at: Timestamp(0),
         origin: None,
         dest: None,
+        push: None,
         lane: id as u64,
         old_lane: None,
         synthetic: false,

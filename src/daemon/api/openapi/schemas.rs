@@ -74,7 +74,7 @@ pub(super) fn all() -> Value {
         "Stand": object(&["connector", "state", "history"], &[
             ("connector", text()),
             ("state", json!({ "enum": [
-                "queued", "sending", "delivered", "skipped", "discarded", "waiting", "behind", "held", "dead",
+                "queued", "sending", "delivered", "skipped", "passed", "discarded", "waiting", "behind", "held", "dead",
             ] })),
             ("reason", text()), ("due", time()), ("history", list("Step")),
         ], false),
@@ -104,8 +104,8 @@ pub(super) fn all() -> Value {
             ("event", text()), ("dryRun", flag()),
         ], false),
         "Selection": object(&["ids"], &[
-            ("connector", text()), ("state", of("State")), ("kind", text()), ("class", text()), ("ids", texts()),
-            ("limit", number()),
+            ("connector", text()), ("state", json!({ "enum": ["waiting", "behind", "held", "dead", null] })),
+            ("kind", text()), ("class", text()), ("ids", texts()), ("limit", number()),
         ], false),
         "Report": object(&["done", "refused"], &[
             ("done", texts()),

@@ -1,0 +1,1 @@
+CREATE TABLE appointments(id INTEGER PRIMARY KEY, start TEXT, minutes INTEGER);
