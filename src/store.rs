@@ -31,7 +31,16 @@ fn state_schema() -> &'static str {
     state.split_once(DROPS_MARK).map_or(state, |(first, _)| first)
 }
 
+/// The marker line before what version 6 adds.
+const HOUR_MARK: &str = "-- ===== the agent's state file, version 6: the last hour, and one record among many =====";
+
 /// What version 2 adds.
 fn drops_schema() -> &'static str {
-    SCHEMA.split_once(DROPS_MARK).map_or("", |(_, drops)| drops)
+    let drops = SCHEMA.split_once(DROPS_MARK).map_or("", |(_, drops)| drops);
+    drops.split_once(HOUR_MARK).map_or(drops, |(drops, _)| drops)
+}
+
+/// What version 6 adds.
+fn hour_schema() -> &'static str {
+    SCHEMA.split_once(HOUR_MARK).map_or("", |(_, hour)| hour)
 }

@@ -191,7 +191,7 @@ fn listen(ways: &Ways, agent: &Agent, shared: &Shared) -> Option<Api> {
     }
 }
 
-fn announce(socket: &Path, agent: &Agent) {
+pub(super) fn announce(socket: &Path, agent: &Agent) {
     let path = socket.to_owned();
     let announced = agent.handle().ledger().call(move |state| Ok(state.announce(&path)));
     if let Ok(Err(error)) = announced {

@@ -23,6 +23,7 @@ use crate::engine::drop;
 use crate::engine::inflow::Inflow;
 use crate::engine::keeper::{Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::overview::Configured;
 use crate::engine::push::{Mailbox, Message, Run, Summary, Synced, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::rules::governance::Classes;
@@ -98,6 +99,8 @@ pub struct Agent {
     healing: Vec<JoinHandle<()>>,
     workers: Vec<RunningWorker>,
     databases: Vec<Database>,
+    office: Arc<str>,
+    configured: Arc<[Configured]>,
     state: PathBuf,
     trouble: Trouble,
     classes: Option<Arc<Classes>>,
@@ -138,6 +141,7 @@ impl Agent {
         let mut state = State::open(&state_path)?;
         state.recheck()?;
         let databases = config.settings.databases.clone();
+        let (office, configured) = (config.settings.office.as_str().into(), config.configured().into());
         let classes = config.settings.governance.clone().map(Arc::new);
         let secret = state.read(|db| fact(db, "mac_key"))?;
         let (ledger, writer) = Ledger::start(state)?;
@@ -151,6 +155,8 @@ impl Agent {
                     healing: Vec::new(),
                     workers: Vec::new(),
                     databases,
+                    office,
+                    configured,
                     state: state_path,
                     trouble: Trouble::new(Arc::new(ended)),
                     classes,
@@ -248,6 +254,8 @@ impl Agent {
             keepers: self.keepers.iter().map(|(bell, _)| bell.clone()).collect(),
             healers: self.healers.clone(),
             databases: self.databases.clone(),
+            office: self.office.clone(),
+            configured: self.configured.clone(),
             state: self.state.clone(),
             trouble: self.trouble.clone(),
             classes: self.classes.clone(),

@@ -16,6 +16,7 @@ use crate::engine::intake::Intake;
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::need::Need;
 use crate::engine::operate::{Actor, Operation, Report, operate};
+use crate::engine::overview::Configured;
 use crate::engine::push::{Mailbox, Message};
 use crate::engine::single::{Status, answer, ask, is_known, parse_key};
 use crate::rules::governance::Classes;
@@ -35,6 +36,10 @@ pub struct Handle {
     pub(super) keepers: Vec<Sender<Wake>>,
     pub(super) healers: Vec<(String, Sender<Task>)>,
     pub(super) databases: Vec<Database>,
+    /// What the installation is called.
+    pub(super) office: Arc<str>,
+    /// The connectors as they are configured.
+    pub(super) configured: Arc<[Configured]>,
     pub(super) state: PathBuf,
     pub(super) trouble: Trouble,
     pub(super) board: Board,

@@ -20,6 +20,7 @@ pub mod health;
 pub mod intake;
 pub mod leftover;
 pub mod log;
+pub mod pace;
 pub mod parked;
 
 use std::fs::{File, TryLockError};
@@ -47,7 +48,7 @@ pub type Db = Connection;
 pub type Sql<T> = rusqlite::Result<T>;
 
 /// Schemas in order; `user_version` counts them. A new version appends its changes here.
-const MIGRATIONS: [fn() -> &'static str; 2] = [super::state_schema, super::drops_schema];
+const MIGRATIONS: [fn() -> &'static str; 3] = [super::state_schema, super::drops_schema, super::hour_schema];
 
 /// The state file, open for writing, with the lock that only one agent can hold.
 #[derive(Debug)]
@@ -345,6 +346,11 @@ fn first_facts(db: &Connection) -> Sql<()> {
 /// A random fact of this installation: `instance`, `intake_epoch` or `mac_key`; 32 bytes.
 pub fn fact(db: &Connection, name: &str) -> Sql<[u8; 32]> {
     db.prepare_cached("SELECT v FROM meta WHERE k = ?1")?.query_row([name], |row| row.get(0))
+}
+
+/// Whether there is such a table: a reader may have a file that an older version has made.
+fn has_table(db: &Connection, name: &str) -> Sql<bool> {
+    db.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?.exists([name])
 }
 
 /// A text noted under a name, if any.

@@ -67,8 +67,13 @@ fn glance(handle: &Handle) -> Result<Overview, Problem> {
         let opened = CapturedLog::open(&database.name, &database.path, Access::Read);
         (database.name.clone(), database.path.display().to_string(), opened)
     });
-    let configured: Vec<_> = handle.workers.iter().map(|(name, _)| name.clone()).collect();
-    let parts = Parts { state, holder: holder(handle.state()), logs: logs.collect(), configured: &configured };
+    let parts = Parts {
+        state,
+        holder: holder(handle.state()),
+        logs: logs.collect(),
+        office: &handle.office,
+        configured: &handle.configured,
+    };
     overview(parts).map_err(unread)
 }
 

@@ -15,6 +15,9 @@ use crate::event::EventId;
 /// No group spans more than so many positions, so that the rows that can hold an event are found by a short range.
 pub const SPAN: i64 = 4096;
 
+/// Class of an intent that was not followed by a request.
+pub const UNSENT: &str = "unsent";
+
 const INTENT: &str = "intent";
 const OUTCOME: &str = "outcome";
 

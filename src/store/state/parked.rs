@@ -274,6 +274,12 @@ pub fn ids_above(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) 
         .collect()
 }
 
+/// How many are parked above a position.
+pub fn count_above(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -> Sql<i64> {
+    db.prepare_cached("SELECT count(*) FROM parked WHERE connector = ?1 AND log = ?2 AND seq > ?3")?
+        .query_row((connector.0, log.0, seq), |row| row.get(0))
+}
+
 /// Notes at a record's dead letters that a later change of it was delivered.
 pub fn pass(db: &Connection, connector: ConnectorId, event: &Event) -> Sql<()> {
     db.prepare_cached(
