@@ -40,6 +40,8 @@ mod keeping;
 mod layers;
 mod named;
 mod outage;
+#[cfg(feature = "ws")]
+mod page;
 mod parked;
 mod power_cuts;
 mod process_faults;

@@ -99,6 +99,8 @@ const glance = (() => {
     if (connector.downSince) {
       const probe = connector.nextProbe ? `, tried again ${words.until(connector.nextProbe)}` : '';
       more = `breaker open for ${words.span(words.now() - Date.parse(connector.downSince))}${probe}`;
+    } else if (connector.dead + connector.held) {
+      more = [connector.dead && `${words.number(connector.dead)} refused`, connector.held && `${words.number(connector.held)} held`].filter(Boolean).join(', ');
     } else if (connector.braked) {
       more = `${words.count(connector.braked, 'record')} braked`;
     } else if (connector.reason && connector.mode !== 'running') {
@@ -106,14 +108,11 @@ const glance = (() => {
     }
     say(state.lastChild, more);
     say(count.firstChild, words.number(waiting(connector)));
-    const aside = [];
-    if (connector.dead) aside.push(`${words.number(connector.dead)} dead`);
-    if (connector.held) aside.push(`${words.number(connector.held)} held`);
-    if (connector.waiting + connector.behind) aside.push(`${words.number(connector.waiting + connector.behind)} to retry`);
-    say(count.lastChild, aside.join(', '));
-    time(oldest.firstChild, connector.oldest, 'ago');
+    const aside = connector.waiting + connector.behind;
+    say(count.lastChild, aside ? `${words.number(aside)} to retry` : '');
+    time(oldest.firstChild, connector.oldest, 'age');
     time(last.firstChild, connector.last, 'ago');
-    say(last.lastChild, `${words.number(connector.delivered)} in all`);
+    say(last.lastChild, connector.delivered ? `${words.number(connector.delivered)} in all` : '');
     const told = JSON.stringify(connector.hour || null);
     if (hour.told !== told) {
       hour.told = told;

@@ -24,6 +24,8 @@ const words = (() => {
     return passed < 2500 ? 'just now' : `${span(passed)} ago`;
   }
 
+  const age = (time) => span(now() - Date.parse(time));
+
   function until(time) {
     const left = Date.parse(time) - now();
     return left < 1500 ? 'now' : `in ${span(left)}`;
@@ -45,5 +47,5 @@ const words = (() => {
     return simple ? values.join(',') : JSON.stringify(record);
   }
 
-  return { clock, now, span, ago, until, number, count, moment, clockTime, key };
+  return { clock, now, span, ago, age, until, number, count, moment, clockTime, key };
 })();
