@@ -21,6 +21,7 @@ mod snapshot;
 pub mod staged;
 mod staging;
 mod tidy;
+pub mod told;
 mod worker;
 
 use std::path::PathBuf;

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::clock::{self, Timestamp};
+use crate::engine::drop::told;
 use crate::event::{Event, Record, Value};
 use crate::format::json;
 use crate::store::state::attempt::{Line, Word};
@@ -253,8 +254,10 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
             lines.iter().any(|line| matches!(line, Line::Outcome { settled, .. } if settled.word.is_delivered()));
         let acts = act::upon(db, known.id, &id)?;
         let discarded = acts.iter().any(|act| act.verb == "discard");
+        let way = told::way(db, known, event)?;
         let state = match &parked {
             Some(parked) => parked.state.as_str(),
+            None if way.is_some() => way.as_ref().map_or("queued", |way| way.state),
             None if delivered => "delivered",
             None if event.seq() > at.seq && matches!(lines.last(), Some(Line::Intent { .. })) => "sending",
             None if event.seq() > at.seq => "queued",
@@ -266,6 +269,7 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
             let why = act.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             (act.at, format!("{} by {}{why}", act.verb, act.actor))
         }));
+        history.extend(way.into_iter().flat_map(|way| way.steps));
         history.sort_by_key(|(at, _)| *at);
         Ok(Stand {
             connector: known.name.clone(),

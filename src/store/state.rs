@@ -377,6 +377,16 @@ pub fn quick_check(db: &Connection) -> Sql<Vec<String>> {
     Ok(found)
 }
 
+/// How SQLite goes about a statement, for tests: a look-up must not read a whole table.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+fn plan(db: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let blank = vec![rusqlite::types::Value::Integer(1); statement.parameter_count()];
+    let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(3);
+    statement.query_map(rusqlite::params_from_iter(blank), read).unwrap().collect::<Sql<_>>().unwrap()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -51,8 +51,8 @@ pub fn take(db: &Connection, message: &Message<'_>, now: Timestamp) -> Sql<Taken
     }
     let nonce: [u8; 8] = db.prepare_cached("SELECT randomblob(8)")?.query_row([], |row| row.get(0))?;
     db.prepare_cached(
-        "INSERT INTO intake(nonce, at, kind, lane_key, payload, body_hash, source, message)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO intake(nonce, at, kind, lane_key, payload, body_hash, source, message, lane)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         nonce,
@@ -63,6 +63,7 @@ pub fn take(db: &Connection, message: &Message<'_>, now: Timestamp) -> Sql<Taken
         message.body_hash,
         message.message.map(|(source, _)| source),
         message.message.map(|(_, id)| id),
+        lane(log::INTAKE, message.kind, &key_of(message.lane_key, message.payload), &[]) as i64,
     ])?;
     Ok(Taken::New(EventId { epoch, seq: db.last_insert_rowid(), nonce: leading(&nonce) }))
 }
@@ -89,22 +90,47 @@ pub fn read_some(db: &Connection, after: i64, limit: usize, max_bytes: usize) ->
     Ok(events)
 }
 
-/// The newest `limit` events of a type that `is_meant`, oldest first.
-pub fn history(db: &Connection, kind: &str, limit: usize, is_meant: impl Fn(&Event) -> bool) -> Sql<Vec<Event>> {
-    let into_event = reader(db)?;
-    let mut statement = db.prepare_cached(
-        "SELECT seq, nonce, at, kind, lane_key, payload FROM intake WHERE kind = ?1 ORDER BY seq DESC",
-    )?;
-    let found = statement.query_map([kind], into_event)?;
-    let meant = found.filter(|event| event.as_ref().map_or(true, &is_meant));
-    let mut events: Vec<Event> = meant.take(limit).collect::<Sql<_>>()?;
-    events.reverse();
-    Ok(events)
+/// Events of a type in a lane, and those of which an older version has not noted it.
+const IN_LANE: &str = "SELECT seq, nonce, at, kind, lane_key, payload FROM intake WHERE kind = ?1 AND lane = ?2
+     UNION ALL SELECT seq, nonce, at, kind, lane_key, payload FROM intake WHERE kind = ?1 AND lane IS NULL
+     ORDER BY seq DESC";
+
+/// The newest `limit` events of a type, in one of these lanes, that `is_meant`; oldest first.
+pub fn history(
+    db: &Connection,
+    kind: &str,
+    lanes: &[u64],
+    limit: usize,
+    is_meant: impl Fn(&Event) -> bool,
+) -> Sql<Vec<Event>> {
+    let mut events: Vec<Event> = Vec::new();
+    for lane in lanes {
+        let mut statement = db.prepare_cached(IN_LANE)?;
+        let found = statement.query_map((kind, *lane as i64), reader(db)?)?;
+        let meant = found.filter(|event| event.as_ref().map_or(true, &is_meant));
+        events.extend(meant.take(limit).collect::<Sql<Vec<Event>>>()?);
+    }
+    events.sort_by_key(Event::seq);
+    events.dedup_by_key(|event| event.id);
+    Ok(events.split_off(events.len().saturating_sub(limit)))
 }
+
+/// From each type to the next, by the index.
+const KINDS: &str = "WITH RECURSIVE known(kind) AS (SELECT min(kind) FROM intake
+       UNION ALL SELECT (SELECT min(kind) FROM intake WHERE kind > known.kind) FROM known WHERE known.kind IS NOT NULL)
+     SELECT kind FROM known WHERE kind IS NOT NULL";
 
 /// The types of the events that were taken in.
 pub fn kinds(db: &Connection) -> Sql<Vec<String>> {
-    db.prepare_cached("SELECT DISTINCT kind FROM intake ORDER BY kind")?.query_map([], |row| row.get(0))?.collect()
+    db.prepare_cached(KINDS)?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// What names the record of a message: what its source says, else its `id`.
+fn key_of(lane_key: Option<&str>, payload: &Record) -> Record {
+    match lane_key.map(|key| Value::Text(key.into())).or_else(|| payload.get("id").cloned()) {
+        Some(id) => [("id", id)].into_iter().collect(),
+        None => Record::new(),
+    }
 }
 
 fn reader(db: &Connection) -> Sql<impl FnMut(&rusqlite::Row<'_>) -> Sql<Event> + use<>> {
@@ -117,10 +143,7 @@ fn reader(db: &Connection) -> Sql<impl FnMut(&rusqlite::Row<'_>) -> Sql<Event> +
         let payload = image::decode_record(row.get_ref(5)?.as_blob()?).map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Blob, Box::new(error))
         })?;
-        let key: Record = match lane_key.map(|key| Value::Text(key.into())).or_else(|| payload.get("id").cloned()) {
-            Some(id) => [("id", id)].into_iter().collect(),
-            None => Record::new(),
-        };
+        let key = key_of(lane_key.as_deref(), &payload);
         Ok(Event {
             id: EventId { epoch, seq: row.get(0)?, nonce: leading(&nonce) },
             log: name.clone(),
@@ -164,8 +187,52 @@ fn leading(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::State;
+    use super::super::{State, plan};
     use super::*;
+
+    #[test]
+    fn a_posted_record_and_the_types_are_found_by_the_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).unwrap();
+        let plan = |sql| state.read(|db| Ok(plan(db, sql))).unwrap();
+        let steps = plan(IN_LANE);
+        let searches =
+            steps.iter().filter(|step| step.contains("SEARCH intake USING INDEX intake_lane (kind=? AND lane=?)"));
+        assert_eq!(searches.count(), 2, "{steps:?}");
+        assert!(!steps.iter().any(|step| step.contains("SCAN intake")), "{steps:?}");
+        let steps = plan(KINDS);
+        assert!(
+            steps.iter().all(|step| !step.contains("intake") || step.contains("SEARCH intake USING COVERING INDEX")),
+            "{steps:?}"
+        );
+    }
+
+    #[test]
+    fn a_posted_record_is_found_however_its_key_was_sent_and_also_when_an_older_version_took_it_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        let payload = |id: Value| -> Record { [("id", id)].into_iter().collect() };
+        fn message<'m>(payload: &'m Record, lane_key: Option<&'m str>) -> Message<'m> {
+            Message { kind: "rule", payload, lane_key, message: None, body_hash: [0; 32] }
+        }
+        state
+            .commit(|db| {
+                for (id, lane_key) in [(7, None), (8, None), (9, Some("k"))] {
+                    let payload = payload(Value::Integer(id));
+                    take(db, &message(&payload, lane_key), Timestamp(5))?;
+                }
+                let found = |lanes: &[u64]| history(db, "rule", lanes, 10, |_| true).map(|found| found.len());
+                let of = |key: Record| lane(log::INTAKE, "rule", &key, &[]);
+                assert_eq!(found(&[of(payload(Value::Integer(7)))])?, 1);
+                assert_eq!(found(&[of(payload(Value::Text("k".into())))])?, 1);
+                assert_eq!(found(&[of(payload(Value::Integer(9)))])?, 0, "its source has named it otherwise");
+                db.execute("UPDATE intake SET lane = NULL WHERE seq = 2", [])?;
+                assert_eq!(found(&[1])?, 1, "looked at");
+                assert_eq!(kinds(db)?, ["rule"]);
+                Ok(())
+            })
+            .unwrap();
+    }
 
     #[test]
     fn a_message_is_stored_once_and_another_body_under_its_id_is_noticed() {
