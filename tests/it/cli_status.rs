@@ -357,7 +357,7 @@ fn one_record_among_many_is_found_by_its_trail_and_also_without_and_with_one_of_
         .unwrap();
     let misled = office.run(&["status", "visits", "1500"]);
     assert_eq!(misled.code, Some(69), "the trail is what is looked at: {misled:?}");
-    state.execute("UPDATE trail SET marks = '00000001-5-00000002' WHERE block = -1", []).unwrap();
+    state.execute("UPDATE trail SET marks = CAST('00000001-5-00000002' AS BLOB) WHERE block = -1", []).unwrap();
     assert_eq!((events("1500"), found()), (1, [2, 2, 2, 1, 1]), "it ends with an event that this log has not");
     state.execute("DELETE FROM trail", []).unwrap();
     assert_eq!(found(), [2, 2, 2, 1, 1], "without one");

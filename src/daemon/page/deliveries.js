@@ -2,6 +2,8 @@
 
 const deliveries = (() => {
   const MOST = 50;
+  const FEW = 9;
+  let all = false;
   const ASKS = {
     retry: { title: 'Send it again?', yes: 'Retry', done: 'It is sent again.' },
     discard: { title: 'Give it up?', yes: 'Discard', done: 'It is given up.' },
@@ -39,7 +41,7 @@ const deliveries = (() => {
     mark(badge, 'data-kind', item.state === 'dead' ? 'bad' : 'warn');
     say(badge.firstChild, item.state === 'dead' ? 'refused' : 'held');
     node.buttons.forEach((button, at) => mark(button, 'aria-label', `${ASKS[node.acts[at]].yes} ${subject(item)} at ${item.connector}`));
-    say(reason, `${item.connector}: ${item.reason}`);
+    sayProse(reason, `${item.connector}: ${item.reason}`);
     const tries = item.attempts ? `, ${words.count(item.attempts, 'attempt')}` : '';
     const passed = item.passedBy ? ', a later change was delivered meanwhile' : '';
     say(facts, `${item.op} of ${words.moment(item.at)}, ${item.state} for ${words.span(words.now() - Date.parse(item.since))}${tries}${passed}`);
@@ -49,7 +51,7 @@ const deliveries = (() => {
     asked = { act, item };
     const { title, yes } = ASKS[act];
     say($('ask-title'), title);
-    say($('ask-what'), `${item.op} of ${subject(item)} at ${item.connector}: ${item.reason}`);
+    sayProse($('ask-what'), `${item.op} of ${subject(item)} at ${item.connector}: ${item.reason}`);
     say($('ask-yes'), yes);
     say($('ask-wrong'), '');
     $('ask-reason').value = '';
@@ -91,21 +93,38 @@ const deliveries = (() => {
     }
     const lists = await Promise.all(['dead', 'held'].map((state) => agent.get(`/deliveries?state=${state}&limit=${MOST}`)));
     const items = lists.flat();
-    keep($('parked-list'), items, (item) => `${item.connector}\n${item.event}\n${item.state}`, card, change);
+    const shown = all ? items : items.slice(0, FEW);
+    keep($('parked-list'), shown, (item) => `${item.connector}\n${item.event}\n${item.state}`, card, change);
     const parts = [];
     if (dead) parts.push(`${words.number(dead)} refused`);
     if (held) parts.push(`${words.number(held)} held`);
     say($('parked-sum'), parts.join(', '));
+    show($('parked-all'), items.length > shown.length);
+    say($('parked-all'), `Show ${words.number(items.length - shown.length)} more`);
     const rest = dead + held - items.length;
     show($('parked-more'), rest > 0);
-    $('parked-more').replaceChildren(...prose(`${words.number(rest)} more: \`hms-sync deliveries list\` shows all, and \`deliveries retry\` sends many again at once.`));
+    sayProse($('parked-more'), `${words.number(rest)} are not shown here: \`hms-sync deliveries list\` shows all, and \`deliveries retry\` sends many again at once.`);
+  }
+
+  function clear() {
+    keep($('parked-list'), [], () => '', card, change);
+    if ($('ask').open) $('ask').close();
+    say($('ask-what'), '');
+    $('ask-what').told = '';
+    all = false;
   }
 
   function begin(then) {
     after = then;
     $('ask-form').addEventListener('submit', answer);
+    $('parked-all').addEventListener('click', () => {
+      const next = $('parked-list').children.length;
+      all = true;
+      // Who uses the keyboard goes on where the list goes on.
+      Promise.resolve(then()).then(() => $('parked-list').children[next]?.querySelector('button').focus());
+    });
     $('ask-no').addEventListener('click', () => $('ask').close());
   }
 
-  return { begin, update };
+  return { begin, clear, update };
 })();

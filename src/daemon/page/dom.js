@@ -39,6 +39,12 @@ function prose(text) {
   return text.split('`').map((part, at) => (at % 2 ? el('code', {}, part) : part));
 }
 
+function sayProse(node, text) {
+  if (node.told === text) return;
+  node.told = text;
+  node.replaceChildren(...prose(text));
+}
+
 // A point in time: how long ago, with the exact moment behind it. It grows older by itself.
 function time(node, at, how) {
   if (!at) {

@@ -59,6 +59,12 @@ const feed = (() => {
     say($('feed-state'), 'paused');
   }
 
+  function clear() {
+    $('feed').replaceChildren();
+    last = '';
+    show($('feed-none'), true);
+  }
+
   // What the connectors did between two looks.
   function compare(before, status) {
     const at = new Date(words.now()).toISOString();
@@ -77,5 +83,5 @@ const feed = (() => {
     }
   }
 
-  return { follow, stop, compare };
+  return { follow, stop, clear, compare };
 })();

@@ -131,7 +131,7 @@ const glance = (() => {
       say(next.lastChild, '');
     }
     const error = connector.lastError;
-    say(wrong.firstChild, error ? error.reason : '–');
+    sayProse(wrong.firstChild, error ? error.reason : '–');
     if (error) {
       time(wrong.lastChild, error.at, 'ago');
     } else {
@@ -150,11 +150,8 @@ const glance = (() => {
   function changeNeed(node, item) {
     const [subject, what, mend] = node.parts;
     say(subject, item.subject);
-    say(what, item.what);
-    if (node.told !== item.mend) {
-      node.told = item.mend;
-      mend.replaceChildren(...prose(item.mend));
-    }
+    sayProse(what, item.what);
+    sayProse(mend, item.mend);
   }
 
   function log(item) {

@@ -14,6 +14,8 @@
     seen = null;
     session = null;
     agent.forget();
+    // Who comes next to this browser finds no record's key in it.
+    for (const forget of [feed.clear, deliveries.clear, record.clear]) forget();
     for (const part of ['board', 'search', 'who']) show($(part), false);
     show($('signin'), true);
     say($('signin-why'), why || '');

@@ -13,16 +13,22 @@ const record = (() => {
       el('li', {}, el('time', { datetime: step.at, title: words.moment(step.at), class: 'quiet' }, words.clockTime(step.at)), ' ', step.what));
     const why = [item.reason, item.due ? `due ${words.until(item.due)}` : ''].filter(Boolean).join(', ');
     return el('li', { class: 'stand' },
-      el('p', {}, el('strong', {}, item.connector), ' ', el('span', { class: 'badge', 'data-kind': KINDS[item.state] || 'off' }, el('span', { class: 'word' }, WORDS[item.state] || item.state)), why ? ` ${why}` : ''),
+      el('p', {}, el('strong', {}, item.connector), ' ', el('span', { class: 'badge', 'data-kind': KINDS[item.state] || 'off' }, el('span', { class: 'word' }, WORDS[item.state] || item.state)), ...(why ? [' ', ...prose(why)] : [])),
       steps.length ? el('ol', { class: 'steps' }, ...steps) : undefined);
   }
 
   function event(item) {
+    const isOther = (at) => at.state === 'skipped' && !at.history.length;
+    const others = item.connectors.filter(isOther);
+    // Where something happened stands first.
+    const told = item.connectors.filter((at) => !isOther(at)).sort((a, b) => (b.history.length > 0) - (a.history.length > 0));
     const changed = item.op === 'update' && item.changed.length ? `changed: ${item.changed.join(', ')}` : '';
     return el('li', {},
       el('h3', {}, `${item.op} `, el('span', { class: 'quiet' }, words.moment(item.at))),
       el('p', { class: 'quiet' }, [`event ${item.id}`, item.oldKey ? `was ${words.key(item.oldKey)}` : '', changed].filter(Boolean).join(' · ')),
-      item.connectors.length ? el('ul', { class: 'stands' }, ...item.connectors.map(stand)) : el('p', {}, 'No connector has read this log yet.'));
+      told.length ? el('ul', { class: 'stands' }, ...told.map(stand)) : undefined,
+      others.length ? el('p', { class: 'quiet' }, `Not for ${others.map((at) => at.connector).join(', ')}.`) : undefined,
+      item.connectors.length ? undefined : el('p', {}, 'No connector has read this log yet.'));
   }
 
   async function look() {
@@ -53,9 +59,16 @@ const record = (() => {
     $('record').scrollIntoView({ block: 'start' });
   }
 
-  function close() {
+  function clear() {
     found = null;
     show($('record'), false);
+    say($('record-title'), 'Record');
+    $('record-events').replaceChildren();
+    $('find-key').value = '';
+  }
+
+  function close() {
+    clear();
     $('find-key').focus();
   }
 
@@ -72,5 +85,5 @@ const record = (() => {
     $('record-close').addEventListener('click', close);
   }
 
-  return { begin, find, update };
+  return { begin, clear, find, update };
 })();

@@ -197,8 +197,13 @@ fn a_browser_signs_in_by_the_address_and_out_by_a_button() {
     let mut browser = browser(&office);
     assert_eq!(browser.js("location.hash + document.cookie"), "", "neither code nor cookie is there for a script");
     browser.says("#name", "(page)");
+    browser.js("document.querySelector('#find-type').value = 'visits'");
+    browser.js("document.querySelector('#find-key').value = '3'");
+    browser.js("document.querySelector('#search').requestSubmit()");
+    browser.says("#record-title", "visits 3");
     browser.click("#sign-out");
     browser.says("#signin-why", "You have signed out");
+    assert_eq!(browser.js("document.documentElement.textContent.includes('visits 3')"), false, "nor hidden");
     browser.wait("nothing is seen any more", "document.querySelector('#board').hidden");
     browser.open(&address);
     browser.says("#verdict-title", "All is well");
