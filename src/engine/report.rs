@@ -7,7 +7,7 @@ use crate::clock::{self, Timestamp};
 use crate::engine::drop::told;
 use crate::event::{Event, Record, Value};
 use crate::format::json;
-use crate::store::state::attempt::{Line, Word};
+use crate::store::state::attempt::{Line, UNSENT, Word};
 use crate::store::state::connector::{self, Mode, Remembered};
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::parked::{self, Parked, ParkedState};
@@ -290,6 +290,7 @@ pub fn why(parked: &Parked) -> String {
 fn describe(line: &Line) -> (Timestamp, String) {
     match line {
         Line::Intent { at, intent, .. } => (*at, format!("attempt {}", intent.attempt)),
+        Line::Outcome { at, settled } if settled.class == UNSENT => (*at, "put back before it was sent".to_owned()),
         Line::Outcome { at, settled } => {
             let what = match settled.word {
                 Word::Success => "delivered",

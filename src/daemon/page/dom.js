@@ -39,6 +39,11 @@ function prose(text) {
   return text.split('`').map((part, at) => (at % 2 ? el('code', {}, part) : part));
 }
 
+// A cell without anything to say is left out where space is scarce.
+function blank(cell, is) {
+  if (cell.hasAttribute('data-blank') !== is) cell.toggleAttribute('data-blank', is);
+}
+
 function sayProse(node, text) {
   if (node.told === text) return;
   node.told = text;

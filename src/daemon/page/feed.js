@@ -37,8 +37,9 @@ const feed = (() => {
     let pause = 500;
     while (!mine.signal.aborted) {
       try {
-        say($('feed-state'), 'live');
         await agent.stream('/events?values=none', last, mine.signal, (message) => {
+          // The first one says where the stream begins.
+          say($('feed-state'), 'live');
           pause = 500;
           hear(message);
         });

@@ -112,6 +112,11 @@ const glance = (() => {
     say(count.lastChild, aside ? `${words.number(aside)} to retry` : '');
     time(oldest.firstChild, connector.oldest, 'age');
     time(last.firstChild, connector.last, 'ago');
+    blank(oldest, !connector.oldest);
+    blank(last, !connector.last);
+    blank(hour, !connector.hour);
+    blank(wrong, !connector.lastError);
+    blank(next, connector.kind === 'stream');
     say(last.lastChild, connector.delivered ? `${words.number(connector.delivered)} in all` : '');
     const told = JSON.stringify(connector.hour || null);
     if (hour.told !== told) {
@@ -194,7 +199,8 @@ const glance = (() => {
     const down = connectors.filter((item) => item.downSince).length;
     if (status.needs.length) {
       const title = status.needs.length === 1 ? 'One thing needs you' : `${status.needs.length} things need you`;
-      verdict(bad ? 'bad' : 'warn', title, 'Everything else goes on meanwhile.');
+      const more = down ? `${words.count(down, 'endpoint')} ${down === 1 ? 'is' : 'are'} down; what waits there is sent when it is back. ` : '';
+      verdict(bad ? 'bad' : 'warn', title, `${more}Everything else goes on meanwhile.`);
     } else if (down) {
       verdict('warn', `${words.count(down, 'endpoint')} ${down === 1 ? 'is' : 'are'} down`, 'Nothing is lost: what waits is sent when it is back.');
     } else if (!connectors.length) {

@@ -11,7 +11,7 @@ const record = (() => {
   function stand(item) {
     const steps = item.history.map((step) =>
       el('li', {}, el('time', { datetime: step.at, title: words.moment(step.at), class: 'quiet' }, words.clockTime(step.at)), ' ', step.what));
-    const why = [item.reason, item.due ? `due ${words.until(item.due)}` : ''].filter(Boolean).join(', ');
+    const why = [item.state === 'behind' ? '' : item.reason, item.due ? `due ${words.until(item.due)}` : ''].filter(Boolean).join(', ');
     return el('li', { class: 'stand' },
       el('p', {}, el('strong', {}, item.connector), ' ', el('span', { class: 'badge', 'data-kind': KINDS[item.state] || 'off' }, el('span', { class: 'word' }, WORDS[item.state] || item.state)), ...(why ? [' ', ...prose(why)] : [])),
       steps.length ? el('ol', { class: 'steps' }, ...steps) : undefined);

@@ -29,7 +29,7 @@ fn a_dead_letter_is_sent_again_by_the_keyboard_alone_and_one_sees_where_one_is()
     let mut browser = browser(&office);
     browser.says("#parked-list", "visits 2");
     let mut way = Vec::new();
-    while !way.last().is_some_and(|at: &String| at == "Retry visits 2 at legacy") {
+    while way.last().is_none_or(|at: &String| at != "Retry visits 2 at legacy") {
         browser.press("Tab");
         way.push(focus(&mut browser));
         assert!(is_seen(&mut browser), "{way:?}");
