@@ -2,7 +2,7 @@
 
 const deliveries = (() => {
   const MOST = 50;
-  const FEW = 9;
+  const FEW = 6;
   let all = false;
   const ASKS = {
     retry: { title: 'Send it again?', yes: 'Retry', done: 'It is sent again.' },

@@ -159,7 +159,10 @@ const glance = (() => {
     sayProse(mend, item.mend);
   }
 
+  const isBare = (item) => item.tables.length === 0 && item.trouble.length === 0;
+
   function log(item) {
+    if (isBare(item)) return 'nothing is captured yet: `hms-sync watch TABLE`, or `watch:` in sync.yaml';
     const tables = item.tables.length ? item.tables.join(', ') : 'no table';
     const lost = item.lost ? ` ${words.number(item.lost)} were lost while the log was full.` : '';
     return `${words.number(item.captured)} changes captured of ${tables}; ${words.number(item.kept)} are kept.${lost}`;
@@ -173,7 +176,7 @@ const glance = (() => {
   function line(node, [title, text, kind]) {
     mark(node, 'data-kind', kind);
     say(node.parts[0], title);
-    say(node.parts[1], text);
+    sayProse(node.parts[1], text);
   }
 
   function lineMade() {
@@ -203,14 +206,16 @@ const glance = (() => {
       verdict(bad ? 'bad' : 'warn', title, `${more}Everything else goes on meanwhile.`);
     } else if (down) {
       verdict('warn', `${words.count(down, 'endpoint')} ${down === 1 ? 'is' : 'are'} down`, 'Nothing is lost: what waits is sent when it is back.');
+    } else if (status.logs.length && status.logs.every(isBare) && !(status.sources || []).length) {
+      verdict('off', 'Nothing is captured yet', 'No table is watched, so that nothing is sent but what is posted.');
     } else if (!connectors.length) {
       verdict('off', 'Nothing to do yet', 'The agent runs, and no connector is configured.');
     } else {
       const paused = connectors.filter((item) => item.mode === 'paused').length;
-      const more = total ? `${words.count(total, 'change')} on the way.` : 'Everything has been delivered.';
+      const more = total ? `${words.count(total, 'change')} on the way.` : 'Nothing is waiting to be sent.';
       verdict('good', 'All is well', paused ? `${more} ${words.count(paused, 'connector')} paused.` : more);
     }
-    const lines = status.logs.map((item) => [item.log, `${log(item)}${item.trouble.length ? ` ${item.trouble.join('; ')}` : ''}`, item.trouble.length ? 'warn' : 'good']);
+    const lines = status.logs.map((item) => [item.log, `${log(item)}${item.trouble.length ? ` ${item.trouble.join('; ')}` : ''}`, item.trouble.length ? 'warn' : isBare(item) ? 'off' : 'good']);
     show($('logs-none'), lines.length === 0);
     const sources = (status.sources || []).map((item) => [`events ${item.source}`, source(item), item.state === 'connected' ? 'good' : 'warn']);
     keep($('logs'), [...lines, ...sources], (item) => item[0], lineMade, line);

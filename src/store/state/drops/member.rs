@@ -84,7 +84,7 @@ pub struct Told {
 }
 
 const OF_RECORD: &str = "SELECT f.id, m.event_id, m.action, m.answer, m.code
-     FROM drop_file f CROSS JOIN drop_member m ON m.file = f.id AND m.key = ?2
+     FROM drop_file f CROSS JOIN drop_member m INDEXED BY drop_member_key ON m.file = f.id AND m.key = ?2
      WHERE f.connector = ?1 ORDER BY +f.id, +m.ordinal";
 
 /// What all files of a drop tell of a record, oldest first.
