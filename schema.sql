@@ -191,7 +191,7 @@ CREATE TABLE drop_ack (
   connector INTEGER NOT NULL, sha256 BLOB NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL, file INTEGER, word TEXT NOT NULL,
   reason TEXT, PRIMARY KEY (connector, sha256)) WITHOUT ROWID;
 
--- ===== the agent's state file, version 5: pushes =====
+-- ===== the agent's state file, version 3: pushes =====
 
 -- `record`: what names the event's record, as text, so that one record is found among millions; empty = nothing does, NULL = the
 -- row is older than this column. `dest` and `url`: the one connector that a handler pushed the payload to, and where there.
@@ -199,3 +199,26 @@ ALTER TABLE intake ADD COLUMN record TEXT;
 ALTER TABLE intake ADD COLUMN dest TEXT;
 ALTER TABLE intake ADD COLUMN url TEXT;
 CREATE INDEX intake_record ON intake(kind, record);
+-- ===== the agent's state file, version 4: the last hour, and one record among many =====
+
+-- What came of a connector's deliveries minute by minute, for the last hour and no longer: `slot` is the minute's place in its
+-- hour, and is used again an hour later. `failed`: attempts that failed, and what was held or refused. `last`: when it last
+-- delivered in that minute.
+CREATE TABLE pace (
+  connector INTEGER NOT NULL, slot INTEGER NOT NULL, minute INTEGER NOT NULL, delivered INTEGER NOT NULL,
+  failed INTEGER NOT NULL, last INTEGER, PRIMARY KEY (connector, slot)) WITHOUT ROWID;
+
+-- What went wrong last at a connector: a class and words, no value of a record.
+CREATE TABLE mishap (connector INTEGER PRIMARY KEY, at INTEGER NOT NULL, class TEXT NOT NULL, reason TEXT NOT NULL);
+
+-- Finds one record's events in an application's log without an index on what its triggers write: 16 bits of each event's lane,
+-- by position, in blocks. 0 = look yourself. Written as the shadow follows the log; what is missing is read in the log.
+CREATE TABLE trail (log TEXT NOT NULL, block INTEGER NOT NULL, marks BLOB NOT NULL);
+CREATE UNIQUE INDEX trail_block ON trail(log, block);
+
+-- An event's attempts are found by how far their group spans: most groups are short.
+DROP INDEX attempt_seq;
+CREATE INDEX attempt_span ON attempt(
+  connector, log, (CASE WHEN last_seq = first_seq THEN 0 WHEN last_seq - first_seq < 64 THEN 1 ELSE 2 END), last_seq);
+
+CREATE INDEX act_subject ON act(subject) WHERE subject IS NOT NULL;

@@ -9,6 +9,7 @@ pub mod handle;
 pub mod heal;
 pub mod keep;
 pub mod notify;
+pub mod page;
 pub mod prune;
 pub mod pulse;
 pub mod serve;

@@ -25,4 +25,5 @@ pub mod simulate;
 pub mod single;
 pub mod source;
 pub mod subscription;
+pub mod trail;
 pub mod window;

@@ -15,7 +15,9 @@ mod truth;
 mod verify;
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::cli::failure::{Code, Failure};
@@ -23,6 +25,8 @@ use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
 use crate::config;
 use crate::daemon::agent::{Agent, Options};
+use crate::daemon::api::{Api, Ways};
+use crate::daemon::serve::announce;
 use crate::engine::operate::{Actor, Operation};
 use crate::engine::push::Run;
 use crate::store::capture::{Access, CapturedLog};
@@ -61,6 +65,8 @@ const MORNING: [Act; 44] = {
 };
 /// The clerk of `--once` does the same things each time.
 const SEED: u64 = 1;
+/// How long the address that the demo shows opens its page.
+const PAGE: Duration = Duration::from_secs(86_400);
 /// Pictures a second: ten.
 const FRAME: Duration = Duration::from_millis(100);
 /// How long `--once` waits for what is on its way before it says that it is lost.
@@ -122,6 +128,8 @@ struct Stage {
     scheduler: Scheduler,
     clerk: Clerk,
     agent: Agent,
+    /// Not with `--once`: nobody has the time to look.
+    api: Option<Api>,
     state: StateReader,
     log: CapturedLog,
     board: Board,
@@ -159,13 +167,20 @@ impl Stage {
         let agent = Agent::start(config::load(folder.path())?, Options { run: Run::Forever, take_over: false }, || {})?;
         let title =
             format!("HMS-SYNC   an office → the agent → a legacy scheduler, https://127.0.0.1:{}", scheduler.port());
-        let hint = if once {
+        let api = if once { None } else { serve(&folder, &agent) };
+        // Good for as long as the demo runs: nothing here is anybody's.
+        let page = api.as_ref().and_then(|api| api.page("demo", PAGE));
+        let mut hint = if once {
             format!("Everything lies in {} until it ends.", folder.path().display())
         } else {
             format!("Ctrl-C ends it. Look closer: hms-sync -c {} status", folder.path().display())
         };
         let screen = Screen::new(form, title);
-        let heard = vec![(Instant::now(), Who::Agent, "watches the table `appointments` of the office".to_owned())];
+        let mut heard = vec![(Instant::now(), Who::Agent, "watches the table `appointments` of the office".to_owned())];
+        if let Some(page) = page {
+            hint = format!("The status page: {page}\n{hint}");
+            heard.push((Instant::now(), Who::Agent, format!("shows how it stands at {page}")));
+        }
         Ok(Stage {
             state: StateReader::open(agent.handle().state())?,
             log: CapturedLog::open("office", &folder.database(), Access::Read)?,
@@ -173,6 +188,7 @@ impl Stage {
             scheduler,
             clerk,
             agent,
+            api,
             board: Board::default(),
             figures: Figures::default(),
             screen,
@@ -248,6 +264,7 @@ impl Stage {
             }
         };
         self.agent.stop();
+        self.api.take().into_iter().for_each(Api::stop);
         let truth = self.clerk.truth();
         self.figures = figures(&mut self.state, &self.log, truth.changes.len())?;
         let desk = self.scheduler.desk();
@@ -345,6 +362,21 @@ impl Stage {
         let operator = Actor { name: "demo".to_owned(), reason: Some("the scheduler knows the room now".to_owned()) };
         self.agent.handle().operate(Operation::Retry { which: dead, stale: false }, operator)?;
         Ok(())
+    }
+}
+
+/// The agent's socket and a port for its page. The demo goes on without.
+fn serve(folder: &Folder, agent: &Agent) -> Option<Api> {
+    let ways = Ways { socket: folder.socket(), tcp: vec![(Ipv4Addr::LOCALHOST, 0).into()], token: None };
+    match Api::listen(&ways, Arc::new(RwLock::new(agent.handle()))) {
+        Ok(api) => {
+            announce(&ways.socket, agent);
+            Some(api)
+        }
+        Err(error) => {
+            log::error!("{}: there is no status page: {error}", ways.socket.display());
+            None
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod forever;
 
-
 use std::path::PathBuf;
 
 use crate::adapter::tls;

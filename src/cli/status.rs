@@ -1,14 +1,14 @@
 //! `status`: all connectors at a glance, or one record's whole history.
 
-use std::sync::Arc;
-
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, order, output, record};
 use crate::clock::{self, Timestamp};
 use crate::config::Settings;
+use crate::daemon::api::Code as GivenCode;
+use crate::daemon::client;
 use crate::engine::inflow::{InflowStatus, Standing};
-use crate::engine::overview::{LogStatus, Overview, Parts, overview};
+use crate::engine::overview::{Configured, LogStatus, Overview, Parts, overview};
 use crate::engine::report::ConnectorStatus;
 use crate::store::capture::{Access, CapturedLog};
 use crate::store::state::{StateError, StateReader, holder};
@@ -29,6 +29,9 @@ pub struct Status {
     /// At most so many changes of the record, the newest
     #[arg(long, default_value_t = 100, value_name = "N", requires = "kind")]
     limit: usize,
+    /// Prints the address of the status page, with a code that signs in who opens it: once, and within a minute
+    #[arg(long, conflicts_with = "kind")]
+    open: bool,
 }
 
 /// Runs `status`.
@@ -37,8 +40,11 @@ pub fn status(place: &Place, status: Status) -> Outcome {
         return record::record(place, kind, key, status.limit);
     }
     let config = place.config()?;
-    let configured: Vec<_> = config.connectors.iter().chain(&config.drops).map(|spec| spec.name.clone()).collect();
-    let seen = glance(&config.settings, &configured)?;
+    let settings = &config.settings;
+    if status.open {
+        return open(place, settings);
+    }
+    let seen = glance(settings, &config.configured())?;
     if place.json() {
         output::json(&seen)?;
     } else {
@@ -48,7 +54,7 @@ pub fn status(place: &Place, status: Status) -> Outcome {
 }
 
 /// Everything at a glance, with what the running agent says.
-pub(super) fn glance(settings: &Settings, configured: &[Arc<str>]) -> Result<Overview, Failure> {
+pub(super) fn glance(settings: &Settings, configured: &[Configured]) -> Result<Overview, Failure> {
     let state = match StateReader::open(&settings.state) {
         Ok(state) => Some(state),
         Err(StateError::Absent(_)) => None,
@@ -61,10 +67,44 @@ pub(super) fn glance(settings: &Settings, configured: &[Arc<str>]) -> Result<Ove
     let holder = holder(&settings.state);
     let told = holder.as_ref().map(order::needs).unwrap_or_default();
     let heard = holder.as_ref().map(order::sources).unwrap_or_default();
-    let mut seen = overview(Parts { state, holder, logs: logs.collect(), configured })?;
+    let parts = Parts { state, holder, logs: logs.collect(), office: &settings.office, configured };
+    let mut seen = overview(parts)?;
     seen.needs.extend(told);
     seen.sources = sources(settings, heard);
     Ok(seen)
+}
+
+/// Asks the running agent for a code for the status page.
+fn open(place: &Place, settings: &Settings) -> Outcome {
+    let Some(socket) = order::running(&settings.state)? else {
+        return Err(Failure::new(
+            Code::Unavailable,
+            "no agent runs here: `hms-sync run` starts it, and serves the page",
+        ));
+    };
+    let given: GivenCode = client::post(&socket, "/session/codes", Vec::new())?;
+    let Some(page) = given.pages.first() else {
+        let text = format!(
+            "the status page needs a port of this machine: add `api: {{listen: \"127.0.0.1:7003\"}}` to sync.yaml and start the \
+             agent anew. From another machine it can be reached without one: `ssh -L 7003:{} HOST`, then open \
+             http://localhost:7003/ there",
+            socket.display()
+        );
+        return Err(Failure::new(Code::Config, text));
+    };
+    let url = format!("{page}#code={}", given.code);
+    if place.json() {
+        output::json(&serde_json::json!({ "url": url, "seconds": given.seconds }))?;
+        return Ok(Code::Ok);
+    }
+    output::line(&url)?;
+    if !place.quiet() {
+        let port = page.trim_start_matches("http://").trim_end_matches('/');
+        let number = port.rsplit(':').next().unwrap_or_default();
+        output::line(&format!("It works once, within {} seconds, in a browser on this machine.", given.seconds))?;
+        output::line(&format!("From another machine, first: ssh -L {number}:{port} HOST"))?;
+    }
+    Ok(Code::Ok)
 }
 
 /// The sources that are followed, and those that are configured and not followed.

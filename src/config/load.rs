@@ -12,6 +12,7 @@ use crate::config::problem::{Place, Problem, Problems, Severity, verdict};
 use crate::config::settings::{Scope, Settings};
 use crate::config::source::{Source, reason};
 use crate::config::tree::{Node, Notation, Value};
+use crate::engine::overview::{Configured, Timing};
 
 /// A configuration without errors.
 #[derive(Debug)]
@@ -26,6 +27,25 @@ pub struct Config {
     pub conflicts: Vec<ConflictRules>,
     /// What a person should know.
     pub warnings: Vec<Problem>,
+}
+
+impl Config {
+    /// Its connectors and drops as `status` tells of them.
+    pub fn configured(&self) -> Vec<Configured> {
+        configured(self.connectors.iter().chain(&self.drops))
+    }
+}
+
+/// The same of any connectors.
+pub fn configured<'s>(specs: impl Iterator<Item = &'s ConnectorSpec>) -> Vec<Configured> {
+    let of = |spec: &ConnectorSpec| {
+        let timing = match spec.drop() {
+            Some(drop) => Timing::CutOffs(Box::new(drop.timing.clone())),
+            None => Timing::Pace(spec.pace.clone()),
+        };
+        Configured { name: spec.name.clone(), timing }
+    };
+    specs.map(of).collect()
 }
 
 /// What could be read of a configuration, and everything that is wrong with it: what is there can be looked at

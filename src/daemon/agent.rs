@@ -27,6 +27,7 @@ use crate::engine::inflow::Inflow;
 use crate::engine::intake::Tidy;
 use crate::engine::keeper::{Asked, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::overview::Configured;
 use crate::engine::push::{Beat, Mailbox, Message, Run, Summary, Synced, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::rules::governance::Classes;
@@ -110,6 +111,8 @@ pub struct Agent {
     /// Who prunes the intake log; it ends when the sender goes.
     pruner: Option<(Sender<()>, JoinHandle<()>)>,
     databases: Vec<Database>,
+    office: Arc<str>,
+    configured: Arc<[Configured]>,
     state: PathBuf,
     trouble: Trouble,
     classes: Option<Arc<Classes>>,
@@ -162,6 +165,7 @@ impl Agent {
         let mut state = State::open(&state_path)?;
         state.recheck()?;
         let databases = config.settings.databases.clone();
+        let (office, configured) = (config.settings.office.as_str().into(), config.configured().into());
         let classes = config.settings.governance.clone().map(Arc::new);
         let secret = state.read(|db| fact(db, "mac_key"))?;
         let (ledger, writer) = Ledger::start(state)?;
@@ -179,6 +183,8 @@ impl Agent {
                     turn: Turn::default(),
                     pruner: None,
                     databases,
+                    office,
+                    configured,
                     state: state_path,
                     trouble: Trouble::new(Arc::new(ended)),
                     classes,
@@ -316,6 +322,8 @@ impl Agent {
             healers: self.healers.clone(),
             pruners: self.pruners.clone(),
             databases: self.databases.clone(),
+            office: self.office.clone(),
+            configured: self.configured.clone(),
             state: self.state.clone(),
             trouble: self.trouble.clone(),
             classes: self.classes.clone(),

@@ -15,10 +15,13 @@ mod look;
 mod openapi;
 mod post;
 mod problem;
+mod session;
+mod signin;
 mod start;
 mod token;
 mod write;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use axum::Router;
@@ -34,6 +37,8 @@ use crate::engine::operate::{Actor, Operation};
 
 pub use listener::{Api, Ways};
 pub use problem::Problem;
+pub use session::Sessions;
+pub use signin::Code;
 pub use start::{KNOWN, Manner};
 
 /// What a person wants done, and who they are.
@@ -64,12 +69,22 @@ struct Desk {
     tried: Arc<Mutex<Option<Timestamp>>>,
     /// Ways in that could not be opened.
     shut: Arc<Vec<Need>>,
+    /// TCP ports that are open.
+    ports: Arc<Vec<SocketAddr>>,
+    sessions: Arc<Sessions>,
 }
 
 impl Desk {
-    fn new(shared: Shared, stop: watch::Receiver<bool>, token: Option<Arc<token::Token>>, shut: Vec<Need>) -> Desk {
+    fn new(
+        shared: Shared,
+        stop: watch::Receiver<bool>,
+        token: Option<Arc<token::Token>>,
+        shut: Vec<Need>,
+        ports: Vec<SocketAddr>,
+    ) -> Desk {
         let streams = Arc::new(Semaphore::new(STREAMS));
-        Desk { shared, stop, token, streams, tried: Arc::default(), shut: Arc::new(shut) }
+        let (shut, ports) = (Arc::new(shut), Arc::new(ports));
+        Desk { shared, stop, token, streams, tried: Arc::default(), shut, ports, sessions: Arc::default() }
     }
 
     fn handle(&self) -> Handle {
@@ -85,6 +100,9 @@ impl Desk {
 
 fn router(desk: Desk) -> Router {
     Router::new()
+        .route(guard::PAGE, get(signin::page))
+        .route(guard::SESSION, get(signin::who).post(signin::sign_in).delete(signin::sign_out))
+        .route("/session/codes", posted(signin::code))
         .route(guard::LIVE, get(health::live))
         .route(guard::READY, get(health::ready))
         .route("/openapi.json", get(openapi::document))

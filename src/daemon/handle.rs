@@ -17,7 +17,7 @@ use crate::engine::keeper::Asked;
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::need::Need;
 use crate::engine::operate::{Actor, Operation, Report, operate};
-use crate::engine::overview::{Overview, Parts, overview};
+use crate::engine::overview::{Configured, Overview, Parts, overview};
 use crate::engine::push::{Beat, Mailbox, Message};
 use crate::engine::single::{Status, answer, ask, is_known, parse_key};
 use crate::rules::governance::{Classes, Gate};
@@ -40,6 +40,10 @@ pub struct Handle {
     pub(super) healers: Vec<(String, Sender<Task>)>,
     pub(super) pruners: Vec<(String, Sender<Wake>, Asked)>,
     pub(super) databases: Vec<Database>,
+    /// What the installation is called.
+    pub(super) office: Arc<str>,
+    /// The connectors as they are configured.
+    pub(super) configured: Arc<[Configured]>,
     pub(super) state: PathBuf,
     pub(super) trouble: Trouble,
     pub(super) board: Board,
@@ -89,8 +93,8 @@ impl Handle {
             let opened = CapturedLog::open(&database.name, &database.path, Access::Read);
             (database.name.clone(), database.path.display().to_string(), opened)
         });
-        let configured: Vec<_> = self.all().map(|(name, _)| name.clone()).collect();
-        overview(Parts { state, holder: holder(&self.state), logs: logs.collect(), configured: &configured })
+        let (office, configured) = (&*self.office, &*self.configured);
+        overview(Parts { state, holder: holder(&self.state), logs: logs.collect(), office, configured })
     }
 
     /// How it stands with the event sources.

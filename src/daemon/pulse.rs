@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn the_line_has_sums_and_what_needs_a_person_and_leaves_out_what_is_zero() {
         let of = |mode, queued| ConnectorStatus { mode, queued, configured: true, ..ConnectorStatus::default() };
-        let agent = AgentStatus { running: true, process: None, has_run: true, checked: None };
+        let agent = AgentStatus { running: true, process: None, has_run: true, checked: None, office: String::new() };
         let mut seen = Overview {
             agent,
             logs: Vec::new(),

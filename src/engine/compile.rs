@@ -64,7 +64,14 @@ pub struct Passed {
 pub fn pass(connector: &Connector, event: &Event) -> Result<Vec<Passed>, Reason> {
     let clear = |Part { letter, event }: Part<'_>| {
         let cleared = connector.subscription.clear(&event, connector.adapter.fields())?;
-        Ok(Passed { id: event.id, letter, op: event.op, kind: Arc::clone(&event.kind), cleared, push: event.push.clone() })
+        Ok(Passed {
+            id: event.id,
+            letter,
+            op: event.op,
+            kind: Arc::clone(&event.kind),
+            cleared,
+            push: event.push.clone(),
+        })
     };
     connector.subscription.parts(event)?.into_iter().map(clear).collect()
 }

@@ -23,6 +23,7 @@ pub mod staged;
 mod staging;
 mod step;
 mod tidy;
+pub mod told;
 mod worker;
 
 use std::path::PathBuf;

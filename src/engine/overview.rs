@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::{BUILT, Timestamp, now};
+use crate::engine::connector::Pace;
 use crate::engine::drop::{self, DropStatus};
 use crate::engine::handler::is_handler;
 use crate::engine::inflow::InflowStatus;
@@ -15,6 +16,7 @@ use crate::engine::report::{ConnectorStatus, connector_status};
 use crate::rules::clock::{self, Known as KnownTime};
 use crate::store::capture::{self, CaptureError, CapturedLog, Seen};
 use crate::store::state::ask::{self, Ask};
+use crate::store::state::drops::last_cut;
 use crate::store::state::leftover::{self, Leftover};
 use crate::store::state::{Holder, LogId, StateError, StateReader, belief, connector, health, intake, log as logs};
 
@@ -45,6 +47,8 @@ pub struct Overview {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentStatus {
+    /// What the installation is called.
+    pub office: String,
     /// It runs now.
     pub running: bool,
     /// Its process number.
@@ -88,13 +92,50 @@ pub struct Parts<'a> {
     pub holder: Option<Holder>,
     /// The databases by log name and file, as far as they could be opened.
     pub logs: Vec<(String, String, Result<CapturedLog, CaptureError>)>,
+    /// What the installation is called.
+    pub office: &'a str,
     /// The connectors of the configuration.
-    pub configured: &'a [Arc<str>],
+    pub configured: &'a [Configured],
+}
+
+/// A connector of the configuration.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    /// Its name.
+    pub name: Arc<str>,
+    /// When it runs.
+    pub timing: Timing,
+}
+
+/// When a connector or a drop runs.
+#[derive(Clone, Debug)]
+pub enum Timing {
+    /// As this says.
+    Pace(Pace),
+    /// At these cut-offs.
+    CutOffs(Box<drop::Timing>),
+}
+
+impl Configured {
+    /// Says how and when it runs: `last` = the last cut of a drop.
+    fn tell(&self, status: &mut ConnectorStatus, last: Option<&(String, usize)>) {
+        let runs = status.mode != "paused";
+        let (kind, schedule, next) = match &self.timing {
+            Timing::Pace(Pace::Stream) => ("stream", None, None),
+            Timing::Pace(Pace::Schedule(schedule)) => {
+                ("schedule", Some(schedule.describe()), schedule.next_after(now()))
+            }
+            Timing::CutOffs(timing) => ("drop", None, drop::next_cut_of(timing, last, now()).map(|cut| cut.at)),
+        };
+        status.kind = Some(kind);
+        status.schedule = schedule;
+        status.next_run = next.filter(|_| runs).map(|at| at.to_string());
+    }
 }
 
 /// Looks at everything, changes nothing.
 pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
-    let Parts { mut state, holder, logs: databases, configured } = parts;
+    let Parts { mut state, holder, logs: databases, office, configured } = parts;
     let running = holder.is_some();
     let mut needs = Vec::new();
     let (mut statuses, mut readable) = (Vec::new(), Vec::new());
@@ -144,9 +185,17 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
             let mut status = connector_status(state, &known, &ends, captured_at)?;
             // What a killed agent left says nothing.
             status.braked = if running { status.braked } else { 0 };
+            let spec = configured.iter().find(|spec| *spec.name == *known.name);
             // A handler stands in a program, where nobody can look it up.
-            status.configured = is_handler(&known.name) || configured.iter().any(|name| **name == *known.name);
+            status.configured = is_handler(&known.name) || spec.is_some();
+            if let Some(spec) = spec {
+                let last = state.read(|db| last_cut(db, known.id))?;
+                spec.tell(&mut status, last.as_ref());
+            }
             let files = state.read(|db| drop::drop_status(db, &known))?;
+            if let Some(files) = &files {
+                status.last_error = files.trouble().or(status.last_error);
+            }
             needs_of(&status, files.is_some(), running, &mut needs);
             drops.extend(files);
             needs.extend(state.read(|db| drop::needs(db, &known, now()))?);
@@ -154,10 +203,12 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
             connectors.push(status);
         }
     }
-    for name in configured {
-        if !connectors.iter().any(|known| *known.connector == **name) {
-            let (connector, mode) = (name.to_string(), "new");
-            connectors.push(ConnectorStatus { connector, mode, configured: true, ..ConnectorStatus::default() });
+    for spec in configured {
+        if !connectors.iter().any(|known| *known.connector == *spec.name) {
+            let (connector, mode) = (spec.name.to_string(), "new");
+            let mut status = ConnectorStatus { connector, mode, configured: true, ..ConnectorStatus::default() };
+            spec.tell(&mut status, None);
+            connectors.push(status);
         }
     }
     connectors.sort_by(|a, b| a.connector.cmp(&b.connector));
@@ -173,6 +224,7 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
         );
     }
     let agent = AgentStatus {
+        office: office.to_owned(),
         running,
         process: holder.map(|holder| holder.process),
         has_run: state.is_some(),

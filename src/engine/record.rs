@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use crate::engine::report::{EventHistory, stands};
 use crate::engine::single::parse_key;
+use crate::engine::trail::{TrailError, places};
 use crate::event::{Event, Value};
 use crate::rules::governance::Gate;
 use crate::store::capture::{CaptureError, CapturedLog, Kind};
-use crate::store::state::parked::{self, Selection};
-use crate::store::state::{StateError, StateReader, intake};
+use crate::store::state::{StateError, StateReader, connector, intake, log as logs, parked};
 
 /// What is known of a record.
 #[derive(Clone, Debug, Serialize)]
@@ -43,6 +43,15 @@ pub enum RecordError {
     State(#[from] StateError),
 }
 
+impl From<TrailError> for RecordError {
+    fn from(error: TrailError) -> RecordError {
+        match error {
+            TrailError::Capture(error) => RecordError::Capture(error),
+            TrailError::State(error) => RecordError::State(error),
+        }
+    }
+}
+
 /// What is known of the record `key` of the type or table `name`; of its changes the newest `limit` of each log. `key` is
 /// its values in key order joined by commas, or JSON. `view` says what of a key may be shown. No state file = the agent has
 /// never run.
@@ -55,14 +64,16 @@ pub fn record(
     view: &Gate,
 ) -> Result<RecordHistory, RecordError> {
     let mut known: Vec<String> = Vec::new();
-    let (mut meant, mut events) = (Vec::<(Kind, Vec<Value>)>::new(), Vec::<Event>::new());
+    let (mut meant, mut events) = (Vec::<Meant>::new(), Vec::<Event>::new());
     for log in logs {
         for kind in log.kinds()? {
             known.push(kind.kind.to_string());
             if kind.is_called(name) {
                 let key = parse_key(key, &kind.key).map_err(RecordError::Key)?;
-                events.extend(log.history(&kind, &key, limit)?);
-                meant.push((kind, key));
+                let lanes = kind.lanes(log.name(), &key);
+                let places = places(log, state.as_deref_mut(), &lanes)?;
+                events.extend(log.history(&kind, &key, limit, &places)?);
+                meant.push(Meant { kind, key, lanes });
             }
         }
     }
@@ -74,28 +85,27 @@ pub fn record(
                 table: String::new(),
                 key: vec!["id".into()],
                 folds: Vec::new(),
+                ever: Vec::new(),
                 watched: false,
             };
             let key = parse_key(key, &kind.key).map_err(RecordError::Key)?;
+            let lanes = kind.lanes(logs::INTAKE, &key);
             let is_meant = |event: &Event| kind.is_key(&event.key, &key);
             let id = key.first().unwrap_or(&Value::Null);
             events.extend(state.read(|db| intake::history(db, name, id, limit, is_meant))?);
-            meant.push((kind, key));
+            meant.push(Meant { kind, key, lanes });
         }
         known.extend(posted);
-        for (kind, key) in &meant {
-            let of_kind = Selection { kind: Some(kind.kind.to_string()), ..Selection::default() };
-            for (_, parked) in state.read(|db| parked::select(db, &of_kind))? {
-                let event = parked.event;
-                let is_meant =
-                    kind.is_key(&event.key, key) || event.old_key.as_ref().is_some_and(|old| kind.is_key(old, key));
-                if is_meant && !events.iter().any(|known| known.id == event.id) {
-                    events.push(event);
+        let connectors = state.read(connector::all)?;
+        for (meant, connector) in meant.iter().flat_map(|meant| connectors.iter().map(move |known| (meant, known))) {
+            for parked in state.read(|db| parked::in_lanes(db, connector.id, &meant.lanes))? {
+                if meant.is(&parked.event) && !events.iter().any(|known| known.id == parked.event.id) {
+                    events.push(parked.event);
                 }
             }
         }
     }
-    let Some((first, _)) = meant.first() else {
+    let Some(first) = meant.first() else {
         known.sort();
         known.dedup();
         return Err(RecordError::Unknown { known });
@@ -112,5 +122,20 @@ pub fn record(
             Ok(EventHistory::new(event, connectors, view))
         })
         .collect::<Result<Vec<_>, StateError>>()?;
-    Ok(RecordHistory { kind: first.kind.to_string(), events: histories })
+    Ok(RecordHistory { kind: first.kind.kind.to_string(), events: histories })
+}
+
+/// A type and key that are meant.
+struct Meant {
+    kind: Kind,
+    key: Vec<Value>,
+    /// The lanes in which its events are.
+    lanes: Vec<u64>,
+}
+
+impl Meant {
+    fn is(&self, event: &Event) -> bool {
+        let moved = event.old_key.as_ref().is_some_and(|old| self.kind.is_key(old, &self.key));
+        *event.kind == *self.kind.kind && (moved || self.kind.is_key(&event.key, &self.key))
+    }
 }

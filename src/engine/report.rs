@@ -3,16 +3,17 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
+use crate::engine::drop::told;
 use crate::engine::handler::is_handler;
 use crate::event::{Event, Record, Value};
 use crate::format::json;
 use crate::rules::governance::Gate;
-use crate::store::state::attempt::{Line, Word};
+use crate::store::state::attempt::{Line, UNSENT, Word};
 use crate::store::state::connector::{self, Mode, Remembered};
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::parked::{self, Parked, ParkedState};
-use crate::store::state::{LogId, StateError, StateReader, act, attempt, cursor, log as logs};
+use crate::store::state::{LogId, StateError, StateReader, act, attempt, cursor, log as logs, pace};
 
 /// A connector at a glance.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -20,6 +21,15 @@ use crate::store::state::{LogId, StateError, StateReader, act, attempt, cursor, 
 pub struct ConnectorStatus {
     /// Its name.
     pub connector: String,
+    /// `stream`, `schedule` or `drop`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
+    /// When it runs, in words, if not at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// When it runs next, if not at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_run: Option<String>,
     /// `running`, `paused`, `halted`, `overflowed`, or `new` when it never ran.
     pub mode: &'static str,
     /// It stands in the configuration.
@@ -30,6 +40,9 @@ pub struct ConnectorStatus {
     /// The endpoint does not answer; since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub down_since: Option<String>,
+    /// When it is tried whether the endpoint answers again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_probe: Option<String>,
     /// Events above the cursor, not yet looked at or in flight; those that are parked are not among them.
     pub queued: i64,
     /// When the oldest of them was captured.
@@ -56,6 +69,32 @@ pub struct ConnectorStatus {
     pub discarded: u64,
     /// Attempts that failed and were made again.
     pub retried: u64,
+    /// What went wrong last, also when it is well again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<Mishap>,
+    /// The last hour; absent when nothing happened in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hour: Option<LastHour>,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, Serialize)]
+pub struct Mishap {
+    /// When.
+    pub at: String,
+    /// What, as a word.
+    pub class: String,
+    /// What, in words.
+    pub reason: String,
+}
+
+/// Sixty minutes, oldest first; the last one has only begun.
+#[derive(Clone, Debug, Serialize)]
+pub struct LastHour {
+    /// Delivered in each.
+    pub delivered: Vec<u64>,
+    /// Attempts that failed in each, and what was held or refused.
+    pub failed: Vec<u64>,
 }
 
 /// One connector's status. `logs` gives, for each log it reads, the highest position and when the event after a
@@ -72,8 +111,7 @@ pub fn connector_status(
         for (log, highest) in logs {
             let Some(at) = cursor::get(db, known.id, *log)? else { continue };
             if *highest > at.seq {
-                let aside = i64::try_from(parked::ids_above(db, known.id, *log, at.seq)?.len()).unwrap_or(0);
-                queued += (highest - at.seq - aside).max(0);
+                queued += (highest - at.seq - parked::count_above(db, known.id, *log, at.seq)?).max(0);
                 let first = captured_at(*log, at.seq);
                 oldest = [oldest, first].into_iter().flatten().min();
             }
@@ -85,12 +123,24 @@ pub fn connector_status(
             Mode::Running => breaker.as_ref().map(|open| open.reason.to_string()),
             _ => known.reason.as_ref().map(ToString::to_string),
         };
+        let hour = pace::hour(db, known.id, clock::now())?;
+        let is_quiet = hour.delivered.iter().chain(&hour.failed).all(|n| *n == 0);
+        let last = match hour.last {
+            Some(at) => Some(at),
+            // From before it was noted.
+            None => attempt::last_delivered(db, known.id)?,
+        };
+        let mishap = pace::mishap(db, known.id)?;
         Ok(ConnectorStatus {
             connector: known.name.clone(),
+            kind: None,
+            schedule: None,
+            next_run: None,
             mode: known.mode.as_str(),
             configured: true,
             reason,
-            down_since: breaker.map(|open| open.opened.to_string()),
+            down_since: breaker.as_ref().map(|open| open.opened.to_string()),
+            next_probe: breaker.map(|open| open.next_probe.to_string()),
             queued,
             oldest: oldest.map(|at| at.to_string()),
             waiting: parked(ParkedState::Waiting),
@@ -99,10 +149,16 @@ pub fn connector_status(
             dead: parked(ParkedState::Dead),
             braked: connector::braked(db, known.id)?,
             delivered: counter::get(db, known.id, Counter::Delivered)?,
-            last: attempt::last_delivered(db, known.id)?.map(|at| at.to_string()),
+            last: last.map(|at| at.to_string()),
             skipped: counter::get(db, known.id, Counter::Skipped)?,
             discarded: counter::get(db, known.id, Counter::Discarded)?,
             retried: counter::get(db, known.id, Counter::Retried)?,
+            last_error: mishap.map(|(at, reason)| Mishap {
+                at: at.to_string(),
+                class: reason.class.to_string(),
+                reason: reason.text.to_string(),
+            }),
+            hour: (!is_quiet).then(|| LastHour { delivered: hour.delivered.to_vec(), failed: hour.failed.to_vec() }),
         })
     })
 }
@@ -201,8 +257,10 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
             lines.iter().any(|line| matches!(line, Line::Outcome { settled, .. } if settled.word.is_delivered()));
         let acts = act::upon(db, known.id, &id)?;
         let discarded = acts.iter().any(|act| act.verb == "discard");
+        let way = told::way(db, known, event)?;
         let state = match &parked {
             Some(parked) => parked.state.as_str(),
+            None if way.is_some() => way.as_ref().map_or("queued", |way| way.state),
             None if delivered => "delivered",
             None if event.seq() > at.seq && matches!(lines.last(), Some(Line::Intent { .. })) => "sending",
             None if event.seq() > at.seq => "queued",
@@ -216,6 +274,7 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
             let why = act.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             (act.at, format!("{} by {}{why}", act.verb, act.actor))
         }));
+        history.extend(way.into_iter().flat_map(|way| way.steps));
         history.sort_by_key(|(at, _)| *at);
         Ok(Stand {
             connector: known.name.clone(),
@@ -236,6 +295,7 @@ pub fn why(parked: &Parked) -> String {
 fn describe(line: &Line) -> (Timestamp, String) {
     match line {
         Line::Intent { at, intent, .. } => (*at, format!("attempt {}", intent.attempt)),
+        Line::Outcome { at, settled } if settled.class == UNSENT => (*at, "put back before it was sent".to_owned()),
         Line::Outcome { at, settled } => {
             let what = match settled.word {
                 Word::Success => "delivered",

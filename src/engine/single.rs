@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{self, Timestamp};
+use crate::engine::trail::places;
 use crate::event::{Event, Value};
 use crate::format::json;
 use crate::store::capture::{CaptureError, CapturedLog, Sent};
@@ -65,7 +66,8 @@ pub fn is_known(log: &mut CapturedLog, state: &mut StateReader, table: &str, key
         return Ok(true);
     }
     for kind in log.kinds().map_err(told)?.iter().filter(|kind| kind.is_called(table)) {
-        if !log.history(kind, key, 1).map_err(told)?.is_empty() {
+        let places = places(log, Some(&mut *state), &kind.lanes(log.name(), key)).map_err(|error| error.to_string())?;
+        if !log.history(kind, key, 1, &places).map_err(told)?.is_empty() {
             return Ok(true);
         }
         let of_kind = Selection { kind: Some(kind.kind.to_string()), ..Selection::default() };

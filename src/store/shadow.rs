@@ -7,6 +7,7 @@
 
 mod compare;
 mod owed;
+pub mod trail;
 
 use aws_lc_rs::digest;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -80,6 +81,7 @@ pub fn position(state: &Connection, log: &str) -> Result<i64> {
 /// Sets the position: at the first watch (there is nothing before it), and when a new epoch begins. A position
 /// that is set by hand needs a [`fill`] of every type.
 pub fn set_position(state: &Connection, log: &str, seq: i64) -> Result<()> {
+    trail::forget(state, log)?;
     mark(state, log, LOG, seq)
 }
 
@@ -159,7 +161,11 @@ pub fn apply(state: &Connection, log: &str, after: i64, events: &[Event]) -> Res
         }
     }
     match events.last() {
-        Some(last) if last.seq() > at => set_position(state, log, last.seq()),
+        Some(last) if last.seq() > at => {
+            let first = events.iter().position(|event| event.seq() > at).unwrap_or(0);
+            trail::lay(state, log, events.get(first..).unwrap_or_default())?;
+            mark(state, log, LOG, last.seq())
+        }
         _ => Ok(()),
     }
 }
@@ -180,12 +186,17 @@ fn put(state: &Connection, log: &str, kind: &str, key: &[u8], image: &Record, ow
 pub fn catch_up(state: &Connection, log: &mut CapturedLog) -> Result<i64> {
     const EVENTS: usize = 1000;
     const BYTES: usize = 1 << 20;
+    let mut has_moved = false;
     loop {
         let at = position(state, log.name())?;
         let events = log.read(at, EVENTS, BYTES)?;
         if events.is_empty() {
+            if has_moved {
+                trail::prune(state, log.name(), log.lowest_seq()?)?;
+            }
             return Ok(at);
         }
+        has_moved = true;
         // The shadow must not know what a power cut can take back.
         log.sync_wal()?;
         atomically(state, || apply(state, log.name(), at, &events))?;

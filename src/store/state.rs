@@ -23,6 +23,7 @@ pub mod health;
 pub mod intake;
 pub mod leftover;
 pub mod log;
+pub mod pace;
 pub mod parked;
 
 use std::fs::{File, TryLockError};
@@ -48,9 +49,6 @@ pub type Db = Connection;
 
 /// Result of a state file operation inside a transaction; the path is added at the edge.
 pub type Sql<T> = rusqlite::Result<T>;
-
-/// Schemas in order; `user_version` counts them. A new version appends its changes here.
-const MIGRATIONS: [fn() -> &'static str; 3] = [super::state_schema, super::drops_schema, super::pushes_schema];
 
 /// The state file, open for writing, with the lock that only one agent can hold.
 #[derive(Debug)]
@@ -177,8 +175,9 @@ impl StateReader {
         if found == 0 {
             return Err(StateError::Absent(path.to_owned()));
         }
-        if found > MIGRATIONS.len() as i64 {
-            return Err(StateError::Newer { path: path.to_owned(), found, known: MIGRATIONS.len() as i64 });
+        let known = newest();
+        if found > known {
+            return Err(StateError::Newer { path: path.to_owned(), found, known });
         }
         Ok(StateReader { db, path: path.to_owned() })
     }
@@ -322,16 +321,21 @@ fn version(db: &Connection) -> Sql<i64> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
+/// The version of this program; `user_version` counts the schemas.
+fn newest() -> i64 {
+    i64::try_from(super::state_schemas().count()).unwrap_or(i64::MAX)
+}
+
 fn migrate(db: &mut Connection, path: &Path) -> Result<(), StateError> {
     let at = |error| StateError::of(path, error);
-    let known = MIGRATIONS.len() as i64;
+    let known = newest();
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at)?;
     let found = version(&transaction).map_err(at)?;
     if found > known {
         return Err(StateError::Newer { path: path.to_owned(), found, known });
     }
-    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
-        transaction.execute_batch(migration()).map_err(at)?;
+    for schema in super::state_schemas().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(schema).map_err(at)?;
     }
     transaction.pragma_update(None, "user_version", known).map_err(at)?;
     transaction.commit().map_err(at)
@@ -348,6 +352,11 @@ fn first_facts(db: &Connection) -> Sql<()> {
 /// A random fact of this installation: `instance`, `intake_epoch` or `mac_key`; 32 bytes.
 pub fn fact(db: &Connection, name: &str) -> Sql<[u8; 32]> {
     db.prepare_cached("SELECT v FROM meta WHERE k = ?1")?.query_row([name], |row| row.get(0))
+}
+
+/// Whether there is such a table: a reader may have a file that an older version has made.
+fn has_table(db: &Connection, name: &str) -> Sql<bool> {
+    db.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?.exists([name])
 }
 
 /// A text noted under a name, if any.
@@ -372,6 +381,16 @@ pub fn quick_check(db: &Connection) -> Sql<Vec<String>> {
         db.prepare("PRAGMA quick_check(10)")?.query_map([], |row| row.get(0))?.collect::<Sql<_>>()?;
     found.retain(|line| line != "ok");
     Ok(found)
+}
+
+/// How SQLite goes about a statement, for tests: a look-up must not read a whole table.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+fn plan(db: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let blank = vec![rusqlite::types::Value::Integer(1); statement.parameter_count()];
+    let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(3);
+    statement.query_map(rusqlite::params_from_iter(blank), read).unwrap().collect::<Sql<_>>().unwrap()
 }
 
 #[cfg(test)]

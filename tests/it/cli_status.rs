@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::ca::Ca;
 use crate::support::desk::Desk;
+use crate::support::office::Office;
 use crate::support::receiver::{Door, Receiver};
 use crate::support::scenario::Scenario;
 
@@ -326,4 +327,38 @@ fn replay_takes_a_position_with_its_log() {
     assert!(replay(0, &["1"]).out.contains("1 events of office after 0"));
     assert!(replay(2, &["other:1"]).err.contains("the logs are office"));
     assert!(replay(2, &["office:1", "--log", "other"]).err.contains("which log is meant?"));
+}
+
+#[test]
+fn one_record_among_many_is_found_by_its_trail_and_also_without_and_with_one_of_another_file() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", "");
+    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
+                INSERT INTO visits SELECT i, 'Ada', 0 FROM n";
+    office.sql(many);
+    assert_eq!(office.once().0, Some(0));
+    office.sql("UPDATE visits SET minutes = 1 WHERE id = 1234; UPDATE visits SET id = 99999 WHERE id = 7;");
+    // These two the trail has not yet.
+    let events = |key: &str| {
+        let told = office.run(&["--json", "status", "visits", key]);
+        let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap_or_else(|_| panic!("{told:?}"));
+        told["events"].as_array().unwrap().len()
+    };
+    let found = || ["1234", "[1234]", "7", "99999", "2500"].map(events);
+    assert_eq!(found(), [2, 2, 2, 1, 1]);
+    assert_eq!(office.once().0, Some(0));
+    assert_eq!(found(), [2, 2, 2, 1, 1], "the trail has them");
+    let state = rusqlite::Connection::open(office.state()).unwrap();
+    let blocks: i64 = state.query_row("SELECT count(*) FROM trail WHERE block >= 0", [], |row| row.get(0)).unwrap();
+    assert_eq!(blocks, 3);
+    // A trail that says of everything that it is of others: it is followed, as long as it is of this log.
+    state
+        .execute("UPDATE trail SET marks = unhex(replace(hex(zeroblob(1000)), '00', '0101')) WHERE block = 1", [])
+        .unwrap();
+    let misled = office.run(&["status", "visits", "1500"]);
+    assert_eq!(misled.code, Some(69), "the trail is what is looked at: {misled:?}");
+    state.execute("UPDATE trail SET marks = CAST('00000001-5-00000002' AS BLOB) WHERE block = -1", []).unwrap();
+    assert_eq!((events("1500"), found()), (1, [2, 2, 2, 1, 1]), "it ends with an event that this log has not");
+    state.execute("DELETE FROM trail", []).unwrap();
+    assert_eq!(found(), [2, 2, 2, 1, 1], "without one");
 }

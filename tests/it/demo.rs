@@ -8,6 +8,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::support::loopback::Way;
+
 /// The program, with its temporary files in a folder of the test's own.
 fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hms-sync"));
@@ -78,6 +80,13 @@ fn the_live_demo_ends_by_ctrl_c_with_everything_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = program(folder.path(), &["demo", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let page = lines.by_ref().find_map(|line| Some(line.split_once("http://")?.1.to_owned())).expect("it has a page");
+    let (address, code) = page.trim_end_matches(['"', '}']).split_once("/#code=").unwrap();
+    let way = Way::Tcp(address.parse().unwrap(), String::new());
+    assert_eq!(way.get("/").status, 200);
+    assert_eq!(way.get("/status").status, 401);
+    let code = code.split('"').next().unwrap();
+    assert_eq!(way.post("/session", &format!("{{\"code\": \"{code}\"}}")).json()["name"], "demo");
     let done = lines.by_ref().filter(|line| line.contains(r#""who":"clerk""#)).take(5).count();
     assert_eq!(done, 5, "it ended by itself");
     let id = rustix::process::Pid::from_child(&child);

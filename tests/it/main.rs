@@ -39,13 +39,15 @@ mod fleets;
 mod gate;
 mod harmless;
 mod histories;
-mod housekeeping;
 mod hooks;
+mod housekeeping;
 mod keeping;
 mod layers;
 mod logs;
 mod named;
 mod outage;
+#[cfg(feature = "ws")]
+mod page;
 mod parked;
 mod power_cuts;
 mod process_faults;

@@ -13,6 +13,8 @@
 
 pub mod ca;
 pub mod checker;
+#[cfg(feature = "ws")]
+pub mod chromium;
 pub mod desk;
 pub mod disk;
 #[cfg(feature = "sftp")]

@@ -81,6 +81,11 @@ impl Folder {
         self.path.join("office/office.db")
     }
 
+    /// Where the agent can be asked.
+    pub fn socket(&self) -> PathBuf {
+        self.path.join("agent/api.sock")
+    }
+
     /// The agent's log.
     pub fn log(&self) -> PathBuf {
         self.path.join("agent.log")

@@ -74,7 +74,7 @@ pub struct View<'v> {
     pub board: &'v Board,
     /// The sums.
     pub figures: &'v Figures,
-    /// The last line.
+    /// The last lines.
     pub hint: &'v str,
 }
 
@@ -174,7 +174,7 @@ impl Screen {
         lines.push(self.footer(view));
         let typical = view.board.typical().map(short).unwrap_or_default();
         lines.push(format!("from the office's commit to the scheduler's desk: typically {}", strong.apply_to(typical)));
-        lines.push(faint.apply_to(view.hint).to_string());
+        lines.extend(view.hint.lines().map(|line| faint.apply_to(line).to_string()));
         lines
     }
 

@@ -165,8 +165,7 @@ fn problems(survey: Option<&Survey>) -> Result<String, String> {
 
 fn status(settings: &Settings, survey: Option<&Survey>) -> Result<String, String> {
     let specs = survey.into_iter().flat_map(|survey| survey.connectors.iter().chain(&survey.drops));
-    let configured: Vec<_> = specs.map(|spec| spec.name.clone()).collect();
-    let seen = glance(settings, &configured).map_err(|failure| failure.message)?;
+    let seen = glance(settings, &crate::config::configured(specs)).map_err(|failure| failure.message)?;
     pretty(&seen)
 }
 

@@ -1,14 +1,26 @@
 //! Who calls.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Who is at the other end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
     /// A process of this user (SO_PEERCRED) on the unix socket; none when the system does not say.
     Peer(Option<u32>),
     /// Somebody on the TCP port with this address.
     Tcp(SocketAddr),
+    /// The status page, opened by somebody who has signed in.
+    Page(Page),
+}
+
+/// A page of somebody's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    /// Whose code it was.
+    pub(super) who: Arc<str>,
+    /// The port it came by.
+    pub(super) port: u16,
 }
 
 /// Where the system lists its users (passwd(5)).
@@ -17,8 +29,9 @@ const USERS: &str = "/etc/passwd";
 impl Caller {
     /// The name that goes into the audit. `claimed` is what the caller says of itself: it counts only from root, who could
     /// be anybody anyway, so that an operator who used `sudo` is named.
-    pub(super) fn name(self, claimed: Option<&str>) -> String {
+    pub(super) fn name(&self, claimed: Option<&str>) -> String {
         match self {
+            Caller::Page(page) => format!("{} (page)", page.who),
             Caller::Tcp(_) => "api token".to_owned(),
             Caller::Peer(None) => "api".to_owned(),
             Caller::Peer(Some(0)) => match claimed.filter(|name| !name.is_empty() && !name.starts_with("uid ")) {
@@ -27,9 +40,19 @@ impl Caller {
             },
             Caller::Peer(Some(uid)) => {
                 let users = std::fs::read_to_string(USERS).unwrap_or_default();
-                user(&users, uid).map_or_else(|| format!("uid {uid}"), str::to_owned)
+                user(&users, *uid).map_or_else(|| format!("uid {uid}"), str::to_owned)
             }
         }
+    }
+
+    /// What its session's cookie is called. Cookies know no ports: two agents of one machine must not share one.
+    pub(super) fn cookie(&self) -> String {
+        let port = match self {
+            Caller::Peer(_) => 0,
+            Caller::Tcp(address) => address.port(),
+            Caller::Page(page) => page.port,
+        };
+        format!("hms-sync-{port}")
     }
 }
 

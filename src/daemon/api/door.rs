@@ -132,7 +132,7 @@ async fn attend<S>(
 {
     let inner = TowerToHyperService::new(router);
     let service = service_fn(|mut request: Request<Incoming>| {
-        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(caller.clone());
         let work = Work::begin(room.clone(), seat.clone());
         let answer = inner.call(request);
         async move {

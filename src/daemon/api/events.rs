@@ -53,6 +53,15 @@ pub(super) struct Wanted {
     #[serde(rename = "type")]
     kinds: Option<String>,
     direction: Option<Direction>,
+    values: Option<Values>,
+}
+
+/// What is told of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Values {
+    /// That it happened: no value of the record, and not its key.
+    None,
 }
 
 /// Which way an event goes.
@@ -69,6 +78,29 @@ enum Direction {
 struct View {
     listen: Listen,
     gate: Gate,
+    bare: bool,
+}
+
+impl View {
+    /// An event as it is told.
+    fn text(&self, event: &Event) -> Vec<u8> {
+        if !self.bare {
+            return json::event(&self.gate.veil(event));
+        }
+        let mut told = json!({
+            "id": event.id.to_string(),
+            "log": *event.log,
+            "seq": event.seq(),
+            "type": *event.kind,
+            "op": event.op.as_str(),
+            "changed": event.changed.iter().map(|name| &**name).collect::<Vec<_>>(),
+            "at": event.at.to_string(),
+        });
+        if let (Some(origin), Some(told)) = (&event.origin, told.as_object_mut()) {
+            told.insert("origin".to_owned(), json!(**origin));
+        }
+        told.to_string().into_bytes()
+    }
 }
 
 /// A log of a stream.
@@ -157,7 +189,7 @@ fn open(handle: &Handle, wanted: &Wanted, last: Option<BTreeMap<String, i64>>) -
     }
     let listen = Listen::parse(&patterns).map_err(|error| Problem::bad(format!("`type`: {error}")))?;
     let gate = Gate::of_views(handle.classes.as_deref());
-    Ok((logs, View { listen, gate }))
+    Ok((logs, View { listen, gate, bare: wanted.values == Some(Values::None) }))
 }
 
 /// Tells a log's events to a stream, as they are committed, until the stream or the agent ends.
@@ -208,7 +240,7 @@ fn tell(number: usize, log: &mut Log, view: &View, out: &Sender<Piece>) -> Resul
     let shown = events.iter().map(|event| {
         // A push came from inside, and is one connector's alone.
         let hears = event.push.is_none() && view.listen.hears(&event.kind, event.op);
-        (event.seq(), hears.then(|| json::event(&view.gate.veil(event))))
+        (event.seq(), hears.then(|| view.text(event)))
     });
     if out.blocking_send(Piece::Events(number, shown.collect())).is_err() {
         return Ok(false);

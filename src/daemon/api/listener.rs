@@ -14,8 +14,9 @@ use tokio::task::JoinSet;
 
 use super::caller::Caller;
 use super::door::{self, Room};
+use super::session::Sessions;
 use super::token::Token;
-use super::{Desk, Shared, router};
+use super::{Desk, Shared, router, signin};
 use crate::adapter::secret::SecretRef;
 use crate::clock;
 use crate::engine::need::Need;
@@ -40,6 +41,8 @@ pub struct Api {
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
     path: PathBuf,
+    ports: Arc<Vec<SocketAddr>>,
+    sessions: Arc<Sessions>,
 }
 
 impl Api {
@@ -71,7 +74,9 @@ impl Api {
             let at: Vec<String> = ports.iter().map(|(address, _)| format!("http://{address}")).collect();
             log::info!("the API is at {}; its token is in {}", at.join(", "), token.from());
         }
-        let desk = Desk::new(shared, stopped.clone(), token.map(Arc::new), shut);
+        let open = ports.iter().map(|(address, _)| *address).collect();
+        let desk = Desk::new(shared, stopped.clone(), token.map(Arc::new), shut, open);
+        let (ports_open, sessions) = (desk.ports.clone(), desk.sessions.clone());
         let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
             if let Err(error) = runtime.block_on(serve(socket, ports, desk, stopped)) {
                 log::error!("the API cannot listen: {error}");
@@ -79,7 +84,14 @@ impl Api {
             // Who reads on a thread of its own for somebody that is gone is not waited for.
             runtime.shutdown_background();
         })?;
-        Ok(Api { stop, thread, path })
+        Ok(Api { stop, thread, path, ports: ports_open, sessions })
+    }
+
+    /// The address of the status page with a code that signs in who opens it, once and within `life`; none when no port is
+    /// open.
+    pub fn page(&self, who: &str, life: Duration) -> Option<String> {
+        let port = self.ports.first()?;
+        Some(format!("{}#code={}", signin::address(*port), self.sessions.code(who, life)?))
     }
 
     /// Ends it: takes nobody in any more, lets calls that are under way come to their end if that is soon.

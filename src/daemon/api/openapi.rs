@@ -196,11 +196,57 @@ const CALLS: &[Call] = &[
         takes: &[
             ("type", "query", "Text", "Only these, as in `listen`, joined by commas"),
             ("direction", "query", "Direction", "Only what came from outside, or only what the application wrote"),
+            ("values", "query", "Values", "Only that it happened, without key and values"),
             ("Last-Event-ID", "header", "Places", "Goes on after the event with this id"),
         ],
         body: None,
         gives: "Stream",
         refuses: &[400],
+    },
+    Call {
+        method: "get",
+        path: "/",
+        summary: "The status page; needs no token and holds no data",
+        takes: &[],
+        body: None,
+        gives: "Page",
+        refuses: &[],
+    },
+    Call {
+        method: "post",
+        path: "/session/codes",
+        summary: "Gives a code that signs in to the status page: once, and within a minute",
+        takes: &[],
+        body: None,
+        gives: "Code",
+        refuses: &[],
+    },
+    Call {
+        method: "post",
+        path: "/session",
+        summary: "Exchanges a code for a session: a cookie, and a key that goes with it as `X-HMS-Page`; needs no token",
+        takes: &[],
+        body: Some(("Shown", true)),
+        gives: "Session",
+        refuses: &[],
+    },
+    Call {
+        method: "get",
+        path: "/session",
+        summary: "Who the caller is",
+        takes: &[],
+        body: None,
+        gives: "Session",
+        refuses: &[],
+    },
+    Call {
+        method: "delete",
+        path: "/session",
+        summary: "Ends the caller's session",
+        takes: &[],
+        body: None,
+        gives: "Session",
+        refuses: &[404],
     },
     Call {
         method: "get",
@@ -253,10 +299,14 @@ fn made() -> Value {
             "description": "The agent's API on this machine: on its unix socket without a token, on TCP with one.",
         },
         "servers": [{ "url": "/" }],
-        "security": [{ "token": [] }],
+        "security": [{ "token": [] }, { "session": [], "key": [] }],
         "paths": paths,
         "components": {
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer" },
+                "session": { "type": "apiKey", "in": "cookie", "name": "hms-sync-PORT" },
+                "key": { "type": "apiKey", "in": "header", "name": "X-HMS-Page" },
+            },
             "responses": { "Problem": {
                 "description": "Why not, in words",
                 "content": { "application/problem+json": { "schema": schema("Problem") } },
@@ -282,7 +332,11 @@ fn operation(call: &Call) -> Value {
     let named = named.map(|name| parameter(name, "path", "Name", "Any UTF-8, percent-encoded once"));
     let parameters: Vec<Value> =
         named.chain(call.takes.iter().map(|(name, place, of, what)| parameter(name, place, of, what))).collect();
-    let kind = if call.gives == "Stream" { "text/event-stream" } else { "application/json" };
+    let kind = match call.gives {
+        "Stream" => "text/event-stream",
+        "Page" => "text/html",
+        _ => "application/json",
+    };
     let mut responses: Map<String, Value> = Map::new();
     let ok = json!({ "description": "Done", "content": { kind: { "schema": schema(call.gives) } } });
     responses.insert("200".to_owned(), ok);
@@ -301,9 +355,8 @@ fn operation(call: &Call) -> Value {
         let content = json!({ "application/json": { "schema": schema(of) } });
         fields.insert("requestBody".to_owned(), json!({ "required": required, "content": content }));
     }
-    if ["/healthz", "/readyz"].contains(&call.path)
-        && let Some(fields) = operation.as_object_mut()
-    {
+    let is_open = ["/", "/healthz", "/readyz"].contains(&call.path) || (call.method, call.path) == ("post", "/session");
+    if is_open && let Some(fields) = operation.as_object_mut() {
         fields.insert("security".to_owned(), json!([]));
     }
     operation

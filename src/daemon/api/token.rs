@@ -27,16 +27,21 @@ pub(super) struct Token {
     wrong: Mutex<Wrong>,
 }
 
-/// Wrong tokens of late.
+/// Wrong tokens, or codes, of late.
 #[derive(Debug)]
-struct Wrong {
+pub(super) struct Wrong {
     count: u32,
     since: Timestamp,
 }
 
 impl Wrong {
+    /// None.
+    pub(super) fn new(now: Timestamp) -> Wrong {
+        Wrong { count: 0, since: now }
+    }
+
     /// Counts one more; false when there were too many.
-    fn add(&mut self, now: Timestamp) -> bool {
+    pub(super) fn add(&mut self, now: Timestamp) -> bool {
         let forgiven = u32::try_from(now.since(self.since).as_secs() / FORGIVE.as_secs()).unwrap_or(u32::MAX);
         if forgiven > 0 {
             self.count = self.count.saturating_sub(forgiven);
@@ -55,7 +60,7 @@ impl Token {
             Some(from) => from.clone(),
             None => SecretRef::File(made(state)?),
         };
-        let wrong = Mutex::new(Wrong { count: 0, since: clock::steady() });
+        let wrong = Mutex::new(Wrong::new(clock::steady()));
         Ok(Token { source: Arc::new(SecretSource::new(from)), wrong })
     }
 
@@ -133,7 +138,7 @@ mod tests {
     #[test]
     fn wrong_tokens_are_forgiven_one_by_one() {
         let start = Timestamp(0);
-        let mut wrong = Wrong { count: 0, since: start };
+        let mut wrong = Wrong::new(start);
         assert!((0..WRONG).all(|_| wrong.add(start)) && !wrong.add(start));
         let later = start.plus(FORGIVE);
         assert!(wrong.add(later) && !wrong.add(later));

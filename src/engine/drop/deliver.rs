@@ -21,6 +21,7 @@ use crate::rules::publish::noted::Noted;
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::drops::place::{self, Piece, PlaceState, Placed};
 use crate::store::state::drops::{self, DropFile, FileState, change};
+use crate::store::state::pace;
 
 /// What only a person can mend is tried again this often.
 const SLOW: Duration = Duration::from_secs(15 * 60);
@@ -212,6 +213,7 @@ impl Worker {
             state.commit(|db| {
                 let events = change::events(db, id)?;
                 counter::add(db, connector, Counter::Delivered, events)?;
+                pace::add(db, connector, events, 0, clock::now())?;
                 // One that is sent again may have been answered before.
                 let state = if keeps { acknowledge::state(db, connector, id)? } else { FileState::Published };
                 if !keeps || state != FileState::Published {

@@ -8,6 +8,7 @@ use super::acknowledge::awaited::{self, Answer, Awaited};
 use crate::clock::{self, Timestamp};
 use crate::engine::need::Need;
 use crate::engine::operate::called;
+use crate::engine::report::Mishap;
 use crate::rules::cutoff::{Cut, Slot};
 use crate::rules::hex::hex;
 use crate::store::state::connector::Remembered;
@@ -55,7 +56,13 @@ pub struct DropStatus {
     pub overdue: u64,
     /// Answers that could not be used.
     pub quarantined: u64,
+    /// Its newest files, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<FileLine>,
 }
+
+/// So many of its files are told at a glance.
+const RECENT: usize = 14;
 
 /// A file of a drop.
 #[derive(Clone, Debug, Serialize)]
@@ -213,6 +220,7 @@ pub fn drop_status(db: &Db, known: &Remembered) -> Sql<Option<DropStatus>> {
         pending,
         overdue,
         quarantined: ack::newest(db, known.id, Some(QUARANTINED), usize::MAX)?.len() as u64,
+        recent: drops::newest(db, known.id, RECENT)?.iter().map(|file| file_line(db, file)).collect::<Sql<_>>()?,
     }))
 }
 
@@ -227,6 +235,18 @@ fn unanswered(db: &Db, known: &Remembered, now: Timestamp) -> Sql<Vec<(Answer, D
 }
 
 impl DropStatus {
+    /// What its newest files stand still for, if one does.
+    pub fn trouble(&self) -> Option<Mishap> {
+        let told = |at: &str, reason: &str| {
+            let (class, words) = reason.split_once(": ").unwrap_or(("file", reason));
+            Mishap { at: at.to_owned(), class: class.to_owned(), reason: words.to_owned() }
+        };
+        self.recent.iter().find_map(|file| {
+            let outlet = file.outlets.iter().find_map(|outlet| Some(told(&outlet.since, outlet.reason.as_deref()?)));
+            file.reason.as_deref().map(|reason| told(&file.since, reason)).or(outlet)
+        })
+    }
+
     /// Of a drop that has made no file yet.
     pub fn of(known: &Remembered) -> DropStatus {
         DropStatus { mode: known.mode.as_str(), ..DropStatus::unknown(&known.name) }
@@ -248,6 +268,7 @@ impl DropStatus {
             pending: 0,
             overdue: 0,
             quarantined: 0,
+            recent: Vec::new(),
         }
     }
 }

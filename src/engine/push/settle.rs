@@ -13,7 +13,7 @@ use crate::engine::window::{Slot, SlotId};
 use crate::rules::batch::Shape;
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::retry::{Tally, Verdict, judge};
-use crate::store::state::attempt::{Settled, Word};
+use crate::store::state::attempt::{Settled, UNSENT, Word};
 use crate::store::state::batch::Entry;
 use crate::store::state::connector::OpenBreaker;
 use crate::store::state::counter::Counter;
@@ -386,7 +386,7 @@ pub(super) fn doubt_after(outcome: &Outcome, deliveries: &[Delivery]) -> Option<
 
 /// The outcome line of an attempt that was intended and then not made.
 fn not_sent(id: crate::event::EventId) -> Settled {
-    Settled::unanswered(id, Word::Retry, "unsent")
+    Settled::unanswered(id, Word::Retry, UNSENT)
 }
 
 /// What a lane that broke down says of its event: it may have arrived.

@@ -40,13 +40,29 @@ pub struct Recorded {
     pub reason: Option<String>,
 }
 
+const UPON: &str =
+    "SELECT at, actor, verb, reason FROM act WHERE subject = ?2 AND connector = ?1 ORDER BY n LIMIT 1000";
+
 /// The acts upon one event at one connector, oldest first.
 pub fn upon(db: &Connection, connector: ConnectorId, subject: &str) -> Sql<Vec<Recorded>> {
-    db.prepare_cached(
-        "SELECT at, actor, verb, reason FROM act WHERE connector = ?1 AND subject = ?2 ORDER BY n LIMIT 1000",
-    )?
-    .query_map((connector.0, subject), |row| {
-        Ok(Recorded { at: Timestamp(row.get(0)?), actor: row.get(1)?, verb: row.get(2)?, reason: row.get(3)? })
-    })?
-    .collect()
+    db.prepare_cached(UPON)?
+        .query_map((connector.0, subject), |row| {
+            Ok(Recorded { at: Timestamp(row.get(0)?), actor: row.get(1)?, verb: row.get(2)?, reason: row.get(3)? })
+        })?
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::{State, plan};
+    use super::*;
+
+    #[test]
+    fn what_was_done_to_an_event_is_found_by_the_event() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).unwrap();
+        let plan = state.read(|db| Ok(plan(db, UPON))).unwrap();
+        assert_eq!(plan, ["SEARCH act USING INDEX act_subject (subject=?)"]);
+    }
 }

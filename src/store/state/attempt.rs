@@ -15,6 +15,9 @@ use crate::event::EventId;
 /// No group spans more than so many positions, so that the rows that can hold an event are found by a short range.
 pub const SPAN: i64 = 4096;
 
+/// Class of an intent that was not followed by a request.
+pub const UNSENT: &str = "unsent";
+
 const INTENT: &str = "intent";
 const OUTCOME: &str = "outcome";
 
@@ -245,22 +248,35 @@ pub enum Line {
     },
 }
 
+/// How far a group spans, in classes, as the index has it.
+const CLASS: &str = "(CASE WHEN last_seq = first_seq THEN 0 WHEN last_seq - first_seq < 64 THEN 1 ELSE 2 END)";
+/// How far those of each class reach. Of the first two there are many, so that their rows must be few.
+const REACH: [i64; 3] = [0, 63, SPAN];
+
+fn around(class: usize) -> String {
+    format!(
+        "SELECT at, phase, config_hash, entries, n FROM attempt WHERE connector = ?1 AND log = ?2 AND {CLASS} = {class}
+           AND last_seq BETWEEN ?3 AND ?4 AND first_seq <= ?3"
+    )
+}
+
 /// Every attempt of one event at one connector, oldest first.
 pub fn of_event(db: &Connection, connector: ConnectorId, log: LogId, id: EventId) -> Sql<Vec<Line>> {
-    let mut lines = Vec::new();
-    let mut statement = db.prepare_cached(
-        "SELECT at, phase, config_hash, entries FROM attempt
-         WHERE connector = ?1 AND log = ?2 AND last_seq BETWEEN ?3 AND ?4 AND first_seq <= ?3 ORDER BY n",
-    )?;
-    let mut rows = statement.query((connector.0, log.0, id.seq, id.seq.saturating_add(SPAN)))?;
-    while let Some(row) = rows.next()? {
-        each(row, |line| {
-            if line.id() == id {
-                lines.push(line);
-            }
-        })?;
+    let mut lines: Vec<(i64, Line)> = Vec::new();
+    for (class, reach) in REACH.iter().enumerate() {
+        let mut statement = db.prepare_cached(&around(class))?;
+        let mut rows = statement.query((connector.0, log.0, id.seq, id.seq.saturating_add(*reach)))?;
+        while let Some(row) = rows.next()? {
+            let n = row.get(4)?;
+            each(row, |line| {
+                if line.id() == id {
+                    lines.push((n, line));
+                }
+            })?;
+        }
     }
-    Ok(lines)
+    lines.sort_by_key(|(n, _)| *n);
+    Ok(lines.into_iter().map(|(_, line)| line).collect())
 }
 
 /// Rows of the attempt log that are looked through for the last delivery of a connector.
@@ -293,11 +309,13 @@ pub fn last_delivered(db: &Connection, connector: ConnectorId) -> Sql<Option<Tim
     let logs: Vec<i64> =
         db.prepare_cached("SELECT id FROM log")?.query_map([], |row| row.get(0))?.collect::<Sql<_>>()?;
     for log in logs {
-        latest = latest.max(look(
-            "SELECT at, phase, config_hash, entries FROM attempt
-             WHERE connector = ?1 AND log = ?2 AND phase = 'outcome' ORDER BY last_seq DESC LIMIT 100",
-            log,
-        )?);
+        for class in 0..REACH.len() {
+            let highest = format!(
+                "SELECT at, phase, config_hash, entries FROM attempt WHERE connector = ?1 AND log = ?2 AND {CLASS} = {class}
+                   AND phase = 'outcome' ORDER BY last_seq DESC LIMIT 100"
+            );
+            latest = latest.max(look(&highest, log)?);
+        }
     }
     Ok(latest)
 }
@@ -378,8 +396,46 @@ impl Line {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::{State, connector, log};
+    use super::super::{State, connector, log, plan};
     use super::*;
+
+    #[test]
+    fn the_attempts_of_an_event_are_found_by_an_index_on_how_far_their_group_spans() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).unwrap();
+        for class in 0..REACH.len() {
+            let plan = state.read(|db| Ok(plan(db, &around(class)))).unwrap();
+            assert_eq!(
+                plan,
+                [
+                    "SEARCH attempt USING INDEX attempt_span (connector=? AND log=? AND <expr>=? AND last_seq>? AND last_seq<?)"
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn groups_of_every_span_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        let id = |seq| EventId { epoch: 1, seq, nonce: 9 };
+        state
+            .commit(|db| {
+                let connector = connector::remember(db, "vista")?.0.id;
+                let log = log::remember(db, "office")?;
+                for spans in
+                    [vec![5], vec![5, 6], vec![5, 68], vec![5, 69], vec![1, 5], vec![5, 5 + SPAN], vec![900, 901]]
+                {
+                    let group: Vec<Settled> = spans.into_iter().map(|seq| settled(id(seq), Word::Retry)).collect();
+                    settle(db, connector, log, Timestamp(group.len() as i64), &group)?;
+                }
+                assert_eq!(of_event(db, connector, log, id(5))?.len(), 6);
+                assert_eq!(of_event(db, connector, log, id(901))?.len(), 1);
+                assert_eq!(of_event(db, connector, log, id(700))?, []);
+                Ok(())
+            })
+            .unwrap();
+    }
 
     fn settled(id: EventId, word: Word) -> Settled {
         Settled {

@@ -7,7 +7,7 @@ use super::attempt::{self, Intent, Settled};
 use super::connector::{self, Mode, OpenBreaker};
 use super::counter::{self, Counter};
 use super::parked::{self, Parked, ParkedState};
-use super::{ConnectorId, LogId, Sql, account, amended, cursor};
+use super::{ConnectorId, LogId, Sql, account, amended, cursor, pace};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId};
 use crate::rules::outcome::Reason;
@@ -66,6 +66,7 @@ impl Batch {
         let of = self.connector;
         // Times in the attempt log are wall time: they are read by people, never compared.
         let now = crate::clock::now();
+        let (mut delivered, mut failed) = (0, 0);
         for entry in &self.entries {
             match entry {
                 Entry::Intend(log, config, group) => attempt::intend(db, of, *log, config, now, group)?,
@@ -86,7 +87,14 @@ impl Batch {
                     parked::end(db, of, event, crate::clock::steady())?;
                 }
                 Entry::Pass(event) => parked::pass(db, of, event)?,
-                Entry::Count(counter, n) => counter::add(db, of, *counter, *n)?,
+                Entry::Count(counter, n) => {
+                    match counter {
+                        Counter::Delivered => delivered += n,
+                        Counter::Retried | Counter::Dead | Counter::Held => failed += n,
+                        _ => {}
+                    }
+                    counter::add(db, of, *counter, *n)?;
+                }
                 Entry::Mode(mode, reason) => connector::set_mode(db, of, *mode, reason.as_ref(), now)?,
                 Entry::Breaker(origin, open) => connector::set_breaker(db, of, origin, open.as_ref())?,
                 Entry::Hold(origin, until) => connector::set_hold(db, of, origin, *until)?,
@@ -109,6 +117,37 @@ impl Batch {
                 )?,
             }
         }
-        Ok(())
+        if let Some(reason) = self.went_wrong() {
+            pace::note_mishap(db, of, &reason, now)?;
+        }
+        pace::add(db, of, delivered, failed, now)
     }
+
+    /// What went wrong last, if anything did. What an answer meant for its delivery says more than the answer.
+    fn went_wrong(&self) -> Option<Reason> {
+        let meant = self.entries.iter().rev().find_map(|entry| match entry {
+            Entry::Park(parked) if parked.state != ParkedState::Behind => Some(parked.reason.clone()),
+            Entry::Mode(Mode::Halted, Some(reason)) => Some(reason.clone()),
+            Entry::Breaker(_, Some(open)) => Some(open.reason.clone()),
+            _ => None,
+        });
+        meant.or_else(|| {
+            self.entries.iter().rev().find_map(|entry| match entry {
+                Entry::Settle(_, group) => group.iter().rev().find_map(failed),
+                _ => None,
+            })
+        })
+    }
+}
+
+/// The failure of an attempt, if it was one and was made at all.
+fn failed(settled: &Settled) -> Option<Reason> {
+    if settled.word.is_delivered() || settled.class.is_empty() || settled.class == attempt::UNSENT {
+        return None;
+    }
+    let words = match settled.status {
+        0 => format!("no answer ({})", settled.class),
+        status => format!("the target answered {status}"),
+    };
+    Some(Reason::new(settled.class.clone(), words))
 }

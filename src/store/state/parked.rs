@@ -274,6 +274,12 @@ pub fn ids_above(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) 
         .collect()
 }
 
+/// How many are parked above a position.
+pub fn count_above(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -> Sql<i64> {
+    db.prepare_cached("SELECT count(*) FROM parked WHERE connector = ?1 AND log = ?2 AND seq > ?3")?
+        .query_row((connector.0, log.0, seq), |row| row.get(0))
+}
+
 /// Notes at a record's dead letters that a later change of it was delivered.
 pub fn pass(db: &Connection, connector: ConnectorId, event: &Event) -> Sql<()> {
     db.prepare_cached(
@@ -314,6 +320,23 @@ pub fn counts(db: &Connection, connector: ConnectorId) -> Sql<Vec<(ParkedState, 
         .collect()
 }
 
+/// Those of a connector in a lane.
+const IN_LANE: [&str; 2] = ["connector = ?1 AND lane = ?2", "connector = ?1 AND lane2 = ?2"];
+
+/// Those of a connector in some lanes, also those whose key was another before.
+pub fn in_lanes(db: &Connection, connector: ConnectorId, lanes: &[u64]) -> Sql<Vec<Parked>> {
+    let mut found: Vec<Parked> = Vec::new();
+    for (condition, lane) in IN_LANE.iter().flat_map(|condition| lanes.iter().map(move |lane| (condition, lane))) {
+        let mut statement = db.prepare_cached(&format!("SELECT {COLUMNS} FROM parked WHERE {condition}"))?;
+        for parked in statement.query_map((connector.0, *lane as i64), row)? {
+            found.push(parked?);
+        }
+    }
+    found.sort_by_key(|parked| (parked.log, parked.event.seq()));
+    found.dedup_by_key(|parked| parked.event.id);
+    Ok(found)
+}
+
 /// One by its event id.
 pub fn find(db: &Connection, connector: ConnectorId, id: &str) -> Sql<Option<Parked>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM parked WHERE connector = ?1 AND event_id = ?2"))?
@@ -324,8 +347,35 @@ pub fn find(db: &Connection, connector: ConnectorId, id: &str) -> Sql<Option<Par
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::{State, connector, log};
+    use super::super::{State, connector, log, plan};
     use super::*;
+
+    #[test]
+    fn what_is_parked_of_a_record_is_found_by_its_lanes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = State::open(&folder.path().join("state.db")).unwrap();
+        let plans = state
+            .read(
+                |db| Ok(IN_LANE.map(|condition| plan(db, &format!("SELECT {COLUMNS} FROM parked WHERE {condition}")))),
+            )
+            .unwrap();
+        assert_eq!(plans[0], ["SEARCH parked USING INDEX parked_lane (connector=? AND lane=?)"]);
+        assert_eq!(plans[1], ["SEARCH parked USING INDEX parked_lane2 (connector=? AND lane2=?)"]);
+        state
+            .commit(|db| {
+                let connector = connector::remember(db, "vista")?.0.id;
+                let log = log::remember(db, "office")?;
+                for one in [event(1, 10, None), event(2, 20, Some(10)), event(3, 30, None)] {
+                    park(db, connector, &parked(log, one, ParkedState::Dead))?;
+                }
+                let found = |lanes: &[u64]| -> Sql<Vec<i64>> {
+                    Ok(in_lanes(db, connector, lanes)?.iter().map(|parked| parked.event.seq()).collect())
+                };
+                assert_eq!((found(&[10])?, found(&[20, 10])?, found(&[99])?), (vec![1, 2], vec![1, 2], vec![]));
+                Ok(())
+            })
+            .unwrap();
+    }
 
     pub(super) fn event(seq: i64, lane: u64, old_lane: Option<u64>) -> Event {
         Event::sample(seq, lane, old_lane)

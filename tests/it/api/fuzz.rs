@@ -257,7 +257,7 @@ fn whatever_is_sent_the_answer_is_declared_and_is_what_it_says() {
     }
     // The generator gets through, and it is refused.
     let through = |statuses: &BTreeSet<u16>| statuses.contains(&200);
-    assert!(met.values().filter(|statuses| through(statuses)).count() >= met.len() - 3, "{met:?}");
+    assert!(met.values().filter(|statuses| through(statuses)).count() >= met.len() - 5, "{met:?}");
     let all: BTreeSet<u16> = met.values().flatten().copied().collect();
     assert!([400, 403, 404, 409, 415, 422].iter().all(|status| all.contains(status)), "{met:?}");
     agent.stop();

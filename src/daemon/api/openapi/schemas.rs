@@ -4,6 +4,72 @@ use serde_json::{Map, Value, json};
 
 /// Every schema by its name.
 pub(super) fn all() -> Value {
+    let mut all = of_calls();
+    if let (Some(all), Value::Object(glance)) = (all.as_object_mut(), of_status()) {
+        all.extend(glance);
+    }
+    all
+}
+
+/// What `status` says.
+fn of_status() -> Value {
+    let text = || json!({ "type": "string" });
+    let number = || json!({ "type": "integer", "minimum": 0 });
+    let time = || json!({ "type": "string", "format": "date-time" });
+    let texts = || json!({ "type": "array", "items": text() });
+    let list = |name: &str| json!({ "type": "array", "items": of(name) });
+    let flag = || json!({ "type": "boolean" });
+    json!({
+        "Status": object(&["agent", "logs", "connectors", "needs"], &[
+            ("agent", object(&["office", "running", "hasRun"], &[
+                ("office", text()), ("running", flag()), ("process", text()), ("hasRun", flag()), ("checked", time()),
+            ], false)),
+            ("logs", list("Log")), ("connectors", list("Connector")), ("needs", list("Need")),
+            ("sources", list("Source")), ("drops", list("Drop")),
+        ], false),
+        "Source": object(&["source", "url", "listen", "state", "received", "duplicates", "rejected"], &[
+            ("source", text()), ("url", text()), ("listen", texts()),
+            ("state", json!({ "enum": ["stopped", "connecting", "connected", "down", "refused"] })),
+            ("since", time()), ("reason", text()), ("received", number()), ("duplicates", number()),
+            ("rejected", number()), ("last", time()),
+        ], false),
+        "Log": object(&["log", "file", "captured", "kept", "lost", "tables", "trouble"], &[
+            ("log", text()), ("file", text()), ("captured", number()), ("kept", number()), ("oldest", time()),
+            ("lost", number()), ("tables", texts()), ("trouble", texts()),
+        ], false),
+        "Drop": object(&["drop", "mode", "files"], &[
+            ("drop", text()), ("mode", text()), ("lastDate", text()), ("lastFile", text()), ("lastSeq", number()),
+            ("lastPublished", time()), ("files", json!({ "type": "array", "items": { "type": "array" } })),
+            ("held", number()), ("rejected", number()), ("unverified", number()), ("pending", number()),
+            ("overdue", number()), ("quarantined", number()), ("recent", list("File")),
+        ], false),
+        "File": object(&["date", "cut", "state", "since", "outlets"], &[
+            ("seq", number()), ("date", text()), ("cut", number()), ("name", text()), ("state", text()), ("since", time()),
+            ("records", number()), ("size", number()), ("sha256", text()), ("rerun", number()), ("reason", text()),
+            ("answer", json!({ "enum": ["pending", "overdue"] })),
+            ("outlets", json!({ "type": "array", "items": { "type": "object" } })),
+            ("acks", json!({ "type": "array", "items": { "type": "object" } })),
+        ], false),
+        "Hour": object(&["delivered", "failed"], &[
+            ("delivered", json!({ "type": "array", "items": number(), "minItems": 60, "maxItems": 60 })),
+            ("failed", json!({ "type": "array", "items": number(), "minItems": 60, "maxItems": 60 })),
+        ], false),
+        "Mishap": object(&["at", "class", "reason"], &[("at", time()), ("class", text()), ("reason", text())], false),
+        "Connector": object(&["connector", "mode", "configured", "queued", "waiting", "behind", "held", "dead"], &[
+            ("connector", text()), ("kind", json!({ "enum": ["stream", "schedule", "drop"] })), ("schedule", text()),
+            ("nextRun", time()), ("nextProbe", time()), ("lastError", of("Mishap")), ("hour", of("Hour")),
+            ("mode", json!({ "enum": ["running", "paused", "halted", "overflowed", "new"] })),
+            ("configured", flag()), ("reason", text()), ("downSince", time()), ("queued", number()),
+            ("oldest", time()), ("waiting", number()), ("behind", number()), ("held", number()), ("dead", number()),
+            ("braked", number()), ("delivered", number()), ("last", time()), ("skipped", number()),
+            ("discarded", number()), ("retried", number()),
+        ], false),
+        "Need": object(&["subject", "what", "mend"], &[("subject", text()), ("what", text()), ("mend", text())], false),
+    })
+}
+
+/// What the other calls take and give.
+fn of_calls() -> Value {
     let text = || json!({ "type": "string" });
     let number = || json!({ "type": "integer", "minimum": 0 });
     let time = || json!({ "type": "string", "format": "date-time" });
@@ -20,6 +86,15 @@ pub(super) fn all() -> Value {
         "Limit": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 },
         "State": { "enum": ["waiting", "behind", "held", "dead"] },
         "Direction": { "enum": ["inbound", "outbound"] },
+        "Values": { "enum": ["none"] },
+        "Page": text(),
+        "Code": object(&["code", "seconds", "pages"], &[
+            ("code", text()), ("seconds", number()), ("pages", texts()),
+        ], true),
+        "Shown": object(&["code"], &[("code", text())], true),
+        "Session": object(&["name", "way"], &[
+            ("name", text()), ("way", json!({ "enum": ["page", "token", "socket"] })), ("key", text()),
+        ], true),
         "Places": { "type": "string", "pattern": "^[^,:]+:[0-9]+(,[^,:]+:[0-9]+)*$", "examples": ["office:12,intake:3"] },
         "Post": object(&["type", "payload"], &[
             ("type", json!({ "type": "string", "minLength": 1, "maxLength": 200 })),
@@ -39,32 +114,6 @@ pub(super) fn all() -> Value {
         "Started": object(&["status", "connector"], &[
             ("status", json!({ "const": "sync started" })), ("connector", text()),
         ], true),
-        "Status": object(&["agent", "logs", "connectors", "needs"], &[
-            ("agent", object(&["running", "hasRun"], &[
-                ("running", flag()), ("process", text()), ("hasRun", flag()), ("checked", time()),
-            ], false)),
-            ("logs", list("Log")), ("connectors", list("Connector")), ("needs", list("Need")),
-            ("sources", list("Source")),
-        ], false),
-        "Source": object(&["source", "url", "listen", "state", "received", "duplicates", "rejected"], &[
-            ("source", text()), ("url", text()), ("listen", texts()),
-            ("state", json!({ "enum": ["stopped", "connecting", "connected", "down", "refused"] })),
-            ("since", time()), ("reason", text()), ("received", number()), ("duplicates", number()),
-            ("rejected", number()), ("last", time()),
-        ], false),
-        "Log": object(&["log", "file", "captured", "kept", "lost", "tables", "trouble"], &[
-            ("log", text()), ("file", text()), ("captured", number()), ("kept", number()), ("oldest", time()),
-            ("lost", number()), ("tables", texts()), ("trouble", texts()),
-        ], false),
-        "Connector": object(&["connector", "mode", "configured", "queued", "waiting", "behind", "held", "dead"], &[
-            ("connector", text()),
-            ("mode", json!({ "enum": ["running", "paused", "halted", "overflowed", "new"] })),
-            ("configured", flag()), ("reason", text()), ("downSince", time()), ("queued", number()),
-            ("oldest", time()), ("waiting", number()), ("behind", number()), ("held", number()), ("dead", number()),
-            ("braked", number()), ("delivered", number()), ("last", time()), ("skipped", number()),
-            ("discarded", number()), ("retried", number()),
-        ], false),
-        "Need": object(&["subject", "what", "mend"], &[("subject", text()), ("what", text()), ("mend", text())], false),
         "Record": object(&["type", "events"], &[("type", text()), ("events", list("Change"))], false),
         "Change": object(&["id", "log", "type", "op", "key", "at", "changed", "connectors"], &[
             ("id", text()), ("log", text()), ("type", text()), ("op", of("Op")), ("key", json!({ "type": "object" })),

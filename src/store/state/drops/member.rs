@@ -68,6 +68,40 @@ pub fn of_key(db: &Connection, file: FileId, key: &str) -> Sql<Vec<Member>> {
     Ok(members)
 }
 
+/// What a file tells of a record.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Which file.
+    pub file: FileId,
+    /// The event that gave its image.
+    pub event: String,
+    /// `add`, `change`, `delete` or `message`.
+    pub action: String,
+    /// What the host said of it: `accepted` or `rejected`.
+    pub answer: Option<String>,
+    /// And its code.
+    pub code: Option<String>,
+}
+
+const OF_RECORD: &str = "SELECT f.id, m.event_id, m.action, m.answer, m.code
+     FROM drop_file f CROSS JOIN drop_member m INDEXED BY drop_member_key ON m.file = f.id AND m.key = ?2
+     WHERE f.connector = ?1 ORDER BY +f.id, +m.ordinal";
+
+/// What all files of a drop tell of a record, oldest first.
+pub fn of_record(db: &Connection, connector: ConnectorId, key: &str) -> Sql<Vec<Told>> {
+    db.prepare_cached(OF_RECORD)?
+        .query_map(params![connector.0, key], |row| {
+            Ok(Told {
+                file: FileId(row.get(0)?),
+                event: row.get(1)?,
+                action: row.get(2)?,
+                answer: row.get(3)?,
+                code: row.get(4)?,
+            })
+        })?
+        .collect()
+}
+
 fn member(row: &rusqlite::Row<'_>) -> Sql<Member> {
     let answer: Option<String> = row.get(5)?;
     let code: Option<String> = row.get(6)?;
@@ -241,4 +275,20 @@ pub fn mirrored(
         found.push((row.get(0)?, LogId(row.get(1)?), event));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::store::state::{State, plan};
+
+    #[test]
+    fn what_the_files_of_a_drop_tell_of_a_record_is_found_file_by_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).unwrap();
+        let plan = state.read(|db| Ok(plan(db, OF_RECORD))).unwrap();
+        assert!(plan[0].starts_with("SEARCH f USING") && plan[0].contains("(connector=?"), "{plan:?}");
+        assert_eq!(plan[1], "SEARCH m USING INDEX drop_member_key (file=? AND key=?)");
+    }
 }
