@@ -118,7 +118,7 @@ CREATE TABLE breaker (
   connector INTEGER NOT NULL, origin TEXT NOT NULL, opened INTEGER NOT NULL, next_probe INTEGER NOT NULL,
   failures INTEGER NOT NULL, class TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (connector, origin)) WITHOUT ROWID;
 
--- Sums, kept in the commit that makes them true: delivered, skipped, retried, refused, discarded.
+-- Sums, kept in the commit that makes them true: delivered, skipped, retried, refused, discarded; `attempts/CLASS`, `denied/RULE`.
 CREATE TABLE counter (
   connector INTEGER NOT NULL, name TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (connector, name)) WITHOUT ROWID;
 
@@ -190,3 +190,14 @@ CREATE TABLE drop_piece (
 CREATE TABLE drop_ack (
   connector INTEGER NOT NULL, sha256 BLOB NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL, file INTEGER, word TEXT NOT NULL,
   reason TEXT, PRIMARY KEY (connector, sha256)) WITHOUT ROWID;
+
+-- ===== the agent's state file, version 4: alerts =====
+
+-- What is wrong, or was lately: one row for each condition and what it is about (a connector, a log, a disk), however many events
+-- are behind it. `book` is what the rules know of it (JSON, `rules/alert.rs`), so that a restart neither forgets nor repeats.
+CREATE TABLE alert (condition TEXT NOT NULL, subject TEXT NOT NULL, book TEXT NOT NULL, PRIMARY KEY (condition, subject)) WITHOUT ROWID;
+
+-- What a channel must still be told: of each alert the newest notice, which has taken in what was not told before it. The row goes
+-- when the channel has it. `notice` is its number, never given twice; `body` the notice as JSON: counts and names, no record.
+CREATE TABLE alert_owed (
+  channel TEXT NOT NULL, alert TEXT NOT NULL, notice INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (channel, alert)) WITHOUT ROWID;

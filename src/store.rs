@@ -25,6 +25,9 @@ fn is_failed_sync(error: &rusqlite::Error) -> bool {
 /// The marker line before what version 2 of the state file adds.
 const DROPS_MARK: &str = "-- ===== the agent's state file, version 2: file drops =====";
 
+/// The marker line before what the version of the alerts adds.
+const ALERTS_MARK: &str = "-- ===== the agent's state file, version 4: alerts =====";
+
 /// The part of `schema.sql` that belongs into the state file: what version 1 had.
 fn state_schema() -> &'static str {
     let state = SCHEMA.split_once(STATE_MARK).map_or("", |(_, state)| state);
@@ -33,5 +36,11 @@ fn state_schema() -> &'static str {
 
 /// What version 2 adds.
 fn drops_schema() -> &'static str {
-    SCHEMA.split_once(DROPS_MARK).map_or("", |(_, drops)| drops)
+    let drops = SCHEMA.split_once(DROPS_MARK).map_or("", |(_, drops)| drops);
+    drops.split_once(ALERTS_MARK).map_or(drops, |(drops, _)| drops)
+}
+
+/// What the version of the alerts adds.
+fn alerts_schema() -> &'static str {
+    SCHEMA.split_once(ALERTS_MARK).map_or("", |(_, alerts)| alerts)
 }

@@ -173,7 +173,8 @@ fn ways(settings: &config::Settings) -> Ways {
         Listener::Unix(_) => None,
         Listener::Tcp(address, port) => Some((*address, *port).into()),
     });
-    Ways { socket: socket_of(settings), tcp: tcp.collect(), token: settings.api.token.clone() }
+    let (token, open_metrics) = (settings.api.token.clone(), settings.api.open_metrics);
+    Ways { socket: socket_of(settings), tcp: tcp.collect(), token, open_metrics }
 }
 
 /// Starts the API. Delivery goes on without it.
@@ -264,6 +265,7 @@ fn forever(config: Config, manner: Manner, load: &dyn Fn() -> Result<Config, Fai
         let options = Options { run: push::Run::Forever, take_over };
         let mut agent = Agent::start_told(config, options, manner.synced, move || drop(told.send(Told::Ended)))?;
         agent.subscribe()?;
+        agent.watch()?;
         Ok::<_, AgentError>(agent)
     };
     let ways = ways(&config.settings);

@@ -173,6 +173,7 @@ fn part(node: &Node) -> Part {
         "governance",
         "events",
         "alerts",
+        "alertAfter",
         "retention",
         "capture",
     ];

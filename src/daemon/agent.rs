@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::build;
+use crate::config::channels::channels;
 use crate::config::watch::Database;
 use crate::config::{Config, Problems};
+use crate::daemon::alarm::{Alarm, Alerts};
 use crate::daemon::assemble::{Assembled, assemble};
 use crate::daemon::board::Board;
 use crate::daemon::handle::Handle;
@@ -19,10 +21,12 @@ use crate::daemon::keep::keep;
 use crate::daemon::subscribe::Subscriptions;
 use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::{Wake, Watch};
+use crate::engine::alarm::Line;
 use crate::engine::drop;
 use crate::engine::inflow::Inflow;
 use crate::engine::keeper::{Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::lookout::Lookout;
 use crate::engine::push::{Mailbox, Message, Run, Summary, Synced, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::rules::governance::Classes;
@@ -106,6 +110,10 @@ pub struct Agent {
     #[cfg_attr(not(feature = "ws"), allow(dead_code))]
     sources: Vec<Inflow>,
     board: Board,
+    alerts: Alerts,
+    lookout: Arc<Lookout>,
+    lines: Vec<Line>,
+    alarm: Option<Alarm>,
     #[cfg(feature = "ws")]
     subscriptions: Option<Subscriptions>,
 }
@@ -142,7 +150,7 @@ impl Agent {
         let secret = state.read(|db| fact(db, "mac_key"))?;
         let (ledger, writer) = Ledger::start(state)?;
         match assemble(config, options, synced, &ledger, &state_path, secret) {
-            Ok(Assembled { keepers, workers, drops, sources }) => {
+            Ok(Assembled { keepers, workers, drops, sources, lines, lookout }) => {
                 let mut agent = Agent {
                     ledger,
                     writer,
@@ -157,6 +165,10 @@ impl Agent {
                     life: Arc::default(),
                     sources,
                     board: Board::default(),
+                    alerts: Alerts::default(),
+                    lookout: Arc::new(lookout),
+                    lines,
+                    alarm: None,
                     #[cfg(feature = "ws")]
                     subscriptions: None,
                 };
@@ -240,6 +252,15 @@ impl Agent {
         Ok(())
     }
 
+    /// Looks from now on for what needs a person, and tells the channels of the configuration. Not part of the start either.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn watch(&mut self) -> Result<(), AgentError> {
+        self.alarm = Some(Alarm::start(self.handle(), std::mem::take(&mut self.lines))?);
+        Ok(())
+    }
+
     /// A handle to it.
     pub fn handle(&self) -> Handle {
         Handle {
@@ -253,6 +274,8 @@ impl Agent {
             classes: self.classes.clone(),
             life: self.life.clone(),
             board: self.board.clone(),
+            alerts: self.alerts.clone(),
+            lookout: self.lookout.clone(),
         }
     }
 
@@ -277,8 +300,8 @@ impl Agent {
     }
 
     /// Stops: finishes what is in flight within its limit, commits, ends.
-    #[cfg_attr(not(feature = "ws"), allow(unused_mut))]
     pub fn stop(mut self) -> Vec<(Arc<str>, Summary)> {
+        self.alarm.take().into_iter().for_each(Alarm::stop);
         #[cfg(feature = "ws")]
         self.subscriptions.take().into_iter().for_each(Subscriptions::stop);
         self.workers.iter().for_each(|worker| worker.mailbox.tell(Message::Stop));
@@ -346,6 +369,7 @@ pub fn rehearse(config: Config) -> Result<(), AgentError> {
         build::drop(spec, &config.settings, [0; 32])?;
     }
     build::sources(&config.settings, &credentials)?;
+    channels(&config.settings, &credentials)?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod guard;
 mod health;
 mod listener;
 mod look;
+mod metrics;
 mod openapi;
 mod post;
 mod problem;
@@ -64,12 +65,17 @@ struct Desk {
     tried: Arc<Mutex<Option<Timestamp>>>,
     /// Ways in that could not be opened.
     shut: Arc<Vec<Need>>,
+    /// `/metrics` is for everybody.
+    open_metrics: bool,
+    /// The last scrape.
+    scrape: metrics::Scrape,
 }
 
 impl Desk {
     fn new(shared: Shared, stop: watch::Receiver<bool>, token: Option<Arc<token::Token>>, shut: Vec<Need>) -> Desk {
         let streams = Arc::new(Semaphore::new(STREAMS));
-        Desk { shared, stop, token, streams, tried: Arc::default(), shut: Arc::new(shut) }
+        let (tried, scrape) = (Arc::default(), metrics::Scrape::default());
+        Desk { shared, stop, token, streams, tried, shut: Arc::new(shut), open_metrics: false, scrape }
     }
 
     fn handle(&self) -> Handle {
@@ -88,6 +94,8 @@ fn router(desk: Desk) -> Router {
         .route(guard::LIVE, get(health::live))
         .route(guard::READY, get(health::ready))
         .route("/openapi.json", get(openapi::document))
+        .route(guard::METRICS, get(metrics::metrics))
+        .route("/alerts", get(look::alerts))
         .route("/needs", get(look::needs))
         .route("/sources", get(look::sources))
         .route("/status", get(look::status))

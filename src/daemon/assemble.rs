@@ -5,17 +5,21 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use crate::config::build;
+use crate::config::channels::channels;
+use crate::config::lookout::lookout;
 use crate::config::watch::{CaptureMode, Watch as WatchConfig};
 use crate::config::{Config, Settings, from_canonical};
 use crate::daemon::agent::{AgentError, Options};
 use crate::daemon::heal::do_heal;
 use crate::daemon::notify;
 use crate::daemon::trouble::Trouble;
+use crate::engine::alarm::Line;
 use crate::engine::connector::Connector;
 use crate::engine::drop;
 use crate::engine::inflow::Inflow;
 use crate::engine::keeper::{Keep, Keeper};
 use crate::engine::ledger::Ledger;
+use crate::engine::lookout::Lookout;
 use crate::engine::push::{Beat, Parts, Rebuild, Run, Synced, Worker, WorkerError};
 use crate::engine::reconcile::Reconciler;
 use crate::engine::source::{Intake, Sources};
@@ -28,6 +32,8 @@ pub(super) struct Assembled {
     pub(super) workers: Vec<(Arc<str>, Worker)>,
     pub(super) drops: Vec<(Arc<str>, drop::Worker)>,
     pub(super) sources: Vec<Inflow>,
+    pub(super) lines: Vec<Line>,
+    pub(super) lookout: Lookout,
 }
 
 /// Opens the logs and makes who works on them: keepers, connectors, drops and event sources. Starts none of them.
@@ -39,6 +45,7 @@ pub(super) fn assemble(
     state: &Path,
     secret: [u8; 32],
 ) -> Result<Assembled, AgentError> {
+    let mut lookout = lookout(&config);
     let settings = Arc::new(config.settings);
     let retention = &settings.retention;
     let keep = Keep {
@@ -60,6 +67,7 @@ pub(super) fn assemble(
     let intake = ledger.call(|state| state.commit(|db| logs::remember(db, logs::INTAKE)))?;
     let credentials = Arc::new(build::credentials(&settings)?);
     let inflows = build::sources(&settings, &credentials)?;
+    let lines = channels(&settings, &credentials)?;
     let rebuild: Rebuild = {
         let (settings, credentials) = (settings.clone(), credentials.clone());
         Arc::new(move |text| {
@@ -75,6 +83,7 @@ pub(super) fn assemble(
         let connector = build::connector(spec, &settings, &credentials, secret)?;
         let beat = beats.next().flatten();
         let name = connector.name.clone();
+        lookout.will_see(&name, connector.adapter.clone());
         let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat, synced)
             .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
         ids.push(worker.id());
@@ -110,7 +119,7 @@ pub(super) fn assemble(
         }
         kept.push((keeper, reconciler));
     }
-    Ok(Assembled { keepers: kept, workers, drops, sources: inflows })
+    Ok(Assembled { keepers: kept, workers, drops, sources: inflows, lines, lookout })
 }
 
 #[allow(clippy::too_many_arguments)]

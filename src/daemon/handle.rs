@@ -7,20 +7,24 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::watch::Database;
+use crate::daemon::alarm::Alerts;
 use crate::daemon::board::Board;
 use crate::daemon::heal::{Task, Told};
 use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::Wake;
+use crate::engine::alarm::AlertStatus;
 use crate::engine::inflow::InflowStatus;
 use crate::engine::intake::Intake;
 use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::lookout::Lookout;
 use crate::engine::need::Need;
 use crate::engine::operate::{Actor, Operation, Report, operate};
+use crate::engine::overview::{Overview, Parts, overview};
 use crate::engine::push::{Mailbox, Message};
 use crate::engine::single::{Status, answer, ask, is_known, parse_key};
 use crate::rules::governance::Classes;
 use crate::store::capture::{Access, CapturedLog};
-use crate::store::state::{StateReader, log as logs};
+use crate::store::state::{StateError, StateReader, holder, log as logs};
 
 /// How long one record may take before the answer is that it did not get through yet.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,6 +42,10 @@ pub struct Handle {
     pub(super) state: PathBuf,
     pub(super) trouble: Trouble,
     pub(super) board: Board,
+    /// The alerts that are open.
+    pub(super) alerts: Alerts,
+    /// What is looked at beside the files.
+    pub(super) lookout: Arc<Lookout>,
     /// Class of each column; none = nothing is classified.
     pub(super) classes: Option<Arc<Classes>>,
     /// Another one after the configuration was loaded again.
@@ -69,6 +77,30 @@ impl Handle {
         needs.sort_by(|a, b| (&a.subject, &a.what).cmp(&(&b.subject, &b.what)));
         needs.dedup();
         needs
+    }
+
+    /// Everything at a glance, but for what stands in no file.
+    ///
+    /// # Errors
+    /// The state file cannot be read.
+    pub fn glance(&self) -> Result<Overview, StateError> {
+        let state = Some(StateReader::open(&self.state)?);
+        let logs = self.databases.iter().map(|database| {
+            let opened = CapturedLog::open(&database.name, &database.path, Access::Read);
+            (database.name.clone(), database.path.display().to_string(), opened)
+        });
+        let configured: Vec<_> = self.workers.iter().map(|(name, _)| name.clone()).collect();
+        overview(Parts { state, holder: holder(&self.state), logs: logs.collect(), configured: &configured })
+    }
+
+    /// The alerts that are open; none = nobody looks.
+    pub fn alerts(&self) -> Option<Vec<AlertStatus>> {
+        self.alerts.open()
+    }
+
+    /// What is looked at beside the files.
+    pub fn lookout(&self) -> &Lookout {
+        &self.lookout
     }
 
     /// How it stands with the event sources.

@@ -54,6 +54,12 @@ pub struct ConnectorStatus {
     pub discarded: u64,
     /// Attempts that failed and were made again.
     pub retried: u64,
+    /// When the oldest event was captured that is parked and due again.
+    #[serde(skip)]
+    pub oldest_waiting: Option<Timestamp>,
+    /// The same of those that are behind or held.
+    #[serde(skip)]
+    pub oldest_held: Option<Timestamp>,
 }
 
 /// One connector's status. `logs` gives, for each log it reads, the highest position and when the event after a
@@ -101,6 +107,8 @@ pub fn connector_status(
             skipped: counter::get(db, known.id, Counter::Skipped)?,
             discarded: counter::get(db, known.id, Counter::Discarded)?,
             retried: counter::get(db, known.id, Counter::Retried)?,
+            oldest_waiting: parked::oldest(db, known.id, &[ParkedState::Waiting])?,
+            oldest_held: parked::oldest(db, known.id, &[ParkedState::Behind, ParkedState::Held])?,
         })
     })
 }

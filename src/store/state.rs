@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod act;
+pub mod alert;
 pub mod ask;
 pub mod attempt;
 pub mod audit;
@@ -47,7 +48,7 @@ pub type Db = Connection;
 pub type Sql<T> = rusqlite::Result<T>;
 
 /// Schemas in order; `user_version` counts them. A new version appends its changes here.
-const MIGRATIONS: [fn() -> &'static str; 2] = [super::state_schema, super::drops_schema];
+const MIGRATIONS: [fn() -> &'static str; 3] = [super::state_schema, super::drops_schema, super::alerts_schema];
 
 /// The state file, open for writing, with the lock that only one agent can hold.
 #[derive(Debug)]

@@ -18,6 +18,9 @@ pub(super) const LIVE: &str = "/healthz";
 /// Whether it can work; for everybody.
 pub(super) const READY: &str = "/readyz";
 
+/// Figures; for everybody where the configuration says so.
+pub(super) const METRICS: &str = "/metrics";
+
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const BEARER: &str = "Bearer ";
 
@@ -28,7 +31,7 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let checked = check(caller, &request);
+    let checked = check(caller, &request, desk.open_metrics);
     let admitted = match (checked, &desk.token) {
         (Ok(Way::Open), _) => Ok(()),
         (Ok(Way::Token(shown)), Some(token)) => token.admit(shown).await,
@@ -53,7 +56,7 @@ enum Way {
     Token(Option<Secret>),
 }
 
-fn check(caller: Caller, request: &Request) -> Result<Way, Problem> {
+fn check(caller: Caller, request: &Request, open_metrics: bool) -> Result<Way, Problem> {
     let Caller::Tcp(address) = caller else { return Ok(Way::Open) };
     if request.uri().authority().is_some() || !is_ours(request.headers(), address) {
         let detail = format!("ask for this machine by name: http://localhost:{}", address.port());
@@ -62,7 +65,8 @@ fn check(caller: Caller, request: &Request) -> Result<Way, Problem> {
     if is_foreign(request.method(), request.headers(), address) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "the page that asks is not this agent's"));
     }
-    if [LIVE, READY].contains(&request.uri().path()) {
+    let path = request.uri().path();
+    if [LIVE, READY].contains(&path) || (open_metrics && path == METRICS) {
         return Ok(Way::Open);
     }
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|shown| shown.to_str().ok());

@@ -32,6 +32,8 @@ pub struct Ways {
     pub tcp: Vec<SocketAddr>,
     /// The token of TCP callers; none = the file `api.token` beside the state file.
     pub token: Option<SecretRef>,
+    /// `/metrics` needs no token.
+    pub open_metrics: bool,
 }
 
 /// The running API.
@@ -72,6 +74,7 @@ impl Api {
             log::info!("the API is at {}; its token is in {}", at.join(", "), token.from());
         }
         let desk = Desk::new(shared, stopped.clone(), token.map(Arc::new), shut);
+        let desk = Desk { open_metrics: ways.open_metrics, ..desk };
         let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
             if let Err(error) = runtime.block_on(serve(socket, ports, desk, stopped)) {
                 log::error!("the API cannot listen: {error}");

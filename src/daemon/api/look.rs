@@ -7,15 +7,16 @@ use serde::Deserialize;
 use super::Desk;
 use super::problem::{Asked, Named, Problem};
 use crate::daemon::handle::Handle;
+use crate::engine::alarm::{self, AlertStatus};
 use crate::engine::delivery::{Delivery, chosen};
 use crate::engine::inflow::InflowStatus;
 use crate::engine::need::Need;
-use crate::engine::overview::{Overview, Parts, overview};
+use crate::engine::overview::Overview;
 use crate::engine::record::{RecordError, RecordHistory, record as history};
 use crate::engine::report::ConnectorStatus;
 use crate::store::capture::{Access, CaptureError, CapturedLog};
 use crate::store::state::parked::Selection;
-use crate::store::state::{StateError, StateReader, connector as connectors_known, holder};
+use crate::store::state::{StateError, StateReader, connector as connectors_known};
 
 /// How many a list has when the caller does not say, and at most.
 const USUAL: u32 = 100;
@@ -24,6 +25,18 @@ const MOST: u32 = 1000;
 /// What needs a person and stands in no file.
 pub(super) async fn needs(State(desk): State<Desk>) -> Json<Vec<Need>> {
     Json(desk.handle().needs().into_iter().chain(desk.shut.iter().cloned()).collect())
+}
+
+/// The alerts that are open.
+pub(super) async fn alerts(State(desk): State<Desk>) -> Result<Json<Vec<AlertStatus>>, Problem> {
+    if let Some(open) = desk.handle().alerts() {
+        return Ok(Json(open));
+    }
+    let read = |handle: Handle| {
+        let mut state = StateReader::open(handle.state()).map_err(unread)?;
+        state.read(alarm::open).map(Json).map_err(unread)
+    };
+    desk.ask(read).await?
 }
 
 /// How it stands with the event sources.
@@ -62,14 +75,9 @@ pub(super) async fn connector(
 }
 
 fn glance(handle: &Handle) -> Result<Overview, Problem> {
-    let state = Some(StateReader::open(handle.state()).map_err(unread)?);
-    let logs = handle.databases.iter().map(|database| {
-        let opened = CapturedLog::open(&database.name, &database.path, Access::Read);
-        (database.name.clone(), database.path.display().to_string(), opened)
-    });
-    let configured: Vec<_> = handle.workers.iter().map(|(name, _)| name.clone()).collect();
-    let parts = Parts { state, holder: holder(handle.state()), logs: logs.collect(), configured: &configured };
-    overview(parts).map_err(unread)
+    let mut seen = handle.glance().map_err(unread)?;
+    seen.alerts = handle.alerts().unwrap_or(seen.alerts);
+    Ok(seen)
 }
 
 fn unread(error: StateError) -> Problem {

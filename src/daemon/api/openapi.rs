@@ -58,6 +58,24 @@ const CALLS: &[Call] = &[
     },
     Call {
         method: "get",
+        path: "/alerts",
+        summary: "Alerts that are open",
+        takes: &[],
+        body: None,
+        gives: "*Alert",
+        refuses: &[],
+    },
+    Call {
+        method: "get",
+        path: "/metrics",
+        summary: "Figures for Prometheus, or as OpenMetrics for who asks for it; needs no token with `api: {openMetrics: true}`",
+        takes: &[],
+        body: None,
+        gives: "Figures",
+        refuses: &[],
+    },
+    Call {
+        method: "get",
         path: "/needs",
         summary: "What needs a person and stands in no file",
         takes: &[],
@@ -282,7 +300,11 @@ fn operation(call: &Call) -> Value {
     let named = named.map(|name| parameter(name, "path", "Name", "Any UTF-8, percent-encoded once"));
     let parameters: Vec<Value> =
         named.chain(call.takes.iter().map(|(name, place, of, what)| parameter(name, place, of, what))).collect();
-    let kind = if call.gives == "Stream" { "text/event-stream" } else { "application/json" };
+    let kind = match call.gives {
+        "Stream" => "text/event-stream",
+        "Figures" => "text/plain",
+        _ => "application/json",
+    };
     let mut responses: Map<String, Value> = Map::new();
     let ok = json!({ "description": "Done", "content": { kind: { "schema": schema(call.gives) } } });
     responses.insert("200".to_owned(), ok);

@@ -55,6 +55,12 @@ pub struct DropStatus {
     pub overdue: u64,
     /// Answers that could not be used.
     pub quarantined: u64,
+    /// The file that is not published in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<String>,
+    /// Files that are held, as a whole or at a place.
+    #[serde(skip)]
+    pub stuck: u64,
 }
 
 /// A file of a drop.
@@ -213,7 +219,19 @@ pub fn drop_status(db: &Db, known: &Remembered) -> Sql<Option<DropStatus>> {
         pending,
         overdue,
         quarantined: ack::newest(db, known.id, Some(QUARANTINED), usize::MAX)?.len() as u64,
+        late: super::late::late(db, known.id)?,
+        stuck: stuck(db, known)?,
     }))
+}
+
+/// How many files are held, as a whole or at a place.
+fn stuck(db: &Db, known: &Remembered) -> Sql<u64> {
+    let mut stuck = 0;
+    for file in drops::under_way(db, known.id)? {
+        let held_there = place::of(db, file.id)?.iter().any(|placed| placed.state == PlaceState::Held);
+        stuck += u64::from(file.held.is_some() || held_there);
+    }
+    Ok(stuck)
 }
 
 /// The files that wait for an answer, oldest first.
@@ -248,6 +266,8 @@ impl DropStatus {
             pending: 0,
             overdue: 0,
             quarantined: 0,
+            late: None,
+            stuck: 0,
         }
     }
 }

@@ -9,11 +9,12 @@ use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;
 use crate::engine::frozen::freeze;
 use crate::engine::lanes::Done;
+use crate::engine::meter;
 use crate::engine::window::{Slot, SlotId};
 use crate::rules::batch::Shape;
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::retry::{Tally, Verdict, judge};
-use crate::store::state::attempt::{Settled, Word};
+use crate::store::state::attempt::{Settled, UNSENT, Word};
 use crate::store::state::batch::Entry;
 use crate::store::state::connector::OpenBreaker;
 use crate::store::state::counter::Counter;
@@ -225,6 +226,9 @@ impl Worker {
     fn deliver(&mut self, id: SlotId) {
         let Some(slot) = self.window.remove(id) else { return };
         let event = slot.event;
+        if !self.is_replay(slot.log, event.seq()) {
+            meter::delivered(event.at, clock::now());
+        }
         let counted = slot.from_parked || !self.is_replay(slot.log, event.seq());
         if counted {
             self.count(Counter::Delivered);
@@ -385,7 +389,7 @@ pub(super) fn doubt_after(outcome: &Outcome, deliveries: &[Delivery]) -> Option<
 
 /// The outcome line of an attempt that was intended and then not made.
 fn not_sent(id: crate::event::EventId) -> Settled {
-    Settled::unanswered(id, Word::Retry, "unsent")
+    Settled::unanswered(id, Word::Retry, UNSENT)
 }
 
 /// What a lane that broke down says of its event: it may have arrived.

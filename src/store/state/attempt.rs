@@ -18,6 +18,9 @@ pub const SPAN: i64 = 4096;
 const INTENT: &str = "intent";
 const OUTCOME: &str = "outcome";
 
+/// Class of an attempt that was intended and not made after all.
+pub const UNSENT: &str = "unsent";
+
 /// An event that is about to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intent {

@@ -44,8 +44,14 @@ pub(super) fn all() -> Value {
                 ("running", flag()), ("process", text()), ("hasRun", flag()), ("checked", time()),
             ], false)),
             ("logs", list("Log")), ("connectors", list("Connector")), ("needs", list("Need")),
-            ("sources", list("Source")),
+            ("sources", list("Source")), ("alerts", list("Alert")),
         ], false),
+        "Alert": object(&["condition", "subject", "severity", "what", "mend", "since", "opened", "told", "notices"], &[
+            ("condition", text()), ("subject", text()), ("severity", json!({ "enum": ["warning", "critical"] })),
+            ("count", number()), ("what", text()), ("mend", text()), ("since", time()), ("opened", time()),
+            ("told", time()), ("notices", number()),
+        ], false),
+        "Figures": { "type": "string", "description": "`docs/MONITORING.md` names each" },
         "Source": object(&["source", "url", "listen", "state", "received", "duplicates", "rejected"], &[
             ("source", text()), ("url", text()), ("listen", texts()),
             ("state", json!({ "enum": ["stopped", "connecting", "connected", "down", "refused"] })),
