@@ -15,7 +15,7 @@ use crate::rules::alert::{Book, Condition, Finding, Severity, Step, judge};
 use crate::store::state::alert::{self as kept, Owed};
 use crate::store::state::{Db, Sql};
 
-pub use find::{Seen, findings};
+pub use find::{Seen, findings, overdue};
 
 /// Which program says so.
 const AGENT: &str = concat!("hms-sync ", env!("CARGO_PKG_VERSION"));

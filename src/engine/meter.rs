@@ -29,7 +29,7 @@ pub fn delivered(at: Timestamp, now: Timestamp) {
 
 /// So far: upper end in seconds and count of each bucket, and the sum of all in seconds.
 pub fn deliveries() -> (Vec<(f64, u64)>, f64) {
-    let ends = ENDS.iter().map(|end| *end as f64 / 1000.0).chain([f64::MAX]);
+    let ends = ENDS.iter().map(|end| *end as f64 / 1000.0).chain([f64::INFINITY]);
     let buckets = ends.zip(DELIVERIES.counts.iter().map(|count| count.load(Relaxed))).collect();
     (buckets, DELIVERIES.sum_ms.load(Relaxed) as f64 / 1000.0)
 }

@@ -6,6 +6,7 @@ mod catalogue;
 use std::collections::BTreeMap;
 
 use crate::clock::{Timestamp, now};
+use crate::engine::alarm::overdue;
 use crate::engine::inflow::InflowStatus;
 use crate::engine::lookout::Lookout;
 use crate::engine::meter;
@@ -52,7 +53,7 @@ pub fn metrics(parts: Parts<'_>) -> Result<Vec<Family>, StateError> {
     let known = state.read(connector::all)?;
     for status in &overview.connectors {
         let name = &status.connector;
-        of_connector(&mut sheet, status);
+        of_connector(&mut sheet, status, lookout);
         let Some(known) = known.iter().find(|known| known.name == *name) else { continue };
         let sums = state.read(|db| {
             let sum = |counter| counter::get(db, known.id, counter);
@@ -114,13 +115,16 @@ pub fn metrics(parts: Parts<'_>) -> Result<Vec<Family>, StateError> {
     Ok(sheet.families())
 }
 
-fn of_connector(sheet: &mut Sheet, status: &ConnectorStatus) {
+fn of_connector(sheet: &mut Sheet, status: &ConnectorStatus, lookout: &Lookout) {
     let name = &status.connector;
     let queued = u64::try_from(status.queued).unwrap_or(0);
     sheet.level(&PENDING, &[name], (queued + status.waiting + status.behind + status.held) as f64);
     let ages = [status.oldest.as_deref().and_then(time), status.oldest_waiting, status.oldest_held];
     let oldest = ages.into_iter().flatten().min();
     sheet.level(&OLDEST, &[name], oldest.map_or(0.0, |at| now().since(at).as_secs_f64()));
+    // A schedule's next time may still be to come: then it is not overdue at all.
+    let due = overdue(status, lookout);
+    sheet.level(&OVERDUE, &[name], due.map_or(0.0, |at| now().since(at).as_secs_f64()));
     sheet.level(&DEAD, &[name], status.dead as f64);
     sheet.level(&HELD, &[name], status.held as f64);
     sheet.level(&BREAKER, &[name], f64::from(u8::from(status.down_since.is_some())));

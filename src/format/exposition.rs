@@ -151,7 +151,7 @@ fn put(encoder: &mut MetricEncoder<'_>, figure: &Figure) -> Result<(), fmt::Erro
         Figure::Spread { buckets, sum } => {
             let mut ends = buckets.clone();
             if let Some((end, _)) = ends.last_mut() {
-                *end = f64::MAX;
+                *end = f64::INFINITY;
             }
             let count = buckets.iter().map(|(_, n)| n).sum();
             encoder.encode_histogram::<NoLabelSet>(*sum, count, &ends, None)
@@ -171,7 +171,7 @@ mod tests {
     const NONE: Metric = Metric { name: "sync_none_total", kind: Kind::Counter, labels: &["x"], help: "Nothing." };
 
     fn families() -> Arc<Vec<Family>> {
-        let spread = Figure::Spread { buckets: vec![(0.5, 2), (1.0, 0), (f64::MAX, 1)], sum: 7.5 };
+        let spread = Figure::Spread { buckets: vec![(0.5, 2), (1.0, 0), (f64::INFINITY, 1)], sum: 7.5 };
         Arc::new(vec![
             Family { metric: &EVENTS, samples: vec![(vec!["a\"b\\c\nd".to_owned()], Figure::Count(3))] },
             Family { metric: &FREE, samples: vec![(Vec::new(), Figure::Level(1.5))] },

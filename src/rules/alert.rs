@@ -232,7 +232,8 @@ fn calm_needed(flaps: u32, limits: &Limits) -> Duration {
 
 /// A clock that was set back must not make an alert silent until it has come as far again.
 fn not_ahead(mut book: Book, now: Timestamp) -> Book {
-    for time in [Some(&mut book.told), book.calm.as_mut(), book.cleared.as_mut()].into_iter().flatten() {
+    let times = [Some(&mut book.since), Some(&mut book.told), book.calm.as_mut(), book.cleared.as_mut()];
+    for time in times.into_iter().flatten() {
         *time = now.0.min(*time);
     }
     book

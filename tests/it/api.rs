@@ -16,6 +16,8 @@ use crate::support::scenario::Scenario;
 fn office(target: &Receiver, sql: &str) -> Office {
     let office = Office::with(target, "", sql);
     office.add_settings("api: {listen: \"127.0.0.1:0\"}");
+    // No alert is opened between two views that must be equal.
+    office.add_settings("alertAfter: {check: 5m}");
     office
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod acknowledgements;
+mod alerts;
 mod answers;
 mod api;
 mod asking;
@@ -38,6 +39,7 @@ mod harmless;
 mod histories;
 mod keeping;
 mod layers;
+mod metrics;
 mod named;
 mod outage;
 mod parked;

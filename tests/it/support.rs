@@ -22,6 +22,7 @@ pub mod drops;
 pub mod faketime;
 pub mod journal;
 pub mod loopback;
+pub mod mailbox;
 pub mod office;
 pub mod proxy;
 pub mod receiver;

@@ -95,7 +95,7 @@ fn of_connector(seen: &Seen<'_>, status: &ConnectorStatus, found: &mut Vec<Findi
                 let what = format!("its endpoint is down: {reason}");
                 find(BreakerOpen, Severity::Critical, Some(since), None, what, mend.to_owned());
             } else if let Some(due) =
-                waits(seen, status).filter(|due| now.since(*due) >= limits.oldest && down.is_none())
+                overdue(status, lookout).filter(|due| now.since(*due) >= limits.oldest && down.is_none())
             {
                 let waiting = u64::try_from(status.queued).unwrap_or(0) + status.waiting;
                 let why = if status.mode == "paused" { "; it is paused" } else { "" };
@@ -112,7 +112,9 @@ fn of_connector(seen: &Seen<'_>, status: &ConnectorStatus, found: &mut Vec<Findi
         find(Braked, Severity::Warning, None, Some(status.braked), what, mend.to_owned());
     }
     if let Some(limit) = limits.no_delivery {
-        let last = status.last.as_deref().and_then(time);
+        let file =
+            seen.overview.drops.iter().find(|drop| drop.drop == *name).and_then(|drop| drop.last_published.as_ref());
+        let last = status.last.as_ref().max(file).and_then(|at| time(at));
         let since = last.unwrap_or(seen.since);
         if now.since(since) >= limit {
             let last =
@@ -123,12 +125,13 @@ fn of_connector(seen: &Seen<'_>, status: &ConnectorStatus, found: &mut Vec<Findi
     }
 }
 
-/// Since when the oldest event should be on its way that is; a connector with a schedule waits for its time.
-fn waits(seen: &Seen<'_>, status: &ConnectorStatus) -> Option<Timestamp> {
+/// Since when the oldest event that waits for a connector should be on its way: one with a schedule waits for its time, and a
+/// drop for its cut-off, which has a deadline of its own. What is held or dead waits for a person.
+pub fn overdue(status: &ConnectorStatus, lookout: &Lookout) -> Option<Timestamp> {
+    let watched = lookout.watched(&status.connector)?;
     let queued = status.oldest.as_deref().and_then(time).filter(|_| status.queued > 0);
-    let oldest = queued.into_iter().chain(status.oldest_waiting).min()?;
-    let schedule = seen.lookout.watched(&status.connector).and_then(|watched| watched.schedule.as_ref());
-    schedule.map_or(Some(oldest), |schedule| schedule.next_after(oldest))
+    let oldest = queued.into_iter().chain(status.oldest_waiting).min().filter(|_| !watched.drop)?;
+    watched.schedule.as_ref().map_or(Some(oldest), |schedule| schedule.next_after(oldest))
 }
 
 fn deliveries(n: u64) -> String {

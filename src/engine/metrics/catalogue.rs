@@ -39,6 +39,12 @@ pub(super) static OLDEST: Metric = metric(
     CONNECTOR,
     "Age of the oldest event that waits for a connector; 0 when none does.",
 );
+pub(super) static OVERDUE: Metric = metric(
+    "sync_outbox_overdue_seconds",
+    Kind::Gauge,
+    CONNECTOR,
+    "For how long the oldest event should be on its way: a schedule is waited for, and what is held, dead or gathered for a file does not count.",
+);
 pub(super) static ATTEMPTS: Metric = metric(
     "sync_attempts_total",
     Kind::Counter,
@@ -128,12 +134,13 @@ pub(super) static CPU: Metric =
     metric("process_cpu_seconds_total", Kind::Counter, &[], "Processor time that the process has used.");
 
 /// Every metric, in the order in which it is told.
-pub static METRICS: [&Metric; 25] = [
+pub static METRICS: [&Metric; 26] = [
     &EVENTS,
     &CAPTURED,
     &CONFLICTS,
     &PENDING,
     &OLDEST,
+    &OVERDUE,
     &ATTEMPTS,
     &DEAD,
     &HELD,

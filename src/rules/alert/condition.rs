@@ -69,7 +69,11 @@ impl Condition {
         ),
         (Condition::Overflowed, "overflowed", "a connector fell so far behind that capture goes on without it"),
         (Condition::BreakerOpen, "breaker-open", "an endpoint is down for too long"),
-        (Condition::Oldest, "oldest", "an event waits for too long, and none of the four above says why"),
+        (
+            Condition::Oldest,
+            "oldest",
+            "an event waits for too long at a connector that runs and whose endpoint answers",
+        ),
         (Condition::NoDelivery, "no-delivery", "a connector has delivered nothing for too long"),
         (Condition::Braked, "braked", "deliveries of a record cause its own next change"),
         (Condition::DropLate, "drop-late", "a file is not published by its deadline"),
