@@ -172,7 +172,7 @@ fn process(sheet: &mut Sheet) {
     let words: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     let ticks = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok());
     if let Some((user, system)) = ticks(11).zip(ticks(12)) {
-        sheet.count(&CPU, &[], ((user + system) as f64 / TICKS) as u64);
+        sheet.put(&CPU, &[], Figure::Amount((user + system) as f64 / TICKS));
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Metric {
 pub enum Figure {
     /// Of a counter.
     Count(u64),
+    /// Of a counter of something that has parts, like seconds.
+    Amount(f64),
     /// Of a gauge.
     Level(f64),
     /// Of a histogram: the upper ends of the buckets with how many fell into each (the last one takes all the rest), and the
@@ -147,6 +149,7 @@ impl Collector for Shown {
 fn put(encoder: &mut MetricEncoder<'_>, figure: &Figure) -> Result<(), fmt::Error> {
     match figure {
         Figure::Count(n) => encoder.encode_counter::<NoLabelSet, u64, u64>(n, None),
+        Figure::Amount(amount) => encoder.encode_counter::<NoLabelSet, f64, u64>(amount, None),
         Figure::Level(level) => encoder.encode_gauge(level),
         Figure::Spread { buckets, sum } => {
             let mut ends = buckets.clone();

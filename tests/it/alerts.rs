@@ -199,4 +199,14 @@ fn a_test_reaches_each_channel_without_an_agent_and_says_which_cannot_be_reached
     let wrong = office.run(&["alerts", "test"]);
     assert_eq!(wrong.code, Some(78));
     assert!(wrong.stderr.contains("alerts[3].credentialsId: `ops` is not of type basic"), "{wrong:#?}");
+    office.add_settings("alertAfter: {connectors: {legcy: {noDelivery: 1d}, legacy: {oldest: 1h}}}");
+    let checked = office.run(&["check"]);
+    assert_eq!(checked.code, Some(78));
+    for text in [
+        "alerts[3].credentialsId: `ops` is not of type basic",
+        "warning: alertAfter.connectors.legcy: there is no connector `legcy`",
+    ] {
+        assert!([&*checked.stdout, &*checked.stderr].concat().contains(text), "{text}: {checked:#?}");
+    }
+    assert!(!checked.stdout.contains("connectors.legacy"), "{checked:#?}");
 }

@@ -55,7 +55,7 @@ fn office(target: &Receiver) -> Office {
     office.settings("visits: {}");
     office.add_settings("governance: {classify: {visits: {name: phi}}, default: public}");
     office.rest("legacy", target, "allow: [phi, public]");
-    office.rest("strict", target, "name: \"a\\\"b\\\\c\"\nallow: [public]");
+    office.rest("strict", target, "name: \"a\\\"b}},\"\nallow: [public]");
     std::fs::create_dir(office.folder().join("out")).unwrap();
     office.connector(
         "nightly",
@@ -77,7 +77,7 @@ fn the_figures_are_valid_for_promtool_and_say_what_happened() {
     let agent = office.agent();
     let drop = || office.run(&["--json", "drop", "run", "nightly"]);
     wait("the calls are made", || {
-        office.parked_words("legacy") == ["dead http-422"] && office.parked("a\"b\\c").len() == 3
+        office.parked_words("legacy") == ["dead http-422"] && office.parked("a\"b},").len() == 3
     });
     assert_eq!(drop().code, Some(0));
     let way = Way::tcp(&agent);
@@ -93,25 +93,25 @@ fn the_figures_are_valid_for_promtool_and_say_what_happened() {
     for (name, value) in [
         (r#"sync_events_total{connector="legacy",direction="outbound",outcome="delivered"}"#, 2.0),
         (r#"sync_events_total{connector="legacy",direction="outbound",outcome="dead"}"#, 1.0),
-        (r#"sync_events_total{connector="a\"b\\c",direction="outbound",outcome="held"}"#, 3.0),
+        (r#"sync_events_total{connector="a\"b},",direction="outbound",outcome="held"}"#, 3.0),
         (r#"sync_captured_events_total{log="office"}"#, 3.0),
         (r#"sync_outbox_pending{connector="legacy"}"#, 0.0),
-        (r#"sync_outbox_pending{connector="a\"b\\c"}"#, 3.0),
+        (r#"sync_outbox_pending{connector="a\"b},"}"#, 3.0),
         (r#"sync_outbox_oldest_seconds{connector="legacy"}"#, 0.0),
         (r#"sync_attempts_total{connector="legacy",class="success"}"#, 2.0),
         (r#"sync_attempts_total{connector="legacy",class="http-422"}"#, 1.0),
         (r#"sync_dead_letters{connector="legacy"}"#, 1.0),
-        (r#"sync_held_deliveries{connector="a\"b\\c"}"#, 3.0),
+        (r#"sync_held_deliveries{connector="a\"b},"}"#, 3.0),
         (r#"sync_breaker_state{connector="legacy"}"#, 0.0),
         (r#"sync_connector_mode{connector="legacy",mode="running"}"#, 1.0),
         (r#"sync_delivery_seconds_count"#, 2.0),
-        (r#"sync_gate_denied_total{connector="a\"b\\c",rule="phi"}"#, 3.0),
+        (r#"sync_gate_denied_total{connector="a\"b},",rule="phi"}"#, 3.0),
         (r#"sync_capture_ok{table="visits"}"#, 1.0),
         (r#"sync_metrics_omitted"#, 0.0),
     ] {
         assert_eq!(said.get(name), Some(&value), "{name}: {plain}");
     }
-    assert!(said[r#"sync_outbox_oldest_seconds{connector="a\"b\\c"}"#] > 0.0);
+    assert!(said[r#"sync_outbox_oldest_seconds{connector="a\"b},"}"#] > 0.0);
     assert!(said[r#"sync_cert_expiry_timestamp_seconds{connector="legacy"}"#] > 4e9);
     assert!(said[r#"sync_file_last_success_timestamp_seconds{drop="nightly"}"#] > 1.7e9);
     assert!(

@@ -72,9 +72,13 @@ fn a_channel_that_hangs_holds_up_no_delivery_no_other_channel_and_no_stop() {
 }
 
 #[test]
-fn three_hundred_dead_letters_are_one_alert_and_a_dead_channel_is_owed_one_notice() {
+fn a_hundred_dead_letters_are_one_alert_and_a_dead_channel_is_owed_one_notice() {
     let (target, hook) = (Receiver::start(), Receiver::start());
-    target.meet(|_| Some(Scenario::named("status_422")));
+    // One in three: five in a row would halt the connector.
+    target.meet(|entry| {
+        let id: u64 = entry.path.rsplit('/').next().unwrap().parse().unwrap();
+        (id % 3 == 0).then(|| Scenario::named("status_422"))
+    });
     let office = Office::with(&target, "", "");
     office.add_settings(QUICK);
     office.add_settings(&format!(
@@ -85,9 +89,9 @@ fn three_hundred_dead_letters_are_one_alert_and_a_dead_channel_is_owed_one_notic
     hook.close();
     let agent = office.agent();
     office.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) INSERT INTO visits SELECT i, 'x', i FROM n");
-    wait("all are dead", || office.parked("legacy").len() == 300);
+    wait("all are dead", || office.parked("legacy").len() == 100);
     let open = || office.reader().read(hms_sync::engine::alarm::open).unwrap();
-    wait("one alert has them all", || open().iter().any(|alert| alert.count == Some(300)));
+    wait("one alert has them all", || open().iter().any(|alert| alert.count == Some(100)));
     assert_eq!((open().len(), office.reader().read(hms_sync::store::state::alert::owed).unwrap().len()), (1, 1));
     agent.stop();
 }
