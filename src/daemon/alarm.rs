@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Timestamp};
 use crate::daemon::handle::Handle;
-use crate::engine::alarm::{AlertStatus, Line, Register, Seen, findings};
+use crate::engine::alarm::{AlertStatus, Line, Register, Seen, findings, subject_of};
 use crate::engine::lookout::Lookout;
 use crate::engine::need::{Need, STATE};
 use crate::format::notice::Notice;
@@ -221,8 +221,8 @@ impl Desk {
             log::warn!(target: JOURNAL, "{} cannot be told: {reason}; it is tried again", line.name);
         }
         let need = Need {
-            subject: "alerts".to_owned(),
-            what: format!("{} cannot be told since {failures} attempts: {reason}", line.name),
+            subject: subject_of(&line.name),
+            what: format!("cannot be told since {failures} attempts: {reason}"),
             mend: "mend the channel; `hms-sync alerts test` tries it. What it must be told is kept".to_owned(),
         };
         self.handle.trouble.tell(&format!("alert/{}", line.name), Some(need));

@@ -31,6 +31,11 @@ pub struct Line {
     pub channel: Arc<dyn Channel>,
 }
 
+/// What an alert is about that a channel cannot be told.
+pub fn subject_of(channel: &str) -> String {
+    format!("channel {channel}")
+}
+
 /// An alert that is open, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -272,7 +277,9 @@ impl Register {
     /// opening hears of that first, with what is known now.
     fn owe(&mut self, condition: Condition, subject: &str, notice: &Notice, lines: &[Line]) {
         let alert = format!("{} {subject}", condition.as_str());
-        for line in lines.iter().filter(|line| condition.is_wanted(&line.on)) {
+        let wanting = lines.iter().filter(|line| condition.is_wanted(&line.on));
+        // That a channel fails is for the others.
+        for line in wanting.filter(|line| subject_of(&line.name) != subject) {
             let key = (line.name.to_string(), alert.clone());
             let unheard = self.owed.get(&key).and_then(|old| serde_json::from_str::<Notice>(&old.body).ok());
             let unheard = unheard.is_some_and(|old| old.event == Step::Opened && old.alert == notice.alert);

@@ -124,7 +124,7 @@ fn an_endpoint_that_is_down_is_told_after_its_time_and_not_also_as_an_old_event(
 #[test]
 fn a_paused_connector_with_old_events_and_one_that_delivers_nothing_are_told_where_somebody_wants_to_know() {
     let target = Receiver::start();
-    let office = Office::with(&target, "", THREE);
+    let office = Office::with(&target, "", "");
     let file = office.folder().join("alerts.jsonl");
     office.rest("idle", &target, "listen: nothing");
     office.add_settings(
@@ -132,9 +132,8 @@ fn a_paused_connector_with_old_events_and_one_that_delivers_nothing_are_told_whe
     );
     office.add_settings(&format!("alerts: [{{type: file, path: {}}}]", file.display()));
     let agent = office.agent();
-    office.wait_settled("legacy");
-    Way::socket(&office).post("/connectors/legacy/pause", "{}");
-    office.sql("UPDATE visits SET minutes = 99");
+    assert_eq!(Way::socket(&office).post("/connectors/legacy/pause", "{}").status, 200);
+    office.sql(THREE);
     wait("both are told", || lines(&file).len() == 2);
     let mut told = words(&lines(&file));
     told.sort();

@@ -55,7 +55,7 @@ fn office(target: &Receiver) -> Office {
     office.settings("visits: {}");
     office.add_settings("governance: {classify: {visits: {name: phi}}, default: public}");
     office.rest("legacy", target, "allow: [phi, public]");
-    office.rest("strict", target, "name: \"a\\\"b}},\"\nallow: [public]");
+    office.rest("strict", target, "name: \"a\\\"b},\"\nallow: [public]");
     std::fs::create_dir(office.folder().join("out")).unwrap();
     office.connector(
         "nightly",

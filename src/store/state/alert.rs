@@ -71,12 +71,6 @@ pub fn told(db: &Connection, channel: &str, notice: i64) -> Sql<()> {
     Ok(())
 }
 
-/// Forgets what channels were to be told that are not there any more.
-pub fn forget_channels_but(db: &Connection, channels: &[String]) -> Sql<()> {
-    let gone = owed(db)?.into_iter().filter(|owed| !channels.contains(&owed.channel));
-    gone.map(|owed| told(db, &owed.channel, owed.notice)).collect()
-}
-
 /// The number of the last notice.
 pub fn last(db: &Connection) -> Sql<i64> {
     Ok(note(db, LAST)?.and_then(|text| text.parse().ok()).unwrap_or(0))
@@ -139,7 +133,5 @@ mod tests {
             })
             .unwrap();
         assert_eq!(left, [make("mail", 2)]);
-        state.commit(|db| forget_channels_but(db, &["hook".to_owned()])).unwrap();
-        assert_eq!(state.read(owed).unwrap(), []);
     }
 }

@@ -70,7 +70,7 @@ fn a_password_is_shown_over_tls_only() {
     let agent = office.agent();
     assert!(wrapped.wait(1)[0].sealed && upgraded.wait(1)[0].sealed);
     agent.says("plain cannot be told: smtp:");
-    wait("status says so too", || office.run(&["status"]).stdout.contains("alerts: plain cannot be told since"));
+    wait("status says so too", || office.run(&["status"]).stdout.contains("channel plain: cannot be told since"));
     assert_eq!((plain.letters().len(), plain.bare_logins(), upgraded.bare_logins()), (0, 0, 0));
     assert!(plain.calls() > 0 && !agent.said().contains("canary"), "{}", agent.said());
     agent.stop();
