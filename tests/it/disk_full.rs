@@ -341,12 +341,12 @@ fn somebody_is_told_of_a_state_file_that_takes_nothing_and_when_it_does_again() 
     let_go(strace);
     wait("it is over", || lines(&file).len() == 2);
     assert_eq!(words(&lines(&file))[1], "cleared state state");
-    agent.kill();
     // What could not be written down while it was full is written down now: nothing is told again.
+    let written = || office.reader().read(hms_sync::store::state::alert::owed).unwrap().is_empty();
+    wait("what is owed is known to be told", written);
+    agent.kill();
     let agent = office.agent();
-    wait("what is owed is known to be told", || {
-        office.reader().read(hms_sync::store::state::alert::owed).unwrap().is_empty()
-    });
-    assert_eq!(lines(&file).len(), 2);
+    wait("it has looked", || Way::socket(&office).get("/alerts").json() == serde_json::json!([]));
+    assert!(written() && lines(&file).len() == 2, "{:#?}", lines(&file));
     agent.stop();
 }
