@@ -118,7 +118,7 @@ CREATE TABLE breaker (
   connector INTEGER NOT NULL, origin TEXT NOT NULL, opened INTEGER NOT NULL, next_probe INTEGER NOT NULL,
   failures INTEGER NOT NULL, class TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (connector, origin)) WITHOUT ROWID;
 
--- Sums, kept in the commit that makes them true: delivered, skipped, retried, refused, discarded.
+-- Sums, kept in the commit that makes them true: delivered, skipped, retried, refused, discarded; `attempts/CLASS`, `denied/RULE`.
 CREATE TABLE counter (
   connector INTEGER NOT NULL, name TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (connector, name)) WITHOUT ROWID;
 
@@ -199,6 +199,7 @@ ALTER TABLE intake ADD COLUMN record TEXT;
 ALTER TABLE intake ADD COLUMN dest TEXT;
 ALTER TABLE intake ADD COLUMN url TEXT;
 CREATE INDEX intake_record ON intake(kind, record);
+
 -- ===== the agent's state file, version 4: the last hour, and one record among many =====
 
 -- What came of a connector's deliveries minute by minute, for the last hour and no longer: `slot` is the minute's place in its
@@ -222,3 +223,14 @@ CREATE INDEX attempt_span ON attempt(
   connector, log, (CASE WHEN last_seq = first_seq THEN 0 WHEN last_seq - first_seq < 64 THEN 1 ELSE 2 END), last_seq);
 
 CREATE INDEX act_subject ON act(subject) WHERE subject IS NOT NULL;
+
+-- ===== the agent's state file, version 5: alerts =====
+
+-- What is wrong, or was lately: one row for each condition and what it is about (a connector, a log, a disk), however many events
+-- are behind it. `book` is what the rules know of it (JSON, `rules/alert.rs`), so that a restart neither forgets nor repeats.
+CREATE TABLE alert (condition TEXT NOT NULL, subject TEXT NOT NULL, book TEXT NOT NULL, PRIMARY KEY (condition, subject)) WITHOUT ROWID;
+
+-- What a channel must still be told: of each alert the newest notice, which has taken in what was not told before it. The row goes
+-- when the channel has it. `notice` is its number, never given twice; `body` the notice as JSON: counts and names, no record.
+CREATE TABLE alert_owed (
+  channel TEXT NOT NULL, alert TEXT NOT NULL, notice INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (channel, alert)) WITHOUT ROWID;

@@ -2,6 +2,7 @@
 //! says what came of it; it never retries, sleeps or maps.
 
 pub mod auth;
+pub mod channel;
 pub mod directory;
 pub mod hook;
 pub mod http;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 
+use crate::clock::Timestamp;
 use crate::event::Op;
 use crate::rules::batch::Shape;
 use crate::rules::governance::Cleared;
@@ -220,6 +222,15 @@ pub struct Delivery {
     pub took: Duration,
 }
 
+/// What a target has shown of itself beside its answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Until when its certificate is valid, with the chain that it sent; none = not seen yet, or it has none.
+    pub certificate_until: Option<Timestamp>,
+    /// By how many milliseconds its clock is ahead of ours, as its last `Date` said (to half a second); none = not said yet.
+    pub ahead_ms: Option<i64>,
+}
+
 /// An outside system.
 pub trait Adapter: Send + Sync + std::fmt::Debug {
     /// `scheme://host:port` of the endpoint; the breaker is kept per (connector, origin).
@@ -251,6 +262,11 @@ pub trait Adapter: Send + Sync + std::fmt::Debug {
     /// Reaches the target without changing anything (`check --online`): resolves, connects, TLS, and has the
     /// credential ready (an OAuth2 token is fetched, which proves client and secret).
     fn probe(&self) -> Result<String, Reason>;
+
+    /// What the target has shown of itself since the start.
+    fn shown(&self) -> Shown {
+        Shown::default()
+    }
 
     /// The authentication headers, masked, as `simulate` shows them.
     fn masked_headers(&self) -> Vec<(String, String)>;

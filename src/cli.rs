@@ -1,5 +1,6 @@
 //! One file per verb group. People get a table, `--json` gets JSON; logs and progress go to stderr.
 
+pub mod alerts;
 pub mod amend;
 pub mod backfill;
 pub mod backup;
@@ -108,6 +109,8 @@ enum Verb {
     /// Sends rows that are there already to one connector
     Backfill(backfill::Backfill),
     Status(status::Status),
+    /// Shows the alerts that are open, or tries the channels
+    Alerts(alerts::Alerts),
     Deliveries(deliveries::Deliveries),
     Simulate(simulate::Simulate),
     Gate(gate::Gate),
@@ -143,6 +146,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Init(init)) => init::init(&place, init),
         Some(Verb::Scaffold(scaffold)) => scaffold::scaffold(&place, scaffold),
         Some(Verb::Status(status)) => status::status(&place, status),
+        Some(Verb::Alerts(verb)) => alerts::alerts(&place, verb),
         Some(Verb::Deliveries(verb)) => deliveries::deliveries(&place, verb),
         Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
         Some(Verb::Gate(verb)) => gate::gate(&place, verb),

@@ -9,6 +9,7 @@ pub mod api;
 mod batch;
 pub mod build;
 mod canonical;
+pub mod channels;
 pub mod conflict;
 pub mod connector;
 pub mod credential;
@@ -25,6 +26,7 @@ mod json;
 pub mod library;
 mod load;
 pub mod locate;
+pub mod lookout;
 mod mapping;
 pub mod masked;
 pub mod problem;
@@ -42,8 +44,8 @@ pub use connector::{ConnectorSpec, Way};
 pub use drop::DropSpec;
 pub use instead::Instead;
 pub use load::{
-    Config, SETTINGS, Survey, check_file, from_canonical, from_canonical_of, load, load_connector_file, load_mapping,
-    survey,
+    Config, SETTINGS, Survey, check_file, configured, from_canonical, from_canonical_of, load, load_connector_file,
+    load_mapping, survey,
 };
 pub use locate::locate;
 pub use problem::{Problem, Problems, Severity};

@@ -1,6 +1,7 @@
 //! RUN: workers, wake-up, signals, the loopback API.
 
 pub mod agent;
+pub mod alarm;
 pub mod api;
 pub mod assemble;
 pub mod board;

@@ -1,5 +1,6 @@
 //! MOVE: the only place where rules, formats, store and adapters meet.
 
+pub mod alarm;
 pub mod chains;
 pub mod compile;
 pub mod connector;
@@ -14,6 +15,9 @@ pub mod intake;
 pub mod keeper;
 pub mod lanes;
 pub mod ledger;
+pub mod lookout;
+pub mod meter;
+pub mod metrics;
 pub mod need;
 pub mod operate;
 pub mod overview;

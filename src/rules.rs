@@ -1,6 +1,7 @@
 //! DECIDE: pure functions. No SQL, no sockets, no files, no wall clock, no randomness, no logging; time and
 //! jitter are inputs.
 
+pub mod alert;
 pub mod answer;
 pub mod batch;
 pub mod brake;
@@ -25,7 +26,9 @@ pub mod publish;
 pub mod rate;
 pub mod reconnect;
 pub mod retry;
+pub mod room;
 pub mod schedule;
+pub mod tally;
 pub mod template;
 pub mod total;
 pub mod zone;

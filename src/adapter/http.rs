@@ -14,6 +14,7 @@ mod line;
 mod message;
 mod open;
 mod resolver;
+mod sight;
 mod trouble;
 mod wire;
 mod witness;
@@ -37,9 +38,10 @@ pub use trouble::Trouble;
 pub(in crate::adapter) use wire::trouble as trouble_of;
 
 use crate::adapter::secret::SecretSource;
-use crate::adapter::tls;
+use crate::adapter::{Shown, tls};
 use crate::rules::outcome::{Outcome, Reason};
 use open::Opener;
+use sight::Sight;
 use wire::{Channel, Wire};
 
 /// `User-Agent` of every request.
@@ -148,6 +150,7 @@ struct Settings {
     resolve: Duration,
     proxy: Option<Proxy>,
     resolver: Resolver,
+    sight: Sight,
 }
 
 /// A client of one target. Makes [`Exchange`]s; holds no connection itself.
@@ -160,7 +163,8 @@ impl Client {
     /// The only way to a client.
     pub fn new(options: Options) -> Client {
         let Options { tls, plain, timeout, connect, resolve, proxy } = options;
-        let settings = Settings { tls, plain, timeout, connect, resolve, proxy, resolver: Resolver::default() };
+        let (resolver, sight) = (Resolver::default(), Sight::default());
+        let settings = Settings { tls, plain, timeout, connect, resolve, proxy, resolver, sight };
         Client { settings: Arc::new(settings) }
     }
 
@@ -175,6 +179,16 @@ impl Client {
     /// When the operating system gives no more of what it watches sockets with.
     pub fn fleet<C: Caller>(&self, caller: Arc<C>, most: usize) -> std::io::Result<HttpFleet<C>> {
         HttpFleet::new(Arc::clone(&self.settings), caller, most)
+    }
+
+    /// Takes note of the time that an answer shows.
+    pub fn note_date(&self, reply: &Reply) {
+        self.settings.sight.date(reply);
+    }
+
+    /// What the target has shown of itself beside its answers.
+    pub fn shown(&self) -> Shown {
+        self.settings.sight.shown()
     }
 
     /// Resolves, connects and does the TLS handshake; sends nothing. The text says what was found.

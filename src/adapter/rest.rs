@@ -7,7 +7,7 @@ use ureq::http::header::{HeaderName, HeaderValue};
 
 use crate::adapter::auth::Credential;
 use crate::adapter::http::{Caller, Client, Options, Reply};
-use crate::adapter::{Adapter, Fleet, Parcel, Request, Text};
+use crate::adapter::{Adapter, Fleet, Parcel, Request, Shown, Text};
 use crate::clock;
 use crate::event::{Op, Value};
 use crate::format::json;
@@ -351,6 +351,10 @@ impl Adapter for RestAdapter {
         }
     }
 
+    fn shown(&self) -> Shown {
+        self.shared.client.shown()
+    }
+
     fn masked_headers(&self) -> Vec<(String, String)> {
         self.shared.credential.as_ref().map(|credential| credential.masked()).unwrap_or_default()
     }
@@ -363,6 +367,7 @@ impl Caller for Shared {
 
     fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply) -> Outcome {
         reply.vouch(&self.origin);
+        self.client.note_date(reply);
         classify(&reply.answer(), self.asked(parcel, request), clock::now())
     }
 

@@ -11,8 +11,10 @@ use serde::Serialize;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
+use crate::config::channels::channels;
 use crate::config::{self, Problem, Settings, Severity, Survey, Way, build};
 use crate::engine::connector::{Connector, Pace};
+use crate::rules::nearest::hint;
 use crate::store::capture::{Access, CapturedLog};
 
 /// Finds everything that is wrong with a configuration
@@ -163,6 +165,12 @@ fn whole(
         Err(_) if credentials.len() < settings.credentials.len() => {}
         Err(wrong) => problems.extend(wrong.list().iter().cloned()),
     }
+    match channels(&settings, &credentials) {
+        Err(wrong) if credentials.len() == settings.credentials.len() => problems.extend(wrong.list().iter().cloned()),
+        _ => {}
+    }
+    let names = || connectors.iter().chain(&drops).map(|spec| &*spec.name);
+    problems.extend(strangers(&settings, names));
     let columns = tables::look(&settings, problems);
     for mut spec in connectors {
         let (name, lines) = (spec.name.to_string(), std::mem::take(&mut spec.mapping_lines));
@@ -192,6 +200,21 @@ fn whole(
             .into_iter()
             .filter_map(|spec| drops::look(spec, &settings, &columns, online.then_some(&mut *reached), problems)),
     );
+}
+
+/// Names in `alertAfter` that no connector has: what they say holds for nobody.
+fn strangers<'n, N: Iterator<Item = &'n str>>(settings: &Settings, names: impl Fn() -> N) -> Vec<Problem> {
+    let unknown = settings.alert_after.connectors.keys().filter(|name| !names().any(|known| known == *name));
+    let problem = |name: &String| Problem {
+        severity: Severity::Warning,
+        file: settings.file.clone(),
+        line: 0,
+        column: 0,
+        key: format!("alertAfter.connectors.{name}"),
+        message: format!("there is no connector `{name}`{}", hint(name, names())),
+        hint: None,
+    };
+    unknown.map(problem).collect()
 }
 
 /// An empty configuration is no mistake, but nothing happens with it.

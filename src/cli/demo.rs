@@ -367,7 +367,8 @@ impl Stage {
 
 /// The agent's socket and a port for its page. The demo goes on without.
 fn serve(folder: &Folder, agent: &Agent) -> Option<Api> {
-    let ways = Ways { socket: folder.socket(), tcp: vec![(Ipv4Addr::LOCALHOST, 0).into()], token: None };
+    let ways =
+        Ways { socket: folder.socket(), tcp: vec![(Ipv4Addr::LOCALHOST, 0).into()], token: None, open_metrics: false };
     match Api::listen(&ways, Arc::new(RwLock::new(agent.handle()))) {
         Ok(api) => {
             announce(&ways.socket, agent);

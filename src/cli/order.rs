@@ -10,6 +10,7 @@ use crate::daemon::agent::{Agent, Options};
 use crate::daemon::api::{Manner, Order};
 use crate::daemon::client::{self, ClientError};
 use crate::embed::{Undone, deliver};
+use crate::engine::alarm::AlertStatus;
 use crate::engine::inflow::InflowStatus;
 use crate::engine::need::Need;
 use crate::engine::operate::{self, Actor, Operation, operate};
@@ -116,6 +117,11 @@ pub fn needs(holder: &Holder) -> Vec<Need> {
 pub fn sources(holder: &Holder) -> Vec<InflowStatus> {
     let socket = holder.socket.as_ref();
     socket.and_then(|socket| client::get(socket, "/sources").ok()).unwrap_or_default()
+}
+
+/// The alerts that are open, as the running agent says; none when it does not answer.
+pub fn alerts(holder: &Holder) -> Option<Vec<AlertStatus>> {
+    client::get(holder.socket.as_ref()?, "/alerts").ok()
 }
 
 /// Runs one connector now. Through the running agent, where it only starts (none is returned); else to its end.

@@ -66,11 +66,13 @@ pub(super) fn glance(settings: &Settings, configured: &[Configured]) -> Result<O
     });
     let holder = holder(&settings.state);
     let told = holder.as_ref().map(order::needs).unwrap_or_default();
+    let alerts = holder.as_ref().and_then(order::alerts);
     let heard = holder.as_ref().map(order::sources).unwrap_or_default();
     let parts = Parts { state, holder, logs: logs.collect(), office: &settings.office, configured };
     let mut seen = overview(parts)?;
     seen.needs.extend(told);
     seen.sources = sources(settings, heard);
+    seen.alerts = alerts.unwrap_or(seen.alerts);
     Ok(seen)
 }
 
@@ -165,6 +167,10 @@ fn show(place: &Place, seen: &Overview) -> Result<(), Failure> {
     if !place.quiet() && !seen.drops.is_empty() {
         output::line("")?;
         crate::cli::drop::table(&seen.drops, seen.agent.running)?;
+    }
+    if !place.quiet() && !seen.alerts.is_empty() {
+        output::line("")?;
+        seen.alerts.iter().try_for_each(|alert| output::line(&crate::cli::alerts::line(alert)))?;
     }
     if !seen.needs.is_empty() {
         if !place.quiet() {

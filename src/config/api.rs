@@ -33,14 +33,11 @@ impl Api {
         let fields = found.fields()?;
         let listen = fields.take("listen").map(|found| found.one_or_many()).unwrap_or_default();
         let token = fields.take("token");
-        let metrics = fields.take("openMetrics");
         let api = Api {
             listen: listen.iter().filter_map(listener).collect(),
             token: token.as_ref().and_then(credential::secret),
-            open_metrics: metrics.as_ref().and_then(Found::flag).unwrap_or_default(),
+            open_metrics: fields.flag("openMetrics"),
         };
-        // Nothing answers at `/metrics` yet.
-        metrics.iter().for_each(Found::no_effect);
         fields.done();
         Some(api)
     }

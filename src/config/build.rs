@@ -272,13 +272,13 @@ fn scheme(credential: &Credential) -> Result<Scheme, String> {
 }
 
 /// Client settings; an error comes with the key it is about.
-fn options(files: &TlsFiles, proxy: Option<&str>) -> Result<Options, (&'static str, String)> {
+pub(crate) fn options(files: &TlsFiles, proxy: Option<&str>) -> Result<Options, (&'static str, String)> {
     let tls = tls::client_config(files).map_err(|message| ("tls", message))?;
     let proxy = proxy.map(|url| Proxy::parse(url, None)).transpose().map_err(|message| ("proxy", message))?;
     Ok(Options { proxy, ..Options::new(tls) })
 }
 
-fn problem(file: &str, key: &str, message: String) -> Problem {
+pub(crate) fn problem(file: &str, key: &str, message: String) -> Problem {
     Problem {
         severity: Severity::Error,
         file: file.to_owned(),

@@ -44,17 +44,6 @@ impl<'a> Found<'a> {
         self.source.note(Severity::Error, self.node.place, &self.key, &format!("there is no {what} `{word}`"), hint);
     }
 
-    /// Notes that a key is accepted but does nothing yet.
-    pub(crate) fn no_effect(&self) {
-        self.source.note(
-            Severity::Warning,
-            self.place,
-            &self.key,
-            "is accepted but has no effect in this version",
-            None,
-        );
-    }
-
     fn wrong(&self, expected: &str) {
         let hint = match self.node.value {
             Value::Null => Some("leave the key out or give it a value"),

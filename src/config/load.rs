@@ -194,6 +194,7 @@ fn part(node: &Node) -> Part {
         "governance",
         "events",
         "alerts",
+        "alertAfter",
         "retention",
         "capture",
     ];

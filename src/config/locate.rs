@@ -61,6 +61,11 @@ pub(crate) fn default_office() -> String {
     if is_office(host) { host.to_owned() } else { "office".to_owned() }
 }
 
+/// This machine's name.
+pub(crate) fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// Whether a text may name an office: it stands in ids and file names.
 pub(crate) fn is_office(name: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);

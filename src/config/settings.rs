@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::adapter::secret::SecretRef;
-use crate::config::alerts::{self, Alert};
+use crate::config::alerts::{self, Alert, AlertAfter};
 use crate::config::api::Api;
 use crate::config::credential::{AuthType, Credential};
 use crate::config::events::{self, EventSource};
@@ -58,6 +58,8 @@ pub struct Settings {
     pub hook: Option<HookSpec>,
     /// Who is told when something needs a person.
     pub alerts: Vec<Alert>,
+    /// From when on something is told.
+    pub alert_after: AlertAfter,
     /// How long things are kept.
     pub retention: Retention,
     /// The overflow valve.
@@ -80,6 +82,7 @@ impl Default for Settings {
             governance: None,
             hook: None,
             alerts: Vec::new(),
+            alert_after: AlertAfter::default(),
             retention: Retention::default(),
             capture: Capture::default(),
         }
@@ -205,6 +208,7 @@ impl Settings {
             governance,
             hook,
             alerts: fields.take("alerts").map(|found| alerts::alerts(&found, credential)).unwrap_or_default(),
+            alert_after: fields.take("alertAfter").and_then(|found| AlertAfter::read(&found)).unwrap_or_default(),
             retention: fields.take("retention").and_then(|found| Retention::read(&found)).unwrap_or_default(),
             capture: fields.take("capture").and_then(|found| Capture::read(&found)).unwrap_or_default(),
         };

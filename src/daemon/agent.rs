@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::build;
+use crate::config::channels::channels;
 use crate::config::watch::Database;
 use crate::config::{Config, Problems};
+use crate::daemon::alarm::{Alarm, Alerts};
 use crate::daemon::assemble::{Assembled, WithHandlers, assemble};
 use crate::daemon::board::Board;
 use crate::daemon::handle::Handle;
@@ -21,12 +23,14 @@ use crate::daemon::tidy::tidy as tidy_up;
 use crate::daemon::trouble::Trouble;
 use crate::daemon::turn::Turn;
 use crate::daemon::wake::{Wake, Watch};
+use crate::engine::alarm::Line;
 use crate::engine::drop;
 use crate::engine::handler;
 use crate::engine::inflow::Inflow;
 use crate::engine::intake::Tidy;
 use crate::engine::keeper::{Asked, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::lookout::Lookout;
 use crate::engine::overview::Configured;
 use crate::engine::push::{Beat, Mailbox, Message, Run, Summary, Synced, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
@@ -122,6 +126,10 @@ pub struct Agent {
     #[cfg_attr(not(feature = "ws"), allow(dead_code))]
     sources: Vec<Inflow>,
     board: Board,
+    alerts: Alerts,
+    lookout: Arc<Lookout>,
+    lines: Vec<Line>,
+    alarm: Option<Alarm>,
     #[cfg(feature = "ws")]
     subscriptions: Option<Subscriptions>,
 }
@@ -170,7 +178,7 @@ impl Agent {
         let secret = state.read(|db| fact(db, "mac_key"))?;
         let (ledger, writer) = Ledger::start(state)?;
         match assemble(config, options, synced, with, &ledger, &state_path, secret) {
-            Ok(Assembled { keepers, workers, drops, sources, handlers, tidy, pulse }) => {
+            Ok(Assembled { keepers, workers, drops, sources, handlers, tidy, pulse, lines, lookout }) => {
                 let mut agent = Agent {
                     ledger,
                     writer,
@@ -192,6 +200,10 @@ impl Agent {
                     pulse,
                     sources,
                     board: Board::default(),
+                    alerts: Alerts::default(),
+                    lookout: Arc::new(lookout),
+                    lines,
+                    alarm: None,
                     #[cfg(feature = "ws")]
                     subscriptions: None,
                 };
@@ -312,6 +324,15 @@ impl Agent {
         Ok(())
     }
 
+    /// Looks from now on for what needs a person, and tells the channels of the configuration. Not part of the start either.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn watch(&mut self) -> Result<(), AgentError> {
+        self.alarm = Some(Alarm::start(self.handle(), std::mem::take(&mut self.lines))?);
+        Ok(())
+    }
+
     /// A handle to it.
     pub fn handle(&self) -> Handle {
         Handle {
@@ -330,6 +351,8 @@ impl Agent {
             life: self.life.clone(),
             pulse: self.pulse.clone(),
             board: self.board.clone(),
+            alerts: self.alerts.clone(),
+            lookout: self.lookout.clone(),
         }
     }
 
@@ -359,8 +382,8 @@ impl Agent {
     }
 
     /// Stops: finishes what is in flight within its limit, commits, ends.
-    #[cfg_attr(not(feature = "ws"), allow(unused_mut))]
     pub fn stop(mut self) -> Vec<(Arc<str>, Summary)> {
+        self.alarm.take().into_iter().for_each(Alarm::stop);
         #[cfg(feature = "ws")]
         self.subscriptions.take().into_iter().for_each(Subscriptions::stop);
         self.all().for_each(|worker| worker.mailbox.tell(Message::Stop));
@@ -458,6 +481,7 @@ pub fn rehearse(config: Config) -> Result<(), AgentError> {
         build::drop(spec, &config.settings, [0; 32])?;
     }
     build::sources(&config.settings, &credentials)?;
+    channels(&config.settings, &credentials)?;
     Ok(())
 }
 

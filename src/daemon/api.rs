@@ -12,6 +12,7 @@ mod guard;
 mod health;
 mod listener;
 mod look;
+mod metrics;
 mod openapi;
 mod post;
 mod problem;
@@ -72,6 +73,10 @@ struct Desk {
     /// TCP ports that are open.
     ports: Arc<Vec<SocketAddr>>,
     sessions: Arc<Sessions>,
+    /// `/metrics` is for everybody.
+    open_metrics: bool,
+    /// The last scrape.
+    scrape: metrics::Scrape,
 }
 
 impl Desk {
@@ -83,8 +88,9 @@ impl Desk {
         ports: Vec<SocketAddr>,
     ) -> Desk {
         let streams = Arc::new(Semaphore::new(STREAMS));
-        let (shut, ports) = (Arc::new(shut), Arc::new(ports));
-        Desk { shared, stop, token, streams, tried: Arc::default(), shut, ports, sessions: Arc::default() }
+        let (shut, ports, tried) = (Arc::new(shut), Arc::new(ports), Arc::default());
+        let (sessions, scrape) = (Arc::default(), metrics::Scrape::default());
+        Desk { shared, stop, token, streams, tried, shut, ports, sessions, open_metrics: false, scrape }
     }
 
     fn handle(&self) -> Handle {
@@ -106,6 +112,8 @@ fn router(desk: Desk) -> Router {
         .route(guard::LIVE, get(health::live))
         .route(guard::READY, get(health::ready))
         .route("/openapi.json", get(openapi::document))
+        .route(guard::METRICS, get(metrics::metrics))
+        .route("/alerts", get(look::alerts))
         .route("/needs", get(look::needs))
         .route("/sources", get(look::sources))
         .route("/status", get(look::status))

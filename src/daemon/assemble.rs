@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use crate::config::build;
+use crate::config::channels::channels;
+use crate::config::lookout::lookout;
 use crate::config::retention::Retention;
 use crate::config::watch::{CaptureMode, Watch as WatchConfig};
 use crate::config::{Config, Settings, from_canonical};
@@ -12,6 +14,7 @@ use crate::daemon::agent::{AgentError, Options};
 use crate::daemon::heal::do_heal;
 use crate::daemon::notify;
 use crate::daemon::trouble::Trouble;
+use crate::engine::alarm::Line;
 use crate::engine::connector::Connector;
 use crate::engine::drop;
 use crate::engine::handler;
@@ -19,6 +22,7 @@ use crate::engine::inflow::Inflow;
 use crate::engine::intake::Tidy;
 use crate::engine::keeper::{Keep, Keeper};
 use crate::engine::ledger::Ledger;
+use crate::engine::lookout::Lookout;
 use crate::engine::push::{Beat, Mailbox, Parts, Rebuild, Run, Synced, Worker, WorkerError};
 use crate::engine::reconcile::Reconciler;
 use crate::engine::source::{Intake, Sources};
@@ -35,6 +39,8 @@ pub(super) struct Assembled {
     pub(super) pulse: Option<Beat>,
     pub(super) handlers: Vec<handler::Worker>,
     pub(super) tidy: Tidy,
+    pub(super) lines: Vec<Line>,
+    pub(super) lookout: Lookout,
 }
 
 /// Makes the handlers, given what they can push to.
@@ -50,6 +56,7 @@ pub(super) fn assemble(
     state: &Path,
     secret: [u8; 32],
 ) -> Result<Assembled, AgentError> {
+    let mut lookout = lookout(&config);
     let settings = Arc::new(config.settings);
     let retention = &settings.retention;
     let keep = keep_of(retention, settings.capture.cap);
@@ -65,6 +72,7 @@ pub(super) fn assemble(
     let intake = ledger.call(|state| state.commit(|db| logs::remember(db, logs::INTAKE)))?;
     let credentials = Arc::new(build::credentials(&settings)?);
     let inflows = build::sources(&settings, &credentials)?;
+    let lines = channels(&settings, &credentials)?;
     let rebuild: Rebuild = {
         let (settings, credentials) = (settings.clone(), credentials.clone());
         Arc::new(move |text| {
@@ -84,6 +92,7 @@ pub(super) fn assemble(
         let beat = beats.next().flatten();
         let name = connector.name.clone();
         reach.insert(name.clone(), Some(connector.adapter.clone()));
+        lookout.will_see(&name, connector.adapter.clone());
         let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat, synced)
             .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
         ids.push(worker.id());
@@ -132,7 +141,7 @@ pub(super) fn assemble(
         }
         kept.push((keeper, reconciler));
     }
-    Ok(Assembled { keepers: kept, workers, drops, sources: inflows, handlers, tidy, pulse })
+    Ok(Assembled { keepers: kept, workers, drops, sources: inflows, handlers, tidy, pulse, lines, lookout })
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::config::watch::Database;
+use crate::daemon::alarm::Alerts;
 use crate::daemon::board::Board;
 use crate::daemon::heal::{Task, Told};
 use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::Wake;
+use crate::engine::alarm::AlertStatus;
 use crate::engine::inflow::InflowStatus;
 use crate::engine::intake::Intake;
 use crate::engine::keeper::Asked;
 use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::lookout::Lookout;
 use crate::engine::need::Need;
 use crate::engine::operate::{Actor, Operation, Report, operate};
 use crate::engine::overview::{Configured, Overview, Parts, overview};
@@ -47,6 +50,10 @@ pub struct Handle {
     pub(super) state: PathBuf,
     pub(super) trouble: Trouble,
     pub(super) board: Board,
+    /// The alerts that are open.
+    pub(super) alerts: Alerts,
+    /// What is looked at beside the files.
+    pub(super) lookout: Arc<Lookout>,
     /// Class of each column; none = nothing is classified.
     pub(super) classes: Option<Arc<Classes>>,
     /// A sign of life of the state file's writer, when the service manager asks for any.
@@ -83,7 +90,7 @@ impl Handle {
         needs
     }
 
-    /// Everything that stands in files, at a glance.
+    /// Everything at a glance, but for what stands in no file.
     ///
     /// # Errors
     /// The state file cannot be read.
@@ -95,6 +102,16 @@ impl Handle {
         });
         let (office, configured) = (&*self.office, &*self.configured);
         overview(Parts { state, holder: holder(&self.state), logs: logs.collect(), office, configured })
+    }
+
+    /// The alerts that are open; none = nobody looks.
+    pub fn alerts(&self) -> Option<Vec<AlertStatus>> {
+        self.alerts.open()
+    }
+
+    /// What is looked at beside the files.
+    pub fn lookout(&self) -> &Lookout {
+        &self.lookout
     }
 
     /// How it stands with the event sources.

@@ -186,6 +186,7 @@ mod tests {
             drops: Vec::new(),
             sources: Vec::new(),
             needs: Vec::new(),
+            alerts: Vec::new(),
         };
         assert_eq!(line(&seen), "1 connector running");
         let down = ConnectorStatus { down_since: Some("2026-03-05T18:05:00Z".into()), ..of("running", 12) };

@@ -23,7 +23,8 @@ pub fn ways(settings: &Settings) -> Ways {
         Listener::Unix(_) => None,
         Listener::Tcp(address, port) => Some((*address, *port).into()),
     });
-    Ways { socket: socket_of(settings), tcp: tcp.collect(), token: settings.api.token.clone() }
+    let (token, open_metrics) = (settings.api.token.clone(), settings.api.open_metrics);
+    Ways { socket: socket_of(settings), tcp: tcp.collect(), token, open_metrics }
 }
 
 /// Starts the API. Delivery goes on without it.

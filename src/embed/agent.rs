@@ -145,7 +145,10 @@ impl Agent {
         self.watch_signals()?;
         let ways = ways(&self.config.settings);
         let mut agent = Agent::start(self.config, self.handlers, self.told, Run::Forever)?;
-        let follow = agent.subscribe();
+        let follow = match agent.subscribe() {
+            Ok(()) => agent.watch(),
+            error => error,
+        };
         let shared = Arc::new(RwLock::new(agent.handle()));
         let api = listen(&ways, &agent, &shared);
         let stopped = follow.is_err() || waits(&self.inbox, &agent, Run::Forever);

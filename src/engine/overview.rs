@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::{BUILT, Timestamp, now};
+use crate::engine::alarm::{self, AlertStatus};
 use crate::engine::connector::Pace;
 use crate::engine::drop::{self, DropStatus};
 use crate::engine::handler::is_handler;
@@ -39,6 +40,9 @@ pub struct Overview {
     /// Its event sources, as the running agent says; whoever asks it fills them in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<InflowStatus>,
+    /// Alerts that are open.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertStatus>,
     /// What needs a person; empty = all is well.
     pub needs: Vec<Need>,
 }
@@ -82,6 +86,21 @@ pub struct LogStatus {
     pub tables: Vec<String>,
     /// Tables whose capture is not as it should be, with what is wrong.
     pub trouble: Vec<String>,
+    /// The names of those tables.
+    #[serde(skip)]
+    pub wrong: Vec<String>,
+    /// Those of them that a person has paused.
+    #[serde(skip)]
+    pub paused: Vec<String>,
+    /// The log is full: changes are counted, and not kept.
+    #[serde(skip)]
+    pub full: bool,
+    /// It cannot be read.
+    #[serde(skip)]
+    pub unread: bool,
+    /// Comparisons that wait for a person, and what a restore may have left at the targets.
+    #[serde(skip)]
+    pub asks: usize,
 }
 
 /// What an overview is made from.
@@ -153,7 +172,7 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
             }
             Err(error) => {
                 let need = Need::of(&name, &error.to_string());
-                statuses.push(LogStatus { trouble: vec![need.what.clone()], ..status });
+                statuses.push(LogStatus { trouble: vec![need.what.clone()], unread: true, ..status });
                 needs.push(need);
             }
         }
@@ -212,6 +231,7 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
         }
     }
     connectors.sort_by(|a, b| a.connector.cmp(&b.connector));
+    let alerts = state.as_mut().map(|state| state.read(alarm::open)).transpose()?.unwrap_or_default();
     let health = state.as_mut().map(|state| state.read(health::last)).transpose()?.flatten();
     if let Some(found) = health.as_ref().and_then(|health| health.damage.as_ref()) {
         needs.insert(
@@ -230,7 +250,7 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
         has_run: state.is_some(),
         checked: health.map(|health| health.at.to_string()),
     };
-    Ok(Overview { agent, logs: statuses, connectors, drops, sources: Vec::new(), needs })
+    Ok(Overview { agent, logs: statuses, connectors, drops, sources: Vec::new(), alerts, needs })
 }
 
 /// What the state file knows of a log.
@@ -274,7 +294,8 @@ fn log_status(
             mend: by_agent(running, "sends the tables again"),
         });
     }
-    if log.fill_level()?.closed {
+    status.full = log.fill_level()?.closed;
+    if status.full {
         needs.push(Need {
             subject: status.log.clone(),
             what: "the log is full: changes are counted and not kept".to_owned(),
@@ -284,12 +305,20 @@ fn log_status(
     for watched in log.watched()? {
         status.tables.push(watched.table.clone());
         let asked = known.asks.iter().find(|ask| *ask.kind == *watched.kind);
+        status.asks += usize::from(asked.is_some());
         needs.extend(asked.map(|ask| of_ask(&status.log, &watched.table, ask)));
         let left = known.left.iter().find(|left| *left.kind == *watched.kind);
+        status.asks += usize::from(left.is_some());
         needs.extend(left.map(|left| Need::of_leftover(&status.log, &watched.table, left)));
+        if watched.state != capture::State::Ok {
+            status.wrong.push(watched.table.clone());
+        }
         let mend = match &watched.state {
             capture::State::Ok => continue,
-            capture::State::Paused(_) => None,
+            capture::State::Paused(_) => {
+                status.paused.push(watched.table.clone());
+                None
+            }
             capture::State::Missing | capture::State::Changed => Some(by_agent(running, "repairs it")),
             capture::State::Dropped => Some(format!("if that is meant: `hms-sync unwatch {}`", watched.table)),
             capture::State::Renamed(now) => {

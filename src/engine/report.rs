@@ -75,6 +75,12 @@ pub struct ConnectorStatus {
     /// The last hour; absent when nothing happened in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hour: Option<LastHour>,
+    /// When the oldest event was captured that is parked and due again.
+    #[serde(skip)]
+    pub oldest_waiting: Option<Timestamp>,
+    /// The same of those that are behind or held.
+    #[serde(skip)]
+    pub oldest_held: Option<Timestamp>,
 }
 
 /// What went wrong.
@@ -159,6 +165,8 @@ pub fn connector_status(
                 reason: reason.text.to_string(),
             }),
             hour: (!is_quiet).then(|| LastHour { delivered: hour.delivered.to_vec(), failed: hour.failed.to_vec() }),
+            oldest_waiting: parked::oldest(db, known.id, &[ParkedState::Waiting])?,
+            oldest_held: parked::oldest(db, known.id, &[ParkedState::Behind, ParkedState::Held])?,
         })
     })
 }

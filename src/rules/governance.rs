@@ -60,6 +60,15 @@ pub const PUBLIC: &str = "public";
 /// The rule that refuses a column which has no class, when there is no `default` either.
 pub const UNCLASSIFIED: &str = "unclassified";
 
+/// Class of the reason with which a gate refuses.
+pub const GATE: &str = "gate";
+
+/// The rule by which a gate has refused; none = the reason is another one.
+pub fn denied_by(reason: &Reason) -> Option<&str> {
+    let rule = reason.text.strip_prefix("rule `").filter(|_| reason.class == GATE)?;
+    rule.split_once('`').map(|(rule, _)| rule)
+}
+
 /// One connector's gate.
 #[derive(Clone, Debug, Default)]
 pub struct Gate {
@@ -235,7 +244,7 @@ impl Gate {
         match self.refusal(kind, column, path) {
             None => Ok(()),
             Some((field, rule)) => Err(Reason::new(
-                "gate",
+                GATE,
                 format!("rule `{rule}`: field `{field}` of `{}` may not leave by this connector", event.kind),
             )),
         }

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod act;
+pub mod alert;
 pub mod amended;
 pub mod ask;
 pub mod attempt;

@@ -13,6 +13,7 @@ use std::process::{Child, Command};
 use hms_sync::store::state::{StateReader, intake};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::alerts::{QUICK, lines, words};
 use crate::support::journal::committed;
 use crate::support::loopback::Way;
 use crate::support::office::{Agent, Office, ended, wait};
@@ -320,5 +321,32 @@ fn a_failing_disk_is_told_as_such_by_log_and_status_until_it_works_again() {
     let_go(strace);
     target.wait("it goes on by itself", |journal| committed(journal) == memory.account.len());
     wait("status is at peace", || status(&office).0 == Some(0));
+    agent.stop();
+}
+
+#[test]
+fn somebody_is_told_of_a_state_file_that_takes_nothing_and_when_it_does_again() {
+    let target = Receiver::start();
+    let office = Office::visits();
+    office.rest("legacy", &target, "");
+    let file = office.folder().join("alerts.jsonl");
+    office.add_settings(QUICK);
+    office.add_settings(&format!("alerts: [{{type: file, path: {}, on: [state]}}]", file.display()));
+    let agent = office.agent();
+    let strace = no_space(&office, &office.state(), &agent);
+    Memory::default().work(&office);
+    wait("it is told", || lines(&file).len() == 1);
+    assert_eq!(words(&lines(&file)), ["opened state state"]);
+    assert_eq!(Way::socket(&office).get("/alerts").json()[0]["condition"], "state");
+    let_go(strace);
+    wait("it is over", || lines(&file).len() == 2);
+    assert_eq!(words(&lines(&file))[1], "cleared state state");
+    // What could not be written down while it was full is written down now: nothing is told again.
+    let written = || office.reader().read(hms_sync::store::state::alert::owed).unwrap().is_empty();
+    wait("what is owed is known to be told", written);
+    agent.kill();
+    let agent = office.agent();
+    wait("it has looked", || Way::socket(&office).get("/alerts").json() == serde_json::json!([]));
+    assert!(written() && lines(&file).len() == 2, "{:#?}", lines(&file));
     agent.stop();
 }

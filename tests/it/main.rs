@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod acknowledgements;
+mod alerts;
 mod answers;
 mod api;
 mod asking;
@@ -44,6 +45,7 @@ mod housekeeping;
 mod keeping;
 mod layers;
 mod logs;
+mod metrics;
 mod named;
 mod outage;
 #[cfg(feature = "ws")]

@@ -36,7 +36,12 @@ fn rows(office: &Office) -> BTreeMap<String, i64> {
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'shadow%' AND name NOT LIKE 'sqlite%'";
     let names: Vec<String> =
         state.prepare(tables).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    let count = |name: &str| state.query_row(&format!("SELECT count(*) FROM {name}"), [], |row| row.get(0)).unwrap();
+    // What a look for alerts notes, once, is about no event.
+    let events = |name: &str| if name == "meta" { "k NOT LIKE 'alert/%' AND k NOT LIKE 'shown/%'" } else { "true" };
+    let count = |name: &str| {
+        let sql = format!("SELECT count(*) FROM {name} WHERE {}", events(name));
+        state.query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
     names.into_iter().map(|name| (name.clone(), count(&name))).collect()
 }
 

@@ -25,6 +25,7 @@ pub mod faketime;
 pub mod journal;
 pub mod journald;
 pub mod loopback;
+pub mod mailbox;
 pub mod notified;
 pub mod office;
 pub mod proxy;

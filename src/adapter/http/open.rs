@@ -80,6 +80,7 @@ impl Opener {
         }
         let session = if tls { Some(handshake(Arc::clone(&settings.tls), host, &mut socket)?) } else { None };
         socket.limit(None);
+        session.iter().for_each(|session| settings.sight.certificates(session.peer_certificates().unwrap_or_default()));
         Ok(match session {
             Some(session) => Channel::Tls(Box::new(session), socket),
             None => Channel::Plain(socket),

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::finding::{Findings, Level};
+use super::finding::Findings;
 use crate::adapter::tls::{TlsFiles, validities};
 use crate::cli::check::secrets;
 use crate::cli::failure::Code;
@@ -14,12 +14,9 @@ use crate::config::connector::ConnectorSpec;
 use crate::config::credential::Credential;
 use crate::config::{Settings, Severity, build};
 use crate::rules::clock::{Known, doubt, is_far_ahead};
+use crate::rules::room::{Room, room};
 use crate::store::state::{StateReader, belief};
 
-/// Less free space than this is little,
-const LITTLE: u64 = 500_000_000;
-/// and less than this part of the disk too; below both it is too little.
-const PART: u64 = 10;
 /// A certificate that ends within this time should be renewed.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
 
@@ -58,9 +55,9 @@ pub fn disk(settings: &Settings, findings: &mut Findings) {
                 let (free, all) = (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
                 let what = format!("{} MB free of {}", free / 1_000_000, all / 1_000_000);
                 match room(free, all) {
-                    Level::Ok => findings.ok("disk", &name, what),
-                    Level::Warn => findings.warn("disk", &name, what, "free space on it before it is full"),
-                    Level::Bad => {
+                    Room::Enough => findings.ok("disk", &name, what),
+                    Room::Little => findings.warn("disk", &name, what, "free space on it before it is full"),
+                    Room::TooLittle => {
                         let mend =
                             "free space on it: what cannot be recorded is not sent, and the application cannot write";
                         findings.bad("disk", &name, what, mend);
@@ -70,15 +67,6 @@ pub fn disk(settings: &Settings, findings: &mut Findings) {
             }
             Err(error) => findings.bad("disk", &name, format!("cannot be asked: {error}"), "check the mount"),
         }
-    }
-}
-
-/// How the room on a disk is, in bytes.
-fn room(free: u64, all: u64) -> Level {
-    match (free < LITTLE, free < all / PART) {
-        (true, true) => Level::Bad,
-        (false, false) => Level::Ok,
-        _ => Level::Warn,
     }
 }
 
@@ -189,19 +177,5 @@ pub fn targets(settings: &Settings, connectors: Vec<ConnectorSpec>, findings: &m
             },
             Err(problems) => findings.failed("target", &name, problems),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_disk_is_full_below_500_mb_and_a_tenth_and_little_below_either() {
-        const GB: u64 = 1_000_000_000;
-        assert_eq!(room(4 * GB, 20 * GB), Level::Ok);
-        assert_eq!(room(GB, 20 * GB), Level::Warn);
-        assert_eq!(room(GB / 4, GB), Level::Warn);
-        assert_eq!(room(GB / 4, 20 * GB), Level::Bad);
     }
 }

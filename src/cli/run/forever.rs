@@ -122,6 +122,7 @@ pub(super) fn forever(config: Config, manner: Manner, load: &dyn Fn() -> Result<
         let mut agent =
             Agent::start_told(config, options, manner.synced, move || told.send(Told::Ended).unwrap_or_default())?;
         agent.subscribe()?;
+        agent.watch()?;
         Ok::<_, AgentError>(agent)
     };
     let ways = ways(&config.settings);

@@ -25,6 +25,9 @@ pub(super) const PAGE: &str = "/";
 /// Where a code is exchanged; for everybody who has one.
 pub(super) const SESSION: &str = "/session";
 
+/// Figures; for everybody where the configuration says so.
+pub(super) const METRICS: &str = "/metrics";
+
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const BEARER: &str = "Bearer ";
 
@@ -35,7 +38,7 @@ pub(super) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let admitted = match (check(&caller, &request), &desk.token) {
+    let admitted = match (check(&caller, &request, desk.open_metrics), &desk.token) {
         (Ok(Way::Open), _) => Ok(None),
         (Ok(Way::Token(shown)), Some(token)) => token.admit(shown).await.map(|()| None),
         (Ok(Way::Token(_)), None) => Err(Problem::later("there is no token to compare with")),
@@ -78,7 +81,7 @@ enum Way {
     },
 }
 
-fn check(caller: &Caller, request: &Request) -> Result<Way, Problem> {
+fn check(caller: &Caller, request: &Request, open_metrics: bool) -> Result<Way, Problem> {
     let headers = request.headers();
     let port = match caller {
         Caller::Tcp(address) => Some(*address),
@@ -96,6 +99,7 @@ fn check(caller: &Caller, request: &Request) -> Result<Way, Problem> {
     let Some(port) = port else { return Ok(Way::Open) };
     match (request.method(), request.uri().path()) {
         (_, LIVE | READY | PAGE) | (&Method::POST, SESSION) => return Ok(Way::Open),
+        (_, METRICS) if open_metrics => return Ok(Way::Open),
         _ => {}
     }
     let shown = headers.get(header::AUTHORIZATION).and_then(|shown| shown.to_str().ok());

@@ -33,6 +33,8 @@ pub struct Ways {
     pub tcp: Vec<SocketAddr>,
     /// The token of TCP callers; none = the file `api.token` beside the state file.
     pub token: Option<SecretRef>,
+    /// `/metrics` needs no token.
+    pub open_metrics: bool,
 }
 
 /// The running API.
@@ -76,6 +78,7 @@ impl Api {
         }
         let open = ports.iter().map(|(address, _)| *address).collect();
         let desk = Desk::new(shared, stopped.clone(), token.map(Arc::new), shut, open);
+        let desk = Desk { open_metrics: ways.open_metrics, ..desk };
         let (ports_open, sessions) = (desk.ports.clone(), desk.sessions.clone());
         let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
             if let Err(error) = runtime.block_on(serve(socket, ports, desk, stopped)) {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::Desk;
 use super::problem::{Asked, Named, Problem};
 use crate::daemon::handle::Handle;
+use crate::engine::alarm::{self, AlertStatus};
 use crate::engine::delivery::{Delivery, chosen};
 use crate::engine::inflow::InflowStatus;
 use crate::engine::need::Need;
@@ -25,6 +26,18 @@ const MOST: u32 = 1000;
 /// What needs a person and stands in no file.
 pub(super) async fn needs(State(desk): State<Desk>) -> Json<Vec<Need>> {
     Json(desk.handle().needs().into_iter().chain(desk.shut.iter().cloned()).collect())
+}
+
+/// The alerts that are open.
+pub(super) async fn alerts(State(desk): State<Desk>) -> Result<Json<Vec<AlertStatus>>, Problem> {
+    if let Some(open) = desk.handle().alerts() {
+        return Ok(Json(open));
+    }
+    let read = |handle: Handle| {
+        let mut state = StateReader::open(handle.state()).map_err(unread)?;
+        state.read(alarm::open).map(Json).map_err(unread)
+    };
+    desk.ask(read).await?
 }
 
 /// How it stands with the event sources.
@@ -63,7 +76,9 @@ pub(super) async fn connector(
 }
 
 fn glance(handle: &Handle) -> Result<Overview, Problem> {
-    handle.glance().map_err(unread)
+    let mut seen = handle.glance().map_err(unread)?;
+    seen.alerts = handle.alerts().unwrap_or(seen.alerts);
+    Ok(seen)
 }
 
 fn unread(error: StateError) -> Problem {

@@ -58,6 +58,24 @@ const CALLS: &[Call] = &[
     },
     Call {
         method: "get",
+        path: "/alerts",
+        summary: "Alerts that are open",
+        takes: &[],
+        body: None,
+        gives: "*Alert",
+        refuses: &[],
+    },
+    Call {
+        method: "get",
+        path: "/metrics",
+        summary: "Figures for Prometheus, or as OpenMetrics for who asks for it; needs no token with `api: {openMetrics: true}`",
+        takes: &[],
+        body: None,
+        gives: "Figures",
+        refuses: &[],
+    },
+    Call {
+        method: "get",
         path: "/needs",
         summary: "What needs a person and stands in no file",
         takes: &[],
@@ -335,6 +353,7 @@ fn operation(call: &Call) -> Value {
     let kind = match call.gives {
         "Stream" => "text/event-stream",
         "Page" => "text/html",
+        "Figures" => "text/plain",
         _ => "application/json",
     };
     let mut responses: Map<String, Value> = Map::new();

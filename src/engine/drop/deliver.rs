@@ -209,11 +209,13 @@ impl Worker {
     fn end(&mut self, file: &DropFile) -> Result<(), StepError> {
         self.staging.archive(file.id)?;
         let (id, connector, keeps) = (file.id, self.id, self.drop.awaits_answer());
+        let records = file.records.unwrap_or(0);
         let events = self.ledger.call(move |state| {
             state.commit(|db| {
                 let events = change::events(db, id)?;
                 counter::add(db, connector, Counter::Delivered, events)?;
                 pace::add(db, connector, events, 0, clock::now())?;
+                counter::add(db, connector, Counter::Records, records)?;
                 // One that is sent again may have been answered before.
                 let state = if keeps { acknowledge::state(db, connector, id)? } else { FileState::Published };
                 if !keeps || state != FileState::Published {

@@ -59,6 +59,12 @@ pub struct DropStatus {
     /// Its newest files, newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recent: Vec<FileLine>,
+    /// The file that is not published in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<String>,
+    /// Files that are held, as a whole or at a place.
+    #[serde(skip)]
+    pub stuck: u64,
 }
 
 /// So many of its files are told at a glance.
@@ -221,7 +227,19 @@ pub fn drop_status(db: &Db, known: &Remembered) -> Sql<Option<DropStatus>> {
         overdue,
         quarantined: ack::newest(db, known.id, Some(QUARANTINED), usize::MAX)?.len() as u64,
         recent: drops::newest(db, known.id, RECENT)?.iter().map(|file| file_line(db, file)).collect::<Sql<_>>()?,
+        late: super::late::late(db, known.id)?,
+        stuck: stuck(db, known)?,
     }))
+}
+
+/// How many files are held, as a whole or at a place.
+fn stuck(db: &Db, known: &Remembered) -> Sql<u64> {
+    let mut stuck = 0;
+    for file in drops::under_way(db, known.id)? {
+        let held_there = place::of(db, file.id)?.iter().any(|placed| placed.state == PlaceState::Held);
+        stuck += u64::from(file.held.is_some() || held_there);
+    }
+    Ok(stuck)
 }
 
 /// The files that wait for an answer, oldest first.
@@ -269,6 +287,8 @@ impl DropStatus {
             overdue: 0,
             quarantined: 0,
             recent: Vec::new(),
+            late: None,
+            stuck: 0,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;
 use crate::engine::frozen::freeze;
 use crate::engine::lanes::Done;
+use crate::engine::meter;
 use crate::engine::window::{Slot, SlotId};
 use crate::rules::batch::Shape;
 use crate::rules::outcome::{Outcome, Reason};
@@ -225,6 +226,9 @@ impl Worker {
     fn deliver(&mut self, id: SlotId) {
         let Some(slot) = self.window.remove(id) else { return };
         let event = slot.event;
+        if !self.is_replay(slot.log, event.seq()) {
+            meter::delivered(event.at, clock::now());
+        }
         let counted = slot.from_parked || !self.is_replay(slot.log, event.seq());
         if counted {
             self.count(Counter::Delivered);

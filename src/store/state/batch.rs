@@ -70,7 +70,10 @@ impl Batch {
         for entry in &self.entries {
             match entry {
                 Entry::Intend(log, config, group) => attempt::intend(db, of, *log, config, now, group)?,
-                Entry::Settle(log, group) => attempt::settle(db, of, *log, now, group)?,
+                Entry::Settle(log, group) => {
+                    attempt::settle(db, of, *log, now, group)?;
+                    counter::add_attempts(db, of, group)?;
+                }
                 Entry::Advance(log, seq) => cursor::advance(db, of, *log, *seq)?,
                 Entry::Park(parked) => {
                     account::note_parked(db, of, parked)?;

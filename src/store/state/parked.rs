@@ -6,9 +6,11 @@ pub use selection::{Selection, select};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::counter::{self, Series};
 use super::{ConnectorId, LogId, Sql, account, cursor};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId};
+use crate::rules::governance::denied_by;
 use crate::rules::outcome::Reason;
 use crate::store::image;
 
@@ -146,7 +148,11 @@ pub fn park(db: &Connection, connector: ConnectorId, parked: &Parked) -> Sql<()>
         image::encode_event(event),
         parked.frozen,
     ])?;
-    Ok(())
+    // One that waits behind another is counted when it is its turn.
+    match denied_by(&parked.reason).filter(|_| parked.state == ParkedState::Held) {
+        Some(rule) => counter::add_to(db, connector, Series::Denied, rule, 1),
+        None => Ok(()),
+    }
 }
 
 /// Parks a delivery that waits behind others. Those may have ended in the meantime, by a person's hand: then it is due.
@@ -335,6 +341,23 @@ pub fn in_lanes(db: &Connection, connector: ConnectorId, lanes: &[u64]) -> Sql<V
     found.sort_by_key(|parked| (parked.log, parked.event.seq()));
     found.dedup_by_key(|parked| parked.event.id);
     Ok(found)
+}
+
+/// When the event was captured that is the oldest of those parked in one of these states.
+pub fn oldest(db: &Connection, connector: ConnectorId, states: &[ParkedState]) -> Sql<Option<Timestamp>> {
+    let mut oldest = None;
+    for state in states {
+        for (log, _) in cursor::of(db, connector)? {
+            let first = db
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM parked WHERE connector = ?1 AND state = ?2 AND log = ?3 ORDER BY seq LIMIT 1"
+                ))?
+                .query_row((connector.0, state.as_str(), log.0), row)
+                .optional()?;
+            oldest = [oldest, first.map(|parked| parked.event.at)].into_iter().flatten().min();
+        }
+    }
+    Ok(oldest)
 }
 
 /// One by its event id.

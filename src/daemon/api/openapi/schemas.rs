@@ -25,7 +25,7 @@ fn of_status() -> Value {
                 ("office", text()), ("running", flag()), ("process", text()), ("hasRun", flag()), ("checked", time()),
             ], false)),
             ("logs", list("Log")), ("connectors", list("Connector")), ("needs", list("Need")),
-            ("sources", list("Source")), ("drops", list("Drop")),
+            ("sources", list("Source")), ("drops", list("Drop")), ("alerts", list("Alert")),
         ], false),
         "Source": object(&["source", "url", "listen", "state", "received", "duplicates", "rejected"], &[
             ("source", text()), ("url", text()), ("listen", texts()),
@@ -114,6 +114,12 @@ fn of_calls() -> Value {
         "Started": object(&["status", "connector"], &[
             ("status", json!({ "const": "sync started" })), ("connector", text()),
         ], true),
+        "Alert": object(&["condition", "subject", "severity", "what", "mend", "since", "opened", "told", "notices"], &[
+            ("condition", text()), ("subject", text()), ("severity", json!({ "enum": ["warning", "critical"] })),
+            ("count", number()), ("what", text()), ("mend", text()), ("since", time()), ("opened", time()),
+            ("told", time()), ("notices", number()),
+        ], false),
+        "Figures": { "type": "string", "description": "`docs/MONITORING.md` names each" },
         "Record": object(&["type", "events"], &[("type", text()), ("events", list("Change"))], false),
         "Change": object(&["id", "log", "type", "op", "key", "at", "changed", "connectors"], &[
             ("id", text()), ("log", text()), ("type", text()), ("op", of("Op")), ("key", json!({ "type": "object" })),
