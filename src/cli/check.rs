@@ -1,6 +1,6 @@
 //! `check`: everything that is wrong with a configuration, at once.
 
-mod drops;
+pub(super) mod drops;
 pub(super) mod secrets;
 mod tables;
 

@@ -116,5 +116,6 @@ fn examine(settings: &Settings, connectors: &[ConnectorSpec], doctor: &Doctor, f
     host::clock(state.as_mut(), findings);
     host::disk(settings, findings);
     host::certificates(settings, connectors, findings);
+    host::keys(connectors, doctor.online, findings);
     host::secrets(settings, doctor.online, findings);
 }

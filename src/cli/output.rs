@@ -29,7 +29,7 @@ fn start(filter: &str, target: env_logger::Target) {
     let env = env_logger::Env::new().filter_or("HMS_SYNC_LOG", filter);
     let mut builder = env_logger::Builder::from_env(env);
     // At finer levels these would log the bytes of requests and answers, and the watch its own log file: never.
-    for wire in ["ureq", "ureq_proto", "rustls", "russh", "hyper", "tungstenite", "notify", "mio"] {
+    for wire in ["ureq", "ureq_proto", "rustls", "russh", "hyper", "tungstenite", "notify", "mio", "pgp"] {
         builder.filter_module(wire, log::LevelFilter::Warn);
     }
     builder.target(target);

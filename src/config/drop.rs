@@ -11,6 +11,7 @@ pub mod deliver;
 mod fixed;
 mod format;
 mod naming;
+pub mod pgp;
 mod record;
 pub mod sftp;
 pub mod shelf;
@@ -24,11 +25,12 @@ use crate::config::settings::Scope;
 use crate::engine::drop::{Beside, Content, Drop, Timing};
 use crate::rules::calendar::Calendar;
 use crate::rules::mapping::Mapping;
-use crate::rules::naming::{Pattern, Rerun, Sequence};
+use crate::rules::naming::{Pattern, Place, Rerun, Sequence};
 
 pub use ack::AckSpec;
 pub use deliver::Deliver;
 pub use format::FeedSpec;
+use pgp::SealSpec;
 use shelf::{Embedded, Shelf};
 
 /// A drop as its file describes it, checked; [`crate::config::build::drop`] makes it ready to run.
@@ -52,6 +54,8 @@ pub struct DropSpec {
     pub rerun: Rerun,
     /// How files are counted.
     pub sequence: Sequence,
+    /// `pgp`: how files are encrypted.
+    pub pgp: Option<SealSpec>,
     /// Files beside the data file.
     pub controls: Vec<Beside>,
     /// Where files go, at least one place.
@@ -98,9 +102,15 @@ impl DropSpec {
         let form = fields.need("format");
         let content = content::content(&fields, form.as_ref(), &source);
         let schedule = fields.need("schedule").and_then(|found| timing::timing(&found, &shelf));
-        let named = naming::names(&fields, whole, schedule.as_ref().map(|(timing, _)| timing));
+        let data = fields.take("name").and_then(|found| Pattern::parse(found.node_text()?, Place::Name).ok());
+        let pgp = match fields.take("pgp") {
+            Some(found) => pgp::seal(&found, data.as_ref().is_some_and(Pattern::is_relative)).map(Some),
+            None => Some(None),
+        };
+        let extension = pgp.as_ref().and_then(Option::as_ref).map_or("", |pgp| pgp.extension.as_str());
+        let named = naming::names(&fields, whole, schedule.as_ref().map(|(timing, _)| timing), extension);
         let feed = form.and_then(|found| format::read(&found, whole, &source.key, &shelf));
-        let deliver = deliver::deliver(&fields, whole);
+        let deliver = deliver::deliver(&fields, whole, data.as_ref());
         if let (Some(feed), Some(named)) = (&feed, &named) {
             let triggers = deliver.iter().flatten().filter_map(|place| place.trigger.as_ref());
             feed.counts(&fields, whole, named.controls.iter().chain(triggers));
@@ -128,6 +138,7 @@ impl DropSpec {
             name,
             rerun,
             sequence,
+            pgp: pgp?,
             controls,
             deliver: deliver?,
             ack: ack?,

@@ -8,6 +8,7 @@ pub mod acknowledge;
 mod cut;
 mod deliver;
 mod gather;
+mod keys;
 mod late;
 pub mod outlet;
 mod preview;
@@ -16,6 +17,7 @@ pub mod publish;
 mod render;
 mod report;
 pub mod request;
+mod seal;
 pub mod sequence;
 mod snapshot;
 pub mod staged;
@@ -35,6 +37,7 @@ pub use report::{
 };
 pub use worker::{Parts, Rebuild, StepError, Worker};
 
+use crate::adapter::pgp::Seal;
 use crate::engine::drop::acknowledge::Ack;
 use crate::engine::drop::outlet::Outlet;
 use crate::engine::subscription::Subscription;
@@ -57,6 +60,8 @@ pub struct Drop {
     pub timing: Timing,
     /// How files are called and counted.
     pub naming: Naming,
+    /// How files are encrypted; none = they leave as they were rendered.
+    pub pgp: Option<Seal>,
     /// Files that go with each data file, before the trigger.
     pub controls: Vec<Beside>,
     /// Where rendered files and the archive lie: a folder of the drop's own beside the state file.
@@ -174,6 +179,8 @@ pub struct Naming {
     pub sequence: Sequence,
     /// This installation.
     pub office: String,
+    /// What stands behind the name of a file, also behind that of a rerun: `.pgp`.
+    pub extension: String,
 }
 
 /// A small file that goes with a data file.

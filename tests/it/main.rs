@@ -41,6 +41,8 @@ mod layers;
 mod named;
 mod outage;
 mod parked;
+#[cfg(feature = "pgp")]
+mod pgp;
 mod power_cuts;
 mod process_faults;
 #[cfg(feature = "sftp")]

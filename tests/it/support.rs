@@ -20,6 +20,8 @@ pub mod dropbox;
 #[cfg(feature = "sftp")]
 pub mod drops;
 pub mod faketime;
+#[cfg(feature = "pgp")]
+pub mod gnupg;
 pub mod journal;
 pub mod loopback;
 pub mod office;

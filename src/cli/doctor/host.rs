@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::finding::{Findings, Level};
+use crate::adapter::pgp;
 use crate::adapter::tls::{TlsFiles, validities};
-use crate::cli::check::secrets;
+use crate::cli::check::{drops, secrets};
 use crate::cli::failure::Code;
 use crate::clock::{self, Timestamp};
 use crate::config::connector::ConnectorSpec;
 use crate::config::credential::Credential;
-use crate::config::{Settings, Severity, build};
+use crate::config::{Settings, Severity, Way, build};
 use crate::rules::clock::{Known, doubt, is_far_ahead};
 use crate::store::state::{StateReader, belief};
 
@@ -142,6 +143,33 @@ fn judge(owner: &str, file: &Path, from: Timestamp, until: Timestamp, findings: 
         );
     } else {
         findings.ok("certificate", owner, format!("{file}: valid until {until}"));
+    }
+}
+
+/// Can the keys be used by which files are encrypted?
+pub fn keys(connectors: &[ConnectorSpec], online: bool, findings: &mut Findings) {
+    let now = clock::now();
+    for connector in connectors {
+        let Way::Drop(files) = &connector.way else { continue };
+        for (_, standing) in drops::standings(files, online, now) {
+            let (name, called) = (connector.name.to_string(), standing.called());
+            let mend = "put one that is valid for longer in its place";
+            match &standing.ends {
+                // The agent may run as another user, whose secrets these are.
+                Err(pgp::Unusable::Secret(why)) => {
+                    findings.warn("key", &name, format!("{called} cannot be had here: {why}"), "look at the secret");
+                }
+                Err(pgp::Unusable::Key(why)) => {
+                    findings.bad("key", &name, format!("{called} cannot be used: {why}"), mend);
+                    findings.with_code(Code::Config);
+                }
+                Ok(Some(ends)) if *ends < now.plus(pgp::SOON) => {
+                    findings.warn("key", &name, format!("{called} ends at {ends}"), mend);
+                }
+                Ok(Some(ends)) => findings.ok("key", &name, format!("{called} is valid until {ends}")),
+                Ok(None) => findings.ok("key", &name, format!("{called} is valid")),
+            }
+        }
     }
 }
 

@@ -208,6 +208,9 @@ pub fn file(place: &Place, name: &str, which: &str, limit: usize) -> Outcome {
     text("records", line.records.map(|n| n.to_string()))?;
     text("bytes", line.size.map(|n| n.to_string()))?;
     text("sha256", line.sha256.clone())?;
+    if let Some(sent) = &line.encrypted {
+        text("encrypted", Some(format!("{} bytes, sha256 {}", sent.size, sent.sha256)))?;
+    }
     text("totals", whole.totals.as_ref().map(ToString::to_string))?;
     for outlet in &line.outlets {
         let why = outlet.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));

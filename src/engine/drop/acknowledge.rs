@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::outlet::Reach;
 use super::worker::{StepError, Worker};
 use crate::adapter::directory::Directory;
+use crate::adapter::pgp::Open;
 use crate::adapter::place::{Class, Entry, Name, Place, Replace, Trouble, quoted};
 use crate::adapter::sftp;
 use crate::clock::{self, Timestamp};
@@ -75,6 +76,8 @@ pub struct Ack {
     pub overdue: Option<Duration>,
     /// What becomes of it there.
     pub after: After,
+    /// How it is decrypted and verified; none = it comes as it is.
+    pub pgp: Option<Open>,
 }
 
 /// How an answer says which file it answers.

@@ -213,7 +213,7 @@ fn number(
     };
     let name = stamp(drop, file, numbers, now).and_then(|stamp| drop.naming.rerun.name(&drop.naming.name, &stamp));
     let name = match name {
-        Ok(name) => name,
+        Ok(name) => name + &drop.naming.extension,
         Err(reason) => return Ok(Err(reason)),
     };
     let office = &drop.naming.office;

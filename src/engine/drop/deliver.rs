@@ -10,6 +10,7 @@ use super::outlet::Outlet;
 use super::progress;
 use super::publish::{Ended, publish};
 use super::render::beside;
+use super::seal::SENT;
 use super::staged::{Files, Source, Staged};
 use super::staging::{Staging, Written};
 use super::worker::{StepError, Worker};
@@ -172,7 +173,18 @@ impl Worker {
             }
         }
         let name = file.name.clone().unwrap_or_default();
-        let data = Staged { name, source: Source::File(self.staging.path(id)), content: Content { size, sha256 } };
+        let (from, content) = match pieces.iter().find(|piece| piece.role == SENT) {
+            None => (self.staging.path(id), Content { size, sha256 }),
+            Some(sent) if self.staging.has_sealed(id, sent.size, &sent.sha256) => {
+                (self.staging.sealed(id), Content { size: sent.size, sha256: sent.sha256 })
+            }
+            Some(_) => {
+                let text = "the encrypted file is gone from the archive, and encrypting it again gives other bytes: `drop resend \
+                            --as-new` sends its lines in a new file";
+                return Ok(Err(Reason::new("changed", text)));
+            }
+        };
+        let data = Staged { name, source: Source::File(from), content };
         let small = |piece: &Piece| Staged::bytes(piece.name.clone(), piece.body.clone().unwrap_or_default());
         let controls = pieces.iter().filter(|piece| piece.role.starts_with("control")).map(small).collect();
         let trigger = match &outlet.trigger {

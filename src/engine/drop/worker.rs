@@ -113,6 +113,8 @@ pub struct Worker {
     /// What was said last; it is said once.
     said: Option<String>,
     next_look: Timestamp,
+    /// When keys are looked at again.
+    pub(super) next_keys: Timestamp,
     pub(super) watch: Watch,
     inbox: Receiver<Message>,
     mailbox: Mailbox,
@@ -177,6 +179,7 @@ impl Worker {
             confirmed: false,
             said: None,
             next_look: clock::steady(),
+            next_keys: clock::steady(),
             watch: Watch::default(),
             inbox,
             mailbox: Mailbox::new(sender),
@@ -235,9 +238,13 @@ impl Worker {
             match message {
                 // A log that grows changes nothing before the cut.
                 Message::Wake | Message::Results | Message::Committed(_) => continue,
-                Message::Reload => self.watch.again(),
+                Message::Reload => {
+                    self.watch.again();
+                    self.next_keys = clock::steady();
+                }
                 Message::RunNow => {
                     self.hurry = true;
+                    self.next_keys = clock::steady();
                     self.watch.again();
                 }
                 Message::Rewind => self.sources.iter_mut().for_each(|(_, source)| source.forget()),
@@ -266,6 +273,7 @@ impl Worker {
         if self.mode == Mode::Paused {
             return Ok(due);
         }
+        self.look_at_keys()?;
         self.make_asked()?;
         self.number_reruns()?;
         // One that capture did not wait for gets what it missed from the list of parked changes.
