@@ -161,18 +161,18 @@ impl Seal {
         recipients.chain(self.sign.iter().map(|own| standing_of_own(own, Role::Signing, now))).collect()
     }
 
-    /// Encrypts, and signs if that is wanted. `name` is the name that the message has for its content.
+    /// Encrypts, and signs if that is wanted. The message has no name for its content: it is that of the file.
     ///
     /// # Errors
     /// When a key cannot be used, or one of the two ends fails; what was written until then is worth nothing.
     #[cfg(feature = "pgp")]
-    pub fn seal(&self, name: &str, from: impl Read, out: impl Write, now: Timestamp) -> Result<(), Unsealed> {
-        seal::seal(self, name, from, out, now)
+    pub fn seal(&self, from: impl Read, out: impl Write, now: Timestamp) -> Result<(), Unsealed> {
+        seal::seal(self, from, out, now)
     }
 
     /// Encrypts: not in this build.
     #[cfg(not(feature = "pgp"))]
-    pub fn seal(&self, _name: &str, _from: impl Read, _out: impl Write, _now: Timestamp) -> Result<(), Unsealed> {
+    pub fn seal(&self, _from: impl Read, _out: impl Write, _now: Timestamp) -> Result<(), Unsealed> {
         Err(Unsealed::Reason(Reason::new(KEY, ABSENT)))
     }
 }

@@ -33,9 +33,7 @@ impl Purpose {
         // Keys of old programs do not say what they are for.
         let unsaid = flags == pgp::packet::KeyFlags::default();
         match self {
-            Purpose::Encrypt => {
-                algorithm.can_encrypt() && (unsaid || flags.encrypt_comms() || flags.encrypt_storage())
-            }
+            Purpose::Encrypt => algorithm.can_encrypt() && (unsaid || flags.encrypt_comms() || flags.encrypt_storage()),
             Purpose::Sign => algorithm.can_sign() && (unsaid || flags.sign()),
         }
     }
@@ -138,9 +136,8 @@ fn subkey(primary: &PublicKey, sub: &SignedPublicSubKey, purpose: Purpose, now: 
         return Fit::No;
     }
     // Whoever holds the primary key alone could claim a signing key of somebody else as its own.
-    let mutual = || {
-        bound.embedded_signature().is_some_and(|back| back.verify_primary_key_binding(&sub.key, primary).is_ok())
-    };
+    let mutual =
+        || bound.embedded_signature().is_some_and(|back| back.verify_primary_key_binding(&sub.key, primary).is_ok());
     if purpose == Purpose::Sign && !mutual() {
         return Fit::No;
     }

@@ -13,17 +13,11 @@ use super::{KEY, Role, Seal, Unsealed, called};
 use crate::clock::Timestamp;
 use crate::rules::outcome::Reason;
 
-pub(super) fn seal(
-    seal: &Seal,
-    name: &str,
-    from: impl Read,
-    out: impl Write,
-    now: Timestamp,
-) -> Result<(), Unsealed> {
+pub(super) fn seal(seal: &Seal, from: impl Read, out: impl Write, now: Timestamp) -> Result<(), Unsealed> {
     let refused = |role: Role, fingerprint: &str, why: &str| {
         Unsealed::Reason(Reason::new(KEY, format!("{} cannot be used: {why}", called(role, fingerprint))))
     };
-    let mut builder = MessageBuilder::from_reader(name.to_owned(), from).seipd_v1(OsRng, SymmetricKeyAlgorithm::AES256);
+    let mut builder = MessageBuilder::from_reader("", from).seipd_v1(OsRng, SymmetricKeyAlgorithm::AES256);
     for file in &seal.recipients {
         let wrong = |why: &str| refused(Role::Recipient, &file.fingerprint, why);
         let key = keyring::public(file).map_err(|why| wrong(&why))?;

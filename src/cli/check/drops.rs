@@ -111,8 +111,11 @@ fn secrets(files: &DropSpec, online: bool, note: &mut impl FnMut(Severity, &str,
         if matches!(from, SecretRef::Exec(_)) && !online {
             continue;
         }
-        let source =
-            if key.ends_with(".key") { SecretSource::with_lines(from.clone()) } else { SecretSource::new(from.clone()) };
+        let source = if key.ends_with(".key") {
+            SecretSource::with_lines(from.clone())
+        } else {
+            SecretSource::new(from.clone())
+        };
         let Err(why) = source.get() else { continue };
         let elsewhere = matches!(from, SecretRef::Env(_))
             || (matches!(from, SecretRef::Credential(_)) && std::env::var_os("CREDENTIALS_DIRECTORY").is_none());
@@ -151,7 +154,11 @@ fn keys(files: &DropSpec, online: bool, now: Timestamp, note: &mut impl FnMut(Se
             Err(Unusable::Secret(_)) => {}
             Err(Unusable::Key(why)) => note(Severity::Error, key, format!("{called} cannot be used: {why}")),
             Ok(Some(ends)) if *ends < now.plus(SOON) => {
-                note(Severity::Warning, key, format!("{called} ends at {ends}: put one that is valid for longer in its place"));
+                note(
+                    Severity::Warning,
+                    key,
+                    format!("{called} ends at {ends}: put one that is valid for longer in its place"),
+                );
             }
             Ok(_) => {}
         }

@@ -17,12 +17,7 @@ pub(super) struct Names {
 }
 
 /// Reads `name`, `name_rules`, `rerun`, `sequence` and `control`; `extension` is what stands behind each name.
-pub(super) fn names(
-    fields: &Fields<'_>,
-    whole: &Whole<'_>,
-    timing: Option<&Timing>,
-    extension: &str,
-) -> Option<Names> {
+pub(super) fn names(fields: &Fields<'_>, whole: &Whole<'_>, timing: Option<&Timing>, extension: &str) -> Option<Names> {
     let place = fields.need("name");
     let name = place.as_ref().and_then(|found| found.parsed(|text| Pattern::parse(text, Place::Name)));
     let rules = fields.take("nameRules");

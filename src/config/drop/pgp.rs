@@ -98,7 +98,10 @@ pub(super) fn seal(found: &Found<'_>, fixed: bool) -> Option<SealSpec> {
         // Some receivers take no signed file: that can be said aloud.
         Some(found) => match found.flag() {
             Some(true) => {
-                found.error_hint("does not say with which key", "write sign: {key: {credential: NAME}, fingerprint: ...}");
+                found.error_hint(
+                    "does not say with which key",
+                    "write sign: {key: {credential: NAME}, fingerprint: ...}",
+                );
                 None
             }
             Some(false) => Some(None),
@@ -212,7 +215,9 @@ mod tests {
     #[test]
     fn a_fingerprint_is_taken_as_people_copy_it_and_a_key_id_is_not_enough() {
         let full = "0123456789ABCDEF0123456789ABCDEF01234567";
-        for text in [full, "0x0123456789abcdef0123456789abcdef01234567", "0123 4567 89AB CDEF 0123  4567 89AB CDEF 0123 4567"] {
+        for text in
+            [full, "0x0123456789abcdef0123456789abcdef01234567", "0123 4567 89AB CDEF 0123  4567 89AB CDEF 0123 4567"]
+        {
             assert_eq!(fingerprint(text).as_deref(), Ok(full));
         }
         for text in ["89ABCDEF01234567", "", "0123456789ABCDEF0123456789ABCDEF0123456G"] {

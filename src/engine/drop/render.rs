@@ -85,7 +85,7 @@ impl Worker {
         if way == Way::Leave
             && let Some(seal) = self.seals(file, &drop)
         {
-            pieces.push(self.seal(file, seal, &drop)?);
+            pieces.push(self.seal(file, seal)?);
         }
         let totals = serde_json::to_string(&sums).unwrap_or_default();
         let (id, now) = (file.id, clock::now());

@@ -30,17 +30,16 @@ impl Worker {
     }
 
     /// Encrypts a rendered file.
-    pub(super) fn seal(&self, file: &DropFile, seal: &Seal, as_it_was: &Drop) -> Result<Piece, Unrendered> {
-        let published = file.name.clone().unwrap_or_default();
-        let name = published.strip_suffix(&as_it_was.naming.extension).unwrap_or(&published);
+    pub(super) fn seal(&self, file: &DropFile, seal: &Seal) -> Result<Piece, Unrendered> {
+        let name = file.name.clone().unwrap_or_default();
         let from = BufReader::with_capacity(1 << 16, File::open(self.staging.path(file.id))?);
         let mut draft = self.staging.write_sealed(file.id)?;
-        seal.seal(name, from, &mut draft, clock::now()).map_err(|unsealed| match unsealed {
+        seal.seal(from, &mut draft, clock::now()).map_err(|unsealed| match unsealed {
             Unsealed::Io(error) => Unrendered::Step(error.into()),
             Unsealed::Reason(reason) => Unrendered::Reason(reason),
         })?;
         let written = Draft::finish(draft)?;
-        Ok(Piece { role: SENT.to_owned(), name: published, size: written.size, sha256: written.sha256, body: None })
+        Ok(Piece { role: SENT.to_owned(), name, size: written.size, sha256: written.sha256, body: None })
     }
 }
 

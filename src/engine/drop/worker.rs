@@ -286,6 +286,7 @@ impl Worker {
             if let Err(reason) = self.render(&file)? {
                 let name = file.name.as_deref().unwrap_or_default();
                 self.say(log::Level::Error, &format!("{name} cannot be made: {reason}"));
+                self.summary.left_off.get_or_insert(reason);
                 break;
             }
         }

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::MODERN;
 use super::vault::Vault;
+use super::{MODERN, OLD};
 
 struct Desk {
     vault: Vault,
@@ -15,7 +15,7 @@ impl Desk {
     /// A file of three records is published, and answers are encrypted for the office and signed by the host.
     fn new() -> Desk {
         let vault = Vault::new();
-        let host = vault.host.key("host", MODERN, "", "never");
+        let host = vault.host.key("host", OLD, "", "never");
         let ours = vault.ours.key("office", MODERN, "open sesame", "never");
         vault.host.knows(&vault.ours, &ours);
         let desk = Desk { vault, host, ours };
@@ -101,12 +101,12 @@ fn an_answer_of_the_host_is_decrypted_verified_and_applied_once() {
 fn an_answer_that_anybody_could_have_written_is_put_aside() {
     let desk = Desk::new();
     let stranger = desk.vault.host.key("stranger", MODERN, "", "never");
-    let plain = SOME.as_bytes().to_vec();
+    let plain = SOME.replace("2,R", "3,R").into_bytes();
     let unsigned = desk.message(SOME, &["--encrypt"]);
     let wrong = desk.message(SOME, &["--local-user", &stranger, "--sign", "--encrypt"]);
-    let weak =
-        desk.message(SOME, &["--local-user", &desk.host, "--digest-algo", "SHA1", "--sign", "--encrypt"]);
-    let other = desk.vault.host.message(SOME, &["--recipient", &desk.host, "--local-user", &desk.host, "--sign", "--encrypt"]);
+    let weak = desk.message(SOME, &["--local-user", &desk.host, "--digest-algo", "SHA1", "--sign", "--encrypt"]);
+    let other =
+        desk.vault.host.message(SOME, &["--recipient", &desk.host, "--local-user", &desk.host, "--sign", "--encrypt"]);
     let open = desk.vault.host.message(SOME, &["--local-user", &desk.host, "--sign"]);
     let good = desk.message(SOME, &["--local-user", &desk.host, "--sign", "--encrypt"]);
     let mut changed = good.clone();

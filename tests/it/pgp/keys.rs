@@ -34,7 +34,9 @@ fn an_expired_key_is_refused_until_another_is_there_and_then_the_file_goes_by_it
     is_refused(&vault, "it expired at 2020-12-31");
     // Its owner makes it valid for longer.
     vault.host.run(&["--quick-set-expire", &host, "5y"]);
-    vault.host.run(&["--quick-set-expire", &host, "5y", "*"]);
+    let listed = vault.host.run(&["--with-colons", "--with-subkey-fingerprint", "--list-keys", &host]);
+    let part = listed.lines().filter(|line| line.starts_with("fpr:")).nth(1).unwrap().split(':').nth(9).unwrap();
+    vault.host.run(&["--quick-set-expire", &host, "5y", part]);
     fs::copy(vault.host.public(&host, true), vault.key_file()).unwrap();
     vault.ok(&["check"]);
     vault.ok(&["run", "--once"]);

@@ -145,6 +145,13 @@ drop:
         serde_json::from_str(&self.ok(&["--json", "drop", "show", "legacy", which]).stdout).unwrap()
     }
 
+    /// How far a file is; none = it is not known, or has no number yet.
+    pub fn state(&self, which: &str) -> Option<String> {
+        let ended = self.run(&["--json", "drop", "show", "legacy", which]);
+        let shown: serde_json::Value = serde_json::from_str(&ended.stdout).ok()?;
+        Some(shown["state"].as_str()?.to_owned())
+    }
+
     /// What of the drop needs a person.
     pub fn needs(&self) -> String {
         let status: serde_json::Value = serde_json::from_str(&self.run(&["--json", "status"]).stdout).unwrap();
