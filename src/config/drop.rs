@@ -18,11 +18,9 @@ pub mod shelf;
 mod table;
 mod timing;
 
-use std::time::Duration;
-
 use crate::config::found::Found;
 use crate::config::settings::Scope;
-use crate::engine::drop::{Beside, Content, Drop, Timing};
+use crate::engine::drop::{Beside, Content, Keep, Timing};
 use crate::rules::calendar::Calendar;
 use crate::rules::mapping::Mapping;
 use crate::rules::naming::{Pattern, Place, Rerun, Sequence};
@@ -62,8 +60,8 @@ pub struct DropSpec {
     pub deliver: Vec<Deliver>,
     /// The answers of the receiver.
     pub ack: Option<AckSpec>,
-    /// `archive.retain`.
-    pub keep: Duration,
+    /// `archive`.
+    pub keep: Keep,
     /// The texts of other files that it was made from.
     pub embedded: Embedded,
 }
@@ -119,12 +117,7 @@ impl DropSpec {
             Some(found) => ack::ack(&found, deliver.as_deref().unwrap_or_default(), feed.as_ref(), &shelf).map(Some),
             None => Some(None),
         };
-        let keep = fields.take("archive").map_or(Some(Drop::KEEP), |found| {
-            let archive = found.fields()?;
-            let keep = archive.take("retain").map_or(Some(Drop::KEEP), |found| found.duration());
-            archive.done();
-            keep
-        });
+        let keep = fields.take("archive").map_or(Some(Keep::default()), |found| keep(&found));
         fields.done();
         let (timing, calendar) = schedule?;
         let naming::Names { name, rerun, sequence, controls } = named?;
@@ -145,5 +138,23 @@ impl DropSpec {
             keep: keep?,
             embedded: shelf.into_embedded(),
         })
+    }
+}
+
+/// Reads `archive: {retain: 400d}` or `{count: N}`.
+fn keep(found: &Found<'_>) -> Option<Keep> {
+    let fields = found.fields()?;
+    let (retain, count) = (fields.take("retain"), fields.take("count"));
+    fields.done();
+    match (retain, count) {
+        (Some(_), Some(count)) => {
+            count.error_hint("stands beside `retain`", "files are kept for a time, or so many of them: leave one out");
+            None
+        }
+        (Some(retain), None) => retain.duration().map(Keep::For),
+        (None, Some(count)) => {
+            count.integer(1..=i64::MAX).and_then(|count| u64::try_from(count).ok()).map(Keep::Newest)
+        }
+        (None, None) => Some(Keep::default()),
     }
 }

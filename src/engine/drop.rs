@@ -17,6 +17,7 @@ pub mod publish;
 mod render;
 mod report;
 pub mod request;
+mod scale;
 mod seal;
 pub mod sequence;
 mod snapshot;
@@ -74,8 +75,8 @@ pub struct Drop {
     pub retry: RetryPolicy,
     /// `start: beginning` = a new drop begins with the oldest event that is kept, not now.
     pub from_beginning: bool,
-    /// How long published files and what they are made of are kept; default [`Drop::KEEP`].
-    pub keep: Duration,
+    /// How long published files and what they are made of are kept.
+    pub keep: Keep,
     /// SHA-256 of [`Drop::config`].
     pub config_hash: [u8; 32],
     /// The connector's configuration in canonical form, with the text of its copybooks and of its calendar, from which it
@@ -86,12 +87,25 @@ pub struct Drop {
 }
 
 impl Drop {
-    /// How long files are kept unless the drop says otherwise.
-    pub const KEEP: Duration = Duration::from_secs(400 * 86_400);
-
     /// Whether the host answers for each file.
     pub fn awaits_answer(&self) -> bool {
         self.ack.is_some()
+    }
+}
+
+/// How long published files are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// `retain`: for so long after they were published, or answered.
+    For(Duration),
+    /// `count`: the newest so many.
+    Newest(u64),
+}
+
+impl Default for Keep {
+    /// 400 days.
+    fn default() -> Keep {
+        Keep::For(Duration::from_secs(400 * 86_400))
     }
 }
 
@@ -112,6 +126,8 @@ pub struct Content {
     pub max_row_errors: Option<u64>,
     /// `max_records`: detail records of one file; more become several files. None = no limit.
     pub max_records: Option<u64>,
+    /// `max_bytes`: bytes of one file, header and trailer too; more become several files. None = no limit.
+    pub max_bytes: Option<u64>,
 }
 
 /// Which records a file has.

@@ -96,7 +96,7 @@ pub fn connector_status(
             held: parked(ParkedState::Held),
             dead: parked(ParkedState::Dead),
             braked: connector::braked(db, known.id)?,
-            delivered: counter::get(db, known.id, Counter::Delivered)?,
+            delivered: counter::delivered(db, known.id)?,
             last: attempt::last_delivered(db, known.id)?.map(|at| at.to_string()),
             skipped: counter::get(db, known.id, Counter::Skipped)?,
             discarded: counter::get(db, known.id, Counter::Discarded)?,

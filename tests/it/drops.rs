@@ -10,6 +10,7 @@ mod clock;
 mod content;
 mod faults;
 mod full;
+mod kept;
 mod kills;
 mod nightly;
 mod outlets;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::gather::{held, join, park};
+use super::scale::Scale;
 use super::worker::{StepError, Worker};
 use super::{Drop, Extract, RowError, WhenEmpty, snapshot};
 use crate::clock::{self, Timestamp};
@@ -112,7 +113,7 @@ struct Lines {
 }
 
 /// The lines of one record, or why it is held.
-fn lines(drop: &Drop, changes: &[Change], had: bool) -> Result<Lines, Reason> {
+fn lines(drop: &Drop, scale: &mut Scale<'_>, changes: &[Change], had: bool) -> Result<Lines, Reason> {
     let ops: Vec<_> = changes.iter().map(|change| change.op).collect();
     let outcome = drop.content.coalesce.decide(&ops, had);
     let mut lines = Vec::with_capacity(outcome.lines.len());
@@ -120,16 +121,21 @@ fn lines(drop: &Drop, changes: &[Change], had: bool) -> Result<Lines, Reason> {
         let Some(change) = changes.get(line.image) else { continue };
         let cleared = drop.subscription.clear(&change.event, &[])?;
         let record = cleared.record().clone();
-        drop.feed.fits(&Row { record: &record, action: line.action.as_str(), ordinal: 1 })?;
+        scale.weigh(change.ordinal, &Row { record: &record, action: line.action.as_str(), ordinal: 1 })?;
         lines.push((change.ordinal, line.action, change.id.to_string(), record));
     }
+    scale.keep();
     Ok(Lines { lines, host_has: outcome.host_has })
 }
 
 fn cut(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile, now: Timestamp) -> Sql<Result<Cut, Reason>> {
+    let mut scale = match scale(db, drop, connector, file, now)? {
+        Ok(scale) => scale,
+        Err(reason) => return Ok(Err(reason)),
+    };
     let (count, wrong) = match drop.content.extract {
-        Extract::Changes => changed(db, drop, connector, file)?,
-        Extract::Snapshot => snapshot::all(db, drop, connector, file)?,
+        Extract::Changes => changed(db, drop, connector, file, &mut scale)?,
+        Extract::Snapshot => snapshot::all(db, drop, connector, file, &mut scale)?,
     };
     let errors = wrong.len() as u64;
     if let Some((first, _)) = wrong.first() {
@@ -175,13 +181,21 @@ fn cut(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile, now: Times
         return Ok(Ok(Cut::Skipped));
     }
     let most = drop.content.max_records.filter(|most| *most > 0).unwrap_or(u64::MAX);
-    let parts = count.div_ceil(most).max(1);
+    let ends = scale.ends(most);
+    let parts = ends.as_ref().map_or(count.div_ceil(most).max(1), |ends| ends.len() as u64 + 1);
+    let mut ends = ends.map(Vec::into_iter);
     let mut rest = file.clone();
     for part in 1..=parts {
-        let next = match member::place_of(db, rest.id, most)? {
+        let end = match &mut ends {
+            Some(ends) => ends.next(),
+            None => member::place_of(db, rest.id, most)?,
+        };
+        let next = match end {
             Some(place) if part < parts => {
                 let next = drops::begin_beside(db, file, None, 0, now)?;
                 member::move_behind(db, rest.id, next, place)?;
+                // Each part will count what it carries; a change of a key with a half in each is one event all the same.
+                counter::add(db, connector, Counter::Repeated, change::shared(db, connector, rest.id, next)?)?;
                 Some(next)
             }
             _ => None,
@@ -196,6 +210,26 @@ fn cut(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile, now: Times
         }
     }
     Ok(Ok(Cut::Files(parts, count, errors)))
+}
+
+/// What tries the rows of a cut out. A reason says why nothing can be cut.
+fn scale<'d>(
+    db: &Db,
+    drop: &'d Drop,
+    connector: ConnectorId,
+    file: &DropFile,
+    now: Timestamp,
+) -> Sql<Result<Scale<'d>, Reason>> {
+    let Some(most) = drop.content.max_bytes else { return Ok(Scale::new(drop, None)) };
+    let numbers = match next_numbers(db, drop, connector, &file.date)? {
+        Ok(numbers) => numbers,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let around = stamp(drop, file, numbers, now).and_then(|stamp| {
+        let name = drop.naming.rerun.name(&drop.naming.name, &stamp)? + &drop.naming.extension;
+        drop.feed.around(&stamp, &name)
+    });
+    Ok(around.and_then(|around| Scale::new(drop, Some((most, around)))))
 }
 
 /// Gives a file its numbers and its name.
@@ -227,11 +261,11 @@ fn number(
 pub(super) type Wrong = Vec<(Reason, Vec<Change>)>;
 
 /// The lines of what has changed.
-fn changed(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile) -> Sql<(u64, Wrong)> {
+fn changed(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile, scale: &mut Scale<'_>) -> Sql<(u64, Wrong)> {
     let (mut count, mut wrong) = (0_u64, Vec::new());
     change::each_record(db, connector, file.id, |key, changes| {
         let had = member::has(db, connector, key)?;
-        match lines(drop, changes, had) {
+        match lines(drop, scale, changes, had) {
             Ok(Lines { lines, host_has }) => {
                 for (ordinal, action, event, record) in &lines {
                     member::add(db, file.id, *ordinal, (event, key, action.as_str()), record)?;

@@ -5,6 +5,7 @@
 
 use super::Drop;
 use super::cut::{MOST_HELD, Wrong};
+use super::scale::Scale;
 use crate::event::Op;
 use crate::format::feed::Row;
 use crate::rules::coalesce::Action;
@@ -16,7 +17,13 @@ use crate::store::state::{ConnectorId, Db, Sql, parked};
 const CHUNK: usize = 1000;
 
 /// The lines of every record; and what cannot be encoded.
-pub(super) fn all(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile) -> Sql<(u64, Wrong)> {
+pub(super) fn all(
+    db: &Db,
+    drop: &Drop,
+    connector: ConnectorId,
+    file: &DropFile,
+    scale: &mut Scale<'_>,
+) -> Sql<(u64, Wrong)> {
     change::each_record(db, connector, file.id, |key, changes| match changes.last() {
         Some(last) if last.op == Op::Delete => member::mirror(db, connector, key, None),
         Some(last) => member::mirror(db, connector, key, Some((last.log, &last.event))),
@@ -34,7 +41,8 @@ pub(super) fn all(db: &Db, drop: &Drop, connector: ConnectorId, file: &DropFile)
             let id = event.id;
             let line = drop.subscription.clear(&event, &[]).and_then(|cleared| {
                 let record = cleared.record().clone();
-                drop.feed.fits(&Row { record: &record, action, ordinal: 1 })?;
+                scale.weigh(ordinal, &Row { record: &record, action, ordinal: 1 })?;
+                scale.keep();
                 Ok(record)
             });
             let change = Change { id, half: 0, key: key.clone(), ordinal, log, op: event.op, event };
