@@ -184,7 +184,13 @@ fn whole(
             Err(wrong) => problems.extend(wrong.list().iter().cloned()),
         }
     }
-    plans.extend(drops.into_iter().filter_map(|spec| drops::look(spec, &settings, &columns, online, problems)));
+    for spec in drops {
+        let drop = drops::look(spec, &settings, &columns, online, problems);
+        if online && let Some((_, drop)) = &drop {
+            reached.extend(drops::reach(drop));
+        }
+        plans.extend(drop.map(|(plan, _)| plan));
+    }
 }
 
 /// An empty configuration is no mistake, but nothing happens with it.

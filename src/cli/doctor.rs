@@ -61,6 +61,7 @@ pub fn doctor(place: &Place, doctor: Doctor) -> Outcome {
     }
     if doctor.online {
         host::targets(&settings, connectors, &mut findings);
+        host::places(&settings, drops, &mut findings);
     }
     let code = findings.code();
     if place.json() {

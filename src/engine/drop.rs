@@ -5,6 +5,7 @@
 //! Each step ends in a durable commit, so that a crash repeats a step and never changes what it makes.
 
 pub mod acknowledge;
+mod carried;
 mod cut;
 mod deliver;
 mod gather;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use jiff::civil::Time;
 
+pub use carried::{Carried, CarriedLine, carried, stands};
 pub use preview::{Preview, Previewed, preview, regenerate};
 pub use report::{
     AckLine, DropStatus, FileLine, MemberLine, OutletLine, ack_lines, ago, drop_status, file_line, has_bytes,
@@ -39,6 +41,7 @@ pub use report::{
 pub use worker::{Parts, Rebuild, StepError, Worker};
 
 use crate::adapter::pgp::Seal;
+use crate::adapter::place::Trouble;
 use crate::engine::drop::acknowledge::Ack;
 use crate::engine::drop::outlet::Outlet;
 use crate::engine::subscription::Subscription;
@@ -87,6 +90,13 @@ pub struct Drop {
 }
 
 impl Drop {
+    /// Reaches every place without changing anything there; what came of it, by the place's name.
+    pub fn probe(&self) -> Vec<(String, Result<(), Trouble>)> {
+        let outlets = self.outlets.iter().map(|outlet| (outlet.name.clone(), outlet.probe()));
+        let answers = self.ack.iter().map(|ack| (format!("answers from {}", ack.outlet), ack.probe()));
+        outlets.chain(answers).collect()
+    }
+
     /// Whether the host answers for each file.
     pub fn awaits_answer(&self) -> bool {
         self.ack.is_some()

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
+use crate::engine::drop::{self, Carried};
 use crate::event::{Event, Record, Value};
 use crate::format::json;
 use crate::store::state::attempt::{Line, Word};
@@ -169,6 +170,9 @@ pub struct Stand {
     pub due: Option<String>,
     /// What happened, oldest first, in plain words.
     pub history: Vec<Step>,
+    /// The files that it went into, where the connector is a drop.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<Carried>,
 }
 
 /// One step of a history.
@@ -198,9 +202,11 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
             lines.iter().any(|line| matches!(line, Line::Outcome { settled, .. } if settled.word.is_delivered()));
         let acts = act::upon(db, known.id, &id)?;
         let discarded = acts.iter().any(|act| act.verb == "discard");
+        let files = drop::carried(db, known.id, event.id)?;
         let state = match &parked {
             Some(parked) => parked.state.as_str(),
             None if delivered => "delivered",
+            None if !files.is_empty() => drop::stands(&files),
             None if event.seq() > at.seq && matches!(lines.last(), Some(Line::Intent { .. })) => "sending",
             None if event.seq() > at.seq => "queued",
             None if discarded => "discarded",
@@ -218,6 +224,7 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
             reason: parked.as_ref().map(why),
             due: parked.and_then(|parked| parked.due).map(|due| due.to_string()),
             history: history.into_iter().map(|(at, what)| Step { at: at.to_string(), what }).collect(),
+            files,
         })
     })
 }

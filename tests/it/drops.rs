@@ -14,4 +14,6 @@ mod kept;
 mod kills;
 mod nightly;
 mod outlets;
+#[cfg(feature = "sftp")]
+mod reached;
 mod typed;

@@ -12,17 +12,18 @@ use crate::config::drop::deliver::Place;
 use crate::config::drop::pgp::OwnKeySpec;
 use crate::config::problem::Place as At;
 use crate::config::{ConnectorSpec, Problem, Settings, Severity, Way, build};
+use crate::engine::drop::Drop;
 use crate::event::Op;
 use crate::rules::calendar::Calendar;
 
-/// Looks at a drop whose file has no mistake of its own; what it will do.
+/// Looks at a drop whose file has no mistake of its own; what it will do, and the drop.
 pub(super) fn look(
     mut spec: ConnectorSpec,
     settings: &Settings,
     columns: &Columns,
     online: bool,
     problems: &mut Vec<Problem>,
-) -> Option<Plan> {
+) -> Option<(Plan, Drop)> {
     let Way::Drop(files) = &spec.way else { return None };
     let file = spec.file.clone();
     let mut note = |severity, key: &str, message: String| {
@@ -71,20 +72,30 @@ pub(super) fn look(
                 problems.push(Problem { severity: Severity::Warning, file, line: 0, column: 0, key, message, hint });
             }
             tables::compare(&drop.file, &drop.subscription, &[], (at, &lines), columns, problems);
-            Some(Plan {
+            let plan = Plan {
                 connector: drop.subscription.name.to_string(),
                 listen: drop.subscription.listen.patterns().to_vec(),
                 target,
                 when: "as files".to_owned(),
                 start: if drop.from_beginning { "beginning" } else { "now" },
                 next,
-            })
+            };
+            Some((plan, drop))
         }
         Err(wrong) => {
             problems.extend(wrong.list().iter().cloned());
             None
         }
     }
+}
+
+/// What the places of a drop say, each with the drop's name.
+pub fn reach(drop: &Drop) -> impl Iterator<Item = (String, Result<String, String>)> {
+    let name = drop.subscription.name.to_string();
+    drop.probe().into_iter().map(move |(place, probed)| {
+        let said = probed.map(|()| "can be reached, and its folder is there".to_owned());
+        (format!("{name}, {place}"), said.map_err(|trouble| format!("{}: {trouble}", trouble.class.word())))
+    })
 }
 
 /// A calendar that ends soon is extended before the drop stands still; of one that has ended it is said where the next

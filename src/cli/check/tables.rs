@@ -86,6 +86,28 @@ pub fn compare(
                 );
             }
         }
+        for path in reads {
+            let field = path.split('.').next().unwrap_or_default();
+            // What a mapping gives has the names of its targets; without one the record has those of the columns.
+            let given: Vec<&str> = match subscription.mapping.targets() {
+                Some(targets) => targets.iter().map(|target| target.split('.').next().unwrap_or_default()).collect(),
+                None if subscription.mapping.is_whole() => columns.iter().map(String::as_str).collect(),
+                None => continue,
+            };
+            if !field.is_empty() && !field.starts_with('$') && !given.contains(&field) {
+                let near = hint(field, given.iter().copied());
+                let from = if subscription.mapping.is_whole() {
+                    format!("`{kind}` does not have")
+                } else {
+                    "the mapping does not give".to_owned()
+                };
+                note(
+                    "endpoint",
+                    at,
+                    format!("`{{{path}}}` stands in a URL or a key, and {from} it{near}: its events are held"),
+                );
+            }
+        }
         for column in subscription.gate.redactions() {
             let first = column.split('.').next().unwrap_or_default();
             if !columns.iter().any(|known| known == column || known == first) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::finding::{Findings, Level};
 use crate::adapter::pgp;
 use crate::adapter::tls::{TlsFiles, validities};
-use crate::cli::check::{drops, secrets};
+use crate::cli::check::{drops as drop_check, secrets};
 use crate::cli::failure::Code;
 use crate::clock::{self, Timestamp};
 use crate::config::connector::ConnectorSpec;
@@ -151,7 +151,7 @@ pub fn keys(connectors: &[ConnectorSpec], online: bool, findings: &mut Findings)
     let now = clock::now();
     for connector in connectors {
         let Way::Drop(files) = &connector.way else { continue };
-        for (_, standing) in drops::standings(files, online, now) {
+        for (_, standing) in drop_check::standings(files, online, now) {
             let (name, called) = (connector.name.to_string(), standing.called());
             let mend = "put one that is valid for longer in its place";
             match &standing.ends {
@@ -215,6 +215,32 @@ pub fn targets(settings: &Settings, connectors: Vec<ConnectorSpec>, findings: &m
                     findings.with_code(Code::Unavailable);
                 }
             },
+            Err(problems) => findings.failed("target", &name, problems),
+        }
+    }
+}
+
+/// Asks every place where files are published, or answered, without changing anything there.
+pub fn places(settings: &Settings, drops: Vec<ConnectorSpec>, findings: &mut Findings) {
+    for spec in drops {
+        let name = spec.name.to_string();
+        match build::drop(spec, settings, [0; 32]) {
+            Ok(drop) => {
+                for (name, reached) in drop_check::reach(&drop) {
+                    match reached {
+                        Ok(text) => findings.ok("target", &name, text),
+                        Err(text) => {
+                            findings.bad(
+                                "target",
+                                &name,
+                                text,
+                                "nothing is lost meanwhile: it is tried again by itself",
+                            );
+                            findings.with_code(Code::Unavailable);
+                        }
+                    }
+                }
+            }
             Err(problems) => findings.failed("target", &name, problems),
         }
     }

@@ -21,7 +21,6 @@ struct Line {
     status: DropStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cut: Option<String>,
-    configured: bool,
 }
 
 /// All drops.
@@ -44,7 +43,7 @@ pub fn all(place: &Place) -> Outcome {
         };
         let (status, last) = found.unwrap_or_else(|| (DropStatus::unknown(&spec.name), None));
         let next = spec.drop().and_then(|drop| next_cut_of(&drop.timing, last.as_ref(), clock::now()));
-        lines.push(Line { status, next_cut: next.map(|cut| cut.at.to_string()), configured: true });
+        lines.push(Line { status, next_cut: next.map(|cut| cut.at.to_string()) });
     }
     if place.json() {
         output::json(&lines)?;

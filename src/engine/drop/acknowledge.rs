@@ -123,6 +123,18 @@ impl Ack {
         }
     }
 
+    /// Reaches the place of the answers without changing anything there.
+    pub fn probe(&self) -> Result<(), Trouble> {
+        match self.open()? {
+            (_, Some(trouble)) => Err(trouble),
+            (mut place, None) => match self.after {
+                // What stays is only read.
+                After::Leave => place.list(false).map(drop),
+                After::Delete | After::Move => place.probe(),
+            },
+        }
+    }
+
     /// The answer of which a trigger tells.
     fn told_of<'n>(&self, trigger: &'n str) -> Option<&'n str> {
         let (before, behind) = self.trigger.as_ref()?.split_once("{file}")?;

@@ -152,7 +152,7 @@ pub fn fingerprint(path: &Path) -> String {
 }
 
 /// The user who runs the tests.
-fn me() -> String {
+pub fn me() -> String {
     let output = Command::new("id").arg("-un").output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

@@ -76,8 +76,16 @@ pub(super) fn all() -> Value {
             ("state", json!({ "enum": [
                 "queued", "sending", "delivered", "skipped", "discarded", "waiting", "behind", "held", "dead",
             ] })),
-            ("reason", text()), ("due", time()), ("history", list("Step")),
+            ("reason", text()), ("due", time()), ("history", list("Step")), ("files", list("Carried")),
         ], false),
+        "Carried": object(&["date", "state", "since", "lines"], &[
+            ("seq", number()), ("date", text()), ("name", text()),
+            ("state", json!({ "enum": [
+                "open", "cut", "rendered", "published", "acked", "partial", "refused", "skipped", "discarded", "purged",
+            ] })),
+            ("since", time()), ("lines", list("CarriedLine")),
+        ], false),
+        "CarriedLine": object(&["action"], &[("action", text()), ("answer", text()), ("code", text())], false),
         "Step": object(&["at", "what"], &[("at", time()), ("what", text())], false),
         "Delivery": object(&["connector", "event", "log", "seq", "type", "op", "key", "at", "state", "since"], &[
             ("connector", text()), ("event", text()), ("log", text()), ("seq", number()), ("type", text()),

@@ -188,6 +188,15 @@ pub fn last_of(db: &Connection, file: FileId, key: &str) -> Sql<Option<(LogId, E
     Ok(Some((LogId(row.get(0)?), event)))
 }
 
+/// The records of which a file carries a change by an event.
+pub fn records_in(db: &Connection, connector: ConnectorId, file: FileId, id: EventId) -> Sql<Vec<String>> {
+    db.prepare_cached(
+        "SELECT DISTINCT key FROM drop_change WHERE connector = ?1 AND event_id = ?2 AND file = ?3 ORDER BY half",
+    )?
+    .query_map(params![connector.0, id.to_string(), file.0], |row| row.get(0))?
+    .collect()
+}
+
 /// The files that carry a change.
 pub fn carried_by(db: &Connection, connector: ConnectorId, id: EventId) -> Sql<Vec<FileId>> {
     db.prepare_cached("SELECT DISTINCT file FROM drop_change WHERE connector = ?1 AND event_id = ?2 ORDER BY file")?
