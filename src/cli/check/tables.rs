@@ -86,25 +86,19 @@ pub fn compare(
                 );
             }
         }
-        for path in reads {
-            let field = path.split('.').next().unwrap_or_default();
-            // What a mapping gives has the names of its targets; without one the record has those of the columns.
-            let given: Vec<&str> = match subscription.mapping.targets() {
-                Some(targets) => targets.iter().map(|target| target.split('.').next().unwrap_or_default()).collect(),
-                None if subscription.mapping.is_whole() => columns.iter().map(String::as_str).collect(),
-                None => continue,
-            };
-            if !field.is_empty() && !field.starts_with('$') && !given.contains(&field) {
-                let near = hint(field, given.iter().copied());
-                let from = if subscription.mapping.is_whole() {
-                    format!("`{kind}` does not have")
-                } else {
-                    "the mapping does not give".to_owned()
-                };
+        // What a URL or a key names is a column, or what the mapping makes.
+        let targets = subscription.mapping.targets().unwrap_or_default().iter().map(|target| &**target);
+        let given: Vec<&str> = columns.iter().map(String::as_str).chain(targets).collect();
+        for path in reads.iter().filter(|path| !path.starts_with('$')) {
+            let first = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+            if !given.iter().any(|known| *known == path || first(known) == first(path)) {
+                let near = hint(path, given.iter().copied());
                 note(
                     "endpoint",
                     at,
-                    format!("`{{{path}}}` stands in a URL or a key, and {from} it{near}: its events are held"),
+                    format!(
+                        "`{{{path}}}` stands in a URL or a key, and neither `{kind}` nor the mapping has it{near}: its events are held"
+                    ),
                 );
             }
         }
