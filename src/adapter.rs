@@ -8,6 +8,7 @@ pub mod hook;
 pub mod http;
 pub mod join;
 pub mod oauth;
+pub mod pgp;
 pub mod place;
 pub mod rest;
 pub mod secret;

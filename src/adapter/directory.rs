@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::adapter::place::{Class, Entry, Look, Name, Opening, Place, Progress, Replace, Sink, Trouble};
@@ -58,6 +58,14 @@ impl Directory {
 }
 
 impl Place for Directory {
+    fn probe(&mut self) -> Result<(), Trouble> {
+        for folder in [&self.folder, &self.temps] {
+            rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
+                .map_err(|errno| trouble(&errno.into(), "write in the folder", folder))?;
+        }
+        Ok(())
+    }
+
     fn look(&mut self, name: Name<'_>) -> Result<Look, Trouble> {
         let path = self.path(name)?;
         match fs::symlink_metadata(&path) {

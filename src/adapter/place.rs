@@ -152,6 +152,10 @@ pub type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
 /// One session at a folder. One file is open for writing at most. After a trouble of [`Class::Connection`] the
 /// session is of no use.
 pub trait Place {
+    /// Looks at the folders without changing anything: whether they are there and, as far as the place tells, can be written. A place
+    /// that does not let itself be looked at is taken as it is.
+    fn probe(&mut self) -> Result<(), Trouble>;
+
     /// Looks at one name.
     fn look(&mut self, name: Name<'_>) -> Result<Look, Trouble>;
 

@@ -1,6 +1,6 @@
 //! `check`: everything that is wrong with a configuration, at once.
 
-mod drops;
+pub(super) mod drops;
 pub(super) mod secrets;
 pub(super) mod tables;
 
@@ -195,11 +195,13 @@ fn whole(
             Err(wrong) => problems.extend(wrong.list().iter().cloned()),
         }
     }
-    plans.extend(
-        drops
-            .into_iter()
-            .filter_map(|spec| drops::look(spec, &settings, &columns, online.then_some(&mut *reached), problems)),
-    );
+    for spec in drops {
+        let drop = drops::look(spec, &settings, &columns, online.then_some(&mut *reached), problems);
+        if online && let Some((_, drop)) = &drop {
+            reached.extend(drops::reach(drop));
+        }
+        plans.extend(drop.map(|(plan, _)| plan));
+    }
 }
 
 /// Names in `alertAfter` that no connector has: what they say holds for nobody.

@@ -40,27 +40,28 @@ impl Doctor {
 /// Runs `doctor`: 0 when nothing is bad; else the exit code that all that is bad calls for, or 1.
 pub fn doctor(place: &Place, doctor: Doctor) -> Outcome {
     let mut findings = Findings::default();
-    let (settings, connectors) = configured(place, &mut findings)?;
+    let (settings, connectors, drops) = configured(place, &mut findings)?;
     let told = findings.0.len();
-    examine(&settings, &connectors, &doctor, &mut findings);
+    examine(&settings, (&connectors, &drops), &doctor, &mut findings);
     let mut mended = Vec::new();
     if doctor.fix {
         let cures = findings.cures();
         let left = || {
             let mut again = Findings::default();
-            examine(&settings, &connectors, &Doctor { deep: false, ..doctor }, &mut again);
+            examine(&settings, (&connectors, &drops), &Doctor { deep: false, ..doctor }, &mut again);
             again.cures()
         };
         let done = mend::mend(&settings, &cures, &left);
         mended = done.done;
         if !mended.is_empty() {
             findings.0.truncate(told);
-            examine(&settings, &connectors, &doctor, &mut findings);
+            examine(&settings, (&connectors, &drops), &doctor, &mut findings);
         }
         done.failed.into_iter().for_each(|failure| findings.failed("fix", "doctor", failure));
     }
     if doctor.online {
         host::targets(&settings, connectors, &mut findings);
+        host::places(&settings, drops, &mut findings);
     }
     let code = findings.code();
     if place.json() {
@@ -76,18 +77,21 @@ pub fn doctor(place: &Place, doctor: Doctor) -> Outcome {
     Ok(code)
 }
 
+/// The settings, the connectors that make calls and the drops.
+type Configured = (Settings, Vec<ConnectorSpec>, Vec<ConnectorSpec>);
+
 /// The configuration, as far as it can be read: what is wrong with it keeps nothing else from being looked at.
-fn configured(place: &Place, findings: &mut Findings) -> Result<(Settings, Vec<ConnectorSpec>), Failure> {
+fn configured(place: &Place, findings: &mut Findings) -> Result<Configured, Failure> {
     let path = match place.config_path() {
         Ok(path) if path.exists() || place.database().is_none() => path,
         Err(failure) if place.database().is_none() => return Err(failure),
         _ => {
             let mut settings = Settings::default();
             place.apply_database(&mut settings);
-            return Ok((settings, Vec::new()));
+            return Ok((settings, Vec::new(), Vec::new()));
         }
     };
-    let Survey { settings, connectors, problems, .. } = config::survey(&path);
+    let Survey { settings, connectors, drops, problems, .. } = config::survey(&path);
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     let name = path.display().to_string();
     if errors == 0 {
@@ -104,18 +108,23 @@ fn configured(place: &Place, findings: &mut Findings) -> Result<(Settings, Vec<C
         ));
     };
     place.apply_database(&mut settings);
-    Ok((settings, connectors))
+    Ok((settings, connectors, drops))
 }
 
 /// What it finds on this machine, a line for each finding.
-pub(super) fn told(settings: &Settings, connectors: &[ConnectorSpec]) -> String {
+pub(super) fn told(settings: &Settings, connectors: &[ConnectorSpec], drops: &[ConnectorSpec]) -> String {
     let mut findings = Findings::default();
-    examine(settings, connectors, &Doctor { fix: false, deep: false, online: false }, &mut findings);
+    examine(settings, (connectors, drops), &Doctor { fix: false, deep: false, online: false }, &mut findings);
     findings.0.iter().map(|finding| finding.line() + "\n").collect()
 }
 
 /// Looks at everything on this machine, changes nothing.
-fn examine(settings: &Settings, connectors: &[ConnectorSpec], doctor: &Doctor, findings: &mut Findings) {
+fn examine(
+    settings: &Settings,
+    (connectors, drops): (&[ConnectorSpec], &[ConnectorSpec]),
+    doctor: &Doctor,
+    findings: &mut Findings,
+) {
     let mut state = queue::look(settings, doctor.deep, findings);
     for database in &settings.databases {
         capture::look(database, state.as_mut(), doctor.deep, findings);
@@ -123,5 +132,6 @@ fn examine(settings: &Settings, connectors: &[ConnectorSpec], doctor: &Doctor, f
     host::clock(state.as_mut(), findings);
     host::disk(settings, findings);
     host::certificates(settings, connectors, findings);
+    host::keys(drops, doctor.online, findings);
     host::secrets(settings, doctor.online, findings);
 }

@@ -79,7 +79,7 @@ pub fn level_of(line: &str) -> log::Level {
 fn builder(filter: &str) -> env_logger::Builder {
     let mut builder = env_logger::Builder::from_env(env_logger::Env::new().filter_or("HMS_SYNC_LOG", filter));
     // At finer levels these would log the bytes of requests and answers, and the watch its own log file: never.
-    for wire in ["ureq", "ureq_proto", "rustls", "russh", "hyper", "tungstenite", "notify", "mio"] {
+    for wire in ["ureq", "ureq_proto", "rustls", "russh", "hyper", "tungstenite", "notify", "mio", "pgp"] {
         builder.filter_module(wire, LevelFilter::Warn);
     }
     builder

@@ -3,6 +3,7 @@
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
+use crate::engine::drop::CarriedLine;
 use crate::engine::record::{RecordError, record as history};
 use crate::engine::report::{EventHistory, Stand, shown};
 use crate::event::Record;
@@ -78,7 +79,20 @@ pub fn show_stand(stand: &Stand) -> Result<(), Failure> {
     let reason = stand.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let due = stand.due.as_ref().map(|due| format!(", due again {due}")).unwrap_or_default();
     output::line(&format!("  {}: {}{reason}{due}", stand.connector, stand.state))?;
-    stand.history.iter().try_for_each(|step| output::line(&format!("    {}  {}", step.at, step.what)))
+    stand.history.iter().try_for_each(|step| output::line(&format!("    {}  {}", step.at, step.what)))?;
+    for file in &stand.files {
+        let seq = file.seq.map(|seq| format!("{seq} ")).unwrap_or_default();
+        let called = format!("file {seq}({}, {})", file.date, file.name.as_deref().unwrap_or("no name yet"));
+        let line = |line: &CarriedLine| {
+            let code = line.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+            let answer = line.answer.as_ref().map(|answer| format!(", {answer}{code}")).unwrap_or_default();
+            format!("{}{answer}", line.action)
+        };
+        let lines: Vec<String> = file.lines.iter().map(line).collect();
+        let lines = if lines.is_empty() { "no line of it".to_owned() } else { lines.join("; ") };
+        output::line(&format!("    {}  {called} {}: {lines}", file.since, file.state))?;
+    }
+    Ok(())
 }
 
 /// A key as people read it in a list: the value alone, or JSON when there are several.

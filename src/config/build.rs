@@ -16,6 +16,7 @@ use crate::adapter::websocket::{self, Door};
 use crate::config::connector::{ConnectorSpec, Way};
 use crate::config::credential::{Credential, KeyPlace};
 use crate::config::drop::deliver::Deliver;
+use crate::config::drop::pgp::SealSpec;
 use crate::config::endpoint::Endpoint;
 use crate::config::hook::HookWay;
 use crate::config::problem::{Problem, Problems, Severity};
@@ -180,7 +181,9 @@ pub fn drop(spec: ConnectorSpec, settings: &Settings, secret: [u8; 32]) -> Resul
             rerun: files.rerun,
             sequence: files.sequence,
             office: settings.office.clone(),
+            extension: files.pgp.as_ref().map(|pgp| pgp.extension.clone()).unwrap_or_default(),
         },
+        pgp: files.pgp.map(SealSpec::seal),
         controls: files.controls,
         folder,
         outlets: files.deliver.into_iter().map(Deliver::outlet).collect(),

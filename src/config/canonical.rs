@@ -76,6 +76,10 @@ fn normalise(node: &mut Node, folder: &Path) {
                         normalise(value, folder);
                         places(value, folder, false);
                     }
+                    ("pgp", _) => {
+                        normalise(value, folder);
+                        places(value, folder, true);
+                    }
                     ("headers" | "redact", Value::Map(names)) => names.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name)),
                     _ => normalise(value, folder),
                 }
@@ -87,7 +91,7 @@ fn normalise(node: &mut Node, folder: &Path) {
     }
 }
 
-/// Paths of a drop: those of folders on this machine, of known hosts and of secrets. Paths of a server stay as they are.
+/// Paths of a drop: those of folders on this machine, of known hosts, of keys and of secrets. Paths of a server stay as they are.
 fn places(node: &mut Node, folder: &Path, secret: bool) {
     match &mut node.value {
         Value::List(items) => items.iter_mut().for_each(|item| places(item, folder, secret)),
@@ -96,8 +100,8 @@ fn places(node: &mut Node, folder: &Path, secret: bool) {
                 match key.name.as_str() {
                     "knownHosts" | "directory" => absolute(value, folder),
                     "file" if secret => absolute(value, folder),
-                    "key" | "passphrase" | "password" => places(value, folder, true),
-                    _ => places(value, folder, false),
+                    "key" | "passphrase" | "password" | "pgp" => places(value, folder, true),
+                    _ => places(value, folder, secret),
                 }
             }
         }

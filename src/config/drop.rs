@@ -11,24 +11,24 @@ pub mod deliver;
 mod fixed;
 mod format;
 mod naming;
+pub mod pgp;
 mod record;
 pub mod sftp;
 pub mod shelf;
 mod table;
 mod timing;
 
-use std::time::Duration;
-
 use crate::config::found::Found;
 use crate::config::settings::Scope;
-use crate::engine::drop::{Beside, Content, Drop, Timing};
+use crate::engine::drop::{Beside, Content, Keep, Timing};
 use crate::rules::calendar::Calendar;
 use crate::rules::mapping::Mapping;
-use crate::rules::naming::{Pattern, Rerun, Sequence};
+use crate::rules::naming::{Pattern, Place, Rerun, Sequence};
 
 pub use ack::AckSpec;
 pub use deliver::Deliver;
 pub use format::FeedSpec;
+use pgp::SealSpec;
 use shelf::{Embedded, Shelf};
 
 /// A drop as its file describes it, checked; [`crate::config::build::drop`] makes it ready to run.
@@ -52,14 +52,16 @@ pub struct DropSpec {
     pub rerun: Rerun,
     /// How files are counted.
     pub sequence: Sequence,
+    /// `pgp`: how files are encrypted.
+    pub pgp: Option<SealSpec>,
     /// Files beside the data file.
     pub controls: Vec<Beside>,
     /// Where files go, at least one place.
     pub deliver: Vec<Deliver>,
     /// The answers of the receiver.
     pub ack: Option<AckSpec>,
-    /// `archive.retain`.
-    pub keep: Duration,
+    /// `archive`.
+    pub keep: Keep,
     /// The texts of other files that it was made from.
     pub embedded: Embedded,
 }
@@ -98,9 +100,15 @@ impl DropSpec {
         let form = fields.need("format");
         let content = content::content(&fields, form.as_ref(), &source);
         let schedule = fields.need("schedule").and_then(|found| timing::timing(&found, &shelf));
-        let named = naming::names(&fields, whole, schedule.as_ref().map(|(timing, _)| timing));
+        let data = fields.take("name").and_then(|found| Pattern::parse(found.node_text()?, Place::Name).ok());
+        let pgp = match fields.take("pgp") {
+            Some(found) => pgp::seal(&found, data.as_ref().is_some_and(Pattern::is_relative)).map(Some),
+            None => Some(None),
+        };
+        let extension = pgp.as_ref().and_then(Option::as_ref).map_or("", |pgp| pgp.extension.as_str());
+        let named = naming::names(&fields, whole, schedule.as_ref().map(|(timing, _)| timing), extension);
         let feed = form.and_then(|found| format::read(&found, whole, &source.key, &shelf));
-        let deliver = deliver::deliver(&fields, whole);
+        let deliver = deliver::deliver(&fields, whole, data.as_ref());
         if let (Some(feed), Some(named)) = (&feed, &named) {
             let triggers = deliver.iter().flatten().filter_map(|place| place.trigger.as_ref());
             feed.counts(&fields, whole, named.controls.iter().chain(triggers));
@@ -109,12 +117,7 @@ impl DropSpec {
             Some(found) => ack::ack(&found, deliver.as_deref().unwrap_or_default(), feed.as_ref(), &shelf).map(Some),
             None => Some(None),
         };
-        let keep = fields.take("archive").map_or(Some(Drop::KEEP), |found| {
-            let archive = found.fields()?;
-            let keep = archive.take("retain").map_or(Some(Drop::KEEP), |found| found.duration());
-            archive.done();
-            keep
-        });
+        let keep = fields.take("archive").map_or(Some(Keep::default()), |found| keep(&found));
         fields.done();
         let (timing, calendar) = schedule?;
         let naming::Names { name, rerun, sequence, controls } = named?;
@@ -128,11 +131,30 @@ impl DropSpec {
             name,
             rerun,
             sequence,
+            pgp: pgp?,
             controls,
             deliver: deliver?,
             ack: ack?,
             keep: keep?,
             embedded: shelf.into_embedded(),
         })
+    }
+}
+
+/// Reads `archive: {retain: 400d}` or `{count: N}`.
+fn keep(found: &Found<'_>) -> Option<Keep> {
+    let fields = found.fields()?;
+    let (retain, count) = (fields.take("retain"), fields.take("count"));
+    fields.done();
+    match (retain, count) {
+        (Some(_), Some(count)) => {
+            count.error_hint("stands beside `retain`", "files are kept for a time, or so many of them: leave one out");
+            None
+        }
+        (Some(retain), None) => retain.duration().map(Keep::For),
+        (None, Some(count)) => {
+            count.integer(1..=i64::MAX).and_then(|count| u64::try_from(count).ok()).map(Keep::Newest)
+        }
+        (None, None) => Some(Keep::default()),
     }
 }

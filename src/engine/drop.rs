@@ -6,9 +6,11 @@
 
 pub mod acknowledge;
 mod ask;
+mod carried;
 mod cut;
 mod deliver;
 mod gather;
+mod keys;
 mod late;
 pub mod outlet;
 mod preview;
@@ -17,6 +19,8 @@ pub mod publish;
 mod render;
 mod report;
 pub mod request;
+mod scale;
+mod seal;
 pub mod sequence;
 mod snapshot;
 pub mod staged;
@@ -32,6 +36,7 @@ use std::time::Duration;
 
 use jiff::civil::Time;
 
+pub use carried::{Carried, CarriedLine, carried, stands};
 pub use gather::shown_record;
 pub use preview::{Preview, Previewed, preview, regenerate};
 pub use report::{
@@ -41,6 +46,8 @@ pub use report::{
 pub use worker::{Parts, Rebuild, StepError, Worker};
 
 use crate::adapter::hook::Hook;
+use crate::adapter::pgp::Seal;
+use crate::adapter::place::Trouble;
 use crate::engine::drop::acknowledge::Ack;
 use crate::engine::drop::outlet::Outlet;
 use crate::engine::subscription::Subscription;
@@ -65,6 +72,8 @@ pub struct Drop {
     pub timing: Timing,
     /// How files are called and counted.
     pub naming: Naming,
+    /// How files are encrypted; none = they leave as they were rendered.
+    pub pgp: Option<Seal>,
     /// Files that go with each data file, before the trigger.
     pub controls: Vec<Beside>,
     /// Where rendered files and the archive lie: a folder of the drop's own beside the state file.
@@ -77,8 +86,8 @@ pub struct Drop {
     pub retry: RetryPolicy,
     /// `start: beginning` = a new drop begins with the oldest event that is kept, not now.
     pub from_beginning: bool,
-    /// How long published files and what they are made of are kept; default [`Drop::KEEP`].
-    pub keep: Duration,
+    /// How long published files and what they are made of are kept.
+    pub keep: Keep,
     /// SHA-256 of [`Drop::config`].
     pub config_hash: [u8; 32],
     /// The connector's configuration in canonical form, with the text of its copybooks and of its calendar, from which it
@@ -89,12 +98,32 @@ pub struct Drop {
 }
 
 impl Drop {
-    /// How long files are kept unless the drop says otherwise.
-    pub const KEEP: Duration = Duration::from_secs(400 * 86_400);
+    /// Reaches every place without changing anything there; what came of it, by the place's name.
+    pub fn probe(&self) -> Vec<(String, Result<(), Trouble>)> {
+        let outlets = self.outlets.iter().map(|outlet| (outlet.name.clone(), outlet.probe()));
+        let answers = self.ack.iter().map(|ack| (format!("answers from {}", ack.outlet), ack.probe()));
+        outlets.chain(answers).collect()
+    }
 
     /// Whether the host answers for each file.
     pub fn awaits_answer(&self) -> bool {
         self.ack.is_some()
+    }
+}
+
+/// How long published files are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// `retain`: for so long after they were published, or answered.
+    For(Duration),
+    /// `count`: the newest so many.
+    Newest(u64),
+}
+
+impl Default for Keep {
+    /// 400 days.
+    fn default() -> Keep {
+        Keep::For(Duration::from_secs(400 * 86_400))
     }
 }
 
@@ -115,6 +144,8 @@ pub struct Content {
     pub max_row_errors: Option<u64>,
     /// `max_records`: detail records of one file; more become several files. None = no limit.
     pub max_records: Option<u64>,
+    /// `max_bytes`: bytes of one file, header and trailer too; more become several files. None = no limit.
+    pub max_bytes: Option<u64>,
 }
 
 /// Which records a file has.
@@ -182,6 +213,8 @@ pub struct Naming {
     pub sequence: Sequence,
     /// This installation.
     pub office: String,
+    /// What stands behind the name of a file, also behind that of a rerun: `.pgp`.
+    pub extension: String,
 }
 
 /// A small file that goes with a data file.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::clock::{self, Timestamp};
-use crate::engine::drop::told;
+use crate::engine::drop::{self, Carried, told};
 use crate::engine::handler::is_handler;
 use crate::event::{Event, Record, Value};
 use crate::format::json;
@@ -154,7 +154,7 @@ pub fn connector_status(
             held: parked(ParkedState::Held),
             dead: parked(ParkedState::Dead),
             braked: connector::braked(db, known.id)?,
-            delivered: counter::get(db, known.id, Counter::Delivered)?,
+            delivered: counter::delivered(db, known.id)?,
             last: last.map(|at| at.to_string()),
             skipped: counter::get(db, known.id, Counter::Skipped)?,
             discarded: counter::get(db, known.id, Counter::Discarded)?,
@@ -236,6 +236,9 @@ pub struct Stand {
     pub due: Option<String>,
     /// What happened, oldest first, in plain words.
     pub history: Vec<Step>,
+    /// The files that it went into, where the connector is a drop.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<Carried>,
 }
 
 /// One step of a history.
@@ -266,10 +269,12 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
         let acts = act::upon(db, known.id, &id)?;
         let discarded = acts.iter().any(|act| act.verb == "discard");
         let way = told::way(db, known, event)?;
+        let files = drop::carried(db, known.id, event.id)?;
         let state = match &parked {
             Some(parked) => parked.state.as_str(),
             None if way.is_some() => way.as_ref().map_or("queued", |way| way.state),
             None if delivered => "delivered",
+            None if !files.is_empty() => drop::stands(&files),
             None if event.seq() > at.seq && matches!(lines.last(), Some(Line::Intent { .. })) => "sending",
             None if event.seq() > at.seq => "queued",
             None if discarded => "discarded",
@@ -290,6 +295,7 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
             reason: parked.as_ref().map(why),
             due: parked.and_then(|parked| parked.due).map(|due| due.to_string()),
             history: history.into_iter().map(|(at, what)| Step { at: at.to_string(), what }).collect(),
+            files,
         })
     })
 }

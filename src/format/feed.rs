@@ -91,12 +91,26 @@ impl Feed {
         fixed::Fixed::new(spec).map(|fixed| Feed { kind: Kind::Fixed(Box::new(fixed)) })
     }
 
-    /// Whether a row can be encoded: else why it is held (class `encoding`; field and code, never the value).
-    pub fn fits(&self, row: &Row<'_>) -> Result<(), Reason> {
-        match &self.kind {
-            Kind::Csv(csv) => csv.fits(row),
-            Kind::Fixed(fixed) => fixed.fits(row),
-        }
+    /// What tries rows out, one after the other.
+    pub fn gauge(&self) -> Result<Gauge<'_>, Reason> {
+        Ok(Gauge(match &self.kind {
+            Kind::Csv(csv) => Trial::Csv(Box::new(csv.gauge()?)),
+            Kind::Fixed(fixed) => Trial::Fixed(fixed),
+        }))
+    }
+
+    /// Bytes that a file of that stamp and name has at most beside those of its rows.
+    pub fn around(&self, stamp: &Stamp, name: &str) -> Result<u64, Reason> {
+        let mut writing = self.file(stamp, name)?;
+        let mut out = Vec::new();
+        writing.begin(None, &mut out)?;
+        // A trailer may show the smallest of nothing, which is none.
+        let ended = writing.finish(&mut out).is_ok();
+        let more = match &self.kind {
+            Kind::Csv(csv) => csv.growth(ended),
+            Kind::Fixed(fixed) => fixed.growth(),
+        };
+        Ok(out.len() as u64 + more)
     }
 
     /// Whether the header shows totals, so that rows have to be gone through before it is written: write a file without
@@ -148,6 +162,27 @@ impl Feed {
         match &self.kind {
             Kind::Csv(csv) => csv.read(file),
             Kind::Fixed(fixed) => fixed.read(file),
+        }
+    }
+}
+
+/// Tries rows out before a file is made of them.
+#[derive(Debug)]
+pub struct Gauge<'f>(Trial<'f>);
+
+#[derive(Debug)]
+enum Trial<'f> {
+    Csv(Box<csv::Gauge<'f>>),
+    Fixed(&'f fixed::Fixed),
+}
+
+impl Gauge<'_> {
+    /// The bytes that a row takes in a file at most, when it can be encoded: else why it is held (class `encoding`; field and
+    /// code, never the value).
+    pub fn row(&mut self, row: &Row<'_>) -> Result<u64, Reason> {
+        match &mut self.0 {
+            Trial::Csv(csv) => csv.row(row),
+            Trial::Fixed(fixed) => fixed.fits(row),
         }
     }
 }

@@ -4,6 +4,8 @@
 mod desk;
 mod fixed;
 mod killed;
+#[cfg(feature = "sftp")]
+mod remote;
 
 use desk::{Desk, ack, id};
 use hms_sync::store::state::parked::ParkedState;
@@ -436,4 +438,36 @@ fn a_refused_file_that_is_sent_again_is_answered_anew() {
     desk.cut();
     assert_eq!(desk.lines(2), ["2,A,Bea"]);
     desk.balanced();
+}
+
+#[test]
+fn the_history_of_a_record_names_its_files_and_what_the_host_said() {
+    let desk = Desk::new(LISTED);
+    desk.three();
+    let history = |desk: &Desk, id: &str| -> serde_json::Value {
+        let status = desk.ok(&["--json", "status", "visits", id]);
+        let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+        status["events"].as_array().unwrap().last().unwrap()["connectors"][0].clone()
+    };
+    desk.cut();
+    desk.answer("1.ack", ack("ACK 1\n2,R,E17,unknown clinic\n"));
+    desk.look();
+    let first = history(&desk, "1");
+    assert_eq!((&first["state"], &first["files"][0]["state"]), (&"delivered".into(), &"partial".into()), "{first:#}");
+    assert_eq!((&first["files"][0]["seq"], &first["files"][0]["name"]), (&1.into(), &"VISITS.000001.csv".into()));
+    assert_eq!(first["files"][0]["lines"], serde_json::json!([{"action": "add", "answer": "accepted"}]));
+    let second = history(&desk, "2");
+    assert_eq!(second["state"], "dead");
+    let line = serde_json::json!([{"action": "add", "answer": "rejected", "code": "E17"}]);
+    assert_eq!(second["files"][0]["lines"], line, "{second:#}");
+    let said = desk.ok(&["status", "visits", "2"]).stdout;
+    assert!(said.contains("file 1 (") && said.contains(", VISITS.000001.csv) partial: add, rejected (E17)"), "{said}");
+    assert!(!said.contains("Bea"), "{said}");
+    // What came and went is in a file without a line; what is not cut yet waits.
+    desk.sql("UPDATE visits SET name = 'Cyd' WHERE id = 3; INSERT INTO visits VALUES (9, 'Gone', 1); DELETE FROM visits WHERE id = 9;");
+    assert_eq!(history(&desk, "3")["state"], "queued");
+    desk.cut();
+    let gone = history(&desk, "9");
+    assert_eq!((&gone["state"], &gone["files"][0]["lines"]), (&"delivered".into(), &serde_json::json!([])), "{gone:#}");
+    assert_eq!(history(&desk, "3")["files"][0]["lines"][0]["action"], "change");
 }

@@ -138,6 +138,31 @@ fn what_each_connector_will_do_and_where_it_begins_is_said() {
     assert_eq!(json["connectors"][1]["start"], "beginning", "{json}");
 }
 
+#[test]
+fn what_a_url_or_a_key_names_and_nothing_gives_is_told_before_events_are_held() {
+    let desk = Desk::new(SCHEMA);
+    desk.settings("watch: {visits: {}}");
+    let told = |connector: &str| {
+        desk.connector("legacy", &format!("listen: visits\n{connector}"));
+        let said = desk.ends(0, &["check"]);
+        said.out.lines().filter(|line| line.contains("stands in a URL or a key")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let wrong = told("target: {url: 'https://x.example/{idd}', method: PUT}");
+    assert!(wrong.len() == 1 && wrong[0].contains("legacy.yaml") && wrong[0].contains("`{idd}`"), "{wrong:?}");
+    assert!(wrong[0].contains("`id`"), "the nearest name is told: {wrong:?}");
+    let key = told("target: {url: 'https://x.example/{id}', method: PUT}\nidempotencyKey: '{visit}'");
+    assert!(key.len() == 1 && key[0].contains("`{visit}`"), "{key:?}");
+    // Columns, what the mapping makes, and what is known of the event itself.
+    for fine in [
+        "target: {url: 'https://x.example/{id}', method: PUT}",
+        "target: {url: 'https://x.example/{visit}', method: PUT}\nmap: {id: visit}",
+        "target: {url: 'https://x.example/{slot.no}/{begins}', method: PUT}\nmap: {id: slot.no}",
+        "target: {url: 'https://x.example/{$event.seq}', method: PUT}",
+    ] {
+        assert_eq!(told(fine), Vec::<String>::new(), "{fine}");
+    }
+}
+
 const DROP: &str = "adapter: directory
 listen: visits
 drop:

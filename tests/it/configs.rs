@@ -290,7 +290,7 @@ fn first_file(drop: &Drop) -> Vec<u8> {
         [("appt_id", Value::Integer(42)), ("clinic", text("NORTH")), ("balance", text("12.50")), ("status", text("B"))];
     let record: Record = record.into_iter().collect();
     let row = Row { record: &record, action: "add", ordinal: 1 };
-    drop.feed.fits(&row).unwrap();
+    drop.feed.gauge().unwrap().row(&row).unwrap();
     let mut file = Vec::new();
     let mut writing = drop.feed.file(&stamp, &name).unwrap();
     writing.begin(None, &mut file).unwrap();

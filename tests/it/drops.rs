@@ -10,7 +10,10 @@ mod clock;
 mod content;
 mod faults;
 mod full;
+mod kept;
 mod kills;
 pub mod nightly;
 mod outlets;
+#[cfg(feature = "sftp")]
+mod reached;
 mod typed;

@@ -191,4 +191,9 @@ fn the_mainframe_example_runs_as_its_readme_says() {
     }
     assert!(printed.iter().any(|line| line.starts_with("D 000100002")), "{said}");
     assert!(said.contains("encoding: WD-NAME: overflow"), "{said}");
+    // The answers of the host: one file was taken, of the other a record was rejected, and it went again.
+    assert!(said.contains("one appointment was rejected") && said.contains("add, rejected (E017)"), "{said}");
+    let again = "A 000100003 A shorter name            WIC-S    20260306   20        0.00      0.00";
+    assert_eq!(printed.iter().filter(|line| **line == again).count(), 2, "{said}");
+    assert!(fs::read_dir(folder.join("host/outgoing")).unwrap().next().is_none(), "what was used is removed");
 }

@@ -51,6 +51,8 @@ mod outage;
 #[cfg(feature = "ws")]
 mod page;
 mod parked;
+#[cfg(feature = "pgp")]
+mod pgp;
 mod power_cuts;
 mod process_faults;
 #[cfg(feature = "sftp")]

@@ -22,6 +22,8 @@ pub mod dropbox;
 #[cfg(feature = "sftp")]
 pub mod drops;
 pub mod faketime;
+#[cfg(feature = "pgp")]
+pub mod gnupg;
 pub mod journal;
 pub mod journald;
 pub mod loopback;

@@ -148,6 +148,24 @@ impl Sftp {
 }
 
 impl Place for Sftp {
+    fn probe(&mut self) -> Result<(), Trouble> {
+        for folder in std::iter::once(self.folder.clone()).chain(self.temps.clone()) {
+            let folder = if folder.is_empty() { "." } else { folder.as_str() };
+            // Where the name goes into the middle of it there is no folder to look at.
+            if folder.contains(super::target::NAME) {
+                continue;
+            }
+            match self.ask(|id| Packet::new(kind::STAT, id, folder.len()).text(folder))? {
+                Answer::Attributes(found) if found.is_file() => {
+                    return Err(Trouble::new(Class::Missing, format!("{folder} is not a folder there")));
+                }
+                Answer::Attributes(_) | Answer::Status(status::PERMISSION_DENIED | status::OP_UNSUPPORTED, _) => {}
+                answer => return Err(refused(answer, &format!("look at the folder {folder}"))),
+            }
+        }
+        Ok(())
+    }
+
     fn look(&mut self, name: Name<'_>) -> Result<Look, Trouble> {
         let path = self.path(name);
         match self.ask(|id| Packet::new(kind::STAT, id, path.len()).text(&path))? {

@@ -137,6 +137,11 @@ impl Attributes {
         let kind = self.mode.map_or(0, |mode| mode & 0o170_000);
         kind != 0 && kind != 0o100_000
     }
+
+    /// Whether it is certainly a plain file.
+    pub fn is_file(&self) -> bool {
+        self.mode.is_some_and(|mode| mode & 0o170_000 == 0o100_000)
+    }
 }
 
 /// An answer.

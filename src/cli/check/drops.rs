@@ -2,26 +2,29 @@
 
 use jiff::civil::Date;
 
+use crate::adapter::pgp::{SOON, Standing, Unusable};
 use crate::adapter::secret::{SecretRef, SecretSource};
 use crate::cli::check::tables::{self, Columns};
 use crate::cli::check::{Plan, Reached};
-use crate::clock;
+use crate::clock::{self, Timestamp};
 use crate::config::drop::DropSpec;
 use crate::config::drop::deliver::Place;
+use crate::config::drop::pgp::OwnKeySpec;
 use crate::config::problem::Place as At;
 use crate::config::{ConnectorSpec, Problem, Settings, Severity, Way, build};
+use crate::engine::drop::Drop;
 use crate::event::Op;
 use crate::rules::calendar::Calendar;
 
-/// Looks at a drop whose file has no mistake of its own; what it will do. `reached` = what can be reached is noted there
+/// Looks at a drop whose file has no mistake of its own; what it will do, and the drop. `reached` = what can be reached is noted there
 /// (`--online`).
-pub fn look(
+pub(super) fn look(
     mut spec: ConnectorSpec,
     settings: &Settings,
     columns: &Columns,
     reached: Option<&mut Reached>,
     problems: &mut Vec<Problem>,
-) -> Option<Plan> {
+) -> Option<(Plan, Drop)> {
     let Way::Drop(files) = &spec.way else { return None };
     let online = reached.is_some();
     let file = spec.file.clone();
@@ -35,6 +38,7 @@ pub fn look(
         note(Severity::Warning, "drop.schedule.calendar", text);
     }
     secrets(files, online, &mut note);
+    keys(files, online, now, &mut note);
     // With the record as it is, its fields are the columns of the tables.
     if !files.feed.knows_fields() {
         let kinds = columns
@@ -74,20 +78,30 @@ pub fn look(
                 reached.push((name, hook.probe().map_err(|reason| reason.to_string())));
             }
             tables::compare(&drop.file, &drop.subscription, &[], (at, &lines), columns, problems);
-            Some(Plan {
+            let plan = Plan {
                 connector: drop.subscription.name.to_string(),
                 listen: drop.subscription.listen.patterns().to_vec(),
                 target,
                 when: "as files".to_owned(),
                 start: if drop.from_beginning { "beginning" } else { "now" },
                 next,
-            })
+            };
+            Some((plan, drop))
         }
         Err(wrong) => {
             problems.extend(wrong.list().iter().cloned());
             None
         }
     }
+}
+
+/// What the places of a drop say, each with the drop's name.
+pub fn reach(drop: &Drop) -> impl Iterator<Item = (String, Result<String, String>)> {
+    let name = drop.subscription.name.to_string();
+    drop.probe().into_iter().map(move |(place, probed)| {
+        let said = probed.map(|()| "can be reached, and its folder is there".to_owned());
+        (format!("{name}, {place}"), said.map_err(|trouble| format!("{}: {trouble}", trouble.class.word())))
+    })
 }
 
 /// A calendar that ends soon is extended before the drop stands still; of one that has ended it is said where the next
@@ -99,25 +113,71 @@ fn expiring(calendar: &Calendar, today: Date) -> Option<String> {
     Some(format!("the calendar ends in {left} days, with {last}: add the holidays of {next}"))
 }
 
-/// Tries the secrets of the places.
+/// Tries the secrets of the places, and those of the keys of our own.
 fn secrets(files: &DropSpec, online: bool, note: &mut impl FnMut(Severity, &str, String)) {
+    let mut all: Vec<(String, &SecretRef, String)> = Vec::new();
     for place in &files.deliver {
         let Place::Sftp(sftp) = &place.place else { continue };
-        for (key, from) in &sftp.secrets {
-            if matches!(from, SecretRef::Exec(_)) && !online {
-                continue;
+        let of = format!("for `{}`", place.name);
+        all.extend(sftp.secrets.iter().map(|(key, from)| (format!("drop.deliver.sftp.{key}"), from, of.clone())));
+    }
+    for (under, of, own) in own_keys(files) {
+        all.extend(own.secrets().into_iter().map(|(key, from)| (format!("{under}.{key}"), from, of.to_owned())));
+    }
+    for (key, from, of) in all {
+        if matches!(from, SecretRef::Exec(_)) && !online {
+            continue;
+        }
+        let source = if key.ends_with(".key") {
+            SecretSource::with_lines(from.clone())
+        } else {
+            SecretSource::new(from.clone())
+        };
+        let Err(why) = source.get() else { continue };
+        let elsewhere = matches!(from, SecretRef::Env(_))
+            || (matches!(from, SecretRef::Credential(_)) && std::env::var_os("CREDENTIALS_DIRECTORY").is_none());
+        let severity = if elsewhere { Severity::Warning } else { Severity::Error };
+        note(severity, &key, format!("the secret {of} cannot be had here: {why}"));
+    }
+}
+
+/// The private keys of a drop: where each stands, and what it is for.
+fn own_keys(files: &DropSpec) -> impl Iterator<Item = (&'static str, &'static str, &OwnKeySpec)> {
+    let sign = files.pgp.iter().filter_map(|pgp| pgp.sign.as_ref());
+    let answers = files.ack.iter().filter_map(|ack| ack.pgp.as_ref()).filter_map(|pgp| pgp.key.as_ref());
+    let sign = sign.map(|own| ("drop.pgp.sign", "that signs files", own));
+    sign.chain(answers.map(|own| ("drop.ack.pgp", "that decrypts answers", own)))
+}
+
+/// How the keys of a drop's encryption stand. Programs that print a secret are run only when `online`.
+pub fn standings(files: &DropSpec, online: bool, now: Timestamp) -> Vec<(&'static str, Standing)> {
+    let (mut seal, mut open) = (files.pgp.clone(), files.ack.as_ref().and_then(|ack| ack.pgp.clone()));
+    let runs = |own: &OwnKeySpec| own.secrets().iter().any(|(_, from)| matches!(from, SecretRef::Exec(_)));
+    if !online {
+        seal.iter_mut().for_each(|seal| seal.sign = seal.sign.take().filter(|own| !runs(own)));
+        open.iter_mut().for_each(|open| open.key = open.key.take().filter(|own| !runs(own)));
+    }
+    let seal = seal.into_iter().flat_map(|spec| spec.seal().standings(now));
+    let open = open.into_iter().flat_map(|spec| spec.open().standings(now));
+    seal.map(|standing| ("drop.pgp", standing)).chain(open.map(|standing| ("drop.ack.pgp", standing))).collect()
+}
+
+/// Says which keys cannot be used, or will not be soon.
+fn keys(files: &DropSpec, online: bool, now: Timestamp, note: &mut impl FnMut(Severity, &str, String)) {
+    for (key, standing) in standings(files, online, now) {
+        let called = standing.called();
+        match &standing.ends {
+            // What keeps a secret from being had was said.
+            Err(Unusable::Secret(_)) => {}
+            Err(Unusable::Key(why)) => note(Severity::Error, key, format!("{called} cannot be used: {why}")),
+            Ok(Some(ends)) if *ends < now.plus(SOON) => {
+                note(
+                    Severity::Warning,
+                    key,
+                    format!("{called} ends at {ends}: put one that is valid for longer in its place"),
+                );
             }
-            let source =
-                if *key == "key" { SecretSource::with_lines(from.clone()) } else { SecretSource::new(from.clone()) };
-            let Err(why) = source.get() else { continue };
-            let elsewhere = matches!(from, SecretRef::Env(_))
-                || (matches!(from, SecretRef::Credential(_)) && std::env::var_os("CREDENTIALS_DIRECTORY").is_none());
-            let severity = if elsewhere { Severity::Warning } else { Severity::Error };
-            note(
-                severity,
-                &format!("drop.deliver.sftp.{key}"),
-                format!("the secret for `{}` cannot be had here: {why}", place.name),
-            );
+            Ok(_) => {}
         }
     }
 }

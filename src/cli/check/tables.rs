@@ -86,6 +86,22 @@ pub fn compare(
                 );
             }
         }
+        // What a URL or a key names is a column, or what the mapping makes.
+        let targets = subscription.mapping.targets().unwrap_or_default().iter().map(|target| &**target);
+        let given: Vec<&str> = columns.iter().map(String::as_str).chain(targets).collect();
+        for path in reads.iter().filter(|path| !path.starts_with('$')) {
+            let first = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+            if !given.iter().any(|known| *known == path || first(known) == first(path)) {
+                let near = hint(path, given.iter().copied());
+                note(
+                    "endpoint",
+                    at,
+                    format!(
+                        "`{{{path}}}` stands in a URL or a key, and neither `{kind}` nor the mapping has it{near}: its events are held"
+                    ),
+                );
+            }
+        }
         for column in subscription.gate.redactions() {
             let first = column.split('.').next().unwrap_or_default();
             if !columns.iter().any(|known| known == column || known == first) {

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::finding::Findings;
+use crate::adapter::pgp;
 use crate::adapter::tls::{TlsFiles, validities};
-use crate::cli::check::secrets;
+use crate::cli::check::{drops as drop_check, secrets};
 use crate::cli::failure::Code;
 use crate::clock::{self, Timestamp};
 use crate::config::connector::ConnectorSpec;
 use crate::config::credential::Credential;
-use crate::config::{Settings, Severity, build};
+use crate::config::{Settings, Severity, Way, build};
 use crate::rules::clock::{Known, doubt, is_far_ahead};
 use crate::rules::room::{Room, room};
 use crate::store::state::{StateReader, belief};
@@ -133,6 +134,33 @@ fn judge(owner: &str, file: &Path, from: Timestamp, until: Timestamp, findings: 
     }
 }
 
+/// Can the keys be used by which files are encrypted?
+pub fn keys(connectors: &[ConnectorSpec], online: bool, findings: &mut Findings) {
+    let now = clock::now();
+    for connector in connectors {
+        let Way::Drop(files) = &connector.way else { continue };
+        for (_, standing) in drop_check::standings(files, online, now) {
+            let (name, called) = (connector.name.to_string(), standing.called());
+            let mend = "put one that is valid for longer in its place";
+            match &standing.ends {
+                // The agent may run as another user, whose secrets these are.
+                Err(pgp::Unusable::Secret(why)) => {
+                    findings.warn("key", &name, format!("{called} cannot be had here: {why}"), "look at the secret");
+                }
+                Err(pgp::Unusable::Key(why)) => {
+                    findings.bad("key", &name, format!("{called} cannot be used: {why}"), mend);
+                    findings.with_code(Code::Config);
+                }
+                Ok(Some(ends)) if *ends < now.plus(pgp::SOON) => {
+                    findings.warn("key", &name, format!("{called} ends at {ends}"), mend);
+                }
+                Ok(Some(ends)) => findings.ok("key", &name, format!("{called} is valid until {ends}")),
+                Ok(None) => findings.ok("key", &name, format!("{called} is valid")),
+            }
+        }
+    }
+}
+
 /// Can every secret be had? Programs that print one are run only when `online`.
 pub fn secrets(settings: &Settings, online: bool, findings: &mut Findings) {
     let mut problems = Vec::new();
@@ -175,6 +203,32 @@ pub fn targets(settings: &Settings, connectors: Vec<ConnectorSpec>, findings: &m
                     findings.with_code(Code::Unavailable);
                 }
             },
+            Err(problems) => findings.failed("target", &name, problems),
+        }
+    }
+}
+
+/// Asks every place where files are published, or answered, without changing anything there.
+pub fn places(settings: &Settings, drops: Vec<ConnectorSpec>, findings: &mut Findings) {
+    for spec in drops {
+        let name = spec.name.to_string();
+        match build::drop(spec, settings, [0; 32]) {
+            Ok(drop) => {
+                for (name, reached) in drop_check::reach(&drop) {
+                    match reached {
+                        Ok(text) => findings.ok("target", &name, text),
+                        Err(text) => {
+                            findings.bad(
+                                "target",
+                                &name,
+                                text,
+                                "nothing is lost meanwhile: it is tried again by itself",
+                            );
+                            findings.with_code(Code::Unavailable);
+                        }
+                    }
+                }
+            }
             Err(problems) => findings.failed("target", &name, problems),
         }
     }

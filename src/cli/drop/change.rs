@@ -51,11 +51,13 @@ pub fn run(place: &Place, run: Run) -> Outcome {
     if summary.broken {
         return Ok(Code::Disk);
     }
-    if let Some(reason) = summary.left_off {
-        return Err(Failure::new(Code::Temporary, format!("{}: {reason}", run.drop)));
+    if newest.is_some_and(|file| file.held.is_some()) {
+        return Ok(Code::Failed);
     }
-    let stands_still = newest.is_some_and(|file| file.held.is_some());
-    Ok(if stands_still { Code::Failed } else { Code::Ok })
+    match summary.left_off {
+        Some(reason) => Err(Failure::new(Code::Temporary, format!("{}: {reason}", run.drop))),
+        None => Ok(Code::Ok),
+    }
 }
 
 /// A bar for each long step, on a terminal.

@@ -24,7 +24,6 @@ struct Line {
     status: DropStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cut: Option<String>,
-    configured: bool,
 }
 
 /// All drops.
@@ -47,7 +46,7 @@ pub fn all(place: &Place) -> Outcome {
         };
         let (status, last) = found.unwrap_or_else(|| (DropStatus::unknown(&spec.name), None));
         let next = spec.drop().and_then(|drop| next_cut_of(&drop.timing, last.as_ref(), clock::now()));
-        lines.push(Line { status, next_cut: next.map(|cut| cut.at.to_string()), configured: true });
+        lines.push(Line { status, next_cut: next.map(|cut| cut.at.to_string()) });
     }
     if place.json() {
         output::json(&lines)?;
@@ -213,6 +212,9 @@ pub fn file(place: &Place, name: &str, which: &str, limit: usize) -> Outcome {
     text("records", line.records.map(|n| n.to_string()))?;
     text("bytes", line.size.map(|n| n.to_string()))?;
     text("sha256", line.sha256.clone())?;
+    if let Some(sent) = &line.encrypted {
+        text("encrypted", Some(format!("{} bytes, sha256 {}", sent.size, sent.sha256)))?;
+    }
     text("totals", whole.totals.as_ref().map(ToString::to_string))?;
     for outlet in &line.outlets {
         let why = outlet.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));

@@ -67,11 +67,12 @@ pub fn gather(place: &Place, lines: u32) -> Vec<Piece> {
         "what `status` says",
         of(settings.as_ref(), |settings| status(settings, survey.as_ref())),
     ));
-    let drops = survey.as_ref().map(|survey| survey.connectors.as_slice()).unwrap_or_default();
+    let connectors = survey.as_ref().map(|survey| survey.connectors.as_slice()).unwrap_or_default();
+    let drops = survey.as_ref().map(|survey| survey.drops.as_slice()).unwrap_or_default();
     pieces.push(piece(
         "doctor.txt",
         "what `doctor` says",
-        of(settings.as_ref(), |settings| Ok(doctor::told(settings, drops))),
+        of(settings.as_ref(), |settings| Ok(doctor::told(settings, connectors, drops))),
     ));
     pieces.push(piece("tables.json", "how the watched tables are declared", of(settings.as_ref(), tables)));
     pieces.push(piece("state.json", "figures of the state file", of(settings.as_ref(), state)));

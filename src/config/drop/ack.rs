@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::config::drop::deliver::Deliver;
 use crate::config::drop::format::{self, FeedSpec, Purpose};
+use crate::config::drop::pgp::{self, OpenSpec};
 use crate::config::drop::shelf::Shelf;
 use crate::config::fields::Fields;
 use crate::config::found::Found;
@@ -47,6 +48,8 @@ pub struct AckSpec {
     pub overdue: Option<Duration>,
     /// What becomes of it there.
     pub after: After,
+    /// `pgp`: how it is decrypted and verified.
+    pub pgp: Option<OpenSpec>,
 }
 
 /// What becomes of an answer that was used.
@@ -94,6 +97,10 @@ pub(super) fn ack(found: &Found<'_>, places: &[Deliver], like: Option<&FeedSpec>
         Some(Some(text.to_owned()))
     });
     let settle = fields.take("settle").map_or(Some(AckSpec::SETTLE), |found| found.duration());
+    let pgp = match fields.take("pgp") {
+        Some(found) => pgp::open(&found).map(Some),
+        None => Some(None),
+    };
     let feed = form(&fields, found, like, shelf);
     let matched = fields.need("match").and_then(|found| Matched::read(&found, feed.as_ref()));
     const UNLISTED: [(&str, Unlisted); 2] = [("accepted", Unlisted::Accepted), ("pending", Unlisted::Pending)];
@@ -120,6 +127,7 @@ pub(super) fn ack(found: &Found<'_>, places: &[Deliver], like: Option<&FeedSpec>
         unlisted: unlisted?,
         overdue: overdue?,
         after: after?,
+        pgp: pgp?,
     })
 }
 

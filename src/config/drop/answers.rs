@@ -3,6 +3,7 @@
 use crate::config::drop::ack::{self, AckSpec};
 use crate::config::drop::deliver::{Deliver, Place};
 use crate::config::drop::format::FeedSpec;
+use crate::config::drop::pgp::OpenSpec;
 use crate::engine::drop::acknowledge::{Ack, After};
 use crate::engine::drop::outlet::Reach;
 
@@ -34,6 +35,7 @@ impl AckSpec {
             unlisted: self.unlisted,
             overdue: self.overdue,
             after,
+            pgp: self.pgp.map(OpenSpec::open),
         })
     }
 }

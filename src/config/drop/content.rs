@@ -62,6 +62,10 @@ pub(super) fn content(fields: &Fields<'_>, form: Option<&Found<'_>>, source: &Fr
         None => Some(None),
     };
     let max_records = count("maxRecords");
+    let max_bytes = match fields.take("maxBytes") {
+        Some(found) => found.bytes().map(Some),
+        None => Some(None),
+    };
     let skipped = fields.take("skippedTakesNumber").map_or(Some(false), |found| found.flag());
     // This reads one key of it; whoever reads the rest says what is unknown.
     if let Some(inside) = inside {
@@ -75,5 +79,6 @@ pub(super) fn content(fields: &Fields<'_>, form: Option<&Found<'_>>, source: &Fr
         on_row_error: on_row_error?,
         max_row_errors: max_row_errors?,
         max_records: max_records?,
+        max_bytes: max_bytes?,
     })
 }

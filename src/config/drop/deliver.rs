@@ -57,16 +57,15 @@ impl Deliver {
     }
 }
 
-/// Reads `deliver:`, one place or a list.
-pub(super) fn deliver(fields: &Fields<'_>, whole: &Whole<'_>) -> Option<Vec<Deliver>> {
+/// Reads `deliver:`, one place or a list; `data` is the name of the data file.
+pub(super) fn deliver(fields: &Fields<'_>, whole: &Whole<'_>, data: Option<&Pattern>) -> Option<Vec<Deliver>> {
     let found = fields.need("deliver")?;
-    let data = fields.take("name").and_then(|found| Pattern::parse(found.node_text()?, At::Name).ok());
     let items = found.one_or_many();
     if items.is_empty() {
         found.error_hint("names no place", "write `- sftp: {...}` or `- directory: PATH`");
         return None;
     }
-    let read: Vec<Option<Deliver>> = items.iter().map(|item| one(item, data.as_ref())).collect();
+    let read: Vec<Option<Deliver>> = items.iter().map(|item| one(item, data)).collect();
     let places: Vec<&Deliver> = read.iter().flatten().collect();
     for (at, place) in places.iter().enumerate() {
         if places.iter().take(at).any(|before| before.name == place.name) {

@@ -16,8 +16,8 @@ pub(super) struct Names {
     pub(super) controls: Vec<Beside>,
 }
 
-/// Reads `name`, `name_rules`, `rerun`, `sequence` and `control`.
-pub(super) fn names(fields: &Fields<'_>, whole: &Whole<'_>, timing: Option<&Timing>) -> Option<Names> {
+/// Reads `name`, `name_rules`, `rerun`, `sequence` and `control`; `extension` is what stands behind each name.
+pub(super) fn names(fields: &Fields<'_>, whole: &Whole<'_>, timing: Option<&Timing>, extension: &str) -> Option<Names> {
     let place = fields.need("name");
     let name = place.as_ref().and_then(|found| found.parsed(|text| Pattern::parse(text, Place::Name)));
     let rules = fields.take("nameRules");
@@ -39,7 +39,8 @@ pub(super) fn names(fields: &Fields<'_>, whole: &Whole<'_>, timing: Option<&Timi
             per_date: timing.map_or(1, |timing| timing.cut_offs.per_date()),
             zone: timing.map_or(TimeZone::UTC, |timing| timing.cut_offs.zone().clone()),
         };
-        for wrong in lint(name, None, &targets, &samples) {
+        let extended = Pattern::parse(&format!("{name}{extension}"), Place::Name);
+        for wrong in lint(extended.as_ref().unwrap_or(name), None, &targets, &samples) {
             match rules.is_some() {
                 true => place.error(wrong),
                 false => place.warn(wrong, None),

@@ -174,7 +174,7 @@ pub(super) fn sftp(found: &Found<'_>, folders: bool) -> Option<SftpSpec> {
 }
 
 /// A reference to a secret, also as `cred:NAME`.
-fn credential(found: &Found<'_>) -> Option<SecretRef> {
+pub(super) fn credential(found: &Found<'_>) -> Option<SecretRef> {
     match found.node_text().and_then(|text| text.strip_prefix("cred:")) {
         Some(name) if !name.is_empty() && !name.contains('/') && !name.starts_with('.') => {
             Some(SecretRef::Credential(name.to_owned()))

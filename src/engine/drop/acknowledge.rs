@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::outlet::Reach;
 use super::worker::{StepError, Worker};
 use crate::adapter::directory::Directory;
+use crate::adapter::pgp::Open;
 use crate::adapter::place::{Class, Entry, Name, Place, Replace, Trouble, quoted};
 use crate::adapter::sftp;
 use crate::clock::{self, Timestamp};
@@ -75,6 +76,8 @@ pub struct Ack {
     pub overdue: Option<Duration>,
     /// What becomes of it there.
     pub after: After,
+    /// How it is decrypted and verified; none = it comes as it is.
+    pub pgp: Option<Open>,
 }
 
 /// How an answer says which file it answers.
@@ -117,6 +120,18 @@ impl Ack {
                     None => Ok((Box::new(Directory::open(folder, None)?), None)),
                 }
             }
+        }
+    }
+
+    /// Reaches the place of the answers without changing anything there.
+    pub fn probe(&self) -> Result<(), Trouble> {
+        match self.open()? {
+            (_, Some(trouble)) => Err(trouble),
+            (mut place, None) => match self.after {
+                // What stays is only read.
+                After::Leave => place.list(false).map(drop),
+                After::Delete | After::Move => place.probe(),
+            },
         }
     }
 

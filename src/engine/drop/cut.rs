@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use super::ask::{Asking, Verdicts, is_unasked, judged};
 use super::gather::{held, join, park};
+use super::scale::Scale;
 use super::worker::{StepError, Worker};
 use super::{Drop, Extract, RowError, WhenEmpty, snapshot};
 use crate::clock::{self, Timestamp};
@@ -117,7 +118,13 @@ struct Lines {
 }
 
 /// The lines of one record, or why it is held.
-fn lines(drop: &Drop, changes: &[Change], had: bool, verdicts: Option<&Verdicts>) -> Result<Lines, Reason> {
+fn lines(
+    drop: &Drop,
+    scale: &mut Scale<'_>,
+    changes: &[Change],
+    had: bool,
+    verdicts: Option<&Verdicts>,
+) -> Result<Lines, Reason> {
     let ops: Vec<_> = changes.iter().map(|change| change.op).collect();
     let outcome = drop.content.coalesce.decide(&ops, had);
     let mut lines = Vec::with_capacity(outcome.lines.len());
@@ -125,9 +132,10 @@ fn lines(drop: &Drop, changes: &[Change], had: bool, verdicts: Option<&Verdicts>
         let Some(change) = changes.get(line.image) else { continue };
         let cleared = drop.subscription.clear(&change.event, &[])?;
         let record = judged(drop, &change.event, cleared, verdicts)?;
-        drop.feed.fits(&Row { record: &record, action: line.action.as_str(), ordinal: 1 })?;
+        scale.weigh(change.ordinal, &Row { record: &record, action: line.action.as_str(), ordinal: 1 })?;
         lines.push((change.ordinal, line.action, change.id.to_string(), record));
     }
+    scale.keep();
     Ok(Lines { lines, host_has: outcome.host_has })
 }
 
@@ -139,9 +147,13 @@ fn cut(
     now: Timestamp,
     verdicts: Option<&Verdicts>,
 ) -> Sql<Result<Cut, Reason>> {
+    let mut scale = match scale(db, drop, connector, file, now)? {
+        Ok(scale) => scale,
+        Err(reason) => return Ok(Err(reason)),
+    };
     let (count, wrong) = match drop.content.extract {
-        Extract::Changes => changed(db, drop, connector, file, verdicts)?,
-        Extract::Snapshot => snapshot::all(db, drop, connector, file, verdicts)?,
+        Extract::Changes => changed(db, drop, connector, file, (&mut scale, verdicts))?,
+        Extract::Snapshot => snapshot::all(db, drop, connector, file, (&mut scale, verdicts))?,
     };
     if let Some((unasked, _)) = wrong.iter().find(|(reason, _)| is_unasked(reason)) {
         return Ok(Err(unasked.clone()));
@@ -190,13 +202,21 @@ fn cut(
         return Ok(Ok(Cut::Skipped));
     }
     let most = drop.content.max_records.filter(|most| *most > 0).unwrap_or(u64::MAX);
-    let parts = count.div_ceil(most).max(1);
+    let ends = scale.ends(most);
+    let parts = ends.as_ref().map_or(count.div_ceil(most).max(1), |ends| ends.len() as u64 + 1);
+    let mut ends = ends.map(Vec::into_iter);
     let mut rest = file.clone();
     for part in 1..=parts {
-        let next = match member::place_of(db, rest.id, most)? {
+        let end = match &mut ends {
+            Some(ends) => ends.next(),
+            None => member::place_of(db, rest.id, most)?,
+        };
+        let next = match end {
             Some(place) if part < parts => {
                 let next = drops::begin_beside(db, file, None, 0, now)?;
                 member::move_behind(db, rest.id, next, place)?;
+                // Each part will count what it carries; a change of a key with a half in each is one event all the same.
+                counter::add(db, connector, Counter::Repeated, change::shared(db, connector, rest.id, next)?)?;
                 Some(next)
             }
             _ => None,
@@ -211,6 +231,26 @@ fn cut(
         }
     }
     Ok(Ok(Cut::Files(parts, count, errors)))
+}
+
+/// What tries the rows of a cut out. A reason says why nothing can be cut.
+fn scale<'d>(
+    db: &Db,
+    drop: &'d Drop,
+    connector: ConnectorId,
+    file: &DropFile,
+    now: Timestamp,
+) -> Sql<Result<Scale<'d>, Reason>> {
+    let Some(most) = drop.content.max_bytes else { return Ok(Scale::new(drop, None)) };
+    let numbers = match next_numbers(db, drop, connector, &file.date)? {
+        Ok(numbers) => numbers,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let around = stamp(drop, file, numbers, now).and_then(|stamp| {
+        let name = drop.naming.rerun.name(&drop.naming.name, &stamp)? + &drop.naming.extension;
+        drop.feed.around(&stamp, &name)
+    });
+    Ok(around.and_then(|around| Scale::new(drop, Some((most, around)))))
 }
 
 /// Gives a file its numbers and its name.
@@ -228,7 +268,7 @@ fn number(
     };
     let name = stamp(drop, file, numbers, now).and_then(|stamp| drop.naming.rerun.name(&drop.naming.name, &stamp));
     let name = match name {
-        Ok(name) => name,
+        Ok(name) => name + &drop.naming.extension,
         Err(reason) => return Ok(Err(reason)),
     };
     let office = &drop.naming.office;
@@ -247,12 +287,12 @@ fn changed(
     drop: &Drop,
     connector: ConnectorId,
     file: &DropFile,
-    verdicts: Option<&Verdicts>,
+    (scale, verdicts): (&mut Scale<'_>, Option<&Verdicts>),
 ) -> Sql<(u64, Wrong)> {
     let (mut count, mut wrong) = (0_u64, Vec::new());
     change::each_record(db, connector, file.id, |key, changes| {
         let had = member::has(db, connector, key)?;
-        match lines(drop, changes, had, verdicts) {
+        match lines(drop, scale, changes, had, verdicts) {
             Ok(Lines { lines, host_has }) => {
                 for (ordinal, action, event, record) in &lines {
                     member::add(db, file.id, *ordinal, (event, key, action.as_str()), record)?;

@@ -10,11 +10,13 @@ use super::outlet::Outlet;
 use super::progress;
 use super::publish::{Ended, publish};
 use super::render::beside;
+use super::seal::SENT;
 use super::staged::{Files, Source, Staged};
 use super::staging::{Staging, Written};
 use super::worker::{StepError, Worker};
 use crate::adapter::place::Content;
 use crate::clock::{self, Timestamp};
+use crate::engine::operate::called;
 use crate::format::feed::Sums;
 use crate::rules::outcome::Reason;
 use crate::rules::publish::noted::Noted;
@@ -77,14 +79,33 @@ impl Worker {
         Ok(next)
     }
 
-    /// What the outlets have of a file; those that are not configured any more do not count, those that came since do.
+    /// What the outlets have of a file. They follow the configuration: one that is not configured any more does not count, one that
+    /// came since gets the file. But where one that is gone has it, or may have it, one that came may be the same under another name: a
+    /// person says so.
     fn placed(&mut self, file: &DropFile) -> Result<Vec<Placed>, StepError> {
         let (id, names, now) = (file.id, self.outlet_names(), clock::now());
         let known = self.reader.read(|db| place::of(db, id))?;
-        if names.iter().any(|name| !known.iter().any(|placed| placed.place == *name)) {
-            let new = names.clone();
+        let is_new = |name: &&String| !known.iter().any(|placed| placed.place == **name);
+        let new: Vec<String> = names.iter().filter(is_new).cloned().collect();
+        if !new.is_empty() {
+            let may_have = |placed: &&Placed| placed.state != PlaceState::Waiting || !placed.noted.is_empty();
+            let gone = known.iter().filter(|placed| !names.contains(&placed.place)).find(may_have);
+            let reason = gone.map(|gone| {
+                let text = format!(
+                    "{} has it, or may have it, and is not configured any more: where this is the same place under another name it is \
+                     not to come twice",
+                    gone.place
+                );
+                log::error!("{}: {} at {}: {text}", self.drop.subscription.name, called(file), new.join(", "));
+                Reason::new("renamed", text)
+            });
             self.ledger.call(move |state| {
-                state.commit(|db| new.iter().try_for_each(|outlet| place::begin(db, id, outlet, now)))
+                state.commit(|db| {
+                    new.iter().try_for_each(|outlet| match &reason {
+                        None => place::begin(db, id, outlet, now),
+                        Some(reason) => place::set(db, id, &Placed::doubted(outlet, reason.clone(), now)),
+                    })
+                })
             })?;
         }
         let placed = self.reader.read(|db| place::of(db, id))?;
@@ -173,7 +194,18 @@ impl Worker {
             }
         }
         let name = file.name.clone().unwrap_or_default();
-        let data = Staged { name, source: Source::File(self.staging.path(id)), content: Content { size, sha256 } };
+        let (from, content) = match pieces.iter().find(|piece| piece.role == SENT) {
+            None => (self.staging.path(id), Content { size, sha256 }),
+            Some(sent) if self.staging.has_sealed(id, sent.size, &sent.sha256) => {
+                (self.staging.sealed(id), Content { size: sent.size, sha256: sent.sha256 })
+            }
+            Some(_) => {
+                let text = "the encrypted file is gone from the archive, and encrypting it again gives other bytes: `drop resend \
+                            --as-new` sends its lines in a new file";
+                return Ok(Err(Reason::new("changed", text)));
+            }
+        };
+        let data = Staged { name, source: Source::File(from), content };
         let small = |piece: &Piece| Staged::bytes(piece.name.clone(), piece.body.clone().unwrap_or_default());
         let controls = pieces.iter().filter(|piece| piece.role.starts_with("control")).map(small).collect();
         let trigger = match &outlet.trigger {
@@ -208,6 +240,7 @@ impl Worker {
     /// Every outlet has the file, or may have it.
     fn end(&mut self, file: &DropFile) -> Result<(), StepError> {
         self.staging.archive(file.id)?;
+        let names = self.outlet_names();
         let (id, connector, keeps) = (file.id, self.id, self.drop.awaits_answer());
         let records = file.records.unwrap_or(0);
         let events = self.ledger.call(move |state| {
@@ -220,6 +253,12 @@ impl Worker {
                 let state = if keeps { acknowledge::state(db, connector, id)? } else { FileState::Published };
                 if !keeps || state != FileState::Published {
                     change::forget(db, id)?;
+                }
+                // Nothing waits any more for those that are not configured any more.
+                for placed in place::of(db, id)? {
+                    if placed.state == PlaceState::Waiting && !names.contains(&placed.place) {
+                        place::remove(db, id, &placed.place)?;
+                    }
                 }
                 drops::set_state(db, id, state, clock::now())?;
                 Ok(events)

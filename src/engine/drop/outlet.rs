@@ -53,6 +53,11 @@ impl Outlet {
         }
     }
 
+    /// Reaches it without changing anything there: who it is, whether it lets us in, and its folders.
+    pub fn probe(&self) -> Result<(), Trouble> {
+        self.open()?.probe()
+    }
+
     /// The rules of a publication at this time.
     pub fn plan(&self, now: Timestamp) -> Plan {
         let tidy = self.tidy_days.map(|days| Tidy { days, now: u64::try_from(now.0 / 1000).unwrap_or(0) });

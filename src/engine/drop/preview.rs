@@ -7,7 +7,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 
 use super::Drop;
-use super::render::{Unrendered, write};
+use super::render::{Unrendered, Way, write};
 use super::worker::{Parts, StepError, Until, Worker};
 use crate::clock;
 use crate::engine::ledger::Ledger;
@@ -106,7 +106,7 @@ impl Worker {
             Err(reason) => preview.refused = Some(reason),
         }
         for file in self.in_state(FileState::Cut)? {
-            if let Err(reason) = self.render(&file)? {
+            if let Err(reason) = self.render_to(&file, Way::Look)? {
                 preview.refused = Some(reason);
                 continue;
             }

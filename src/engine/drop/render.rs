@@ -4,6 +4,7 @@
 use std::io;
 
 use super::cut::stamp;
+use super::seal::hindrance;
 use super::staging::{Draft, Written};
 use super::worker::{StepError, Worker};
 use super::{Beside, Drop, progress};
@@ -36,10 +37,24 @@ impl<E: Into<StepError>> From<E> for Unrendered {
     }
 }
 
+/// What a file is rendered for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It leaves, encrypted where it must be.
+    Leave,
+    /// It is looked at, as its receiver will see it.
+    Look,
+}
+
 impl Worker {
     /// Renders a file that was cut, with the pieces that go with it, and notes what was made.
     pub(super) fn render(&mut self, file: &DropFile) -> Result<Result<(), Reason>, StepError> {
-        match self.try_render(file) {
+        self.render_to(file, Way::Leave)
+    }
+
+    /// The same, for nobody but whoever wants to see it.
+    pub(super) fn render_to(&mut self, file: &DropFile, way: Way) -> Result<Result<(), Reason>, StepError> {
+        match self.try_render(file, way) {
             Ok(()) => Ok(Ok(())),
             Err(Unrendered::Reason(reason)) => {
                 let (id, held) = (file.id, reason.clone());
@@ -50,9 +65,14 @@ impl Worker {
         }
     }
 
-    fn try_render(&mut self, file: &DropFile) -> Result<(), Unrendered> {
+    fn try_render(&mut self, file: &DropFile, way: Way) -> Result<(), Unrendered> {
         let unknown = || Reason::new("configuration", "the configuration that cut the file is not known any more");
         let drop = self.as_it_was(file)?.ok_or_else(|| Unrendered::Reason(unknown()))?;
+        if way == Way::Leave
+            && let Some(why) = self.seals(file, &drop).and_then(hindrance)
+        {
+            return Err(Unrendered::Reason(why));
+        }
         let mut draft = self.staging.write(file.id)?;
         let (sums, stamp) = write(&drop, file, &mut self.reader, |bytes| draft.write_all(bytes))?;
         let written = Draft::finish(draft)?;
@@ -61,7 +81,12 @@ impl Worker {
             let text = "the rendered file is gone, and what is rendered now has other bytes";
             return Err(Unrendered::Reason(Reason::new("changed", text)));
         }
-        let pieces = pieces(&drop, &stamp, file, &written, &sums)?;
+        let mut pieces = pieces(&drop, &stamp, file, &written, &sums)?;
+        if way == Way::Leave
+            && let Some(seal) = self.seals(file, &drop)
+        {
+            pieces.push(self.seal(file, seal)?);
+        }
         let totals = serde_json::to_string(&sums).unwrap_or_default();
         let (id, now) = (file.id, clock::now());
         let outlets = self.outlet_names();

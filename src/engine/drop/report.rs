@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Timing;
 use super::acknowledge::QUARANTINED;
 use super::acknowledge::awaited::{self, Answer, Awaited};
+use super::seal::SENT;
 use crate::clock::{self, Timestamp};
 use crate::engine::need::Need;
 use crate::engine::operate::called;
@@ -97,6 +98,9 @@ pub struct FileLine {
     /// SHA-256 of the data file, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// What leaves in its place, where files are encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encrypted: Option<EncryptedLine>,
     /// The how many-th rerun it is.
     #[serde(skip_serializing_if = "is_zero")]
     pub rerun: u64,
@@ -111,6 +115,16 @@ pub struct FileLine {
     /// Its acknowledgements, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub acks: Vec<AckLine>,
+}
+
+/// The encrypted form of a file.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EncryptedLine {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256, in hexadecimal.
+    pub sha256: String,
 }
 
 /// An acknowledgement that was read.
@@ -304,6 +318,7 @@ pub fn next_cut_of(timing: &Timing, last: Option<&(String, usize)>, now: Timesta
 /// A file with what its outlets have.
 pub fn file_line(db: &Db, file: &DropFile) -> Sql<FileLine> {
     let acks = ack::of_file(db, file.connector, file.id)?;
+    let sent = place::pieces(db, file.id)?.into_iter().find(|piece| piece.role == SENT);
     let outlet = |placed: Placed| OutletLine {
         outlet: placed.place,
         state: placed.state.as_str(),
@@ -321,6 +336,7 @@ pub fn file_line(db: &Db, file: &DropFile) -> Sql<FileLine> {
         records: file.records,
         size: file.size,
         sha256: file.sha256.as_ref().map(|sha256| hex(sha256)),
+        encrypted: sent.map(|sent| EncryptedLine { size: sent.size, sha256: hex(&sent.sha256) }),
         rerun: file.rerun,
         reason: file.held.as_ref().map(ToString::to_string),
         answer: awaited::get(db, file.connector)?.answer(file, clock::now()).map(Answer::as_str),
@@ -359,6 +375,12 @@ pub fn needs(db: &Db, known: &Remembered, now: Timestamp) -> Sql<Vec<Need>> {
                 _ => {}
             }
         }
+    }
+    for trouble in super::keys::troubles(db, known.id, now)? {
+        need(
+            trouble,
+            format!("put a key that is valid for longer in its place; `hms-sync drop run {name}` looks at it at once"),
+        );
     }
     if let Some(late) = super::late::late(db, known.id)? {
         need(format!("{late} and is not published yet"), "the lines above say why; tell the host".to_owned());

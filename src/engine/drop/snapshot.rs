@@ -6,6 +6,7 @@
 use super::Drop;
 use super::ask::{Verdicts, judged};
 use super::cut::{MOST_HELD, Wrong};
+use super::scale::Scale;
 use crate::event::Op;
 use crate::format::feed::Row;
 use crate::rules::coalesce::Action;
@@ -22,7 +23,7 @@ pub(super) fn all(
     drop: &Drop,
     connector: ConnectorId,
     file: &DropFile,
-    verdicts: Option<&Verdicts>,
+    (scale, verdicts): (&mut Scale<'_>, Option<&Verdicts>),
 ) -> Sql<(u64, Wrong)> {
     change::each_record(db, connector, file.id, |key, changes| match changes.last() {
         Some(last) if last.op == Op::Delete => member::mirror(db, connector, key, None),
@@ -41,7 +42,8 @@ pub(super) fn all(
             let id = event.id;
             let line = drop.subscription.clear(&event, &[]).and_then(|cleared| {
                 let record = judged(drop, &event, cleared, verdicts)?;
-                drop.feed.fits(&Row { record: &record, action, ordinal: 1 })?;
+                scale.weigh(ordinal, &Row { record: &record, action, ordinal: 1 })?;
+                scale.keep();
                 Ok(record)
             });
             let change = Change { id, half: 0, key: key.clone(), ordinal, log, op: event.op, event };

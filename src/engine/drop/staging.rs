@@ -53,27 +53,29 @@ impl Staging {
         self.folder.join(format!("archive/{}.data.gz", file.0))
     }
 
+    /// Where a file lies as it was encrypted, from then until it is purged: what was sent once is sent again as it is.
+    pub fn sealed(&self, file: FileId) -> PathBuf {
+        self.folder.join(format!("archive/{}.pgp", file.0))
+    }
+
     /// Begins to write a file; what an interrupted run left is written over.
     pub fn write(&self, file: FileId) -> io::Result<Draft> {
-        let target = self.path(file);
-        let temp = target.with_extension("part");
-        let _ = fs::remove_file(&temp);
-        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temp)?;
-        Ok(Draft { out: BufWriter::with_capacity(1 << 16, opened), temp, target, sums: Sums::new() })
+        draft(self.path(file))
+    }
+
+    /// The same of the encrypted file.
+    pub fn write_sealed(&self, file: FileId) -> io::Result<Draft> {
+        draft(self.sealed(file))
     }
 
     /// Whether a rendered file is there, and is the one that the ledger knows.
     pub fn has(&self, file: FileId, size: u64, sha256: &[u8; 32]) -> bool {
-        let read = || {
-            let mut from = File::open(self.path(file))?;
-            let mut sums = Sums::new();
-            copy(&mut from, |bytes| {
-                sums.add(bytes);
-                Ok(())
-            })?;
-            io::Result::Ok(sums.end())
-        };
-        read().is_ok_and(|found| found.size == size && found.sha256 == *sha256)
+        whole(&self.path(file), size, sha256)
+    }
+
+    /// The same of the encrypted file.
+    pub fn has_sealed(&self, file: FileId, size: u64, sha256: &[u8; 32]) -> bool {
+        whole(&self.sealed(file), size, sha256)
     }
 
     /// Size and digests of a file.
@@ -156,7 +158,7 @@ impl Staging {
 
     /// Removes what is kept of a file.
     pub fn remove(&self, file: FileId) -> io::Result<()> {
-        for path in [self.path(file), self.archived(file)] {
+        for path in [self.path(file), self.archived(file), self.sealed(file)] {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -197,6 +199,18 @@ impl Draft {
     }
 }
 
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.sums.add(bytes.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 struct Sums {
     size: u64,
     sha256: digest::Context,
@@ -229,6 +243,28 @@ impl Sums {
         sha256.iter_mut().zip(self.sha256.finish().as_ref()).for_each(|(to, from)| *to = *from);
         Written { size: self.size, sha256, md5: self.md5.finalize().into(), crc32: self.crc32.finalize() }
     }
+}
+
+/// Begins to write what will have that name.
+fn draft(target: PathBuf) -> io::Result<Draft> {
+    let temp = target.with_extension("part");
+    let _ = fs::remove_file(&temp);
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temp)?;
+    Ok(Draft { out: BufWriter::with_capacity(1 << 16, opened), temp, target, sums: Sums::new() })
+}
+
+/// Whether a file is there and has these bytes.
+fn whole(path: &Path, size: u64, sha256: &[u8; 32]) -> bool {
+    let read = || {
+        let mut from = File::open(path)?;
+        let mut sums = Sums::new();
+        copy(&mut from, |bytes| {
+            sums.add(bytes);
+            Ok(())
+        })?;
+        io::Result::Ok(sums.end())
+    };
+    read().is_ok_and(|found| found.size == size && found.sha256 == *sha256)
 }
 
 fn copy(from: &mut impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {

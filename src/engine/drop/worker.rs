@@ -82,6 +82,8 @@ pub struct Worker {
     /// What was said last; it is said once.
     said: Option<String>,
     next_look: Timestamp,
+    /// When keys are looked at again.
+    pub(super) next_keys: Timestamp,
     pub(super) watch: Watch,
     /// Questions to the hook; none = nobody is asked.
     pub(super) asking: Option<Asking>,
@@ -159,6 +161,7 @@ impl Worker {
             confirmed: false,
             said: None,
             next_look: clock::steady(),
+            next_keys: clock::steady(),
             watch: Watch::default(),
             asking,
             inbox,
@@ -226,9 +229,13 @@ impl Worker {
         match message {
             // A log that grows changes nothing before the cut.
             Message::Wake | Message::Results | Message::Committed(_) => return false,
-            Message::Reload => self.watch.again(),
+            Message::Reload => {
+                self.watch.again();
+                self.next_keys = clock::steady();
+            }
             Message::RunNow => {
                 self.hurry = true;
+                self.next_keys = clock::steady();
                 self.watch.again();
             }
             Message::Rewind => self.sources.iter_mut().for_each(|(_, source)| source.forget()),
@@ -264,6 +271,7 @@ impl Worker {
         if self.mode == Mode::Paused {
             return Ok(due);
         }
+        self.look_at_keys()?;
         self.make_asked()?;
         self.number_reruns()?;
         // One that capture did not wait for gets what it missed from the list of parked changes.
@@ -279,6 +287,7 @@ impl Worker {
             if let Err(reason) = self.render(&file)? {
                 let name = file.name.as_deref().unwrap_or_default();
                 self.say(log::Level::Error, &format!("{name} cannot be made: {reason}"));
+                self.summary.left_off.get_or_insert(reason);
                 break;
             }
         }

@@ -3,6 +3,8 @@
 mod pen;
 mod read;
 
+use std::fmt;
+
 use crate::event::{Record, Value};
 use crate::format::codepage::CodePage;
 use crate::format::csv::{Column, Dialect, Kind, Misfit, Unmappable, Writer};
@@ -12,7 +14,7 @@ use crate::format::feed::{ENCODING, Row};
 use crate::rules::naming::Stamp;
 use crate::rules::nearest::hint;
 use crate::rules::outcome::Reason;
-use crate::rules::total::{Counted, Encoded, Expression};
+use crate::rules::total::{Counted, Encoded, Expression, Totals};
 
 pub(super) use pen::Pen;
 
@@ -56,7 +58,7 @@ pub(super) struct Csv {
     headers: Vec<Fill>,
     trailers: Vec<Fill>,
     counting: Counting,
-    /// The values of the sample for what is made, for [`Csv::fits`].
+    /// The values of the sample for what is made, for [`Gauge`].
     sample: Vec<Value>,
 }
 
@@ -68,6 +70,12 @@ enum Made {
     Action(Vec<(String, Value)>),
     Ordinal,
 }
+
+/// The texts of the fields that totals are of, in their order; false where there is no value.
+type Texts = Vec<(bool, String)>;
+
+/// Most digits of a number that is not known yet.
+const DIGITS: u64 = 20;
 
 type Encode = Box<dyn Fn(&str, &mut Vec<u8>) -> Result<(), Unmappable> + Send>;
 
@@ -223,23 +231,78 @@ impl Csv {
         Ok(Some(record))
     }
 
-    pub fn fits(&self, row: &Row<'_>) -> Result<(), Reason> {
-        let whole = self.whole(row, &self.sample)?;
-        let mut writer = self.writer().map_err(|text| Reason::new(ENCODING, text))?;
-        let mut values: Vec<(String, String)> = Vec::new();
-        let mut out = Vec::new();
-        writer
-            .row(whole.as_ref().unwrap_or(row.record), &mut out, |field, text| {
-                values.push((field.to_owned(), text.to_owned()));
-            })
-            .map_err(|wrong| misfit(&wrong))?;
-        let fields: Vec<_> = values.iter().map(|(field, text)| (field.as_str(), Encoded::Text(text))).collect();
-        let counted = Counted { kind: "", detail: true, bytes: out.len() as u64, fields: &fields };
-        self.counting.totals().take(&counted).map_err(counting::refused)
+    pub fn gauge(&self) -> Result<Gauge<'_>, Reason> {
+        let writer = self.writer().map_err(|text| Reason::new(ENCODING, text))?;
+        let texts = self.counting.fields().iter().map(|_| (false, String::new())).collect();
+        let varies = |(_, made): &&(String, Made)| matches!(made, Made::File(_) | Made::Ordinal);
+        let growth = self.made.iter().filter(varies).count() as u64 * DIGITS;
+        Ok(Gauge { feed: self, writer, out: Vec::new(), texts, growth })
+    }
+
+    /// Bytes by which the lines around the rows may be longer than those of an empty file: what they show has more digits. Where
+    /// the trailer of an empty one could not be written (`ended` is false), all of it is counted.
+    pub fn growth(&self, ended: bool) -> u64 {
+        let shown: usize = self.headers.iter().chain(&self.trailers).map(Fill::placeholders).sum();
+        let written: usize = if ended { 0 } else { self.trailers.iter().map(|fill| fill.written() + 2).sum() };
+        shown as u64 * DIGITS + written as u64
+    }
+
+    /// Encodes a row and takes it into the totals.
+    fn encode_row(
+        &self,
+        record: &Record,
+        writer: &mut Writer<'_, Encode>,
+        out: &mut Vec<u8>,
+        texts: &mut Texts,
+        totals: &mut Totals,
+    ) -> Result<(), Reason> {
+        let before = out.len();
+        let fields = self.counting.fields();
+        texts.iter_mut().for_each(|(there, _)| *there = false);
+        let encoded = writer.row(record, out, |field, encoded| {
+            let counted = fields.iter().zip(texts.iter_mut()).find(|(name, _)| *name == field);
+            if let Some((_, (there, text))) = counted {
+                *there = true;
+                text.clear();
+                text.push_str(encoded);
+            }
+        });
+        encoded.map_err(|wrong| misfit(&wrong))?;
+        let found = fields.iter().zip(texts.iter()).filter(|(_, (there, _))| *there);
+        let found: Vec<_> = found.map(|(name, (_, text))| (name.as_str(), Encoded::Text(text))).collect();
+        let bytes = (out.len() - before) as u64;
+        totals.take(&Counted { kind: "", detail: true, bytes, fields: &found }).map_err(counting::refused)
     }
 
     pub fn file<'f>(&'f self, stamp: &'f Stamp, name: &'f str) -> Result<Pen<'f>, Reason> {
         Pen::new(self, stamp, name)
+    }
+}
+
+/// Tries rows out.
+pub(super) struct Gauge<'f> {
+    feed: &'f Csv,
+    writer: Writer<'f, Encode>,
+    out: Vec<u8>,
+    texts: Texts,
+    /// Bytes by which a row may be longer than with the sample.
+    growth: u64,
+}
+
+impl fmt::Debug for Gauge<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gauge").finish_non_exhaustive()
+    }
+}
+
+impl Gauge<'_> {
+    pub fn row(&mut self, row: &Row<'_>) -> Result<u64, Reason> {
+        self.out.clear();
+        let mut totals = self.feed.counting.totals();
+        let whole = self.feed.whole(row, &self.feed.sample)?;
+        let record = whole.as_ref().unwrap_or(row.record);
+        self.feed.encode_row(record, &mut self.writer, &mut self.out, &mut self.texts, &mut totals)?;
+        Ok(self.out.len() as u64 + self.growth)
     }
 }
 

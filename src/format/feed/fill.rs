@@ -84,6 +84,22 @@ impl Fill {
         }
     }
 
+    /// How many things it shows.
+    pub fn placeholders(&self) -> usize {
+        match self {
+            Fill::Text(pattern, _) => pattern.to_string().matches('{').count(),
+            Fill::Total(_) => 1,
+        }
+    }
+
+    /// Bytes of its text as it was written.
+    pub fn written(&self) -> usize {
+        match self {
+            Fill::Text(pattern, _) => pattern.to_string().len(),
+            Fill::Total(_) => 0,
+        }
+    }
+
     /// Its value; null for the smallest or largest of nothing.
     pub fn value(&self, given: &Given<'_>) -> Result<Value, Reason> {
         match self {

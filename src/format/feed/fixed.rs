@@ -247,7 +247,8 @@ impl Fixed {
         }
     }
 
-    pub fn fits(&self, row: &Row<'_>) -> Result<(), Reason> {
+    /// The bytes that a row takes at most, when it can be encoded.
+    pub fn fits(&self, row: &Row<'_>) -> Result<u64, Reason> {
         let detail = self.detail(row)?;
         let mut record = Vec::new();
         detail.line.detail(row, &detail.sample, &mut record)?;
@@ -259,7 +260,15 @@ impl Fixed {
             let mut texts = Vec::new();
             take(&mut self.counting.totals(), self, detail, &record, &mut texts)?;
         }
-        Ok(())
+        // Each may begin a block.
+        let block =
+            if matches!(self.framing, Framing::Variable { blksize: Some(_), .. }) { frame::WORD as u64 } else { 0 };
+        Ok(self.taken(record.len()) + block)
+    }
+
+    /// Bytes by which what stands around the rows may be longer than in an empty file: records that fill the last block.
+    pub fn growth(&self) -> u64 {
+        self.pad.as_ref().map_or(0, |pad| pad.multiple.saturating_mul(self.taken(pad.record.len())))
     }
 
     /// Bytes that a record takes in the file.

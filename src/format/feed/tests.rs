@@ -48,7 +48,7 @@ fn file(feed: &Feed, rows: &[Record]) -> Result<(Vec<u8>, Finished), Reason> {
         whole.append(&mut out);
         for (record, ordinal) in rows.iter().zip(1..) {
             let row = row(record, ordinal);
-            feed.fits(&row)?;
+            feed.gauge()?.row(&row)?;
             writing.row(&row, &mut out)?;
             whole.append(&mut out);
         }

@@ -21,7 +21,7 @@ pub enum Counter {
     Held,
     /// Parked events that a person discarded.
     Discarded,
-    /// Events that a replay has parked: they were counted when they were passed the first time.
+    /// Events that are counted another time: a replay has parked them, a file is sent again, two files carry a half each.
     Repeated,
     /// Detail records of files that were published; a file that is published again counts again.
     Records,
@@ -125,4 +125,9 @@ pub fn get(db: &Connection, connector: ConnectorId, counter: Counter) -> Sql<u64
     db.prepare_cached("SELECT ifnull(sum(n), 0) FROM counter WHERE connector = ?1 AND name = ?2")?
         .query_row((connector.0, counter.as_str()), |row| row.get::<_, i64>(0))
         .map(|n| u64::try_from(n).unwrap_or(0))
+}
+
+/// Events that were delivered, each once, however often it was sent.
+pub fn delivered(db: &Connection, connector: ConnectorId) -> Sql<u64> {
+    Ok(get(db, connector, Counter::Delivered)?.saturating_sub(get(db, connector, Counter::Repeated)?))
 }

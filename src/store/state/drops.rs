@@ -334,6 +334,24 @@ pub fn before(db: &Connection, connector: ConnectorId, time: Timestamp) -> Sql<V
     db.prepare_cached(&sql)?.query_map(params![connector.0, time.0], file)?.collect()
 }
 
+/// Since when the file is in its state that is the `count`-th newest of those with a number and in one of these states; none =
+/// there are fewer.
+pub fn since_of_newest(
+    db: &Connection,
+    connector: ConnectorId,
+    states: &[FileState],
+    count: u64,
+) -> Sql<Option<Timestamp>> {
+    let words = states.iter().map(|state| format!("'{}'", state.as_str())).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "SELECT since FROM drop_file WHERE connector = ?1 AND n IS NOT NULL AND state IN ({words})
+         ORDER BY since DESC, id DESC LIMIT 1 OFFSET ?2"
+    );
+    db.prepare_cached(&sql)?
+        .query_row(params![connector.0, signed(count.saturating_sub(1))], |row| row.get(0).map(Timestamp))
+        .optional()
+}
+
 /// The files that a number, a date or a name means: the newest first.
 pub fn meant(db: &Connection, connector: ConnectorId, which: &str) -> Sql<Vec<DropFile>> {
     let number = which.parse::<i64>().ok();

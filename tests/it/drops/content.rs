@@ -269,6 +269,93 @@ fn many_records_leave_in_several_files_that_count_on() {
 }
 
 #[test]
+fn large_files_are_divided_by_their_bytes_header_and_trailer_counted() {
+    // Room for two lines of 41 bytes between header and trailer.
+    for (most, parts) in [("164", vec![2, 2, 1]), ("204", vec![2, 2, 1]), ("205", vec![3, 2]), ("1MB", vec![5])] {
+        let nightly = Nightly::new(&[("max_bytes", most)]);
+        nightly.sql("INSERT INTO visits VALUES (1, 'Ada', 1, NULL), (2, 'Bea', 1, NULL), (3, 'Cy', 1, NULL), (4, 'Dot', 1, NULL), (5, 'Eve', 1, NULL)");
+        nightly.well(&["drop", "run", "nightly"]);
+        let files = nightly.files();
+        assert_eq!(files.iter().map(|file| file.lines.len()).collect::<Vec<_>>(), parts, "{most}");
+        let of = parts.len() as u64;
+        assert_eq!(
+            files.iter().map(|file| file.part).collect::<Vec<_>>(),
+            (1..=of).map(|n| (n, of)).collect::<Vec<_>>()
+        );
+        balances(&nightly);
+    }
+    // Both limits hold.
+    let nightly = Nightly::new(&[("max_bytes", "205"), ("max_records", "1")]);
+    nightly.sql(THREE);
+    nightly.well(&["drop", "run", "nightly"]);
+    assert_eq!(nightly.files().len(), 3);
+    // A limit in which nothing has room cuts nothing.
+    let mut nightly = Nightly::new(&[("max_bytes", "82")]);
+    nightly.sql(THREE);
+    let refused = nightly.run(&["drop", "run", "nightly"]);
+    assert!(refused.code != Some(0) && refused.stderr.contains("`max_bytes` is 82"), "{refused:?}");
+    nightly.set(&[("max_bytes", "1MB")]);
+    nightly.night("2027-03-03 00:30:00");
+    assert_eq!(nightly.files().iter().map(|file| file.lines.len()).sum::<usize>(), 3);
+    balances(&nightly);
+}
+
+#[test]
+fn a_row_that_is_larger_than_a_file_is_held_and_texts_of_every_length_keep_within_it() {
+    const CSV: &str = "{kind: csv, columns: [id, name, {name: nth, set: \"{ordinal}\"}], header: [\"H|{seq}|{part}|{parts}\"], trailer: [\"T|{count()}|{sum(id)}\"]}";
+    let nightly = Nightly::new(&[("max_bytes", "400"), ("format", CSV), ("name", "\"V{seq:06}.csv\"")]);
+    nightly.sql("WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 60) INSERT INTO visits SELECT id, substr('Ada Lovelace of the long name', 1, id % 29), 1, NULL FROM n");
+    nightly.sql("INSERT INTO visits VALUES (100, hex(zeroblob(300)), 1, NULL)");
+    nightly.well(&["drop", "run", "nightly"]);
+    let names = nightly.names("out");
+    let files: Vec<String> = names.iter().map(|name| fs::read_to_string(nightly.out().join(name)).unwrap()).collect();
+    assert!(files.len() > 5, "{names:?}");
+    let mut lines = 0;
+    for (file, part) in files.iter().zip(1..) {
+        assert!(file.len() <= 400, "{file}");
+        assert!(file.starts_with(&format!("H|{part}|{part}|{}\r\n", files.len())), "{file}");
+        lines += file.lines().count() - 3;
+    }
+    assert_eq!(lines, 60);
+    let held = nightly.office.parked("nightly");
+    assert_eq!(held.len(), 1);
+    assert!(held[0].reason.text.contains("too_large"), "{:?}", held[0].reason);
+    balances(&nightly);
+}
+
+#[test]
+fn a_change_of_a_key_whose_halves_leave_in_two_files_is_delivered_once() {
+    let nightly = Nightly::new(&[("max_records", "2")]);
+    nightly.sql(THREE);
+    nightly.well(&["drop", "run", "nightly"]);
+    let delivered = |nightly: &Nightly| {
+        let status = nightly.run(&["--json", "status"]).stdout;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        status["connectors"][0]["delivered"].as_u64().unwrap()
+    };
+    assert_eq!(delivered(&nightly), 3);
+    // The delete is the second line, the add the third.
+    nightly.sql("UPDATE visits SET name = 'Ada B' WHERE id = 1; UPDATE visits SET id = 7 WHERE id = 3;");
+    nightly.well(&["drop", "run", "nightly"]);
+    let lines: Vec<Vec<String>> = nightly.files().into_iter().skip(2).map(|file| file.lines).collect();
+    assert_eq!(
+        lines,
+        [
+            vec!["C 1 Ada B 1.00 00000000".replace("1.00", "10.00"), "D 3 Cy 1.00 00000000".into()],
+            vec!["A 7 Cy 1.00 00000000".into()]
+        ]
+    );
+    assert_eq!(delivered(&nightly), 5);
+    balances(&nightly);
+    // Sent again it was delivered all the same only once.
+    for file in ["3", "4"] {
+        nightly.well(&["drop", "resend", "nightly", file, "--reason", "asked for"]);
+        assert_eq!(delivered(&nightly), 5);
+        balances(&nightly);
+    }
+}
+
+#[test]
 fn two_databases_leave_in_one_file() {
     let nightly = Nightly::new(&[("source", "{tables: [visits, clinic-visits], key: [id]}")]);
     let second = nightly.office.folder().join("app/second.db");

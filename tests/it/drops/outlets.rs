@@ -60,6 +60,45 @@ fn an_outlet_that_is_down_gets_its_files_later_in_order_and_the_other_gets_none_
 }
 
 #[test]
+fn a_file_that_waits_goes_to_the_places_that_are_configured_now() {
+    let mut nightly = Nightly::new(&[("deliver", "[{directory: ../../away, name: host}]")]);
+    nightly.sql(THREE);
+    assert_eq!(nightly.run(&["drop", "run", "nightly"]).code, Some(75));
+    nightly.set(&[("deliver", "[{directory: ../../out, name: mainframe}]")]);
+    nightly.night("2027-03-02 20:00:00");
+    let shown = nightly.json(&["drop", "show", "nightly", "1"]);
+    assert_eq!((&shown["state"], nightly.names("out")), (&"published".into(), vec![FIRST.to_owned()]), "{shown:#}");
+    let outlets: Vec<_> = shown["outlets"].as_array().unwrap().iter().map(|outlet| outlet["outlet"].clone()).collect();
+    assert_eq!(outlets, ["mainframe"]);
+    assert_eq!(nightly.run(&["status"]).code, Some(0));
+}
+
+#[test]
+fn a_place_that_was_renamed_gets_no_file_twice_unless_a_person_says_so() {
+    for (verb, comes) in [("accept", false), ("resend", true)] {
+        let mut nightly =
+            Nightly::new(&[("deliver", "[{directory: ../../out, name: host}, {directory: ../../audit, name: audit}]")]);
+        nightly.sql(THREE);
+        assert_eq!(nightly.run(&["drop", "run", "nightly"]).code, Some(75));
+        // The host has taken its file; then its place gets another name while the other one is down still.
+        fs::remove_file(nightly.out().join(FIRST)).unwrap();
+        nightly.set(&[("deliver", "[{directory: ../../out, name: mainframe}, {directory: ../../audit, name: audit}]")]);
+        fs::create_dir(nightly.office.folder().join("audit")).unwrap();
+        nightly.night("2027-03-02 20:00:00");
+        assert_eq!((nightly.names("out").len(), nightly.names("audit").len()), (0, 1));
+        let status = nightly.run(&["status"]);
+        assert!(status.code == Some(1) && status.stdout.contains("nobody can say whether 1 ("), "{status:?}");
+        let shown = nightly.json(&["drop", "show", "nightly", "1"]);
+        assert_eq!(shown["state"], "published");
+        assert!(shown["outlets"].to_string().contains("renamed: host has it"), "{shown:#}");
+        let reason = ["--reason", "we looked"];
+        nightly.well(&[&["drop", verb, "nightly", "1"][..], &reason].concat());
+        assert_eq!(nightly.names("out").len(), usize::from(comes), "{verb}");
+        assert_eq!(nightly.run(&["status"]).code, Some(0), "{verb}");
+    }
+}
+
+#[test]
 fn nothing_is_brought_anywhere_outside_of_the_delivery_window() {
     let nightly = Nightly::new(&[(
         "schedule",

@@ -25,7 +25,7 @@ fn a_person_sees_the_next_file_before_it_goes_and_makes_it_go() {
     let said = nightly.well(&["check"]);
     assert!(said.contains("nightly: visits -> host, as files, the next at 2027-03-02 18:00 CST"), "{said}");
     let list = nightly.json(&["drop", "list"]);
-    assert_eq!((&list[0]["drop"], &list[0]["configured"]), (&"nightly".into(), &true.into()), "{list}");
+    assert_eq!((&list[0]["drop"], &list[0]["mode"]), (&"nightly".into(), &"running".into()), "{list}");
     let unknown = nightly.run(&["drop", "list", "nigthly"]);
     assert!(unknown.code == Some(2) && unknown.stderr.contains("did you mean `nightly`"), "{unknown:?}");
 

@@ -27,6 +27,12 @@ fn of_status() -> Value {
             ("logs", list("Log")), ("connectors", list("Connector")), ("needs", list("Need")),
             ("sources", list("Source")), ("drops", list("Drop")), ("alerts", list("Alert")),
         ], false),
+        "Alert": object(&["condition", "subject", "severity", "what", "mend", "since", "opened", "told", "notices"], &[
+            ("condition", text()), ("subject", text()), ("severity", json!({ "enum": ["warning", "critical"] })),
+            ("count", number()), ("what", text()), ("mend", text()), ("since", time()), ("opened", time()),
+            ("told", time()), ("notices", number()),
+        ], false),
+        "Figures": { "type": "string", "description": "`docs/MONITORING.md` names each" },
         "Source": object(&["source", "url", "listen", "state", "received", "duplicates", "rejected"], &[
             ("source", text()), ("url", text()), ("listen", texts()),
             ("state", json!({ "enum": ["stopped", "connecting", "connected", "down", "refused"] })),
@@ -114,12 +120,6 @@ fn of_calls() -> Value {
         "Started": object(&["status", "connector"], &[
             ("status", json!({ "const": "sync started" })), ("connector", text()),
         ], true),
-        "Alert": object(&["condition", "subject", "severity", "what", "mend", "since", "opened", "told", "notices"], &[
-            ("condition", text()), ("subject", text()), ("severity", json!({ "enum": ["warning", "critical"] })),
-            ("count", number()), ("what", text()), ("mend", text()), ("since", time()), ("opened", time()),
-            ("told", time()), ("notices", number()),
-        ], false),
-        "Figures": { "type": "string", "description": "`docs/MONITORING.md` names each" },
         "Record": object(&["type", "events"], &[("type", text()), ("events", list("Change"))], false),
         "Change": object(&["id", "log", "type", "op", "key", "at", "changed", "connectors"], &[
             ("id", text()), ("log", text()), ("type", text()), ("op", of("Op")), ("key", json!({ "type": "object" })),
@@ -131,8 +131,16 @@ fn of_calls() -> Value {
             ("state", json!({ "enum": [
                 "queued", "sending", "delivered", "skipped", "passed", "discarded", "waiting", "behind", "held", "dead",
             ] })),
-            ("reason", text()), ("due", time()), ("history", list("Step")),
+            ("reason", text()), ("due", time()), ("history", list("Step")), ("files", list("Carried")),
         ], false),
+        "Carried": object(&["date", "state", "since", "lines"], &[
+            ("seq", number()), ("date", text()), ("name", text()),
+            ("state", json!({ "enum": [
+                "open", "cut", "rendered", "published", "acked", "partial", "refused", "skipped", "discarded", "purged",
+            ] })),
+            ("since", time()), ("lines", list("CarriedLine")),
+        ], false),
+        "CarriedLine": object(&["action"], &[("action", text()), ("answer", text()), ("code", text())], false),
         "Step": object(&["at", "what"], &[("at", time()), ("what", text())], false),
         "Delivery": object(&["connector", "event", "log", "seq", "type", "op", "key", "at", "state", "since"], &[
             ("connector", text()), ("event", text()), ("log", text()), ("seq", number()), ("type", text()),

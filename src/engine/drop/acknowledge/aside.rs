@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 
 use super::apply::{self, Applied};
 use super::understand::{self, Which};
-use super::{Ack, acks};
+use super::{Ack, MOST, acks};
 use crate::adapter::place::quoted;
 use crate::clock;
 use crate::engine::drop::worker::{StepError, Worker};
@@ -37,8 +37,36 @@ pub(super) enum Taken {
 }
 
 impl Worker {
-    /// Takes an answer.
-    pub(super) fn take(&mut self, ack: &Ack, name: &str, bytes: &[u8]) -> Result<Taken, StepError> {
+    /// Takes an answer as it was received.
+    pub(super) fn take(&mut self, ack: &Ack, name: &str, received: &[u8]) -> Result<Taken, StepError> {
+        let Some(pgp) = &ack.pgp else { return self.take_read(ack, name, received, received) };
+        let sha256 = crate::adapter::sha256(received);
+        let known = self.known_answer(&sha256)?;
+        if known.as_ref().is_some_and(|known| known.word == DISMISSED) {
+            return Ok(Taken::Aside);
+        }
+        match pgp.open(received, MOST, clock::now()) {
+            Ok(text) => {
+                let taken = self.take_read(ack, name, &text, received)?;
+                // From here on it is known by what it says: the same may come again and be encrypted otherwise.
+                if known.is_some() && taken != Taken::Later {
+                    let id = self.id;
+                    self.ledger.call(move |state| state.commit(|db| acks::forget(db, id, &sha256)))?;
+                }
+                Ok(taken)
+            }
+            Err(reason) => {
+                let reason = reason.to_string();
+                if known.is_none_or(|known| known.reason.as_deref() != Some(&reason)) {
+                    self.quarantine(name, received, sha256, reason)?;
+                }
+                Ok(Taken::Aside)
+            }
+        }
+    }
+
+    /// Takes an answer that can be read: `bytes` is what it says, `received` is kept.
+    fn take_read(&mut self, ack: &Ack, name: &str, bytes: &[u8], received: &[u8]) -> Result<Taken, StepError> {
         let sha256 = crate::adapter::sha256(bytes);
         let known = self.known_answer(&sha256)?;
         match known.as_ref().map(|known| known.word.as_str()) {
@@ -47,12 +75,12 @@ impl Worker {
             Some(QUARANTINED) | None => {}
             Some(_) => return Ok(Taken::Used),
         }
-        match self.try_take(ack, name, bytes, sha256)? {
+        match self.try_take(ack, name, (bytes, received), sha256)? {
             Ok(taken) => Ok(taken),
             Err(reason) => {
                 let reason = reason.to_string();
                 if known.is_none_or(|known| known.reason.as_deref() != Some(&reason)) {
-                    self.quarantine(name, bytes, sha256, reason)?;
+                    self.quarantine(name, received, sha256, reason)?;
                 }
                 Ok(Taken::Aside)
             }
@@ -64,7 +92,7 @@ impl Worker {
         &mut self,
         ack: &Ack,
         name: &str,
-        bytes: &[u8],
+        (bytes, received): (&[u8], &[u8]),
         sha256: [u8; 32],
     ) -> Result<Result<Taken, Reason>, StepError> {
         let answer = match ack.feed.read(bytes).and_then(|parsed| understand::understand(ack, &parsed)) {
@@ -90,7 +118,7 @@ impl Worker {
             Err(reason) => return Ok(Err(reason)),
         };
         let mut packed = GzEncoder::new(Vec::new(), Compression::default());
-        packed.write_all(bytes)?;
+        packed.write_all(received)?;
         self.staging.keep(&format!("archive/{}.ack.gz", local(name, &sha256)), &packed.finish()?)?;
         let (id, drop, shown) = (self.id, Arc::clone(&self.drop), quoted(name.as_bytes()));
         let read = acks::Ack {
@@ -129,7 +157,15 @@ impl Worker {
                 let seq = *seq;
                 (self.reader.read(|db| acks::with_number(db, id, seq))?, "no file has its number")
             }
-            Which::Name(name) => (self.reader.read(|db| acks::with_name(db, id, name))?, "no file has its name"),
+            Which::Name(name) => {
+                // Whoever decrypts a file may call it by the name that it has then.
+                let published = format!("{name}{}", self.drop.naming.extension);
+                let mut found = self.reader.read(|db| acks::with_name(db, id, name))?;
+                if found.is_empty() {
+                    found = self.reader.read(|db| acks::with_name(db, id, &published))?;
+                }
+                (found, "no file has its name")
+            }
             Which::Nobody(why) => (Vec::new(), *why),
         };
         // Numbers come again: the newest that waits is meant, else the newest.

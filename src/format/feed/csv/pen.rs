@@ -4,12 +4,12 @@ use std::fmt;
 
 use crate::event::Value;
 use crate::format::csv::Writer;
-use crate::format::feed::csv::{Csv, Encode, misfit};
+use crate::format::feed::csv::{Csv, Encode, Texts, misfit};
 use crate::format::feed::fill::{Fill, Given};
 use crate::format::feed::{ENCODING, Finished, Row, Sums, counting};
 use crate::rules::naming::Stamp;
 use crate::rules::outcome::Reason;
-use crate::rules::total::{Counted, Encoded, Totals};
+use crate::rules::total::{Counted, Totals};
 
 /// A file in the making.
 pub(crate) struct Pen<'f> {
@@ -20,8 +20,7 @@ pub(crate) struct Pen<'f> {
     totals: Totals,
     file: Vec<Value>,
     details: u64,
-    /// The texts of the fields that totals are of, in their order; none where there is no value.
-    texts: Vec<(bool, String)>,
+    texts: Texts,
 }
 
 impl fmt::Debug for Pen<'_> {
@@ -47,23 +46,8 @@ impl<'f> Pen<'f> {
 
     pub fn row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), Reason> {
         let whole = self.feed.whole(row, &self.file)?;
-        let before = out.len();
-        let (fields, texts) = (self.feed.counting.fields(), &mut self.texts);
-        texts.iter_mut().for_each(|(there, _)| *there = false);
-        self.writer
-            .row(whole.as_ref().unwrap_or(row.record), out, |field, encoded| {
-                let counted = fields.iter().zip(texts.iter_mut()).find(|(name, _)| *name == field);
-                if let Some((_, (there, text))) = counted {
-                    *there = true;
-                    text.clear();
-                    text.push_str(encoded);
-                }
-            })
-            .map_err(|wrong| misfit(&wrong))?;
-        let found = fields.iter().zip(&self.texts).filter(|(_, (there, _))| *there);
-        let found: Vec<_> = found.map(|(name, (_, text))| (name.as_str(), Encoded::Text(text))).collect();
-        let bytes = (out.len() - before) as u64;
-        self.totals.take(&Counted { kind: "", detail: true, bytes, fields: &found }).map_err(counting::refused)?;
+        let record = whole.as_ref().unwrap_or(row.record);
+        self.feed.encode_row(record, &mut self.writer, out, &mut self.texts, &mut self.totals)?;
         self.details += 1;
         Ok(())
     }

@@ -96,8 +96,9 @@ fn a_pipe_file_has_its_lines_and_their_totals() {
 #[test]
 fn a_row_that_does_not_fit_is_held() {
     let feed = Feed::csv(pipe()).unwrap();
-    let held =
-        |record: &Record, action| feed.fits(&Row { record, action, ordinal: 1 }).err().map(|reason| reason.to_string());
+    let held = |record: &Record, action| {
+        feed.gauge().unwrap().row(&Row { record, action, ordinal: 1 }).err().map(|reason| reason.to_string())
+    };
     assert_eq!(held(&visit(1, "A", "1"), "add"), None);
     assert_eq!(held(&visit(1, "A|B", "1"), "add").as_deref(), Some("encoding: name: delimiter_in_text"));
     assert_eq!(held(&visit(1, "A", "1"), "change").as_deref(), Some("encoding: op: unknown_action"));

@@ -156,7 +156,7 @@ fn a_file_that_was_tampered_with_is_not_read() {
 fn a_row_that_does_not_fit_is_held_and_says_no_value() {
     let feed = Feed::fixed(wic()).unwrap();
     let held = |record: &Record, action: &str| {
-        feed.fits(&Row { record, action, ordinal: 1 }).err().map(|reason| reason.to_string())
+        feed.gauge().unwrap().row(&Row { record, action, ordinal: 1 }).err().map(|reason| reason.to_string())
     };
     assert_eq!(held(&appointment(1, "A", "1.00", 1), "add"), None);
     let long = appointment(1, "MUCH TOO LONG A NAME", "1.00", 1);
@@ -298,7 +298,7 @@ fn variable_records_have_their_words_tables_and_redefinitions() {
     let phone = Value::Map(record([("PH-KIND", Value::from("H")), ("PH-NO", Value::Integer(7))]));
     assert_eq!(parsed.details[1].get("CU-PHONE"), Some(&Value::List(vec![phone])));
     let other = customer(3, "X", "A", [none(), none()]);
-    assert!(feed.fits(&row(&other, 1)).unwrap_err().to_string().contains("CU-TYPE: unknown_choice"));
+    assert!(feed.gauge().unwrap().row(&row(&other, 1)).unwrap_err().to_string().contains("CU-TYPE: unknown_choice"));
 }
 
 #[test]

@@ -61,6 +61,13 @@ pub fn remember(db: &Connection, connector: ConnectorId, read: &Ack) -> Sql<()> 
     Ok(())
 }
 
+/// Forgets an acknowledgement: it is known by another content from now on.
+pub fn forget(db: &Connection, connector: ConnectorId, sha256: &[u8; 32]) -> Sql<()> {
+    db.prepare_cached("DELETE FROM drop_ack WHERE connector = ?1 AND sha256 = ?2")?
+        .execute(params![connector.0, sha256])?;
+    Ok(())
+}
+
 /// The newest acknowledgements of a drop, newest first; with a word only those of which that came.
 pub fn newest(db: &Connection, connector: ConnectorId, word: Option<&str>, limit: usize) -> Sql<Vec<Ack>> {
     let sql = format!(

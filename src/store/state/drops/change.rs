@@ -80,7 +80,7 @@ pub fn is_in(db: &Connection, connector: ConnectorId, file: FileId, id: EventId)
         .query_row(params![connector.0, id.to_string(), file.0], |row| row.get(0))
 }
 
-/// How many events a file carries.
+/// How many events a file carries. A change of a key whose halves are in two files is one event in each.
 pub fn events(db: &Connection, file: FileId) -> Sql<u64> {
     let count: i64 = db
         .prepare_cached("SELECT count(DISTINCT event_id) FROM drop_change WHERE file = ?1")?
@@ -88,12 +88,23 @@ pub fn events(db: &Connection, file: FileId) -> Sql<u64> {
     Ok(count.unsigned_abs())
 }
 
-/// How many events are in files of a drop that are not published yet.
+/// How many events are in one file with one half and in another with the other.
+pub fn shared(db: &Connection, connector: ConnectorId, one: FileId, other: FileId) -> Sql<u64> {
+    let count: i64 = db
+        .prepare_cached(
+            "SELECT count(*) FROM drop_change AS a JOIN drop_change AS b USING (connector, event_id)
+             WHERE connector = ?1 AND a.file = ?2 AND b.file = ?3",
+        )?
+        .query_row(params![connector.0, one.0, other.0], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+/// How many events are in files of a drop that are not published yet; one in two files counts in each.
 pub fn under_way(db: &Connection, connector: ConnectorId) -> Sql<u64> {
     let count: i64 = db
         .prepare_cached(
-            "SELECT count(DISTINCT event_id) FROM drop_change WHERE connector = ?1 AND file IN
-               (SELECT id FROM drop_file WHERE connector = ?1 AND state IN ('open', 'cut', 'rendered'))",
+            "SELECT count(*) FROM (SELECT DISTINCT event_id, file FROM drop_change WHERE connector = ?1 AND file IN
+               (SELECT id FROM drop_file WHERE connector = ?1 AND state IN ('open', 'cut', 'rendered')))",
         )?
         .query_row([connector.0], |row| row.get(0))?;
     Ok(count.unsigned_abs())
@@ -175,6 +186,15 @@ pub fn last_of(db: &Connection, file: FileId, key: &str) -> Sql<Option<(LogId, E
     let event = image::decode_event(row.get_ref(1)?.as_blob()?)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Blob, Box::new(error)))?;
     Ok(Some((LogId(row.get(0)?), event)))
+}
+
+/// The records of which a file carries a change by an event.
+pub fn records_in(db: &Connection, connector: ConnectorId, file: FileId, id: EventId) -> Sql<Vec<String>> {
+    db.prepare_cached(
+        "SELECT DISTINCT key FROM drop_change WHERE connector = ?1 AND event_id = ?2 AND file = ?3 ORDER BY half",
+    )?
+    .query_map(params![connector.0, id.to_string(), file.0], |row| row.get(0))?
+    .collect()
 }
 
 /// The files that carry a change.

@@ -57,6 +57,21 @@ pub struct Placed {
     pub reason: Option<Reason>,
 }
 
+impl Placed {
+    /// A place of which only a person can say whether it has the file.
+    pub fn doubted(place: &str, reason: Reason, now: Timestamp) -> Placed {
+        Placed {
+            place: place.to_owned(),
+            state: PlaceState::Unverified,
+            noted: String::new(),
+            attempts: 0,
+            due: None,
+            since: now,
+            reason: Some(reason),
+        }
+    }
+}
+
 /// The places of a file, by name.
 pub fn of(db: &Connection, file: FileId) -> Sql<Vec<Placed>> {
     db.prepare_cached(
@@ -105,6 +120,12 @@ pub fn set(db: &Connection, file: FileId, placed: &Placed) -> Sql<()> {
         placed.reason.as_ref().map(|reason| &reason.class),
         placed.reason.as_ref().map(|reason| &reason.text),
     ])?;
+    Ok(())
+}
+
+/// Forgets a place of a file.
+pub fn remove(db: &Connection, file: FileId, place: &str) -> Sql<()> {
+    db.prepare_cached("DELETE FROM drop_place WHERE file = ?1 AND place = ?2")?.execute(params![file.0, place])?;
     Ok(())
 }
 
