@@ -6,6 +6,7 @@ pub mod directory;
 pub mod http;
 pub mod join;
 pub mod oauth;
+pub mod pass;
 pub mod place;
 pub mod rest;
 pub mod secret;

@@ -26,6 +26,7 @@ mod load;
 pub mod locate;
 mod mapping;
 pub mod problem;
+pub mod proxy;
 pub mod retention;
 pub mod settings;
 mod source;

@@ -9,4 +9,5 @@ pub mod fixed;
 pub mod frame;
 pub mod json;
 pub mod layout;
+pub mod markup;
 pub mod message;

@@ -271,10 +271,13 @@ impl Adapter for RestAdapter {
     }
 
     fn probe(&self) -> Result<String, Reason> {
-        let reached = self.shared.client.probe(&self.shared.origin)?;
-        let Some(credential) = &self.shared.credential else { return Ok(reached) };
-        match credential.seal() {
-            Ok(_) => Ok(format!("{reached}, credential {} is ready", credential.name())),
+        let Some(credential) = &self.shared.credential else { return self.shared.client.probe(&self.shared.origin) };
+        // Where calls go may be known only by who has a token.
+        let ready = if credential.leads() { credential.ready() } else { Ok(()) };
+        let base = credential.base();
+        let reached = self.shared.client.probe(base.as_deref().unwrap_or(&self.shared.origin))?;
+        match ready.and_then(|()| credential.ready()) {
+            Ok(()) => Ok(format!("{reached}, credential {} is ready", credential.name())),
             Err(outcome) => {
                 Err(outcome.reason().cloned().unwrap_or_else(|| Reason::new("credential", "cannot be had")))
             }

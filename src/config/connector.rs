@@ -276,6 +276,10 @@ fn go_together(batch: &Found<'_>, endpoint: Option<&Endpoint>, idem_key: Option<
     if endpoint.is_some_and(|endpoint| !endpoint.url.paths().is_empty()) {
         batch.error_hint("the endpoint's url names a record: each has a request of its own", "leave `batch` out");
     }
+    if endpoint.is_some_and(|endpoint| endpoint.in_body) {
+        let hint = "leave `batch` out, or use a credential that goes into a header";
+        batch.error_hint("the endpoint's credential goes into a body that is one record", hint);
+    }
     if matches!(idem_key, Some(Some(_))) {
         let hint = "leave one of the two out; every record's own key is listed in Sync-Keys";
         batch.error_hint("a request has one `Idem-Key`, so `idempotencyKey` cannot be each record's", hint);

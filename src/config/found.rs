@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::fields::{Fields, camel};
+use crate::config::fields::Fields;
 use crate::config::hint;
 use crate::config::problem::{Place, Severity};
 use crate::config::source::Source;
@@ -248,13 +248,6 @@ impl<'a> Found<'a> {
     /// A section with known keys.
     pub(crate) fn fields(&self) -> Option<Fields<'a>> {
         Fields::open(self)
-    }
-
-    /// The place of the value under a key of this section; its own when there is none.
-    pub(crate) fn node_at(&self, name: &str) -> Place {
-        let Value::Map(entries) = &self.node.value else { return self.node.place };
-        let entry = entries.iter().find(|(key, _)| camel(&key.name) == name);
-        entry.map_or(self.node.place, |(_, node)| node.place)
     }
 
     /// The path of a key below this one.

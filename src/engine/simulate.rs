@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::adapter::Request;
+use crate::adapter::auth::body::with_key;
 use crate::adapter::join::join;
 use crate::engine::compile::{Compiled, compile};
 use crate::engine::connector::Connector;
@@ -105,6 +106,14 @@ pub fn fate(connector: &Connector, event: &Event) -> Fate {
 /// The request with its authentication, masked, where it will stand.
 fn masked(connector: &Connector, mut request: Request) -> Request {
     for (name, value) in connector.adapter.masked_headers() {
+        if let Some(name) = name.strip_prefix("body: ") {
+            // What has no place there shows when it is sent; what makes its own place is named.
+            match with_key(&request, &request.body, name, &value) {
+                Ok(body) => request.body = body.to_vec(),
+                Err(_) => request.headers.push((format!("(in the body) {name}").into(), value.into())),
+            }
+            continue;
+        }
         match name.strip_prefix('?') {
             Some(parameter) => {
                 let sign = if request.url.contains('?') { '&' } else { '?' };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hms_sync::adapter::Adapter;
 use hms_sync::adapter::auth::{Credential, Scheme};
 use hms_sync::adapter::http::Client;
-use hms_sync::adapter::oauth::{OAuth2, OAuth2Spec};
+use hms_sync::adapter::oauth::{Grant, OAuth2, OAuth2Spec, Proof};
 use hms_sync::adapter::rest::RestAdapter;
 use hms_sync::adapter::secret::{SecretRef, SecretSource};
 use hms_sync::event::Op;
@@ -19,11 +19,12 @@ use crate::support::scenario::{End, Scenario, json};
 fn oauth(target: &Receiver) -> Arc<Credential> {
     let spec = OAuth2Spec {
         token_url: target.url("/token"),
-        client_id: "hms".into(),
-        client_secret: secret(target.ca.folder(), "c4nary&secret"),
+        client_id: Some("hms".into()),
+        proof: Proof::Secret { secret: secret(target.ca.folder(), "c4nary&secret"), how: None },
+        grant: Grant::ClientCredentials,
         scope: Some("write all".into()),
         audience: None,
-        client_auth: None,
+        base: None,
     };
     let oauth = OAuth2::new(spec, Client::new(options(&target.ca)));
     Arc::new(Credential::new("cdc", Scheme::OAuth2(Box::new(oauth))).unwrap())

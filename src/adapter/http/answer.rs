@@ -2,6 +2,7 @@
 //! that the head states. Answers whose length can be read in two ways are not trusted (§6.3): what one reader takes
 //! for the end of a body, another takes for the next answer.
 
+use super::fields::Fields;
 use super::trouble::Trouble;
 use super::{BODY_LIMIT, HEAD_LIMIT};
 use crate::rules::classify::Answer;
@@ -25,6 +26,8 @@ pub struct Reply {
     pub date: Option<String>,
     /// `Location` as sent.
     pub location: Option<String>,
+    /// All fields: of a refusal (401 to 403), and of whatever an [`super::Exchange`] got; else none.
+    pub fields: Fields,
     /// Body as far as it was read.
     pub body: Vec<u8>,
     /// False when the body went on beyond the limit, or broke off in an answer that is no success.
@@ -327,7 +330,11 @@ fn parse(bytes: &[u8], reply: &mut Reply) -> Result<Option<(usize, Framing)>, Tr
     };
     *reply = Reply { status: head.code.unwrap_or_default(), ..Reply::default() };
     let mut framing = Framing { version: head.version.unwrap_or_default(), ..Framing::default() };
+    let refusal = matches!(reply.status, 401..=403);
     for field in head.headers.iter() {
+        if refusal {
+            reply.fields.add(field.name, field.value);
+        }
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         match field.name.len() {
             4 if is("date") => reply.date = text(field.value),

@@ -24,7 +24,7 @@ use super::open::Opener;
 use super::trouble::Trouble;
 use super::wire::{Channel, Wire, trouble};
 use super::{Envelope, KEEP, Settings, plain_http};
-use crate::adapter::auth::Sealed;
+use crate::adapter::auth::{Refused, Sealed};
 use crate::adapter::{Delivery, Ended, Fleet, Parcel, Request, sha256};
 use crate::rules::outcome::{Outcome, Reason};
 
@@ -55,8 +55,8 @@ struct Task {
     renewed: bool,
     /// A 421 was tried on another connection.
     moved: bool,
-    /// The 401 that stands unless there is a newer credential.
-    refusal: Option<Reply>,
+    /// The answer that stands unless there is a newer credential.
+    refusal: Option<(Reply, Refused)>,
 }
 
 impl Task {
@@ -82,6 +82,15 @@ impl Task {
 
     fn request(&self) -> Option<&Request> {
         self.rendered.as_ref().or_else(|| self.part()?.rendered())
+    }
+
+    /// Where it goes: where its URL says, unless the credential knows better.
+    fn address(&self) -> Option<Address<'_>> {
+        let request = self.request()?;
+        match &self.sealed {
+            Some(sealed) => sealed.envelope.address(request),
+            None => Address::of(&request.url),
+        }
     }
 }
 
@@ -182,14 +191,18 @@ impl<C: Caller> HttpFleet<C> {
     fn call(&mut self, at: usize) {
         let (credential, watched) = (self.caller.credential().cloned(), self.watched);
         let Some(Berth { line, task: Some(task) }) = self.berths.get_mut(at) else { return };
-        let Some(address) = task.request().and_then(|request| Address::of(&request.url)) else {
+        if let Some(credential) = credential.as_ref().filter(|_| task.sealed.is_none()) {
+            task.sealed = task.request().and_then(|request| credential.sealed(request));
+        }
+        let Some(address) = task.address() else {
             let reason = Reason::new("url", "the URL or a header field cannot be sent; is a value too long?");
             return self.end_part(at, Came::unsent(Outcome::Reject(reason)));
         };
         if !address.tls && !self.settings.plain {
             return self.end_part(at, Came::unsent(plain_http().outcome(false)));
         }
-        if line.as_mut().is_some_and(|line| line.origin() != address.origin || !line.is_fit(watched)) {
+        let generation = self.settings.tls.generation();
+        if line.as_mut().is_some_and(|line| !line.leads_to(address.origin, generation) || !line.is_fit(watched)) {
             *line = None;
         }
         let to = match (&line, address.host()) {
@@ -200,20 +213,22 @@ impl<C: Caller> HttpFleet<C> {
                 return self.end_part(at, Came::unsent(Outcome::Reject(reason)));
             }
         };
-        if let Some(credential) = credential.as_ref().filter(|_| task.sealed.is_none()) {
-            task.sealed = credential.sealed();
-        }
+        let wary = task.sealed.as_ref().is_some_and(|sealed| sealed.envelope.is_led_by_name());
         let seal = credential.filter(|_| task.sealed.is_none());
+        let seal = seal.and_then(|credential| Some((credential, task.request()?.clone())));
         if seal.is_none() && to.is_none() {
             return self.send(at);
         }
         let settings = Arc::clone(&self.settings);
         self.prepare(at, move || {
-            let mut prepared = Prepared { sealed: seal.map(|credential| credential.seal()), ..Prepared::default() };
+            // Only who has a token knows where that leads.
+            let to = to.filter(|_| seal.as_ref().is_none_or(|(credential, _)| !credential.leads()));
+            let sealed = seal.map(|(credential, request)| credential.seal(&request));
+            let mut prepared = Prepared { sealed, ..Prepared::default() };
             if !matches!(prepared.sealed, Some(Err(_))) {
                 // A token that took long leaves the call all of its time.
                 prepared.until = Some(Instant::now() + settings.timeout);
-                prepared.channel = to.map(|(host, port, tls)| open(settings, &host, port, tls));
+                prepared.channel = to.map(|(host, port, tls)| open(settings, &host, port, tls, wary));
             }
             prepared
         });
@@ -250,10 +265,13 @@ impl<C: Caller> HttpFleet<C> {
         match prepared.newer {
             None => {}
             Some(Ok(true)) => task.sealed = None,
-            Some(Ok(false)) => return self.judge(at, refusal.unwrap_or_default()),
+            Some(Ok(false)) => {
+                let (reply, refusal) = refusal.unwrap_or((Reply::default(), Refused::ALL));
+                return self.judge(at, reply, Some(refusal));
+            }
             Some(Err(outcome)) => {
-                let answer = refusal.map(|reply| reply.body);
-                return self.end_part(at, Came { status: Some(401), answer, sent: true, ..Came::unsent(outcome) });
+                let (status, answer) = refusal.map(|(reply, _)| (reply.status, reply.body)).unzip();
+                return self.end_part(at, Came { status, answer, sent: true, ..Came::unsent(outcome) });
             }
         }
         match prepared.sealed {
@@ -266,8 +284,8 @@ impl<C: Caller> HttpFleet<C> {
             None => self.call(at),
             Some(Err(trouble)) => self.end_part(at, Came::unsent(trouble.outcome(false))),
             Some(Ok(channel)) => {
-                let origin = task.request().and_then(|request| Address::of(&request.url)).map(|address| address.origin);
-                let opened = Line::new(channel, origin.unwrap_or_default()).and_then(|line| {
+                let origin = task.address().map_or("", |address| address.origin);
+                let opened = Line::new(channel, origin, self.settings.tls.generation()).and_then(|line| {
                     let watch = Interest::READABLE | Interest::WRITABLE;
                     self.poll.registry().register(&mut SourceFd(&line.stream().as_raw_fd()), Token(at), watch)?;
                     Ok(line)
@@ -288,7 +306,7 @@ impl<C: Caller> HttpFleet<C> {
         let nothing = Envelope::default();
         let Some(Berth { line: Some(line), task: Some(task) }) = self.berths.get_mut(at) else { return };
         let envelope = task.sealed.as_ref().map_or(&nothing, |sealed| &sealed.envelope);
-        let written = match task.request().and_then(|request| Some((request, Address::of(&request.url)?))) {
+        let written = match task.request().zip(task.address()) {
             Some((request, address)) => encode(request, address, envelope, line.request()),
             None => Err(Reason::new("url", "the URL cannot be sent")),
         };
@@ -330,26 +348,35 @@ impl<C: Caller> HttpFleet<C> {
         if !keep {
             *line = None;
         }
-        match (reply.status, &task.sealed) {
-            (401, Some(_)) if !task.renewed => {
-                task.renewed = true;
-                task.refusal = Some(reply);
-                let (Some(credential), Some(sealed)) = (self.caller.credential().cloned(), task.sealed.take()) else {
-                    return;
-                };
-                self.prepare(at, move || Prepared { newer: Some(credential.refused(&sealed)), ..Prepared::default() });
-            }
-            // The connection may have ended at a server that is not this target (RFC 9110 §15.5.20).
-            (421, _) if !task.moved => {
-                task.moved = true;
-                *line = None;
-                self.call(at);
-            }
-            _ => self.judge(at, reply),
+        // The connection may have ended at a server that is not this target (RFC 9110 §15.5.20).
+        if reply.status == 421 && !task.moved {
+            task.moved = true;
+            *line = None;
+            return self.call(at);
+        }
+        let refusal = match &task.sealed {
+            Some(_) => self.caller.credential().and_then(|credential| credential.refusal(&reply)),
+            None => None,
+        };
+        match refusal {
+            Some(refusal) if !task.renewed => self.renew(at, reply, refusal),
+            refusal => self.judge(at, reply, refusal),
         }
     }
 
-    fn judge(&mut self, at: usize, reply: Reply) {
+    /// Has the credential look for something newer, and tries once more when there is.
+    fn renew(&mut self, at: usize, reply: Reply, refusal: Refused) {
+        let credential = self.caller.credential().cloned();
+        let Some(task) = self.task(at) else { return };
+        task.renewed = true;
+        let (Some(credential), Some(sealed)) = (credential, task.sealed.take()) else { return };
+        task.refusal = Some((reply, refusal));
+        let newer = move || Some(credential.refused(&sealed, refusal));
+        self.prepare(at, move || Prepared { newer: newer(), ..Prepared::default() });
+    }
+
+    /// What an answer means. `refusal` = the credential was not accepted, and nothing newer helps.
+    fn judge(&mut self, at: usize, reply: Reply, refusal: Option<Refused>) {
         let caller = Arc::clone(&self.caller);
         let Some(task) = self.task(at) else { return };
         let (Some(part), Some(request)) = (task.part(), task.request()) else { return };
@@ -357,6 +384,14 @@ impl<C: Caller> HttpFleet<C> {
         let outcome = match items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()) {
             Some(telling) => telling.clone(),
             None => caller.judge(part, request, &reply),
+        };
+        let outcome = match outcome {
+            // The adapter knows by other signs that the target asks to sign in again.
+            Outcome::Reauth(_) if refusal.is_none() && !task.renewed && task.sealed.is_some() => {
+                return self.renew(at, reply, Refused::ALL);
+            }
+            Outcome::Halt(reason) | Outcome::Reject(reason) if refusal.is_some() => Outcome::Reauth(reason),
+            outcome => outcome,
         };
         self.end_part(at, Came { outcome, items, status: Some(reply.status), answer: Some(reply.body), sent: true });
     }
@@ -424,10 +459,11 @@ impl<C: Caller> HttpFleet<C> {
     }
 }
 
-fn open(settings: Arc<Settings>, host: &str, port: u16, tls: bool) -> Result<Channel, Trouble> {
+/// `wary` = the host came from an answer: nothing inside our own networks is connected to for it.
+fn open(settings: Arc<Settings>, host: &str, port: u16, tls: bool, wary: bool) -> Result<Channel, Trouble> {
     let wire = Arc::new(Wire::new());
     wire.begin(settings.timeout, 0);
-    Opener { settings, wire }.open(host, port, tls)
+    Opener { settings, wire, wary }.open(host, port, tls)
 }
 
 /// Ends a wait. A signal must not swallow that; else a waker fails only where its loop is gone.
