@@ -16,7 +16,7 @@ use crate::config::api::Listener;
 use crate::config::{self, Config, ConnectorSpec, Problem};
 use crate::daemon::agent::{Agent, AgentError, Options, rehearse};
 use crate::daemon::api::{Api, Shared, Ways};
-use crate::daemon::{notify, socket};
+use crate::daemon::{dumps, notify, socket};
 use crate::engine::push::{self, Summary, Synced};
 
 /// A stop takes no longer than this, whatever happens (15 s are promised).
@@ -88,6 +88,13 @@ pub(super) struct Manner {
 /// Runs an agent with what `load` gives, now and at each reload.
 pub(super) fn start(place: &Place, manner: Manner, load: &dyn Fn() -> Result<Config, Failure>) -> Outcome {
     let _entropy = tls::warm_up();
+    let load = &|| {
+        let config = load()?;
+        if !config.settings.credentials.is_empty() {
+            dumps::refuse();
+        }
+        Ok(config)
+    };
     let config = load()?;
     if config.connectors.is_empty() && config.drops.is_empty() {
         let text = "no connector: put one into connectors/ (`hms-sync scaffold connector NAME` writes one), or name a file with --connector";

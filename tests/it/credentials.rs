@@ -1,5 +1,13 @@
 //! Credentials: shared, renewed once, never shown.
 
+mod assertions;
+mod fresh_files;
+mod proxies;
+mod refreshing;
+mod secrecy;
+mod sessions;
+mod signing;
+
 use std::sync::Arc;
 use std::time::Duration;
 

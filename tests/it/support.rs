@@ -15,6 +15,7 @@ pub mod ca;
 pub mod checker;
 pub mod desk;
 pub mod disk;
+pub mod doorman;
 #[cfg(feature = "sftp")]
 pub mod dropbox;
 #[cfg(feature = "sftp")]
@@ -29,6 +30,7 @@ pub mod rest;
 pub mod scenario;
 #[cfg(feature = "sftp")]
 pub mod shelf;
+pub mod socks;
 #[cfg(feature = "ws")]
 pub mod source;
 #[cfg(feature = "sftp")]
