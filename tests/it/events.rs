@@ -12,8 +12,8 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::support::journal::{Entry, body, committed};
 use crate::support::office::{Agent, Office, RETRY, ended, wait};
 use crate::support::proxy::ConnectProxy;
-use crate::support::socks::SocksProxy;
 use crate::support::receiver::{Door, Receiver};
+use crate::support::socks::SocksProxy;
 use crate::support::source::{Source, Visit};
 
 /// An office that follows a source and delivers to a target. `more` are further keys of the source, `connector` further

@@ -3,6 +3,7 @@
 //! Only what is slow and rare waits, and then on a thread of its own for as long as it takes: opening a connection
 //! (look-up, TCP, proxy, TLS), fetching a token.
 
+mod task;
 #[cfg(test)]
 mod tests;
 
@@ -19,14 +20,15 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use super::answer::{Complete, Reply};
 use super::caller::Caller;
 use super::line::Line;
-use super::message::{Address, encode};
+use super::message::encode;
 use super::open::Opener;
 use super::trouble::Trouble;
 use super::wire::{Channel, Wire, trouble};
 use super::{Envelope, KEEP, Settings, plain_http};
-use crate::adapter::auth::{Refused, Sealed};
+use crate::adapter::auth::Refused;
 use crate::adapter::{Delivery, Ended, Fleet, Parcel, Request, sha256};
 use crate::rules::outcome::{Outcome, Reason};
+use task::{Came, Prepared, Task};
 
 /// The token of the waker; the others are berths.
 const WAKER: Token = Token(usize::MAX);
@@ -36,88 +38,6 @@ const WAKER: Token = Token(usize::MAX);
 struct Berth {
     line: Option<Line>,
     task: Option<Task>,
-}
-
-/// One delivery under way: its parts in order, the first that is not delivered is the last.
-struct Task {
-    ticket: u64,
-    parts: Arc<[Parcel]>,
-    deliveries: Vec<Delivery>,
-    /// The request of the part at hand, when the parcel does not hold it.
-    rendered: Option<Request>,
-    started: Instant,
-    /// When the call at hand must be over; none while something slow is waited for.
-    deadline: Option<Instant>,
-    /// When it must be over where its connection was opened for it: opening is a part of the call.
-    until: Option<Instant>,
-    sealed: Option<Sealed>,
-    /// The credential was renewed once.
-    renewed: bool,
-    /// A 421 was tried on another connection.
-    moved: bool,
-    /// The answer that stands unless there is a newer credential.
-    refusal: Option<(Reply, Refused)>,
-}
-
-impl Task {
-    fn new(ticket: u64, parts: Arc<[Parcel]>) -> Task {
-        Task {
-            ticket,
-            deliveries: Vec::with_capacity(parts.len()),
-            parts,
-            rendered: None,
-            started: Instant::now(),
-            deadline: None,
-            until: None,
-            sealed: None,
-            renewed: false,
-            moved: false,
-            refusal: None,
-        }
-    }
-
-    fn part(&self) -> Option<&Parcel> {
-        self.parts.get(self.deliveries.len())
-    }
-
-    fn request(&self) -> Option<&Request> {
-        self.rendered.as_ref().or_else(|| self.part()?.rendered())
-    }
-
-    /// Where it goes: where its URL says, unless the credential knows better.
-    fn address(&self) -> Option<Address<'_>> {
-        let request = self.request()?;
-        match &self.sealed {
-            Some(sealed) => sealed.envelope.address(request),
-            None => Address::of(&request.url),
-        }
-    }
-}
-
-/// What came of the calls of one attempt.
-struct Came {
-    outcome: Outcome,
-    items: Vec<Outcome>,
-    status: Option<u16>,
-    answer: Option<Vec<u8>>,
-    sent: bool,
-}
-
-impl Came {
-    fn unsent(outcome: Outcome) -> Came {
-        Came { outcome, items: Vec::new(), status: None, answer: None, sent: false }
-    }
-}
-
-/// What a thread that waited has brought about.
-#[derive(Default)]
-struct Prepared {
-    /// Whether there is a newer credential than the one that was refused.
-    newer: Option<Result<bool, Outcome>>,
-    sealed: Option<Result<Sealed, Outcome>>,
-    channel: Option<Result<Channel, Trouble>>,
-    /// When the call that the channel is for must be over.
-    until: Option<Instant>,
 }
 
 /// A fleet of connections to one target.

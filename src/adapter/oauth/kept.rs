@@ -72,6 +72,14 @@ impl Kept {
     fn lock(&self) -> io::Result<File> {
         let folder = self.file.parent().unwrap_or(Path::new("."));
         if !folder.is_dir() {
+            // Root would make a state folder that the agent's user cannot use.
+            let known = folder.parent().is_none_or(|state| state.as_os_str().is_empty() || state.is_dir());
+            if rustix::process::geteuid().is_root() && !known {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "its folder is not there yet; start the agent first",
+                ));
+            }
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             give(folder)?;
         }

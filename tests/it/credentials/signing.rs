@@ -144,3 +144,59 @@ fn a_key_in_the_body_is_on_the_wire_and_nowhere_else() {
         }
     }
 }
+
+#[test]
+fn a_soap_message_gets_a_new_header_at_each_attempt_and_is_the_same_otherwise() {
+    use hms_sync::adapter::auth::body::slot;
+    use hms_sync::adapter::auth::wsse::UsernameToken;
+    use hms_sync::adapter::auth::{Credential, Scheme};
+    use hms_sync::adapter::rest::RestAdapter;
+    use hms_sync::adapter::{Parcel, Request};
+    use hms_sync::event::Op;
+
+    use crate::support::rest::{OneLane as _, options, secret, spec};
+
+    let target = Doorman::start(|_| answer(503, "", "text/xml", "<a/>"));
+    let password = || secret(target.ca.folder(), "c4nary<&>");
+    let token = |digest| {
+        let lifetime = UsernameToken::LIFETIME;
+        Scheme::UsernameToken(Box::new(UsernameToken { user: "of042".into(), password: password(), digest, lifetime }))
+    };
+    let key = Scheme::BodyKey { name: "password".into(), key: password() };
+    let credential = Credential::several("iis", vec![token(true), key]).unwrap();
+    let url = target.url("/iis");
+    let mut spec = spec(&url, options(&target.ca));
+    spec.credential = Some(std::sync::Arc::new(credential));
+    let body = format!(
+        "<s:Envelope xmlns:s=\"x\"><s:Body><u:password>{}</u:password></s:Body></s:Envelope>",
+        slot("password")
+    );
+    let request = Request {
+        method: "POST".into(),
+        url: url.as_str().into(),
+        headers: vec![("Content-Type".into(), "text/xml; charset=utf-8".into())],
+        body: body.clone().into_bytes(),
+    };
+    let parcel = Parcel::frozen("k".into(), Op::Insert, "t", request.clone());
+    let mut lane = RestAdapter::new(spec).unwrap().lane();
+    let hashes = [(); 2].map(|()| lane.deliver(&parcel).request_hash);
+    assert_eq!(hashes, [request.hash(); 2]);
+    let sent: Vec<String> =
+        target.journal().iter().map(|entry| String::from_utf8(entry.body.clone()).unwrap()).collect();
+    assert_ne!(sent[0], sent[1]);
+    for text in &sent {
+        assert!(text.contains("<u:password>c4nary&lt;&amp;&gt;</u:password>"), "{text}");
+        assert_eq!(text.matches("c4nary").count(), 1, "the digest shows the password: {text}");
+        let part = |tag: &str| {
+            text.split(&format!("<{tag}")).nth(1).unwrap().split_once('>').unwrap().1.split('<').next().unwrap()
+        };
+        let nonce = STANDARD.decode(part("wsse:Nonce")).unwrap();
+        let created =
+            text.split("<wsse:Nonce").nth(1).unwrap().split("<wsu:Created>").nth(1).unwrap().split('<').next().unwrap();
+        let digest = digest::digest(
+            &digest::SHA1_FOR_LEGACY_USE_ONLY,
+            &[nonce.as_slice(), created.as_bytes(), b"c4nary<&>"].concat(),
+        );
+        assert_eq!(part("wsse:Password"), STANDARD.encode(digest));
+    }
+}
