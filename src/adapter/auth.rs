@@ -21,7 +21,7 @@ use crate::adapter::oauth::OAuth2;
 use crate::adapter::secret::{Secret, SecretSource};
 use crate::rules::outcome::{Outcome, Reason};
 use csrf::Csrf;
-use session::Session;
+use session::{Session, TokenPlace};
 use sigv4::SigV4;
 use webhook::Webhook;
 use wsse::UsernameToken;
@@ -182,11 +182,6 @@ impl Credential {
         self.parts.iter().any(|part| matches!(&part.scheme, Scheme::OAuth2(oauth) if oauth.leads()))
     }
 
-    /// Whether it goes into the body of a request, which then must have one.
-    pub fn is_in_body(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part.scheme, Scheme::BodyKey { .. } | Scheme::UsernameToken(_)))
-    }
-
     /// The envelope for one request, where nothing has to be read or fetched for it.
     pub fn sealed(&self, request: &Request) -> Option<Sealed> {
         self.enclose(request, self.parts.len(), false).ok().flatten()
@@ -208,7 +203,7 @@ impl Credential {
         let Some(part) = self.parts.get(at) else { return Ok(()) };
         match &part.scheme {
             Scheme::OAuth2(oauth) => oauth.token().map(drop),
-            Scheme::Session(session) => session.jar().map(drop),
+            Scheme::Session(session) => session.signed_in().map(drop),
             Scheme::Csrf(csrf) => self.csrf(csrf, at).map(drop),
             Scheme::Webhook(webhook) => {
                 webhook.check(&secrets(&part.scheme, true)?.unwrap_or_default()).map_err(|why| halt(&why))
@@ -246,11 +241,18 @@ impl Credential {
                 return Ok(Some(MadeOf::Pass(generation)));
             }
             Scheme::Session(session) => {
-                session.is_for(&request.url).map_err(|why| halt(&why))?;
-                let found = if wait { Some(session.jar()?) } else { session.held() };
-                let Some((jar, generation)) = found else { return Ok(None) };
-                if let Some(cookies) = jar.header(&request.url) {
+                // A token goes where the configuration says; cookies go home only.
+                let home = session.is_for(&request.url).map_err(|why| halt(&why));
+                if session.place().is_none() {
+                    home.clone()?;
+                }
+                let found = if wait { Some(session.signed_in()?) } else { session.held() };
+                let Some((given, generation)) = found else { return Ok(None) };
+                if let Some(cookies) = given.jar.header(&request.url).filter(|_| home.is_ok()) {
                     envelope.push(COOKIE, cookies);
+                }
+                if let (Some(token), Some(place)) = (&given.token, session.place()) {
+                    put(token.expose(), place, request, envelope)?;
                 }
                 return Ok(Some(MadeOf::Pass(generation)));
             }
@@ -397,7 +399,13 @@ impl Credential {
                 Scheme::HeaderKey { name, .. } => add(name, "***"),
                 Scheme::QueryKey { name, .. } => add(&format!("?{name}"), "***"),
                 Scheme::BodyKey { name, .. } => add(&format!("body: {name}"), "***"),
-                Scheme::Session(_) => add("Cookie", "***"),
+                Scheme::Session(session) => match session.place() {
+                    None => add("Cookie", "***"),
+                    Some(TokenPlace::Bearer) => add("Authorization", "Bearer ***"),
+                    Some(TokenPlace::Header(name)) => add(name, "***"),
+                    Some(TokenPlace::Query(name)) => add(&format!("?{name}"), "***"),
+                    Some(TokenPlace::Body(name)) => add(&format!("body: {name}"), "***"),
+                },
                 Scheme::Csrf(csrf) => {
                     add(csrf.shown(), "***");
                     add("Cookie", "***");
@@ -422,6 +430,29 @@ impl Credential {
             other => other,
         }
     }
+}
+
+/// Puts the token of a session where it goes.
+fn put(token: &str, place: &TokenPlace, request: &Request, envelope: &mut Envelope) -> Result<(), Outcome> {
+    let (name, text) = match place {
+        TokenPlace::Bearer => (AUTHORIZATION, Zeroizing::new(format!("Bearer {token}"))),
+        TokenPlace::Header(name) => {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| halt("its header has no proper name"))?;
+            (name, Zeroizing::new(token.to_owned()))
+        }
+        TokenPlace::Query(name) => {
+            envelope.ask(name, token);
+            return Ok(());
+        }
+        TokenPlace::Body(name) => {
+            let filled = body::with_key(request, envelope.body(request), name, token).map_err(|why| halt(&why))?;
+            envelope.fill(filled);
+            return Ok(());
+        }
+    };
+    let value = HeaderValue::from_str(&text).map_err(|_| halt("its token cannot be sent in a header field"))?;
+    envelope.push(name, value);
+    Ok(())
 }
 
 fn halt(why: &str) -> Outcome {

@@ -278,6 +278,7 @@ fn scheme(name: &str, credential: &Credential, settings: &Settings) -> Result<Sc
                 url: session.url.clone(),
                 sign_in: if session.json { SignIn::Json(words) } else { SignIn::Form(words) },
                 cookie: session.cookie.clone(),
+                token: session.token.clone(),
                 lifetime: session.lifetime,
             };
             Scheme::Session(Box::new(Session::new(spec, client(&session.url, &session.way, settings)?)))

@@ -6,6 +6,7 @@ mod sign;
 
 use std::cell::RefCell;
 
+use crate::adapter::auth::session::TokenPlace;
 use crate::adapter::secret::SecretRef;
 use crate::adapter::tls::TlsFiles;
 use crate::config::fields::Fields;
@@ -201,6 +202,9 @@ impl Credential {
     pub fn is_in_body(&self) -> bool {
         match self {
             Credential::ApiKey { place: KeyPlace::Body(_), .. } | Credential::WsSecurity(_) => true,
+            Credential::Session(session) => {
+                session.token.as_ref().is_some_and(|token| matches!(token.place, TokenPlace::Body(_)))
+            }
             Credential::Several(parts) => parts.iter().any(Credential::is_in_body),
             _ => false,
         }
@@ -240,6 +244,9 @@ impl Credential {
                     | Credential::Basic { .. }
                     | Credential::OAuth2(_)
                     | Credential::SigV4(_) => true,
+                    Credential::Session(session) => {
+                        session.token.as_ref().is_some_and(|token| token.place == TokenPlace::Bearer)
+                    }
                     Credential::ApiKey { place: KeyPlace::Header(name), .. } => {
                         name.eq_ignore_ascii_case("authorization")
                     }

@@ -2,6 +2,7 @@
 //! longer knows it.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -11,7 +12,8 @@ use super::halt;
 use crate::adapter::Request;
 use crate::adapter::http::{Client, Envelope, Failure, Reply, percent};
 use crate::adapter::pass::{Given, Passes};
-use crate::adapter::secret::SecretSource;
+use crate::adapter::secret::{Secret, SecretSource};
+use crate::event::Value;
 use crate::rules::outcome::{Outcome, Reason};
 
 /// After a sign-in that a refusal asked for, further refusals within this time are only tried again with its session.
@@ -44,8 +46,41 @@ pub struct SessionSpec {
     pub sign_in: SignIn,
     /// The cookie that only a good sign-in sets; none = any cookie will do.
     pub cookie: Option<String>,
+    /// A token in the answer, instead of cookies.
+    pub token: Option<TokenFrom>,
     /// How long a session holds; none = as its cookies say, else until it is refused.
     pub lifetime: Option<Duration>,
+}
+
+/// A token that a sign-in is answered with, as a member of a JSON object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFrom {
+    /// The member; a dot leads into an object.
+    pub from: String,
+    /// Where it goes.
+    pub place: TokenPlace,
+}
+
+/// Where the token of a session goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// A header of this name.
+    Header(String),
+    /// A query parameter of this name.
+    Query(String),
+    /// The body, under this name.
+    Body(String),
+}
+
+/// What a sign-in gave.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// Cookies.
+    pub jar: Jar,
+    /// The token, where one was looked for.
+    pub token: Option<Arc<Secret>>,
 }
 
 /// The session of one user.
@@ -54,7 +89,7 @@ pub struct Session {
     spec: SessionSpec,
     origin: String,
     client: Client,
-    passes: Passes<Jar>,
+    passes: Passes<SignedIn>,
 }
 
 impl Session {
@@ -71,13 +106,18 @@ impl Session {
         }
     }
 
-    /// The cookies and their generation, where nobody has to sign in for them.
-    pub fn held(&self) -> Option<(Jar, u64)> {
+    /// Where its token goes, if it has one.
+    pub fn place(&self) -> Option<&TokenPlace> {
+        self.spec.token.as_ref().map(|token| &token.place)
+    }
+
+    /// What a sign-in gave and its generation, where nobody has to sign in for it.
+    pub fn held(&self) -> Option<(SignedIn, u64)> {
         self.passes.held()
     }
 
-    /// The cookies and their generation.
-    pub fn jar(&self) -> Result<(Jar, u64), Outcome> {
+    /// What a sign-in gave and its generation.
+    pub fn signed_in(&self) -> Result<(SignedIn, u64), Outcome> {
         self.passes.get(|| self.sign_in())
     }
 
@@ -86,7 +126,7 @@ impl Session {
         self.passes.refused(generation, || self.sign_in())
     }
 
-    fn sign_in(&self) -> Result<Given<Jar>, Outcome> {
+    fn sign_in(&self) -> Result<Given<SignedIn>, Outcome> {
         let (kind, body) = match &self.spec.sign_in {
             SignIn::Form(words) => ("application/x-www-form-urlencoded", form(words)?),
             SignIn::Json(words) => ("application/json", json(words)?),
@@ -98,13 +138,16 @@ impl Session {
         let reply =
             self.client.exchange().call(&request, &envelope).map_err(|failure| unanswered("sign-in", failure))?;
         let jar = Jar::of(&reply);
-        let signed_in = self.spec.cookie.as_ref().map_or(!jar.is_empty(), |name| jar.has(name));
+        let token = self.spec.token.as_ref().and_then(|token| member(&reply.body, &token.from));
+        let cookie = self.spec.cookie.as_ref().map_or(!jar.is_empty(), |name| jar.has(name));
+        let signed_in = if self.spec.token.is_some() { token.is_some() } else { cookie };
+        let what = if self.spec.token.is_some() { "the token" } else { "the cookie" };
         let lifetime = self.spec.lifetime.or(jar.lifetime);
         match reply.status {
-            200..=299 | 302 | 303 if signed_in => Ok(Given { pass: jar, lifetime }),
+            200..=299 | 302 | 303 if signed_in => Ok(Given { pass: SignedIn { jar, token }, lifetime }),
             408 | 425 | 429 | 500..=599 => Err(unable("sign-in", reply.status)),
             200..=399 => Err(halt(&format!(
-                "the sign-in is answered by {} without the cookie of a session; check its fields, its address and `cookie`",
+                "the sign-in is answered by {} without {what} of a session; check its fields, its address and `cookie` or `token`",
                 reply.status
             ))),
             status => Err(halt(&format!("the sign-in is refused ({status}); check its fields and its address"))),
@@ -136,6 +179,19 @@ pub(super) fn unanswered(what: &str, failure: Failure) -> Outcome {
 pub(super) fn unable(what: &str, status: u16) -> Outcome {
     let reason = Reason::new(format!("http-{status}"), format!("{what}: the target cannot answer now"));
     Outcome::Retry { reason, after: None, transport: true }
+}
+
+/// A text in a JSON object, where the dots of the path lead.
+fn member(body: &[u8], path: &str) -> Option<Arc<Secret>> {
+    let mut value = crate::format::json::decode(body).ok()?;
+    for name in path.split('.') {
+        let Value::Map(mut fields) = value else { return None };
+        value = fields.remove(name)?;
+    }
+    match value {
+        Value::Text(text) if !text.is_empty() => Some(Arc::new(Secret::new(text.to_string()))),
+        _ => None,
+    }
 }
 
 fn said(word: &Word) -> Result<Zeroizing<String>, Outcome> {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::adapter::auth::csrf::CsrfSpec;
+use crate::adapter::auth::session::{TokenFrom, TokenPlace};
 use crate::adapter::secret::SecretRef;
-use crate::config::credential::{Reading, Way, header_name};
+use crate::config::credential::{KeyPlace, Reading, Way, header_name, key_place};
 use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::url::{self, Use};
@@ -20,6 +21,8 @@ pub struct Session {
     pub words: Vec<(String, Word)>,
     /// The cookie that only a good sign-in sets.
     pub cookie: Option<String>,
+    /// A token in the answer, instead of cookies.
+    pub token: Option<TokenFrom>,
     /// How long a session holds; none = as its cookies say, else until it is refused.
     pub lifetime: Option<Duration>,
     /// How to get there.
@@ -51,6 +54,10 @@ pub struct Csrf {
 pub(super) fn session(fields: &Fields<'_>, reading: &Reading<'_>) -> Option<Session> {
     let login = fields.need("login");
     let cookie = fields.text("cookie");
+    let token = fields.take("token").map(|found| token(&found));
+    if let (Some(_), Some(found)) = (&cookie, fields.take("token")) {
+        found.error("stands beside `cookie:`: only one of the two");
+    }
     let lifetime = fields.duration("lifetime");
     let way = reading.way(fields);
     let login = login?;
@@ -73,7 +80,27 @@ pub(super) fn session(fields: &Fields<'_>, reading: &Reading<'_>) -> Option<Sess
             return None;
         }
     };
-    Some(Session { url: url?, json, words: words?, cookie, lifetime, way })
+    let token = token.map_or(Some(None), |found| found.map(Some))?;
+    Some(Session { url: url?, json, words: words?, cookie, token, lifetime, way })
+}
+
+fn token(found: &Found<'_>) -> Option<TokenFrom> {
+    let fields = found.fields()?;
+    let from = fields.need("from").and_then(|found| found.text().map(str::to_owned));
+    let placed = ["header", "query", "body"].into_iter().any(|name| fields.take(name).is_some());
+    let place = if placed { key_place(&fields)?.into() } else { TokenPlace::Bearer };
+    fields.done();
+    Some(TokenFrom { from: from?, place })
+}
+
+impl From<KeyPlace> for TokenPlace {
+    fn from(place: KeyPlace) -> TokenPlace {
+        match place {
+            KeyPlace::Header(name) => TokenPlace::Header(name),
+            KeyPlace::Query(name) => TokenPlace::Query(name),
+            KeyPlace::Body(name) => TokenPlace::Body(name),
+        }
+    }
 }
 
 fn words(found: &Found<'_>, reading: &Reading<'_>) -> Option<Vec<(String, Word)>> {

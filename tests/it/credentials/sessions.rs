@@ -196,3 +196,36 @@ fn a_token_that_cannot_be_had_says_why_and_nothing_is_sent() {
     assert_eq!(office.once().0, Some(0));
     assert_eq!(target.count("/visits"), 3);
 }
+
+#[test]
+fn a_sign_in_that_is_answered_by_a_token_has_it_sent_where_it_belongs() {
+    for (from, more, shown) in [
+        ("bearer", "", "authorization: Bearer t1"),
+        ("claims.token", ", header: X-Token", "x-token: t1"),
+        ("bearer", ", query: token", "?token=t1"),
+        ("bearer", ", body: token", "\"token\":\"t1\"}"),
+    ] {
+        let target = Doorman::start(move |entry| {
+            if entry.path == "/auth" {
+                let good = entry.body == br#"{"username":"svc","password":"c4nary \" open"}"#;
+                let body =
+                    if good { r#"{"bearer":"t1","claims":{"token":"t1"}}"# } else { r#"{"error":{"code":400}}"# };
+                return answer(200, "", JSON, body);
+            }
+            let headers: String = entry.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+            let all = format!("{}\n{headers}{}", entry.path, String::from_utf8_lossy(&entry.body));
+            answer(if all.contains(shown) { 201 } else { 401 }, "", JSON, "{}")
+        });
+        let credential = format!(
+            "{{type: session, login: {{url: \"{}\", json: {{username: svc, password: {{file: pw}}}}}}, token: {{from: {from}{more}}}, lifetime: 1h, tls: {{ca: $CA}}}}",
+            target.url("/auth")
+        );
+        let office = office(&target, &credential, "");
+        secret(&office, "pw", "c4nary \" open");
+        assert_eq!(office.once().0, Some(0), "{shown}");
+        assert_eq!((target.count("/auth"), target.count("/visits")), (1, 3));
+        secret(&office, "pw", "c4nary wrong");
+        let check = office.run(&["check", "--online"]);
+        assert!(check.code != Some(0) && check.stdout.contains("without the token of a session"), "{check:?}");
+    }
+}
