@@ -12,6 +12,8 @@ pub mod coalesce;
 pub mod convert;
 pub mod cutoff;
 pub mod decimal;
+pub mod escape;
+pub mod expression;
 pub mod filter;
 pub mod governance;
 pub mod hex;

@@ -1,0 +1,193 @@
+//! The filters and tests of expressions: none of them makes much out of little, and none reaches outside.
+
+use std::sync::{Arc, LazyLock};
+
+use minijinja::value::{Rest, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, filters, tests as builtin};
+
+use super::scope;
+use crate::rules::convert::Convert;
+use crate::rules::escape;
+
+/// Steps that one evaluation may take.
+const FUEL: u64 = 10_000;
+
+/// Deepest recursion of one evaluation.
+const RECURSION: usize = 64;
+
+/// Longest expression, in bytes.
+pub const LONGEST: usize = 65_536;
+
+/// Most names, operators and brackets in an expression: the parser recurses over them, and 800 fit into a thread's
+/// stack of 2 MiB even without optimisation.
+pub const MOST_TOKENS: usize = 500;
+
+/// The filters that every expression may use.
+pub const FILTERS: [(&str, &str); 15] = [
+    ("lower", "letters in lower case"),
+    ("upper", "letters in upper case"),
+    ("trim", "white space at both ends taken off"),
+    ("replace", "`replace('a', 'b')`"),
+    ("split", "`split(',')`: a list"),
+    ("first", "the first character or item"),
+    ("last", "the last character or item"),
+    ("length", "how many characters or items"),
+    ("default", "`default(x)`: x where the name is missing"),
+    ("int", "as an integer"),
+    ("float", "as a number"),
+    ("string", "as text"),
+    ("bool", "as a boolean"),
+    ("abs", "without its sign"),
+    ("round", "`round(2)`"),
+];
+
+/// The tests that every expression may use.
+pub const TESTS: [&str; 11] = [
+    "defined",
+    "undefined",
+    "none",
+    "boolean",
+    "number",
+    "integer",
+    "string",
+    "odd",
+    "even",
+    "startingwith",
+    "endingwith",
+];
+
+/// The filters that the expressions of adapters have beside [`FILTERS`] and the words of
+/// [`crate::rules::convert::catalog`].
+pub const MORE: [(&str, &str); 11] = [
+    ("convert", "`convert('minutes -> seconds')`, `convert('rfc3339 -> hl7', 'America/New_York')`: any converter"),
+    ("lookup", "`lookup({'booked': 'B'})`: by a table; `lookup({...}, 'U')`: 'U' for what is not in it, else held"),
+    ("coalesce", "`a | coalesce(b, c)`: the first that is not null"),
+    ("join", "`join(', ')`: the items of a list as one text"),
+    ("odata", "a text inside an OData literal: quotes doubled"),
+    ("soql", "a text inside a SOQL literal: quotes and backslashes escaped"),
+    ("url", "percent-encoded, whatever it stands in"),
+    ("xml", "escaped for XML, whatever it stands in; a carriage return as `&#xD;`"),
+    ("hl7", "escaped for an HL7 v2 field, whatever it stands in"),
+    ("json", "as JSON text"),
+    ("raw", "as it is, without the escaping of what it stands in"),
+];
+
+/// With [`FILTERS`] and [`TESTS`] only.
+pub fn plain() -> Environment<'static> {
+    let mut environment = Environment::empty();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(RECURSION);
+    // Only so that errors know their place.
+    environment.set_debug(true);
+    environment.add_filter("lower", filters::lower);
+    environment.add_filter("upper", filters::upper);
+    environment.add_filter("trim", filters::trim);
+    environment.add_filter("replace", filters::replace);
+    environment.add_filter("split", filters::split);
+    environment.add_filter("first", filters::first);
+    environment.add_filter("last", filters::last);
+    environment.add_filter("length", filters::length);
+    environment.add_filter("default", filters::default);
+    environment.add_filter("int", filters::int);
+    environment.add_filter("float", filters::float);
+    environment.add_filter("string", filters::string);
+    environment.add_filter("bool", filters::bool);
+    environment.add_filter("abs", filters::abs);
+    environment.add_filter("round", filters::round);
+    environment.add_test("defined", builtin::is_defined);
+    environment.add_test("undefined", builtin::is_undefined);
+    environment.add_test("none", builtin::is_none);
+    environment.add_test("boolean", builtin::is_boolean);
+    environment.add_test("number", builtin::is_number);
+    environment.add_test("integer", builtin::is_integer);
+    environment.add_test("string", builtin::is_string);
+    environment.add_test("odd", builtin::is_odd);
+    environment.add_test("even", builtin::is_even);
+    environment.add_test("startingwith", builtin::is_startingwith);
+    environment.add_test("endingwith", builtin::is_endingwith);
+    environment
+}
+
+/// The words of the converters that are filters too, without their arguments; those that minijinja has keep its meaning.
+static WORDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let words = crate::rules::convert::words().map(|(word, _)| word.split('(').next().unwrap_or(word));
+    words.filter(|word| FILTERS.iter().all(|(known, _)| known != word)).collect()
+});
+
+/// Every filter of the expressions of adapters.
+pub fn known() -> impl Iterator<Item = &'static str> {
+    FILTERS.iter().chain(&MORE).map(|(name, _)| *name).chain(WORDS.iter().copied())
+}
+
+/// [`plain`], with the converters and escapes that requests need.
+pub static FULL: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = plain();
+    for word in WORDS.iter() {
+        environment.add_filter(*word, move |value: Value, arguments: Rest<Value>| by_word(word, &value, &arguments));
+    }
+    environment.add_filter("convert", |value: Value, name: &str, zone: Option<&str>| converted(&value, name, zone));
+    environment.add_filter("lookup", lookup);
+    environment.add_filter("coalesce", |value: Value, others: Rest<Value>| {
+        let is_there = |value: &Value| !value.is_undefined() && !value.is_none();
+        std::iter::once(value).chain(others.0).find(is_there).unwrap_or_default()
+    });
+    environment.add_filter("join", |value: Value, between: Option<&str>| -> Result<Value, Error> {
+        let items: Vec<String> = value.try_iter()?.map(|item| item.to_string()).collect();
+        Ok(Value::from(items.join(between.unwrap_or_default())))
+    });
+    environment.add_filter("odata", |text: &str| escape::odata(text));
+    environment.add_filter("soql", |text: &str| escape::soql(text));
+    environment.add_filter("url", |value: Value| safe(&value, |text| Ok(escape::percent(text))));
+    environment.add_filter("xml", |value: Value| safe(&value, escape::xml));
+    environment.add_filter("hl7", |value: Value| safe(&value, |text| Ok(escape::hl7(text))));
+    environment.add_filter("raw", |value: Value| safe(&value, |text| Ok(text.to_owned())));
+    environment.add_filter("json", |value: Value| {
+        let value = scope::taken(&value).ok_or_else(|| refused("a value that JSON can hold"))?;
+        let text = scope::json(&value).ok_or_else(|| refused("a value that JSON can hold"))?;
+        Ok::<Value, Error>(Value::from(text))
+    });
+    environment
+});
+
+/// What a filter wants; it never shows the value.
+fn refused(wants: &str) -> Error {
+    Error::new(ErrorKind::BadSerialization, wants.to_owned())
+}
+
+/// A text that is not escaped again.
+fn safe(value: &Value, escape: impl FnOnce(&str) -> Result<String, &'static str>) -> Result<Value, Error> {
+    if value.is_none() {
+        return Ok(value.clone());
+    }
+    let text = match value.as_str() {
+        Some(text) => text.to_owned(),
+        None if matches!(value.kind(), ValueKind::Number | ValueKind::Bool) => value.to_string(),
+        None => return Err(refused("a single value")),
+    };
+    Ok(Value::from_safe_string(escape(&text).map_err(refused)?))
+}
+
+fn by_word(word: &str, value: &Value, arguments: &[Value]) -> Result<Value, Error> {
+    let name = match arguments {
+        [] => word.to_owned(),
+        some => format!("{word}({})", some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    };
+    converted(value, &name, None)
+}
+
+fn converted(value: &Value, name: &str, zone: Option<&str>) -> Result<Value, Error> {
+    let convert = Convert::parse(name, zone).map_err(|message| Error::new(ErrorKind::InvalidOperation, message))?;
+    let value = scope::taken(value).ok_or_else(|| refused("a value that is there"))?;
+    let value = convert.apply(value).map_err(|reason| Error::new(ErrorKind::BadSerialization, reason.text))?;
+    Ok(scope::shown(&value, &Arc::default()))
+}
+
+fn lookup(value: Value, table: Value, other: Option<Value>) -> Result<Value, Error> {
+    if table.kind() != ValueKind::Map {
+        return Err(Error::new(ErrorKind::InvalidOperation, "lookup wants a table: lookup({'booked': 'B'})"));
+    }
+    let by_text = || table.get_item(&Value::from(value.to_string())).ok().filter(|found| !found.is_undefined());
+    let found = table.get_item(&value).ok().filter(|found| !found.is_undefined());
+    found.or_else(by_text).or(other).ok_or_else(|| refused("a value that its table has"))
+}
