@@ -9,6 +9,7 @@ mod answer;
 mod buffers;
 mod caller;
 mod exchange;
+mod fields;
 mod fleet;
 mod line;
 mod message;
@@ -27,8 +28,9 @@ use ureq::http::header::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 pub use answer::Reply;
-pub use caller::Caller;
+pub use caller::{Caller, Next};
 pub use exchange::Exchange;
+pub use fields::Fields;
 pub use fleet::HttpFleet;
 pub use open::basic;
 pub use resolver::{Resolver, forbidden};

@@ -110,8 +110,10 @@ pub enum Then {
 pub struct Call {
     /// Method.
     pub method: String,
-    /// URL; `{base}` at its start is the connector's `endpoint.url`.
+    /// URL, or what follows `{base}`.
     pub url: Text,
+    /// The URL begins with `{base}`, the connector's `endpoint.url`.
+    pub on_base: bool,
     /// Header fields.
     pub headers: Vec<(String, Text)>,
     /// Body.

@@ -2,6 +2,7 @@
 //! that the head states. Answers whose length can be read in two ways are not trusted (§6.3): what one reader takes
 //! for the end of a body, another takes for the next answer.
 
+use super::fields::Fields;
 use super::trouble::Trouble;
 use super::{BODY_LIMIT, HEAD_LIMIT};
 use crate::rules::classify::Answer;
@@ -25,6 +26,8 @@ pub struct Reply {
     pub date: Option<String>,
     /// `Location` as sent.
     pub location: Option<String>,
+    /// All fields: of a refusal (401 to 403), of whatever an [`super::Exchange`] got, and where the caller wants them; else none.
+    pub fields: Fields,
     /// Body as far as it was read.
     pub body: Vec<u8>,
     /// False when the body went on beyond the limit, or broke off in an answer that is no success.
@@ -90,9 +93,16 @@ pub struct Reading {
     look_at: usize,
     reply: Reply,
     keep: bool,
+    /// All fields are wanted.
+    all: bool,
 }
 
 impl Reading {
+    /// The next answer; `all`: with all of its fields.
+    pub fn new(all: bool) -> Reading {
+        Reading { all, ..Reading::default() }
+    }
+
     /// Takes what came in; an answer once it is complete. After an error nothing more is fed.
     pub fn feed(&mut self, mut bytes: &[u8]) -> Result<Option<Complete>, Trouble> {
         let complete = match self.advance(&mut bytes) {
@@ -233,7 +243,7 @@ impl Reading {
             // One byte at a time must not make this quadratic: a head is parsed when its end has come.
             let tail = whole.get(before.saturating_sub(3)..).unwrap_or_default();
             let at_end = tail.windows(2).any(|two| two == b"\n\n") || tail.windows(3).any(|three| three == b"\n\r\n");
-            let length = if at_end || whole.len() >= self.look_at { parse(whole, &mut self.reply)? } else { None };
+            let length = if at_end || whole.len() >= self.look_at { parse(whole, &mut self.reply, self.all)? } else { None };
             let Some((length, framing)) = length else {
                 if self.passed + whole.len() > HEAD_LIMIT {
                     return Err(too_long());
@@ -317,7 +327,7 @@ struct Framing {
 }
 
 /// Reads a head into `reply`; its length in bytes, or none when it is not complete.
-fn parse(bytes: &[u8], reply: &mut Reply) -> Result<Option<(usize, Framing)>, Trouble> {
+fn parse(bytes: &[u8], reply: &mut Reply, all: bool) -> Result<Option<(usize, Framing)>, Trouble> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut head = httparse::Response::new(&mut fields);
     let length = match head.parse(bytes) {
@@ -327,7 +337,11 @@ fn parse(bytes: &[u8], reply: &mut Reply) -> Result<Option<(usize, Framing)>, Tr
     };
     *reply = Reply { status: head.code.unwrap_or_default(), ..Reply::default() };
     let mut framing = Framing { version: head.version.unwrap_or_default(), ..Framing::default() };
+    let all = all || matches!(reply.status, 401..=403);
     for field in head.headers.iter() {
+        if all {
+            reply.fields.add(field.name, field.value);
+        }
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         match field.name.len() {
             4 if is("date") => reply.date = text(field.value),

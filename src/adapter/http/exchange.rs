@@ -7,6 +7,7 @@ use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, L
 use ureq::http::header::{HeaderMap, HeaderName, TRANSFER_ENCODING};
 
 use super::answer::Reply;
+use super::fields::Fields;
 use super::open::{Later, Opener};
 use super::trouble::Trouble;
 use super::wire::{self, Wire};
@@ -71,12 +72,15 @@ impl Exchange {
             return Err(self.failure(Trouble::garbage("the target said yes before it had the whole request")));
         }
         let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let mut all = Fields::default();
+        parts.headers.iter().for_each(|(name, value)| all.add(name.as_str(), value.as_bytes()));
         let mut reply = Reply {
             status,
             content_type: text(CONTENT_TYPE),
             retry_after: text(RETRY_AFTER),
             date: text(DATE),
             location: text(LOCATION),
+            fields: all,
             body: Vec::new(),
             whole: true,
         };

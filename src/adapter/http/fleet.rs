@@ -17,7 +17,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::answer::{Complete, Reply};
-use super::caller::Caller;
+use super::caller::{Caller, Next};
 use super::line::Line;
 use super::message::{Address, encode};
 use super::open::Opener;
@@ -32,19 +32,28 @@ use crate::rules::outcome::{Outcome, Reason};
 const WAKER: Token = Token(usize::MAX);
 
 /// A place for one delivery at a time, and the connection that it keeps.
-#[derive(Default)]
-struct Berth {
+struct Berth<K> {
     line: Option<Line>,
-    task: Option<Task>,
+    task: Option<Task<K>>,
+}
+
+impl<K> Default for Berth<K> {
+    fn default() -> Berth<K> {
+        Berth { line: None, task: None }
+    }
 }
 
 /// One delivery under way: its parts in order, the first that is not delivered is the last.
-struct Task {
+struct Task<K> {
     ticket: u64,
     parts: Arc<[Parcel]>,
     deliveries: Vec<Delivery>,
-    /// The request of the part at hand, when the parcel does not hold it.
+    /// The call at hand, when it is not the parcel's request.
     rendered: Option<Request>,
+    /// How far the part at hand has come, where it takes several calls.
+    course: Option<K>,
+    /// Body bytes of its earlier calls.
+    earlier: (u64, u64),
     started: Instant,
     /// When the call at hand must be over; none while something slow is waited for.
     deadline: Option<Instant>,
@@ -59,13 +68,15 @@ struct Task {
     refusal: Option<Reply>,
 }
 
-impl Task {
-    fn new(ticket: u64, parts: Arc<[Parcel]>) -> Task {
+impl<K> Task<K> {
+    fn new(ticket: u64, parts: Arc<[Parcel]>) -> Task<K> {
         Task {
             ticket,
             deliveries: Vec::with_capacity(parts.len()),
             parts,
             rendered: None,
+            course: None,
+            earlier: (0, 0),
             started: Instant::now(),
             deadline: None,
             until: None,
@@ -112,13 +123,13 @@ struct Prepared {
 }
 
 /// A fleet of connections to one target.
-pub struct HttpFleet<C> {
+pub struct HttpFleet<C: Caller> {
     settings: Arc<Settings>,
     caller: Arc<C>,
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
-    berths: Vec<Berth>,
+    berths: Vec<Berth<C::Course>>,
     /// Berths without a task; the last one is used next, so that few connections are kept warm.
     free: Vec<usize>,
     /// No later than this something runs out: a call's time, or the time that an unused connection is kept.
@@ -153,7 +164,7 @@ impl<C: Caller> HttpFleet<C> {
         })
     }
 
-    fn task(&mut self, at: usize) -> Option<&mut Task> {
+    fn task(&mut self, at: usize) -> Option<&mut Task<C::Course>> {
         self.berths.get_mut(at)?.task.as_mut()
     }
 
@@ -164,6 +175,7 @@ impl<C: Caller> HttpFleet<C> {
         task.started = Instant::now();
         (task.rendered, task.sealed, task.refusal) = (None, None, None);
         (task.renewed, task.moved, task.until) = (false, false, None);
+        (task.course, task.earlier) = (None, (0, 0));
         let Some(part) = task.part() else { return };
         if part.rendered().is_none() {
             match caller.render(part) {
@@ -174,6 +186,15 @@ impl<C: Caller> HttpFleet<C> {
                 }
                 Err(reason) => return self.end_part(at, Came::unsent(Outcome::Reject(reason))),
             }
+        }
+        let first = match (task.part(), task.request()) {
+            (Some(part), Some(request)) => caller.set_out(part, request),
+            _ => Ok(None),
+        };
+        match first {
+            Ok(None) => {}
+            Ok(Some((request, course))) => (task.rendered, task.course) = (Some(request), Some(course)),
+            Err(reason) => return self.end_part(at, Came::unsent(Outcome::Reject(reason))),
         }
         self.call(at);
     }
@@ -297,7 +318,7 @@ impl<C: Caller> HttpFleet<C> {
         }
         let deadline = task.until.take().unwrap_or_else(|| Instant::now() + self.settings.timeout);
         task.deadline = Some(deadline);
-        line.begin();
+        line.begin(self.caller.wants_fields());
         self.alarm = Some(self.alarm.map_or(deadline, |alarm| alarm.min(deadline)));
     }
 
@@ -331,14 +352,7 @@ impl<C: Caller> HttpFleet<C> {
             *line = None;
         }
         match (reply.status, &task.sealed) {
-            (401, Some(_)) if !task.renewed => {
-                task.renewed = true;
-                task.refusal = Some(reply);
-                let (Some(credential), Some(sealed)) = (self.caller.credential().cloned(), task.sealed.take()) else {
-                    return;
-                };
-                self.prepare(at, move || Prepared { newer: Some(credential.refused(&sealed)), ..Prepared::default() });
-            }
+            (401, Some(_)) if !task.renewed => self.renew(at, reply),
             // The connection may have ended at a server that is not this target (RFC 9110 §15.5.20).
             (421, _) if !task.moved => {
                 task.moved = true;
@@ -349,32 +363,71 @@ impl<C: Caller> HttpFleet<C> {
         }
     }
 
+    /// Asks for a newer credential than the one that was refused.
+    fn renew(&mut self, at: usize, refusal: Reply) {
+        let credential = self.caller.credential().cloned();
+        let Some(task) = self.task(at) else { return };
+        task.renewed = true;
+        task.refusal = Some(refusal);
+        let (Some(credential), Some(sealed)) = (credential, task.sealed.take()) else { return };
+        self.prepare(at, move || Prepared { newer: Some(credential.refused(&sealed)), ..Prepared::default() });
+    }
+
     fn judge(&mut self, at: usize, reply: Reply) {
         let caller = Arc::clone(&self.caller);
         let Some(task) = self.task(at) else { return };
+        let mut course = task.course.take();
         let (Some(part), Some(request)) = (task.part(), task.request()) else { return };
         let items = if part.items() > 0 { caller.judge_items(part, &reply) } else { Vec::new() };
-        let outcome = match items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()) {
-            Some(telling) => telling.clone(),
-            None => caller.judge(part, request, &reply),
+        let next = match items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()) {
+            Some(telling) => Next::End(telling.clone()),
+            None => caller.judge(part, request, &reply, course.as_mut()),
         };
-        self.end_part(at, Came { outcome, items, status: Some(reply.status), answer: Some(reply.body), sent: true });
+        task.course = course;
+        match next {
+            // The answer says it where the status does not: a sign-in page, an error inside.
+            Next::End(Outcome::Reauth(_)) if !task.renewed && task.sealed.is_some() => self.renew(at, reply),
+            Next::End(outcome) => {
+                let answer = Some(reply.body);
+                self.end_part(at, Came { outcome, items, status: Some(reply.status), answer, sent: true });
+            }
+            Next::Call(request) => {
+                task.earlier.0 += task.request().map_or(0, |request| request.body.len() as u64);
+                task.earlier.1 += reply.body.len() as u64;
+                (task.rendered, task.refusal) = (Some(request), None);
+                (task.renewed, task.moved, task.until) = (false, false, None);
+                self.call(at);
+            }
+        }
     }
 
     /// Notes what came of a part; goes on with the next, or ends the task.
     fn end_part(&mut self, at: usize, came: Came) {
+        let caller = Arc::clone(&self.caller);
         let Some(berth) = self.berths.get_mut(at) else { return };
         let Some(task) = &mut berth.task else { return };
-        let request = task.request();
-        let body = request.map_or(0, |request| request.body.len() as u64);
-        let delivered = came.outcome.is_delivered();
+        let course = task.course.take();
+        let body = task.request().map_or(0, |request| request.body.len() as u64);
+        let earlier = task.earlier;
+        // Of several calls the parcel's own request stands for all.
+        let request = task.part().and_then(Parcel::rendered).or(task.rendered.as_ref());
+        let outcome = caller.settle(came.outcome);
+        let delivered = outcome.is_delivered();
+        let left = match (task.part(), course) {
+            (Some(part), Some(course)) if delivered => caller.leave(part, course),
+            _ => None,
+        };
         let delivery = Delivery {
-            outcome: came.outcome,
+            outcome,
+            left,
             items: came.items,
             status: came.status,
             request_hash: request.map_or([0; 32], Request::hash),
             answer_hash: came.answer.as_deref().map(sha256),
-            bytes: (if came.sent { body } else { 0 }, came.answer.as_ref().map_or(0, |answer| answer.len() as u64)),
+            bytes: (
+                earlier.0 + if came.sent { body } else { 0 },
+                earlier.1 + came.answer.as_ref().map_or(0, |answer| answer.len() as u64),
+            ),
             took: task.started.elapsed(),
         };
         task.deliveries.push(delivery);

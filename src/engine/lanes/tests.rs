@@ -105,7 +105,7 @@ struct ScriptedFleet {
 fn ended(ticket: u64, outcome: Outcome) -> Ended {
     let (bytes, took) = ((0, 0), Duration::ZERO);
     let delivery =
-        Delivery { outcome, items: Vec::new(), status: None, request_hash: [0; 32], answer_hash: None, bytes, took };
+        Delivery { outcome, items: Vec::new(), status: None, request_hash: [0; 32], answer_hash: None, bytes, took, left: None };
     Ended { ticket, deliveries: vec![delivery] }
 }
 
