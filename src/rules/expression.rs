@@ -98,6 +98,16 @@ impl Expression {
         words.windows(3).filter_map(pair).collect()
     }
 
+    /// Whether a name that is missing is an error wherever it is looked up.
+    pub fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// Whether a filter of this name is in it.
+    pub fn uses(&self, filter: &str) -> bool {
+        words(&self.text).windows(2).any(|pair| matches!(pair, ["|", name] if *name == filter))
+    }
+
     /// As written.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::rules::classify::wait;
 use crate::rules::outcome::{Outcome, Reason};
 
-pub use extract::{Extract, Hl7Path, XmlPath};
+pub use extract::{Extract, Hl7Path, XmlPath, pointer};
 pub use status::Statuses;
 
 /// An answer, as far as rules look at it.
