@@ -12,6 +12,7 @@ pub mod intake;
 pub mod keeper;
 pub mod lanes;
 pub mod ledger;
+pub mod links;
 pub mod need;
 pub mod operate;
 pub mod overview;
