@@ -1,6 +1,6 @@
 //! Where adapters are found: in `adapters/` beside the configuration, in the program, or in a configuration that was kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::found::Found;
 use crate::config::library;
@@ -45,7 +45,9 @@ fn locate(found: &Found<'_>, name: &str) -> Option<(String, Source)> {
         return None;
     }
     let folder = &found.source.folder;
-    let folders = [folder.join("adapters"), folder.join("..").join("adapters")];
+    // Beside the file, and beside the folder that the file is in.
+    let above = folder.parent().map_or_else(|| folder.join(".."), Path::to_path_buf);
+    let folders = [folder.join("adapters"), above.join("adapters")];
     for path in folders.iter().flat_map(|folder| EXTENSIONS.map(|extension| folder.join(format!("{name}.{extension}")))) {
         if !path.is_file() {
             continue;
