@@ -260,6 +260,13 @@ pub trait Adapter: Send + Sync + std::fmt::Debug {
         Ok(self.render(parcel)?.into_iter().collect())
     }
 
+    /// Goes through a delivery without a connection, with the answers that `answer` gives (none = no more of them).
+    fn rehearse(
+        &self,
+        parcel: &Parcel,
+        answer: &mut dyn FnMut(&Request) -> Option<http::Reply>,
+    ) -> Result<http::Rehearsed, Reason>;
+
     /// Whether parcels must come with the key of their record.
     fn identifies(&self) -> bool {
         false

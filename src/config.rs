@@ -17,6 +17,7 @@ pub mod drop;
 pub mod endpoint;
 pub mod events;
 mod fields;
+pub mod fixture;
 mod found;
 mod governance;
 mod hint;

@@ -19,6 +19,7 @@ pub mod overview;
 pub mod push;
 pub mod reconcile;
 pub mod record;
+pub mod rehearse;
 pub mod report;
 pub mod simulate;
 pub mod single;

@@ -14,6 +14,7 @@ mod fleet;
 mod line;
 mod message;
 mod open;
+mod rehearse;
 mod resolver;
 mod trouble;
 mod wire;
@@ -33,6 +34,8 @@ pub use exchange::Exchange;
 pub use fields::Fields;
 pub use fleet::HttpFleet;
 pub use open::basic;
+pub use rehearse::{Rehearsed, reply};
+pub(in crate::adapter) use rehearse::rehearse;
 pub use resolver::{Resolver, forbidden};
 pub use trouble::Trouble;
 #[cfg(feature = "ws")]

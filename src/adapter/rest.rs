@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ureq::http::header::{HeaderName, HeaderValue};
 
 use crate::adapter::auth::Credential;
-use crate::adapter::http::{Caller, Client, Next, Options, Reply};
+use crate::adapter::http::{Caller, Client, Next, Options, Rehearsed, Reply, rehearse};
 use crate::adapter::{Adapter, Fleet, Parcel, Request, Text};
 use crate::clock;
 use crate::event::{Op, Value};
@@ -261,6 +261,14 @@ impl Adapter for RestAdapter {
 
     fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason> {
         Ok(parcel.request(|record| self.shared.render(parcel, record))?.map(Cow::into_owned))
+    }
+
+    fn rehearse(
+        &self,
+        parcel: &Parcel,
+        answer: &mut dyn FnMut(&Request) -> Option<Reply>,
+    ) -> Result<Rehearsed, Reason> {
+        rehearse(&*self.shared, parcel, answer)
     }
 
     fn fields(&self) -> &[String] {

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::adapter::auth::Credential;
-use crate::adapter::http::{Caller, Client, Next, Options, Reply};
+use crate::adapter::http::{Caller, Client, Next, Options, Rehearsed, Reply, rehearse};
 use crate::adapter::rest::origin_of_text;
 use crate::adapter::{Adapter, Fleet, Left, Links, Parcel, Request};
 use crate::clock;
@@ -272,6 +272,14 @@ impl Adapter for SpecAdapter {
 
     fn identifies(&self) -> bool {
         self.shared.spec.operations.all().any(|(_, operation)| !self.shared.spec.is_plain(operation))
+    }
+
+    fn rehearse(
+        &self,
+        parcel: &Parcel,
+        answer: &mut dyn FnMut(&Request) -> Option<Reply>,
+    ) -> Result<Rehearsed, Reason> {
+        rehearse(&*self.shared, parcel, answer)
     }
 
     fn fields(&self) -> &[String] {

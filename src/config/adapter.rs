@@ -2,6 +2,7 @@
 
 pub(crate) mod find;
 mod names;
+mod presets;
 mod request;
 mod rule;
 
@@ -14,6 +15,8 @@ use crate::rules::expression::Expression;
 use crate::rules::operation::{Operation, Operations, Results, Several, Spec, Step, Then};
 use crate::rules::verdict::{Extract, WORDS, Word};
 
+pub use find::{all, parse, text_of};
+pub use presets::{FIXTURES, PRESETS};
 pub(crate) use find::{Finding, find};
 
 /// Most steps of an operation.

@@ -118,6 +118,9 @@ impl Expression {
         if let Some(value) = self.path.as_ref().and_then(|path| scope.exact(path)) {
             return Ok(Came { value: Some(value.clone()), safe: false });
         }
+        if self.path.as_ref().is_some_and(|path| matches!(path.as_slice(), [whole] if whole == "record")) {
+            return Ok(Came { value: Some(Value::Map(scope.record.clone())), safe: false });
+        }
         let missing = Arc::default();
         let result = self.compiled.eval(scope.names(&self.names, &missing));
         let value = result.map_err(|error| match (missing.get(), error.kind()) {

@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::presets::PRESETS;
 use crate::config::found::Found;
 use crate::config::library;
 use crate::config::source::{Source, reason};
 use crate::config::tree::Notation;
 use crate::rules::operation::Spec;
-
-/// The files in the program, by name.
-pub const PRESETS: &[(&str, &str)] = &[];
 
 /// The extensions of adapters' files.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
@@ -21,6 +19,48 @@ pub(crate) struct Finding {
     pub(crate) spec: Spec,
     /// The text of its file.
     pub(crate) text: String,
+}
+
+/// The text of an adapter's file: of one in the folder of a configuration, else of one in the program; with its place.
+pub fn text_of(folder: Option<&Path>, name: &str) -> Option<(String, String)> {
+    let own = folder.into_iter().flat_map(|folder| {
+        EXTENSIONS.map(|extension| folder.join("adapters").join(format!("{name}.{extension}")))
+    });
+    for path in own {
+        if let Ok(text) = library::read(&path) {
+            return Some((text, path.display().to_string()));
+        }
+    }
+    let preset = PRESETS.iter().find(|(known, _)| *known == name)?;
+    Some((preset.1.to_owned(), "in the program".to_owned()))
+}
+
+/// Every adapter that a file describes: the site's own, then those in the program, each with its place.
+pub fn all(folder: Option<&Path>) -> Vec<(String, String)> {
+    let entries = folder.into_iter().flat_map(|folder| folder.join("adapters").read_dir().into_iter().flatten().flatten());
+    let own = entries.map(|entry| entry.path()).filter(|path| {
+        let name = path.to_string_lossy();
+        EXTENSIONS.iter().any(|extension| name.ends_with(&format!(".{extension}"))) && !name.ends_with(super::super::fixture::BESIDE)
+    });
+    let mut own: Vec<(String, String)> =
+        own.filter_map(|path| Some((path.file_stem()?.to_str()?.to_owned(), path.display().to_string()))).collect();
+    own.sort();
+    let presets = PRESETS.iter().map(|(name, _)| ((*name).to_owned(), "in the program".to_owned()));
+    let presets: Vec<_> = presets.filter(|(name, _)| own.iter().all(|(known, _)| known != name)).collect();
+    own.extend(presets);
+    own
+}
+
+/// What an adapter's file says, or everything that is wrong with it.
+pub fn parse(text: &str, place: &str) -> Result<Spec, crate::config::Problems> {
+    let source = Source::new(Path::new(place));
+    let node = source.parse(text, Notation::of(None, text));
+    let spec = node.and_then(|node| super::read(&source.root(&node)));
+    let problems = source.into_problems();
+    match spec {
+        Some(spec) => crate::config::problem::verdict(problems).map(|_| spec),
+        None => Err(crate::config::Problems::new(problems)),
+    }
 }
 
 /// The adapter of a name; what is wrong with its file is noted with the connector's.

@@ -1,0 +1,16 @@
+//! The adapters in the program, each a file with its fixtures.
+
+/// A file and its fixtures.
+macro_rules! presets {
+    ($($name:literal),* $(,)?) => {
+        /// The files in the program, by name.
+        pub const PRESETS: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../adapter/presets/", $name, ".yaml")))),*];
+
+        /// Their fixtures, by name.
+        pub const FIXTURES: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../adapter/presets/", $name, ".fixtures.yaml")))),*];
+    };
+}
+
+presets!("fhir_immunization", "vista");
