@@ -232,8 +232,9 @@ impl Course {
     fn take(&mut self, step: &crate::rules::operation::Step, answer: &Answer<'_>) {
         use crate::rules::verdict::Reading as _;
         let mut own = Record::new();
-        for (name, place) in &step.capture {
-            let Some(value) = answer.read(place).and_then(|found| found.into_iter().next()) else { continue };
+        for (name, capture) in &step.capture {
+            let found = answer.read(&capture.from).unwrap_or_default();
+            let Some(value) = reading::choose(found, capture.choice.as_ref(), &self.scope) else { continue };
             own.push(name.as_str(), Value::from(value.as_str()));
             self.captured.retain(|(known, _)| known != name);
             self.captured.push((name.clone(), value));

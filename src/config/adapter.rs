@@ -7,12 +7,11 @@ mod request;
 mod rule;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::rules::expression::Expression;
-use crate::rules::operation::{Operation, Operations, Results, Several, Spec, Step, Then};
+use crate::rules::operation::{Capture, Choice, Operation, Operations, Spec, Step, Then};
 use crate::rules::verdict::{Extract, WORDS, Word};
 
 pub use find::{all, parse, text_of};
@@ -21,9 +20,6 @@ pub(crate) use find::{Finding, find};
 
 /// Most steps of an operation.
 const STEPS: usize = 16;
-
-/// Most records in one request, when the file does not say.
-const MANY: usize = 100;
 
 /// Reads an adapter's file.
 pub(crate) fn read(found: &Found<'_>) -> Option<Spec> {
@@ -47,7 +43,6 @@ pub(crate) fn read(found: &Found<'_>) -> Option<Spec> {
     let repeatable = fields.take("repeatable").and_then(|found| found.flag()).unwrap_or(true);
     let operations = fields.need("push").and_then(|found| operations(&found));
     let rules = fields.need("classify").map(|found| rule::rules(&found, true)).unwrap_or_default();
-    let several = fields.take("batch").and_then(|found| several(&found));
     fields.done();
     let spec = Spec {
         name: name?,
@@ -58,7 +53,6 @@ pub(crate) fn read(found: &Found<'_>) -> Option<Spec> {
         rules,
         hl7_in,
         repeatable,
-        several,
     };
     names::check(found, &spec);
     Some(spec)
@@ -187,7 +181,7 @@ fn step<'a>(fields: &Fields<'a>, id: &str, ids: &[String]) -> Option<(Step, Vec<
         if !is_word(name) {
             found.error_hint("cannot name what is captured", "letters, digits and _");
         }
-        capture.extend(extract(&found).map(|place| (name.to_owned(), place)));
+        capture.extend(self::capture(&found).map(|capture| (name.to_owned(), capture)));
     }
     let rules = fields.take("classify").map(|found| rule::rules(&found, false)).unwrap_or_default();
     let mut on = BTreeMap::new();
@@ -210,6 +204,31 @@ fn step<'a>(fields: &Fields<'a>, id: &str, ids: &[String]) -> Option<(Step, Vec<
         on,
     };
     Some((step, places))
+}
+
+/// `NAME: json:/id`, or `{from: json:/events/*, where: {/summary: TEXT}, take: /id}`: of the item that holds a text.
+fn capture(found: &Found<'_>) -> Option<Capture> {
+    if !found.is_section() {
+        return extract(found).map(|from| Capture { from, choice: None });
+    }
+    let pointer = |found: &Found<'_>| {
+        crate::rules::verdict::pointer(found.text()?).map_err(|message| found.error(message)).ok()
+    };
+    let fields = found.fields()?;
+    let from = fields.need("from").and_then(|found| extract(&found));
+    let take = fields.need("take").and_then(|found| pointer(&found));
+    let chosen = fields.need("where").and_then(|found| {
+        let entries = found.entries()?;
+        let [(field, text)] = entries.as_slice() else {
+            found.error("names one field and the text that it holds");
+            return None;
+        };
+        let field = crate::rules::verdict::pointer(field).map_err(|message| found.error(message)).ok()?;
+        Some((field, request::text(text)?))
+    });
+    fields.done();
+    let (field, contains) = chosen?;
+    Some(Capture { from: from?, choice: Some(Choice { field, contains, take: take? }) })
 }
 
 fn then(found: &Found<'_>, ids: &[String]) -> Option<Then> {
@@ -235,34 +254,6 @@ pub(super) fn extract(found: &Found<'_>) -> Option<Extract> {
     Extract::parse(found.text()?).map_err(|message| found.error(message)).ok()
 }
 
-/// `batch:`, several records in one request.
-fn several(found: &Found<'_>) -> Option<Several> {
-    let fields = found.fields()?;
-    let max = fields.take("max").and_then(|found| found.integer(1..=5_000));
-    let item = fields.need("item").and_then(|found| request::tree(&found));
-    let call = fields.need("request").and_then(|found| request::call(&found));
-    let atomic = fields.flag("atomic");
-    let results = fields.take("results").map(|found| {
-        let fields = found.fields()?;
-        let list = fields.need("list").and_then(|found| {
-            let text = found.text()?;
-            let pointer = text.strip_prefix("json:").unwrap_or(text);
-            crate::rules::verdict::pointer(pointer).map_err(|message| found.error(message)).ok()
-        });
-        let rules = fields.need("classify").map(|found| rule::rules(&found, true)).unwrap_or_default();
-        fields.done();
-        Some(Results { list: list?, rules })
-    });
-    fields.done();
-    Some(Several {
-        max: max.and_then(|max| usize::try_from(max).ok()).unwrap_or(MANY),
-        item: item?,
-        call: call?,
-        results: results.map_or(Some(None), |results| results.map(Some))?,
-        atomic,
-    })
-}
-
 /// The word that stands for what a file says, for messages.
 pub(super) fn word(found: &Found<'_>) -> Option<Word> {
     let text = found.text()?;
@@ -273,6 +264,3 @@ pub(super) fn word(found: &Found<'_>) -> Option<Word> {
     }
     known.map(|(_, word)| *word)
 }
-
-/// A spec that others share.
-pub type Shared = Arc<Spec>;

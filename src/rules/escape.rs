@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::event::Value;
+
 /// Percent-encodes all but the unreserved characters of RFC 3986 §2.3.
 pub fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
@@ -85,6 +87,34 @@ pub fn soql(text: &str) -> String {
     out
 }
 
+/// The fields of a record as XML elements, `<prefix:name>`; lists are repeated, null is left out.
+pub fn elements(record: &Value, prefix: &str) -> Result<String, &'static str> {
+    let Value::Map(fields) = record else { return Err("a record") };
+    let mut out = String::new();
+    for (name, value) in fields.iter() {
+        let word = name.starts_with(|char: char| char.is_alphabetic() || char == '_')
+            && name.chars().all(|char| char.is_alphanumeric() || matches!(char, '_' | '-' | '.'));
+        if !word {
+            return Err("fields whose names can name an element");
+        }
+        let tag = if prefix.is_empty() { name.to_string() } else { format!("{prefix}:{name}") };
+        let items = match value {
+            Value::List(items) => items.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        for item in items {
+            let inside = match item {
+                Value::Null => continue,
+                Value::Map(_) => elements(item, prefix)?,
+                item => xml(&item.as_text().ok_or("fields that are text, numbers or records")?)?,
+            };
+            // Writing to a String cannot fail.
+            let _ = write!(out, "<{tag}>{inside}</{tag}>");
+        }
+    }
+    Ok(out)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -100,6 +130,15 @@ mod tests {
     #[test]
     fn a_value_never_ends_an_hl7_field_or_segment() {
         assert_eq!(hl7("a|b^c~d\\e&f\rMSH\n"), "a\\F\\b\\S\\c\\R\\d\\E\\e\\T\\f\\X0D\\MSH\\.br\\");
+    }
+
+    #[test]
+    fn a_record_becomes_elements() {
+        let inner = Value::Map([("b", Value::from("<x>"))].into_iter().collect());
+        let fields = [("a", Value::Integer(1)), ("n", Value::Null), ("l", Value::List(vec![1.into(), inner]))];
+        let record = Value::Map(fields.into_iter().collect());
+        assert_eq!(elements(&record, "m").unwrap(), "<m:a>1</m:a><m:l>1</m:l><m:l><m:b>&lt;x&gt;</m:b></m:l>");
+        assert!(elements(&Value::Map([("a b", Value::Integer(1))].into_iter().collect()), "").is_err());
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Expression {
         let missing = Arc::default();
         let result = self.compiled.eval(scope.names(&self.names, &missing));
         let value = result.map_err(|error| match (missing.get(), error.kind()) {
-            (Some(name), ErrorKind::UndefinedError) => self.missing(name),
+            (Some(name), kind) if self.strict || kind == ErrorKind::UndefinedError => self.missing(name),
             _ => {
                 // Of ours: what a filter wants. Of minijinja's own only the kind, for its details may show values.
                 let ours = matches!(error.kind(), ErrorKind::BadSerialization | ErrorKind::InvalidOperation);

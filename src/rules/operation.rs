@@ -26,8 +26,6 @@ pub struct Spec {
     pub hl7_in: Option<Extract>,
     /// Whether an attempt whose outcome is unknown may be made again.
     pub repeatable: bool,
-    /// Several records in one request.
-    pub several: Option<Several>,
 }
 
 /// What is done for each kind of change.
@@ -86,12 +84,32 @@ pub struct Step {
     /// What is sent.
     pub request: Call,
     /// What is kept of a good answer.
-    pub capture: Vec<(String, Extract)>,
+    pub capture: Vec<(String, Capture)>,
     /// What an answer means, before the file's own rules are asked.
     pub rules: Vec<Rule>,
     /// Where an answer leads; a word that is not here: `success`, `success_with_remarks` to the next step, all others to the
     /// end.
     pub on: BTreeMap<Word, Then>,
+}
+
+/// What is kept of an answer.
+#[derive(Debug)]
+pub struct Capture {
+    /// Where it stands; of a choice, the items.
+    pub from: Extract,
+    /// Which item, and what of it; none = the first value.
+    pub choice: Option<Choice>,
+}
+
+/// The one of several items that is meant.
+#[derive(Debug)]
+pub struct Choice {
+    /// JSON pointer in an item.
+    pub field: String,
+    /// What that must hold.
+    pub contains: Text,
+    /// JSON pointer of what is kept.
+    pub take: String,
 }
 
 /// Where an answer leads.
@@ -170,30 +188,6 @@ pub enum Tree {
     Map(Vec<(String, Tree)>),
 }
 
-/// Several records in one request.
-#[derive(Debug)]
-pub struct Several {
-    /// Most records in a request.
-    pub max: usize,
-    /// One record in it.
-    pub item: Tree,
-    /// The request; `{items}` in its body is the list of them.
-    pub call: Call,
-    /// What became of each.
-    pub results: Option<Results>,
-    /// All or nothing: a refusal of one is a refusal of all.
-    pub atomic: bool,
-}
-
-/// Where an answer says what became of each record.
-#[derive(Debug)]
-pub struct Results {
-    /// JSON pointer of the list, in the order of the records.
-    pub list: String,
-    /// Rules over one item of it.
-    pub rules: Vec<Rule>,
-}
-
 impl Tree {
     /// The value; none = left out.
     pub fn value(&self, scope: &Scope) -> Result<Option<Value>, Reason> {
@@ -267,6 +261,8 @@ impl Step {
     pub fn expressions(&self) -> Vec<&Expression> {
         let mut found = self.request.expressions();
         found.extend(&self.when);
+        let choices = self.capture.iter().filter_map(|(_, capture)| capture.choice.as_ref());
+        choices.for_each(|choice| found.extend(choice.contains.expressions()));
         found
     }
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod files;
+mod presets;
 mod steps;
 
 use crate::support::journal::Entry;

@@ -7,6 +7,8 @@ use serde_json::Value as Json;
 use crate::adapter::http::Reply;
 use crate::format::hl7::Message;
 use crate::format::xml::Xml;
+use crate::rules::expression::{Escape, Scope};
+use crate::rules::operation::Choice;
 use crate::rules::verdict::{Extract, Hl7Path, Reading, XmlPath};
 
 /// An answer.
@@ -70,6 +72,17 @@ pub fn pointed(json: &Json, pointer: &str) -> Vec<String> {
         other => Some(other.to_string()),
     };
     at.into_iter().filter_map(text).collect()
+}
+
+/// Of the values at a place the first, or what a choice takes of its item.
+pub fn choose(found: Vec<String>, choice: Option<&Choice>, scope: &Scope) -> Option<String> {
+    let Some(choice) = choice else { return found.into_iter().next() };
+    let wanted = choice.contains.write(scope, Escape::Plain).ok().filter(|text| !text.is_empty())?;
+    found.into_iter().find_map(|item| {
+        let item: Json = serde_json::from_str(&item).ok()?;
+        let holds = pointed(&item, &choice.field).iter().any(|text| text.contains(&wanted));
+        if holds { pointed(&item, &choice.take).into_iter().next() } else { None }
+    })
 }
 
 impl Reading for Answer<'_> {

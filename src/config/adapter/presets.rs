@@ -13,4 +13,17 @@ macro_rules! presets {
     };
 }
 
-presets!("fhir_immunization", "vista");
+presets!(
+    "arcgis",
+    "cdc_immunization",
+    "fhir_immunization",
+    "google_calendar",
+    "lotus_notes",
+    "s3",
+    "salesforce",
+    "sap_odata",
+    "sharepoint",
+    "soap",
+    "vista",
+    "webdav",
+);

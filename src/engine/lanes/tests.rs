@@ -70,6 +70,14 @@ impl Adapter for Scripted {
         Ok(None)
     }
 
+    fn rehearse(
+        &self,
+        _: &Parcel,
+        _: &mut dyn FnMut(&Request) -> Option<crate::adapter::http::Reply>,
+    ) -> Result<crate::adapter::http::Rehearsed, Reason> {
+        Err(Reason::new("internal", "it has no answers"))
+    }
+
     fn fields(&self) -> &[String] {
         &[]
     }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use aws_lc_rs::digest;
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, filters, tests as builtin};
 
@@ -58,7 +59,7 @@ pub const TESTS: [&str; 11] = [
 
 /// The filters that the expressions of adapters have beside [`FILTERS`] and the words of
 /// [`crate::rules::convert::catalog`].
-pub const MORE: [(&str, &str); 11] = [
+pub const MORE: [(&str, &str); 19] = [
     ("convert", "`convert('minutes -> seconds')`, `convert('rfc3339 -> hl7', 'America/New_York')`: any converter"),
     ("lookup", "`lookup({'booked': 'B'})`: by a table; `lookup({...}, 'U')`: 'U' for what is not in it, else held"),
     ("coalesce", "`a | coalesce(b, c)`: the first that is not null"),
@@ -69,6 +70,14 @@ pub const MORE: [(&str, &str); 11] = [
     ("xml", "escaped for XML, whatever it stands in; a carriage return as `&#xD;`"),
     ("hl7", "escaped for an HL7 v2 field, whatever it stands in"),
     ("json", "as JSON text"),
+    ("elements", "`record | elements('m')`: fields as XML elements `<m:name>`, lists repeated, null left out"),
+    ("without", "`record | without('id', 'x')`: the record without these fields"),
+    ("with", "`record | with('HMS_Id__c', id)`: the record with this field, in its place or at the end"),
+    ("compact", "a record without its fields that are null"),
+    ("sha256bytes", "SHA-256 of the bytes of a text or blob, as bytes"),
+    ("base32hex", "the bytes of a text or blob in base32hex without padding (RFC 4648 §7)"),
+    ("uuid5", "`uuid5('url')`: a UUID of the text in a name space, `dns`, `url`, `oid` or a UUID (RFC 9562 §5.5)"),
+    ("required", "held when it is empty: for a variable that only some records need"),
     ("raw", "as it is, without the escaping of what it stands in"),
 ];
 
@@ -142,6 +151,35 @@ pub static FULL: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.add_filter("xml", |value: Value| safe(&value, escape::xml));
     environment.add_filter("hl7", |value: Value| safe(&value, |text| Ok(escape::hl7(text))));
     environment.add_filter("raw", |value: Value| safe(&value, |text| Ok(text.to_owned())));
+    environment.add_filter("without", |value: Value, names: Rest<String>| {
+        by_record(&value, |record| names.iter().for_each(|name| drop(record.remove(name))))
+    });
+    environment.add_filter("with", |value: Value, name: String, field: Value| {
+        let field = scope::taken(&field).ok_or_else(|| refused("a value to put in"))?;
+        by_record(&value, |record| record.set(&name, field))
+    });
+    environment.add_filter("compact", |value: Value| {
+        by_record(&value, |record| {
+            let fields = std::mem::take(record).into_iter();
+            *record = fields.filter(|(_, value)| *value != crate::event::Value::Null).collect();
+        })
+    });
+    environment.add_filter("sha256bytes", |value: Value| {
+        Ok::<Value, Error>(Value::from_bytes(digest::digest(&digest::SHA256, &bytes(&value)?).as_ref().to_vec()))
+    });
+    environment.add_filter("base32hex", |value: Value| {
+        Ok::<Value, Error>(Value::from(data_encoding::BASE32HEX_NOPAD.encode(&bytes(&value)?)))
+    });
+    environment.add_filter("uuid5", |text: &str, space: &str| uuid5(text, space));
+    environment.add_filter("elements", |value: Value, prefix: Option<&str>| {
+        let value = scope::taken(&value).ok_or_else(|| refused("a record"))?;
+        let text = escape::elements(&value, prefix.unwrap_or_default()).map_err(refused)?;
+        Ok::<Value, Error>(Value::from_safe_string(text))
+    });
+    environment.add_filter("required", |value: Value| match value.is_none() || value.as_str() == Some("") {
+        true => Err(refused("a value: the connector's `vars` leave it empty")),
+        false => Ok(value),
+    });
     environment.add_filter("json", |value: Value| {
         let value = scope::taken(&value).ok_or_else(|| refused("a value that JSON can hold"))?;
         let text = scope::json(&value).ok_or_else(|| refused("a value that JSON can hold"))?;
@@ -166,6 +204,50 @@ fn safe(value: &Value, escape: impl FnOnce(&str) -> Result<String, &'static str>
         None => return Err(refused("a single value")),
     };
     Ok(Value::from_safe_string(escape(&text).map_err(refused)?))
+}
+
+/// A record, changed.
+fn by_record(value: &Value, change: impl FnOnce(&mut crate::event::Record)) -> Result<Value, Error> {
+    match scope::taken(value) {
+        Some(crate::event::Value::Map(mut record)) => {
+            change(&mut record);
+            Ok(scope::whole(record))
+        }
+        _ => Err(refused("a record")),
+    }
+}
+
+/// The bytes of a text or blob.
+fn bytes(value: &Value) -> Result<Vec<u8>, Error> {
+    match scope::taken(value) {
+        Some(crate::event::Value::Blob(bytes)) => Ok(bytes),
+        Some(value) => value.as_text().map(|text| text.as_bytes().to_vec()).ok_or_else(|| refused("a text or bytes")),
+        None => Err(refused("a text or bytes")),
+    }
+}
+
+/// A UUID of version 5 (RFC 9562 §5.5); the name spaces are those of its §6.6.
+fn uuid5(text: &str, space: &str) -> Result<String, Error> {
+    const SPACES: [(&str, &str); 3] = [
+        ("dns", "6ba7b8109dad11d180b400c04fd430c8"),
+        ("url", "6ba7b8119dad11d180b400c04fd430c8"),
+        ("oid", "6ba7b8129dad11d180b400c04fd430c8"),
+    ];
+    let known = SPACES.iter().find(|(name, _)| *name == space).map(|(_, hex)| (*hex).to_owned());
+    let hex = known.unwrap_or_else(|| space.replace('-', "").to_lowercase());
+    let wrong = || Error::new(ErrorKind::InvalidOperation, "uuid5 wants dns, url, oid or a UUID as its name space");
+    let space = data_encoding::HEXLOWER.decode(hex.as_bytes()).ok().filter(|bytes| bytes.len() == 16).ok_or_else(wrong)?;
+    let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    hash.update(&space);
+    hash.update(text.as_bytes());
+    let mut bytes: Vec<u8> = hash.finish().as_ref().iter().copied().take(16).collect();
+    if let [_, _, _, _, _, _, version, _, variant, ..] = bytes.as_mut_slice() {
+        *version = (*version & 0x0f) | 0x50;
+        *variant = (*variant & 0x3f) | 0x80;
+    }
+    let hex = data_encoding::HEXLOWER.encode(&bytes);
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+    Ok([part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-"))
 }
 
 fn by_word(word: &str, value: &Value, arguments: &[Value]) -> Result<Value, Error> {

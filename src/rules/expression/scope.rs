@@ -41,10 +41,10 @@ impl Scope {
     fn get(&self, name: &str, missing: &Missing) -> Option<Jinja> {
         match name {
             OMIT => Some(Jinja::from_object(Omit)),
-            "record" => Some(Jinja::from_object(Names::whole("record.", &self.record, missing))),
+            "record" => Some(Jinja::from_object(Names { order: Some(self.record.clone()), ..Names::whole("record.", &self.record, missing) })),
             name => match self.roots.get(name) {
                 Some(Value::Map(fields)) => {
-                    Some(Jinja::from_object(Names { path: format!("{name}."), values: values(fields, missing), missing: Arc::clone(missing) }))
+                    Some(Jinja::from_object(Names { path: format!("{name}."), values: values(fields, missing), missing: Arc::clone(missing), order: None }))
                 }
                 Some(value) => Some(shown(value, missing)),
                 None => self.record.get(name).map(|value| shown(value, missing)),
@@ -55,7 +55,7 @@ impl Scope {
     /// The names that an expression uses, as far as they are there.
     pub fn names(&self, used: &[String], missing: &Missing) -> Jinja {
         let values = used.iter().filter_map(|name| Some((Arc::from(name.as_str()), self.get(name, missing)?))).collect();
-        Jinja::from_object(Names { path: String::new(), values, missing: Arc::clone(missing) })
+        Jinja::from_object(Names { path: String::new(), values, missing: Arc::clone(missing), order: None })
     }
 
     /// The value at a path of plain names, exactly as it is; none = there is none, or it needs evaluation.
@@ -79,6 +79,8 @@ struct Names {
     path: String,
     values: BTreeMap<Arc<str>, Jinja>,
     missing: Missing,
+    /// The record that they are, where its order counts.
+    order: Option<Record>,
 }
 
 fn values(record: &Record, missing: &Missing) -> BTreeMap<Arc<str>, Jinja> {
@@ -87,7 +89,7 @@ fn values(record: &Record, missing: &Missing) -> BTreeMap<Arc<str>, Jinja> {
 
 impl Names {
     fn whole(path: &str, record: &Record, missing: &Missing) -> Names {
-        Names { path: path.to_owned(), values: values(record, missing), missing: Arc::clone(missing) }
+        Names { path: path.to_owned(), values: values(record, missing), missing: Arc::clone(missing), order: None }
     }
 }
 
@@ -167,10 +169,35 @@ pub fn shown(value: &Value, missing: &Missing) -> Jinja {
     }
 }
 
+/// A record whose fields keep their order.
+pub fn whole(record: Record) -> Jinja {
+    Jinja::from_object(Kept(record))
+}
+
+/// A record that an expression has made.
+#[derive(Debug)]
+struct Kept(Record);
+
+impl Object for Kept {
+    fn get_value(self: &Arc<Self>, key: &Jinja) -> Option<Jinja> {
+        self.0.get(key.as_str()?).map(|value| shown(value, &Arc::default()))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.iter().map(|(name, _)| Jinja::from(&**name)).collect())
+    }
+}
+
 /// A result as a value; none = it is undefined, or nothing that a record can hold.
 pub fn taken(value: &Jinja) -> Option<Value> {
     if let Some(Opaque(bytes)) = value.downcast_object_ref() {
         return Some(bytes.clone());
+    }
+    if let Some(record) = value.downcast_object_ref::<Names>().and_then(|names| names.order.as_ref()) {
+        return Some(Value::Map(record.clone()));
+    }
+    if let Some(Kept(record)) = value.downcast_object_ref() {
+        return Some(Value::Map(record.clone()));
     }
     if let Some(Digits(digits)) = value.downcast_object_ref() {
         return Some(Value::Number(digits.clone()));
