@@ -190,3 +190,11 @@ CREATE TABLE drop_piece (
 CREATE TABLE drop_ack (
   connector INTEGER NOT NULL, sha256 BLOB NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL, file INTEGER, word TEXT NOT NULL,
   reason TEXT, PRIMARY KEY (connector, sha256)) WITHOUT ROWID;
+
+-- ===== the agent's state file, version 3: links =====
+
+-- What a target calls a record of ours, as its answers told (an adapter's `capture`): its id there, its version, its address.
+-- `key` is the record's key as JSON.
+CREATE TABLE link (
+  connector INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+  PRIMARY KEY (connector, kind, key, name)) WITHOUT ROWID;

@@ -1,6 +1,7 @@
 //! One file per verb group. People get a table, `--json` gets JSON; logs and progress go to stderr.
 
-pub mod amend;
+pub mod adapter;
+mod amend;
 pub mod backfill;
 pub mod capture;
 pub mod check;
@@ -27,6 +28,7 @@ pub mod ssh;
 pub mod status;
 pub mod sync;
 pub mod tail;
+mod test;
 pub mod watch;
 
 use std::ffi::OsString;
@@ -106,6 +108,8 @@ enum Verb {
     Simulate(simulate::Simulate),
     Drop(drop::Drop),
     Layout(layout::Layout),
+    Adapter(adapter::Adapter),
+    Test(test::Test),
     Tail(tail::Tail),
     Ssh(ssh::Ssh),
     Completions(completions::Completions),
@@ -136,6 +140,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
         Some(Verb::Drop(verb)) => drop::drop(&place, verb),
         Some(Verb::Layout(layout)) => layout::layout(&place, layout),
+        Some(Verb::Adapter(verb)) => adapter::adapter(&place, verb),
+        Some(Verb::Test(verb)) => test::test(&place, verb),
         Some(Verb::Tail(tail)) => tail::tail(&place, tail),
         Some(Verb::Ssh(ssh)) => ssh::ssh(&place, &ssh),
         Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),

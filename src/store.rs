@@ -8,8 +8,8 @@ pub mod state;
 /// Both files' tables, as they stand in `schema.sql`.
 const SCHEMA: &str = include_str!("../schema.sql");
 
-/// The marker line in `schema.sql` before the state file's part.
-const STATE_MARK: &str = "-- ===== the agent's state file =====";
+/// How the marker lines in `schema.sql` begin before each version of the state file.
+const STATE_MARK: &str = "-- ===== the agent's state file";
 
 /// Page cache of a connection that only reads on, as SQLite counts: negative = KiB. The default is four times that, and
 /// an agent has many such connections.
@@ -22,16 +22,7 @@ fn is_failed_sync(error: &rusqlite::Error) -> bool {
     matches!(extended, Some(SQLITE_IOERR_FSYNC | SQLITE_IOERR_DIR_FSYNC))
 }
 
-/// The marker line before what version 2 of the state file adds.
-const DROPS_MARK: &str = "-- ===== the agent's state file, version 2: file drops =====";
-
-/// The part of `schema.sql` that belongs into the state file: what version 1 had.
-fn state_schema() -> &'static str {
-    let state = SCHEMA.split_once(STATE_MARK).map_or("", |(_, state)| state);
-    state.split_once(DROPS_MARK).map_or(state, |(first, _)| first)
-}
-
-/// What version 2 adds.
-fn drops_schema() -> &'static str {
-    SCHEMA.split_once(DROPS_MARK).map_or("", |(_, drops)| drops)
+/// What each version of the state file adds, from the first on.
+fn state_schemas() -> impl Iterator<Item = &'static str> {
+    SCHEMA.split(STATE_MARK).skip(1).map(|part| part.split_once('\n').map_or("", |(_, schema)| schema))
 }

@@ -16,6 +16,7 @@ mod line;
 mod message;
 mod open;
 mod proxy;
+mod rehearse;
 mod resolver;
 mod socks;
 mod trouble;
@@ -29,13 +30,15 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use answer::Reply;
-pub use caller::Caller;
+pub use caller::{Caller, Next};
 pub use envelope::{Base, Envelope};
 pub use exchange::Exchange;
 pub use fields::Fields;
 pub use fleet::HttpFleet;
 pub use open::basic;
 pub use proxy::{Login, Proxy};
+pub(in crate::adapter) use rehearse::rehearse;
+pub use rehearse::{Rehearsed, reply};
 pub use resolver::{Resolver, forbidden};
 pub use trouble::Trouble;
 #[cfg(feature = "ws")]

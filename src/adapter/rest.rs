@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ureq::http::header::{HeaderName, HeaderValue};
 
 use crate::adapter::auth::Credential;
-use crate::adapter::http::{Caller, Client, Options, Reply};
+use crate::adapter::http::{Caller, Client, Next, Options, Rehearsed, Reply, rehearse};
 use crate::adapter::{Adapter, Fleet, Parcel, Request, Text};
 use crate::clock;
 use crate::event::{Op, Value};
@@ -175,7 +175,8 @@ fn filled(url: &Template, with: &str) -> Result<String, String> {
     url.url(|_| Some(&value)).map_err(|reason| reason.text.into_owned())
 }
 
-fn origin_of_text(url: &str, plain: bool) -> Result<String, String> {
+/// Scheme, host and port of an address without placeholders.
+pub fn origin_of_text(url: &str, plain: bool) -> Result<String, String> {
     let uri: ureq::http::Uri = url.parse().map_err(|_| "is not a URL; expected https://host/path".to_owned())?;
     let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
     if authority.contains('@') {
@@ -262,6 +263,14 @@ impl Adapter for RestAdapter {
         Ok(parcel.request(|record| self.shared.render(parcel, record))?.map(Cow::into_owned))
     }
 
+    fn rehearse(
+        &self,
+        parcel: &Parcel,
+        answer: &mut dyn FnMut(&Request) -> Option<Reply>,
+    ) -> Result<Rehearsed, Reason> {
+        rehearse(&*self.shared, parcel, answer)
+    }
+
     fn fields(&self) -> &[String] {
         &self.shared.fields
     }
@@ -290,13 +299,15 @@ impl Adapter for RestAdapter {
 }
 
 impl Caller for Shared {
+    type Course = ();
+
     fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason> {
         Ok(parcel.request(|record| Shared::render(self, parcel, record))?.map(Cow::into_owned))
     }
 
-    fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply) -> Outcome {
+    fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply, _: Option<&mut ()>) -> Next {
         reply.vouch(&self.origin);
-        classify(&reply.answer(), self.asked(parcel, request), clock::now())
+        Next::End(classify(&reply.answer(), self.asked(parcel, request), clock::now()))
     }
 
     fn judge_items(&self, parcel: &Parcel, reply: &Reply) -> Vec<Outcome> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::adapter::Adapter;
 use crate::adapter::auth::csrf::{Csrf, CsrfSpec};
 use crate::adapter::auth::session::{self, Session, SessionSpec, SignIn};
 use crate::adapter::auth::sigv4::SigV4;
@@ -15,9 +16,10 @@ use crate::adapter::http::{Client, Login, Options, Proxy};
 use crate::adapter::oauth::{Grant, Kept, OAuth2, OAuth2Spec, Proof, Signer};
 use crate::adapter::rest::{RestAdapter, RestSpec};
 use crate::adapter::secret::{SecretRef, SecretSource};
+use crate::adapter::spec::{SpecAdapter, SpecSettings};
 use crate::adapter::tls::{Tls, TlsFiles};
 use crate::adapter::websocket::{self, Door};
-use crate::config::connector::{ConnectorSpec, Way};
+use crate::config::connector::{ConnectorSpec, Described, Way};
 use crate::config::credential::{self, Assertion, Credential, KeyPlace, Word};
 use crate::config::drop::deliver::Deliver;
 use crate::config::endpoint::Endpoint;
@@ -61,8 +63,12 @@ pub fn connector(
 ) -> Result<Connector, Problems> {
     let gate = gate(&spec, settings, secret);
     let wrong = |key: &str, message: String| Problems::new(vec![problem(&spec.file, key, message)]);
-    let endpoint = match spec.way {
-        Way::Rest(endpoint) => *endpoint,
+    let (endpoint, described) = match spec.way {
+        Way::Rest(endpoint) => (*endpoint, None),
+        Way::Spec(described) => {
+            let Described { endpoint, base, spec, vars, .. } = *described;
+            (endpoint, Some((base, spec, vars)))
+        }
         Way::Drop(_) => return Err(wrong("drop", "has files, and cannot make calls".to_owned())),
     };
     let Endpoint { url, method, headers, credential, timeout, proxy, tls, plain, delete, .. } = endpoint;
@@ -83,10 +89,18 @@ pub fn connector(
     };
     let retry_on = spec.retry.retry_on.clone();
     let idem_key = spec.idempotency_key;
-    let adapter = RestAdapter::new(RestSpec { url, method, headers, delete, idem_key, retry_on, http, credential })
-        .map_err(|wrongs| {
-            Problems::new(wrongs.into_iter().map(|message| problem(&spec.file, "endpoint", message)).collect())
-        })?;
+    let adapter: Result<Arc<dyn Adapter>, Vec<String>> = match described {
+        None => RestAdapter::new(RestSpec { url, method, headers, delete, idem_key, retry_on, http, credential })
+            .map(|adapter| Arc::new(adapter) as Arc<dyn Adapter>),
+        Some((base, file, vars)) => {
+            let office = settings.office.clone();
+            let settings = SpecSettings { spec: file, base, vars, office, headers, retry_on, http, credential };
+            SpecAdapter::new(settings).map(|adapter| Arc::new(adapter) as Arc<dyn Adapter>)
+        }
+    };
+    let adapter = adapter.map_err(|wrongs| {
+        Problems::new(wrongs.into_iter().map(|message| problem(&spec.file, "endpoint", message)).collect())
+    })?;
     Ok(Connector {
         name: spec.name.clone(),
         subscription: Subscription {
@@ -98,7 +112,7 @@ pub fn connector(
             ignore_leave: spec.ignore_leave,
             skip_unchanged: spec.skip_unchanged,
         },
-        adapter: Arc::new(adapter),
+        adapter,
         pace: spec.pace,
         retry: spec.retry,
         concurrency: spec.concurrency,
@@ -130,7 +144,7 @@ pub fn drop(spec: ConnectorSpec, settings: &Settings, secret: [u8; 32]) -> Resul
     let gate = gate(&spec, settings, secret);
     let files = match spec.way {
         Way::Drop(files) => *files,
-        Way::Rest(_) => return Err(wrong("endpoint", vec!["makes calls, and has no files".to_owned()])),
+        Way::Rest(_) | Way::Spec(_) => return Err(wrong("endpoint", vec!["makes calls, and has no files".to_owned()])),
     };
     let mut feed =
         files.feed.make(&settings.office, &spec.name, None).map_err(|messages| wrong("drop.format", messages))?;

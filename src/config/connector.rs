@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::adapter::{self, Finding};
 use crate::config::batch;
 use crate::config::canonical;
 use crate::config::drop::{Adapter, DropSpec, Whole};
@@ -15,13 +16,14 @@ use crate::config::mapping;
 use crate::config::problem::Place;
 use crate::config::settings::Scope;
 use crate::engine::connector::{Connector, Pace};
-use crate::event::Op;
+use crate::event::{Op, Record, Value};
 use crate::rules::batch::Batch;
 use crate::rules::filter::Filter;
 use crate::rules::governance::Redact;
 use crate::rules::listen::Listen;
 use crate::rules::mapping::Mapping;
 use crate::rules::nearest::nearest;
+use crate::rules::operation::Spec;
 use crate::rules::rate::Rate;
 use crate::rules::retry::RetryPolicy;
 use crate::rules::schedule::Schedule;
@@ -86,6 +88,23 @@ pub enum Way {
     Rest(Box<Endpoint>),
     /// `adapter: sftp` or `directory`: files.
     Drop(Box<DropSpec>),
+    /// An adapter that a file describes.
+    Spec(Box<Described>),
+}
+
+/// A target that an adapter's file describes.
+#[derive(Debug)]
+pub struct Described {
+    /// Where it is, and as whom.
+    pub endpoint: Endpoint,
+    /// The base of its addresses, as written.
+    pub base: String,
+    /// What the file says.
+    pub spec: Arc<Spec>,
+    /// The connector's variables, with the file's defaults.
+    pub vars: Record,
+    /// The text of the file.
+    pub text: String,
 }
 
 /// `mode: batch` without a schedule.
@@ -105,7 +124,8 @@ impl ConnectorSpec {
             (None, None) => fields.need("name").and_then(|found| name(&found)),
         };
         not_yet(&fields);
-        let adapter = adapter(&fields);
+        let described = described(&fields);
+        let adapter = if described.is_some() { Some(Adapter::Rest) } else { built_in(&fields) };
         // With an adapter that is none, by what stands there.
         let files = match adapter {
             Some(adapter) => adapter != Adapter::Rest,
@@ -121,8 +141,28 @@ impl ConnectorSpec {
         });
         let endpoint = match files {
             true => None,
-            false => fields.need_any(&["endpoint", "target"]).and_then(|found| Endpoint::read(&found, scope, deletes)),
+            false => fields.need_any(&["endpoint", "target"]).and_then(|found| {
+                // An adapter's file says what becomes of deletes.
+                let endpoint = Endpoint::read(&found, scope, deletes && described.is_none())?;
+                if described.is_some() {
+                    own_words(&found);
+                }
+                Some(endpoint)
+            }),
         };
+        let described = described.map(|finding| {
+            let finding = finding?;
+            let vars = variables(&fields, &finding.spec)?;
+            let base = endpoint.as_ref()?.url.url(|_| None);
+            let base = base
+                .map_err(|_| {
+                    fields
+                        .section()
+                        .error("`endpoint.url` is the base of the adapter's addresses: it has no placeholders")
+                })
+                .ok()?;
+            Some((finding, vars, base))
+        });
         let map = fields.take_any(&["mapping", "map"]);
         let mapping_place = map.as_ref().map_or(found.place, |found| found.place);
         let mapping = map.map_or_else(|| Some((Mapping::whole(), Vec::new())), |found| mapping::mapping(&found));
@@ -179,15 +219,21 @@ impl ConnectorSpec {
         fields.done();
 
         let (name, (mapping, mapping_lines)) = (name?, mapping?);
-        let way = match files {
-            true => Way::Drop(Box::new(dropped?)),
-            false => Way::Rest(Box::new(endpoint?)),
+        let way = match (files, described) {
+            (true, _) => Way::Drop(Box::new(dropped?)),
+            (false, None) => Way::Rest(Box::new(endpoint?)),
+            (false, Some(described)) => {
+                let (Finding { spec, text }, vars, base) = described?;
+                needed(found, &spec, &mapping);
+                Way::Spec(Box::new(Described { endpoint: endpoint?, base, spec: Arc::new(spec), vars, text }))
+            }
         };
-        let embedded = match &way {
-            Way::Drop(drop) => Some(&drop.embedded),
-            Way::Rest(_) => None,
+        let beside = match &way {
+            Way::Drop(drop) => canonical::Beside::Drop(&drop.embedded),
+            Way::Spec(described) => canonical::Beside::Adapter(&described.text),
+            Way::Rest(_) => canonical::Beside::Nothing,
         };
-        let config = canonical::text(found, &name, embedded);
+        let config = canonical::text(found, &name, beside);
         let config_hash = canonical::hash(&config);
         Some(ConnectorSpec {
             name: name.into(),
@@ -220,6 +266,7 @@ impl ConnectorSpec {
     pub fn endpoint(&self) -> Option<&Endpoint> {
         match &self.way {
             Way::Rest(endpoint) => Some(endpoint),
+            Way::Spec(described) => Some(&described.endpoint),
             Way::Drop(_) => None,
         }
     }
@@ -227,16 +274,105 @@ impl ConnectorSpec {
     /// Its drop; none for one that makes calls.
     pub fn drop(&self) -> Option<&DropSpec> {
         match &self.way {
-            Way::Rest(_) => None,
+            Way::Rest(_) | Way::Spec(_) => None,
             Way::Drop(drop) => Some(drop),
         }
     }
 }
 
-/// `adapter:`; none = it is wrong.
-fn adapter(fields: &Fields<'_>) -> Option<Adapter> {
-    let words = [("rest", Adapter::Rest), ("sftp", Adapter::Sftp), ("directory", Adapter::Directory)];
-    fields.take("adapter").map_or(Some(Adapter::Rest), |found| found.choice("adapter", &words))
+/// The adapters that are no file.
+const BUILT_IN: [(&str, Adapter); 3] =
+    [("rest", Adapter::Rest), ("sftp", Adapter::Sftp), ("directory", Adapter::Directory)];
+
+/// `adapter:` that is no file; none = it is wrong.
+fn built_in(fields: &Fields<'_>) -> Option<Adapter> {
+    fields.take("adapter").map_or(Some(Adapter::Rest), |found| found.choice("adapter", &BUILT_IN))
+}
+
+/// `adapter:` that a file describes; none = it names none, none inside = it is wrong.
+fn described(fields: &Fields<'_>) -> Option<Option<Finding>> {
+    let kept = fields.section().source.is_kept();
+    let embedded = if kept { fields.take("adapterFile") } else { None };
+    let found = fields.take("adapter")?;
+    let name = found.node_text()?;
+    let plain = name.to_ascii_lowercase().replace(['_', '-'], "");
+    if BUILT_IN.iter().any(|(known, _)| *known == plain) {
+        return None;
+    }
+    let text = embedded.as_ref().and_then(Found::node_text);
+    Some(adapter::find(&found, name, text))
+}
+
+/// What an adapter's file says, a connector does not say again.
+fn own_words(endpoint: &Found<'_>) {
+    for (key, found) in endpoint.entries_quietly() {
+        if matches!(key, "method" | "delete") {
+            found.error_hint("is what the adapter's file says", "leave it out");
+        }
+    }
+}
+
+/// `vars:` of a connector: those of the adapter's file, all that have no default.
+fn variables(fields: &Fields<'_>, spec: &Spec) -> Option<Record> {
+    let section = fields.take("vars");
+    let mut given: BTreeMap<&str, Value> = BTreeMap::new();
+    let mut whole = true;
+    for (name, found) in section.as_ref().and_then(|found| found.entries()).unwrap_or_default() {
+        match spec.vars.iter().find(|(known, _)| known == name) {
+            None => {
+                found.unknown("variable", name, spec.vars.iter().map(|(known, _)| known.as_str()));
+                whole = false;
+            }
+            Some((known, _)) => match found.constant() {
+                Some(Value::List(_) | Value::Map(_) | Value::Null) | None => {
+                    found.error("a variable is one value");
+                    whole = false;
+                }
+                Some(value) => {
+                    given.insert(known, value);
+                }
+            },
+        }
+    }
+    let mut vars = Record::with_capacity(spec.vars.len());
+    for (name, default) in &spec.vars {
+        match given.remove(name.as_str()).or_else(|| default.clone()) {
+            Some(value) => vars.push(name.as_str(), value),
+            None => {
+                let place = section.as_ref().unwrap_or(fields.section());
+                place.error_hint(
+                    format!("the adapter needs the variable `{name}`"),
+                    format!("write `vars: {{{name}: ...}}`"),
+                );
+                whole = false;
+            }
+        }
+    }
+    whole.then_some(vars)
+}
+
+/// Warns of fields that the adapter cannot do without and the mapping does not give.
+fn needed(found: &Found<'_>, spec: &Spec, mapping: &Mapping) {
+    let Some(targets) = mapping.targets() else { return };
+    let mut missing: Vec<String> = Vec::new();
+    for (_, operation) in spec.operations.all().filter(|(name, _)| *name != "delete") {
+        for expression in spec.expressions(operation).into_iter().filter(|expression| expression.is_strict()) {
+            let roots = crate::rules::expression::ROOTS;
+            let own =
+                |name: &&String| !roots.iter().any(|(root, _)| root == name) && *name != crate::rules::expression::OMIT;
+            for name in expression.names().iter().filter(own) {
+                let given = targets.iter().any(|target| target.split('.').next() == Some(name.as_str()));
+                if !given && !missing.contains(name) {
+                    missing.push(name.clone());
+                }
+            }
+        }
+    }
+    if !missing.is_empty() {
+        let names = missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let what = format!("the adapter needs {names}, which the mapping does not give: such events are held");
+        found.warn(what, Some("add them to `mapping:`"));
+    }
 }
 
 /// `drop:`, which stands with the adapters that have files, and what does not stand beside it.

@@ -245,6 +245,11 @@ impl<'a> Found<'a> {
         }
     }
 
+    /// The entries of a map; nothing is noted when it is none.
+    pub(crate) fn entries_quietly(&self) -> Vec<(&'a str, Found<'a>)> {
+        if self.is_section() { self.entries().unwrap_or_default() } else { Vec::new() }
+    }
+
     /// A section with known keys.
     pub(crate) fn fields(&self) -> Option<Fields<'a>> {
         Fields::open(self)

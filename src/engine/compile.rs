@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use crate::adapter::Parcel;
 use crate::engine::connector::Connector;
 use crate::engine::subscription::Part;
-use crate::event::Event;
+use crate::event::{Event, Value};
+use crate::format::json;
 use crate::rules::outcome::Reason;
 
 /// What an event means to a connector.
@@ -46,7 +47,11 @@ fn key(event: &Event, letter: &str, suffix: &str) -> String {
 
 fn parcel(connector: &Connector, event: &Event, key: String) -> Result<Option<Parcel>, Reason> {
     let cleared = connector.subscription.clear(event, connector.adapter.fields())?;
-    let parcel = Parcel::new(key, event.op, event.kind.clone(), cleared);
+    let mut parcel = Parcel::new(key, event.op, event.kind.clone(), cleared);
+    if connector.adapter.identifies() {
+        let key = json::value(&Value::Map(event.key.clone()));
+        parcel = parcel.of_record(String::from_utf8_lossy(&key).into_owned());
+    }
     // Rendered once, here: what cannot be rendered is held, and the lanes have only to send.
     let request = connector.adapter.render(&parcel)?;
     Ok(request.map(|request| parcel.freeze(request)))

@@ -95,8 +95,8 @@ pub fn fate(connector: &Connector, event: &Event) -> Fate {
     for parcel in &parcels {
         // How many go along is known when they are sent; the form of the request is that of one.
         let joined = join(connector.shape(), &[parcel]);
-        match connector.adapter.render(joined.as_ref().unwrap_or(parcel)) {
-            Ok(request) => requests.extend(request.map(|request| masked(connector, request))),
+        match connector.adapter.calls(joined.as_ref().unwrap_or(parcel)) {
+            Ok(calls) => requests.extend(calls.into_iter().map(|request| masked(connector, request))),
             Err(reason) => return Fate::Held(reason),
         }
     }

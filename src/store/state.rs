@@ -19,6 +19,7 @@ mod fault;
 pub mod health;
 pub mod intake;
 pub mod leftover;
+pub mod link;
 pub mod log;
 pub mod parked;
 
@@ -45,9 +46,6 @@ pub type Db = Connection;
 
 /// Result of a state file operation inside a transaction; the path is added at the edge.
 pub type Sql<T> = rusqlite::Result<T>;
-
-/// Schemas in order; `user_version` counts them. A new version appends its changes here.
-const MIGRATIONS: [fn() -> &'static str; 2] = [super::state_schema, super::drops_schema];
 
 /// The state file, open for writing, with the lock that only one agent can hold.
 #[derive(Debug)]
@@ -174,8 +172,9 @@ impl StateReader {
         if found == 0 {
             return Err(StateError::Absent(path.to_owned()));
         }
-        if found > MIGRATIONS.len() as i64 {
-            return Err(StateError::Newer { path: path.to_owned(), found, known: MIGRATIONS.len() as i64 });
+        let known = newest();
+        if found > known {
+            return Err(StateError::Newer { path: path.to_owned(), found, known });
         }
         Ok(StateReader { db, path: path.to_owned() })
     }
@@ -319,16 +318,21 @@ fn version(db: &Connection) -> Sql<i64> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
+/// The version of this program; `user_version` counts the schemas.
+fn newest() -> i64 {
+    i64::try_from(super::state_schemas().count()).unwrap_or(i64::MAX)
+}
+
 fn migrate(db: &mut Connection, path: &Path) -> Result<(), StateError> {
     let at = |error| StateError::of(path, error);
-    let known = MIGRATIONS.len() as i64;
+    let known = newest();
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at)?;
     let found = version(&transaction).map_err(at)?;
     if found > known {
         return Err(StateError::Newer { path: path.to_owned(), found, known });
     }
-    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
-        transaction.execute_batch(migration()).map_err(at)?;
+    for schema in super::state_schemas().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(schema).map_err(at)?;
     }
     transaction.pragma_update(None, "user_version", known).map_err(at)?;
     transaction.commit().map_err(at)

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hms_sync::adapter::auth::{Credential, Scheme};
-use hms_sync::adapter::http::{Caller, Client, Reply};
+use hms_sync::adapter::http::{Caller, Client, Next, Reply};
 use hms_sync::adapter::oauth::{Grant, OAuth2, OAuth2Spec, Proof};
 use hms_sync::adapter::rest::RestAdapter;
 use hms_sync::adapter::secret::{SecretRef, SecretSource};
@@ -237,15 +237,17 @@ fn a_key_in_the_query_is_added_when_sending_and_nowhere_else() {
 struct Polite(Arc<Credential>);
 
 impl Caller for Polite {
+    type Course = ();
+
     fn render(&self, _: &Parcel) -> Result<Option<Request>, Reason> {
         Ok(None)
     }
 
-    fn judge(&self, _: &Parcel, _: &Request, reply: &Reply) -> Outcome {
-        match reply.body.windows(3).any(|window| window == b"498") {
+    fn judge(&self, _: &Parcel, _: &Request, reply: &Reply, _: Option<&mut ()>) -> Next {
+        Next::End(match reply.body.windows(3).any(|window| window == b"498") {
             true => Outcome::Reauth(Reason::new("498", "the token does not do")),
             false => Outcome::Success,
-        }
+        })
     }
 
     fn credential(&self) -> Option<&Arc<Credential>> {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod acknowledgements;
+mod adapters;
 mod answers;
 mod api;
 mod asking;

@@ -26,7 +26,8 @@ pub struct Reply {
     pub date: Option<String>,
     /// `Location` as sent.
     pub location: Option<String>,
-    /// All fields: of a refusal (401 to 403), and of whatever an [`super::Exchange`] got; else none.
+    /// All fields: of a refusal (401 to 403), of whatever an [`super::Exchange`] got, and where the caller wants them;
+    /// else none.
     pub fields: Fields,
     /// Body as far as it was read.
     pub body: Vec<u8>,
@@ -93,9 +94,16 @@ pub struct Reading {
     look_at: usize,
     reply: Reply,
     keep: bool,
+    /// All fields are wanted.
+    all: bool,
 }
 
 impl Reading {
+    /// The next answer; `all`: with all of its fields.
+    pub fn new(all: bool) -> Reading {
+        Reading { all, ..Reading::default() }
+    }
+
     /// Takes what came in; an answer once it is complete. After an error nothing more is fed.
     pub fn feed(&mut self, mut bytes: &[u8]) -> Result<Option<Complete>, Trouble> {
         let complete = match self.advance(&mut bytes) {
@@ -236,7 +244,8 @@ impl Reading {
             // One byte at a time must not make this quadratic: a head is parsed when its end has come.
             let tail = whole.get(before.saturating_sub(3)..).unwrap_or_default();
             let at_end = tail.windows(2).any(|two| two == b"\n\n") || tail.windows(3).any(|three| three == b"\n\r\n");
-            let length = if at_end || whole.len() >= self.look_at { parse(whole, &mut self.reply)? } else { None };
+            let length =
+                if at_end || whole.len() >= self.look_at { parse(whole, &mut self.reply, self.all)? } else { None };
             let Some((length, framing)) = length else {
                 if self.passed + whole.len() > HEAD_LIMIT {
                     return Err(too_long());
@@ -320,7 +329,7 @@ struct Framing {
 }
 
 /// Reads a head into `reply`; its length in bytes, or none when it is not complete.
-fn parse(bytes: &[u8], reply: &mut Reply) -> Result<Option<(usize, Framing)>, Trouble> {
+fn parse(bytes: &[u8], reply: &mut Reply, all: bool) -> Result<Option<(usize, Framing)>, Trouble> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut head = httparse::Response::new(&mut fields);
     let length = match head.parse(bytes) {
@@ -330,9 +339,9 @@ fn parse(bytes: &[u8], reply: &mut Reply) -> Result<Option<(usize, Framing)>, Tr
     };
     *reply = Reply { status: head.code.unwrap_or_default(), ..Reply::default() };
     let mut framing = Framing { version: head.version.unwrap_or_default(), ..Framing::default() };
-    let refusal = matches!(reply.status, 401..=403);
+    let all = all || matches!(reply.status, 401..=403);
     for field in head.headers.iter() {
-        if refusal {
+        if all {
             reply.fields.add(field.name, field.value);
         }
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);

@@ -18,7 +18,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::answer::{Complete, Reply};
-use super::caller::Caller;
+use super::caller::{Caller, Next};
 use super::line::Line;
 use super::message::encode;
 use super::open::Opener;
@@ -34,20 +34,25 @@ use task::{Came, Prepared, Task};
 const WAKER: Token = Token(usize::MAX);
 
 /// A place for one delivery at a time, and the connection that it keeps.
-#[derive(Default)]
-struct Berth {
+struct Berth<K> {
     line: Option<Line>,
-    task: Option<Task>,
+    task: Option<Task<K>>,
+}
+
+impl<K> Default for Berth<K> {
+    fn default() -> Berth<K> {
+        Berth { line: None, task: None }
+    }
 }
 
 /// A fleet of connections to one target.
-pub struct HttpFleet<C> {
+pub struct HttpFleet<C: Caller> {
     settings: Arc<Settings>,
     caller: Arc<C>,
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
-    berths: Vec<Berth>,
+    berths: Vec<Berth<C::Course>>,
     /// Berths without a task; the last one is used next, so that few connections are kept warm.
     free: Vec<usize>,
     /// No later than this something runs out: a call's time, or the time that an unused connection is kept.
@@ -82,7 +87,7 @@ impl<C: Caller> HttpFleet<C> {
         })
     }
 
-    fn task(&mut self, at: usize) -> Option<&mut Task> {
+    fn task(&mut self, at: usize) -> Option<&mut Task<C::Course>> {
         self.berths.get_mut(at)?.task.as_mut()
     }
 
@@ -93,6 +98,7 @@ impl<C: Caller> HttpFleet<C> {
         task.started = Instant::now();
         (task.rendered, task.sealed, task.refusal) = (None, None, None);
         (task.renewed, task.moved, task.until) = (false, false, None);
+        (task.course, task.earlier) = (None, (0, 0));
         let Some(part) = task.part() else { return };
         if part.rendered().is_none() {
             match caller.render(part) {
@@ -103,6 +109,15 @@ impl<C: Caller> HttpFleet<C> {
                 }
                 Err(reason) => return self.end_part(at, Came::unsent(Outcome::Reject(reason))),
             }
+        }
+        let first = match (task.part(), task.request()) {
+            (Some(part), Some(request)) => caller.set_out(part, request),
+            _ => Ok(None),
+        };
+        match first {
+            Ok(None) => {}
+            Ok(Some((request, course))) => (task.rendered, task.course) = (Some(request), Some(course)),
+            Err(reason) => return self.end_part(at, Came::unsent(Outcome::Reject(reason))),
         }
         self.call(at);
     }
@@ -235,7 +250,7 @@ impl<C: Caller> HttpFleet<C> {
         }
         let deadline = task.until.take().unwrap_or_else(|| Instant::now() + self.settings.timeout);
         task.deadline = Some(deadline);
-        line.begin();
+        line.begin(self.caller.wants_fields());
         self.alarm = Some(self.alarm.map_or(deadline, |alarm| alarm.min(deadline)));
     }
 
@@ -295,41 +310,64 @@ impl<C: Caller> HttpFleet<C> {
         self.prepare(at, move || Prepared { newer: newer(), ..Prepared::default() });
     }
 
-    /// What an answer means. `refusal` = the credential was not accepted, and nothing newer helps.
+    /// What an answer leads to. `refusal` = the credential was not accepted, and nothing newer helps.
     fn judge(&mut self, at: usize, reply: Reply, refusal: Option<Refused>) {
         let caller = Arc::clone(&self.caller);
         let Some(task) = self.task(at) else { return };
+        let mut course = task.course.take();
         let (Some(part), Some(request)) = (task.part(), task.request()) else { return };
         let items = if part.items() > 0 { caller.judge_items(part, &reply) } else { Vec::new() };
-        let outcome = match items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()) {
-            Some(telling) => telling.clone(),
-            None => caller.judge(part, request, &reply),
+        let next = match items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()) {
+            Some(telling) => Next::End(telling.clone()),
+            None => caller.judge(part, request, &reply, course.as_mut()),
         };
-        let outcome = match outcome {
+        task.course = course;
+        let outcome = match next {
             // The adapter knows by other signs that the target asks to sign in again.
-            Outcome::Reauth(_) if refusal.is_none() && !task.renewed && task.sealed.is_some() => {
+            Next::End(Outcome::Reauth(_)) if refusal.is_none() && !task.renewed && task.sealed.is_some() => {
                 return self.renew(at, reply, Refused::ALL);
             }
-            Outcome::Halt(reason) | Outcome::Reject(reason) if refusal.is_some() => Outcome::Reauth(reason),
-            outcome => outcome,
+            Next::End(Outcome::Halt(reason) | Outcome::Reject(reason)) if refusal.is_some() => Outcome::Reauth(reason),
+            Next::End(outcome) => outcome,
+            Next::Call(request) => {
+                task.earlier.0 += task.request().map_or(0, |request| request.body.len() as u64);
+                task.earlier.1 += reply.body.len() as u64;
+                // What seals a request may be made of it: a signature, a secret in its body.
+                (task.rendered, task.sealed, task.refusal) = (Some(request), None, None);
+                (task.renewed, task.moved, task.until) = (false, false, None);
+                return self.call(at);
+            }
         };
         self.end_part(at, Came { outcome, items, status: Some(reply.status), answer: Some(reply.body), sent: true });
     }
 
     /// Notes what came of a part; goes on with the next, or ends the task.
     fn end_part(&mut self, at: usize, came: Came) {
+        let caller = Arc::clone(&self.caller);
         let Some(berth) = self.berths.get_mut(at) else { return };
         let Some(task) = &mut berth.task else { return };
-        let request = task.request();
-        let body = request.map_or(0, |request| request.body.len() as u64);
-        let delivered = came.outcome.is_delivered();
+        let course = task.course.take();
+        let body = task.request().map_or(0, |request| request.body.len() as u64);
+        let earlier = task.earlier;
+        // Of several calls the parcel's own request stands for all.
+        let request = task.part().and_then(Parcel::rendered).or(task.rendered.as_ref());
+        let outcome = caller.settle(came.outcome);
+        let delivered = outcome.is_delivered();
+        let left = match (task.part(), course) {
+            (Some(part), Some(course)) if delivered => caller.leave(part, course),
+            _ => None,
+        };
         let delivery = Delivery {
-            outcome: came.outcome,
+            outcome,
+            left,
             items: came.items,
             status: came.status,
             request_hash: request.map_or([0; 32], Request::hash),
             answer_hash: came.answer.as_deref().map(sha256),
-            bytes: (if came.sent { body } else { 0 }, came.answer.as_ref().map_or(0, |answer| answer.len() as u64)),
+            bytes: (
+                earlier.0 + if came.sent { body } else { 0 },
+                earlier.1 + came.answer.as_ref().map_or(0, |answer| answer.len() as u64),
+            ),
             took: task.started.elapsed(),
         };
         task.deliveries.push(delivery);

@@ -127,9 +127,9 @@ impl Line {
     }
 
     /// Begins to send what [`Line::request`] holds now.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, all: bool) {
         (self.handed, self.written, self.sent, self.write_failed) = (0, false, 0, None);
-        self.reading = Reading::default();
+        self.reading = Reading::new(all);
         self.requests = self.requests.saturating_add(1);
         self.push();
     }

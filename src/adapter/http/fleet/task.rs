@@ -12,12 +12,16 @@ use crate::adapter::{Delivery, Parcel, Request};
 use crate::rules::outcome::Outcome;
 
 /// One delivery under way: its parts in order, the first that is not delivered is the last.
-pub(super) struct Task {
+pub(super) struct Task<K> {
     pub(super) ticket: u64,
     pub(super) parts: Arc<[Parcel]>,
     pub(super) deliveries: Vec<Delivery>,
-    /// The request of the part at hand, when the parcel does not hold it.
+    /// The call at hand, when it is not the parcel's request.
     pub(super) rendered: Option<Request>,
+    /// How far the part at hand has come, where it takes several calls.
+    pub(super) course: Option<K>,
+    /// Body bytes of its earlier calls.
+    pub(super) earlier: (u64, u64),
     pub(super) started: Instant,
     /// When the call at hand must be over; none while something slow is waited for.
     pub(super) deadline: Option<Instant>,
@@ -32,13 +36,15 @@ pub(super) struct Task {
     pub(super) refusal: Option<(Reply, Refused)>,
 }
 
-impl Task {
-    pub(super) fn new(ticket: u64, parts: Arc<[Parcel]>) -> Task {
+impl<K> Task<K> {
+    pub(super) fn new(ticket: u64, parts: Arc<[Parcel]>) -> Task<K> {
         Task {
             ticket,
             deliveries: Vec::with_capacity(parts.len()),
             parts,
             rendered: None,
+            course: None,
+            earlier: (0, 0),
             started: Instant::now(),
             deadline: None,
             until: None,
