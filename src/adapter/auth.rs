@@ -177,6 +177,15 @@ impl Credential {
         })
     }
 
+    /// Whether it puts something of this name into the body.
+    pub fn fills(&self, name: &str) -> bool {
+        self.parts.iter().any(|part| match &part.scheme {
+            Scheme::BodyKey { name: own, .. } => own == name,
+            Scheme::Session(session) => matches!(session.place(), Some(TokenPlace::Body(own)) if own == name),
+            _ => false,
+        })
+    }
+
     /// Whether its token endpoint names where the calls go.
     pub fn leads(&self) -> bool {
         self.parts.iter().any(|part| matches!(&part.scheme, Scheme::OAuth2(oauth) if oauth.leads()))

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::adapter::auth::Credential;
+use crate::adapter::auth::body::slot;
 use crate::adapter::http::{Caller, Client, Next, Options, Rehearsed, Reply, rehearse};
 use crate::adapter::rest::origin_of_text;
 use crate::adapter::{Adapter, Fleet, Left, Links, Parcel, Request};
@@ -58,7 +59,7 @@ pub struct SpecAdapter {
 struct Shared {
     spec: Arc<Spec>,
     base: String,
-    /// `vars` and `office`: what is the same for every record.
+    /// `vars`, `office` and the places of secrets: what is the same for every record.
     roots: Record,
     headers: Vec<(String, String)>,
     retry_on: Vec<u16>,
@@ -87,8 +88,15 @@ impl SpecAdapter {
         let base = base.trim_end_matches('/').to_owned();
         let origin = origin_of_text(&base, http.plain).map_err(|error| vec![format!("url: {error}")])?;
         let mut fields: Vec<String> = Vec::new();
+        let mut secrets = Record::new();
         for (_, operation) in spec.operations.all() {
             for expression in spec.expressions(operation) {
+                if let Some(name) = expression.secret() {
+                    // Without a credential of that name it is empty.
+                    let fills = credential.as_ref().is_some_and(|credential| credential.fills(name));
+                    let place = if fills { slot(name) } else { String::new() };
+                    secrets.set(name, Value::Text(place.into()));
+                }
                 for (root, name) in expression.paths() {
                     match root.as_str() {
                         "key" => fields.push(format!("$key.{name}")),
@@ -100,7 +108,11 @@ impl SpecAdapter {
         }
         fields.sort();
         fields.dedup();
-        let roots = [("vars", Value::Map(vars)), ("office", Value::from(office.as_str()))].into_iter().collect();
+        let mut roots: Record =
+            [("vars", Value::Map(vars)), ("office", Value::from(office.as_str()))].into_iter().collect();
+        if secrets.iter().next().is_some() {
+            roots.push("secret", Value::Map(secrets));
+        }
         let (client, links) = (Client::new(http), OnceLock::new());
         let shared = Shared { spec, base, roots, headers, retry_on, credential, client, origin, fields, links };
         Ok(SpecAdapter { shared: Arc::new(shared) })

@@ -98,6 +98,14 @@ impl Expression {
         words.windows(3).filter_map(pair).collect()
     }
 
+    /// The name of the secret whose place it is, when it is nothing else: `secret.password`.
+    pub fn secret(&self) -> Option<&str> {
+        match self.path.as_deref() {
+            Some([root, name]) if root == "secret" => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether a name that is missing is an error wherever it is looked up.
     pub fn is_strict(&self) -> bool {
         self.strict
@@ -116,7 +124,8 @@ impl Expression {
     /// Evaluates. A failure is an `encoding` reason that names fields and filters, never a value.
     pub fn eval(&self, scope: &Scope) -> Result<Came, Reason> {
         if let Some(value) = self.path.as_ref().and_then(|path| scope.exact(path)) {
-            return Ok(Came { value: Some(value.clone()), safe: false });
+            // The place of a secret is no text that would have to be escaped; what is put there is.
+            return Ok(Came { value: Some(value.clone()), safe: self.secret().is_some() });
         }
         if self.path.as_ref().is_some_and(|path| matches!(path.as_slice(), [whole] if whole == "record")) {
             return Ok(Came { value: Some(Value::Map(scope.record.clone())), safe: false });

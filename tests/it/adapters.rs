@@ -3,6 +3,7 @@
 mod faults;
 mod files;
 mod presets;
+mod secrets;
 mod steps;
 
 use crate::support::journal::Entry;

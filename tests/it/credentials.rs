@@ -1,12 +1,12 @@
 //! Credentials: shared, renewed once, never shown.
 
-mod assertions;
+pub mod assertions;
 mod fresh_files;
 mod proxies;
 mod refreshing;
 mod secrecy;
 mod sessions;
-mod signing;
+pub mod signing;
 
 use std::sync::Arc;
 use std::time::Duration;

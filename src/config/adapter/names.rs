@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::config::found::Found;
+use crate::rules::expression::Escape;
 use crate::rules::expression::Expression;
 use crate::rules::nearest::hint;
-use crate::rules::operation::Spec;
+use crate::rules::operation::{Body, Spec, Step};
 
 /// What `event` has.
 const EVENT: [&str; 6] = ["id", "seq", "type", "op", "at", "log"];
@@ -54,5 +55,24 @@ pub(super) fn check(found: &Found<'_>, spec: &Spec) {
     }
     for (_, body) in &spec.parts {
         body.expressions().into_iter().for_each(|expression| one(expression, &[]));
+    }
+    secrets(found, spec);
+}
+
+/// A secret is put in when a call leaves, where its place stands whole: in the XML of a call.
+fn secrets(found: &Found<'_>, spec: &Spec) {
+    let is_secret = |expression: &&Expression| expression.names().iter().any(|name| name == "secret");
+    let places = |step: &Step| match &step.request.body {
+        Body::Text { text, escape: Escape::Xml } => text.expressions().filter(|one| one.secret().is_some()).count(),
+        _ => 0,
+    };
+    let steps = spec.operations.all().flat_map(|(_, operation)| &operation.steps);
+    let misplaced = steps.map(|step| step.expressions().iter().filter(|one| is_secret(one)).count() - places(step));
+    let in_parts = spec.parts.iter().flat_map(|(_, body)| body.expressions()).filter(is_secret).count();
+    if misplaced.sum::<usize>() + in_parts > 0 {
+        found.error_hint(
+            "`secret` names what a credential puts into the XML of a request",
+            "write `{secret.NAME}` by itself in `xml:` of a request; elsewhere the credential's `body:` adds it",
+        );
     }
 }

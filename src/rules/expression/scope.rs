@@ -12,7 +12,7 @@ use crate::event::{Record, Value};
 pub type Missing = Arc<OnceLock<String>>;
 
 /// Names that mean the same in every expression of an adapter, whatever the fields are called.
-pub const ROOTS: [(&str, &str); 9] = [
+pub const ROOTS: [(&str, &str); 10] = [
     ("record", "the whole record; `record['first name']` for a field whose name is no word"),
     ("event", "`id`, `seq`, `type`, `op`, `at`, `log`"),
     ("key", "the values of the record's key"),
@@ -22,6 +22,7 @@ pub const ROOTS: [(&str, &str); 9] = [
     ("parts", "the adapter's named parts"),
     ("idempotency", "the idempotency key"),
     ("office", "the installation's name"),
+    ("secret", "what a credential with `body` puts in: `secret.password`, in an XML body only"),
 ];
 
 /// The name whose value leaves out what it stands in.

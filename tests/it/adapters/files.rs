@@ -73,6 +73,10 @@ fn what_is_wrong_with_a_file_is_said_with_its_place_and_a_way_out() {
             "adapter: site\npush: {upsert: {request: {}}}\nclassify: [{body: \"(a\", is: success}, {default: retry}]\n",
             "is no pattern",
         ),
+        (
+            "adapter: site\npush: {upsert: {request: {json: {a: \"{secret.token}\"}}}}\nclassify: [{default: standard}]\n",
+            "`secret` names what a credential puts into the XML",
+        ),
         ("adapter: [\n", "adapters/site.yaml"),
     ] {
         let office = super::unchecked(&target, file, "");

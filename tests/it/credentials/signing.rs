@@ -23,7 +23,7 @@ fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
 }
 
 /// The signature that a request must have, worked out from what came over the wire.
-fn aws_signature(entry: &Entry, secret: &str) -> Option<String> {
+pub fn aws_signature(entry: &Entry, secret: &str) -> Option<String> {
     let shown = entry.header("authorization")?.strip_prefix("AWS4-HMAC-SHA256 ")?;
     let mut parts = shown.split(", ").map(|part| part.split_once('=').unwrap().1);
     let (scope, signed) = (parts.next()?.split_once('/')?.1, parts.next()?);
