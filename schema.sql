@@ -234,3 +234,11 @@ CREATE TABLE alert (condition TEXT NOT NULL, subject TEXT NOT NULL, book TEXT NO
 -- when the channel has it. `notice` is its number, never given twice; `body` the notice as JSON: counts and names, no record.
 CREATE TABLE alert_owed (
   channel TEXT NOT NULL, alert TEXT NOT NULL, notice INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (channel, alert)) WITHOUT ROWID;
+
+-- ===== the agent's state file, version 6: links =====
+
+-- What a target calls a record of ours, as its answers told (an adapter's `capture`): its id there, its version, its address.
+-- `key` is the record's key as JSON.
+CREATE TABLE link (
+  connector INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+  PRIMARY KEY (connector, kind, key, name)) WITHOUT ROWID;

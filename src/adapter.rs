@@ -8,11 +8,13 @@ pub mod hook;
 pub mod http;
 pub mod join;
 pub mod oauth;
+pub mod pass;
 pub mod pgp;
 pub mod place;
 pub mod rest;
 pub mod secret;
 pub mod sftp;
+pub mod spec;
 pub mod tls;
 pub mod websocket;
 
@@ -41,6 +43,8 @@ pub struct Parcel {
     items: usize,
     /// Where a handler pushed it, instead of the endpoint's URL.
     to: Option<Arc<str>>,
+    /// The record's key as JSON, where the adapter asks for it; else empty.
+    identity: String,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +57,15 @@ impl Parcel {
     /// A parcel: `key` is the idempotency key (the event id, with `-a`/`-b` for the two parts of a key change and
     /// `-rN` for a changed replay); `kind` the event type.
     pub fn new(key: String, op: Op, kind: impl Into<Arc<str>>, record: Cleared) -> Parcel {
-        Parcel { key, op, kind: kind.into(), load: Load::Cleared(record), items: 0, to: None }
+        Parcel {
+            key,
+            op,
+            kind: kind.into(),
+            load: Load::Cleared(record),
+            items: 0,
+            to: None,
+            identity: String::new(),
+        }
     }
 
     /// A parcel that a handler pushed to a URL of the endpoint's origin; empty = to the endpoint's own.
@@ -68,12 +80,22 @@ impl Parcel {
 
     /// The same parcel as it was sent before, byte for byte.
     pub fn frozen(key: String, op: Op, kind: impl Into<Arc<str>>, request: Request) -> Parcel {
-        Parcel { key, op, kind: kind.into(), load: Load::Frozen(request), items: 0, to: None }
+        Parcel { key, op, kind: kind.into(), load: Load::Frozen(request), items: 0, to: None, identity: String::new() }
     }
 
     /// So many records in one request.
     pub fn joined(key: String, op: Op, kind: impl Into<Arc<str>>, request: Request, items: usize) -> Parcel {
         Parcel { items, ..Parcel::frozen(key, op, kind, request) }
+    }
+
+    /// This parcel with its record's key, as JSON.
+    pub fn of_record(self, identity: String) -> Parcel {
+        Parcel { identity, ..self }
+    }
+
+    /// The record's key as JSON; empty where the adapter does not ask for it ([`Adapter::identifies`]).
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// This parcel with its request rendered: what is sent for it from now on.
@@ -221,6 +243,25 @@ pub struct Delivery {
     pub bytes: (u64, u64),
     /// From first byte out to last byte in.
     pub took: Duration,
+    /// What is to be remembered of the record at this target.
+    pub left: Option<Left>,
+}
+
+/// What a delivery leaves behind for the later ones of the same record: what the target calls it, its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The event's type.
+    pub kind: String,
+    /// The record's key, as JSON.
+    pub key: String,
+    /// Names and values; none = the target has the record no more.
+    pub values: Option<Vec<(String, String)>>,
+}
+
+/// What earlier deliveries left behind.
+pub trait Links: Send + Sync + std::fmt::Debug {
+    /// The names and values of a record; an error says why they cannot be had.
+    fn of(&self, kind: &str, key: &str) -> Result<Vec<(String, String)>, String>;
 }
 
 /// What a target has shown of itself beside its answers.
@@ -253,6 +294,28 @@ pub trait Adapter: Send + Sync + std::fmt::Debug {
 
     /// The paths of the fields that URL and header templates name (`Cleared::field` must answer them).
     fn fields(&self) -> &[String];
+
+    /// The calls that a parcel makes, as far as they are known before any answer; `simulate` shows them.
+    fn calls(&self, parcel: &Parcel) -> Result<Vec<Request>, Reason> {
+        Ok(self.render(parcel)?.into_iter().collect())
+    }
+
+    /// Goes through a delivery without a connection, with the answers that `answer` gives (none = no more of them).
+    fn rehearse(
+        &self,
+        parcel: &Parcel,
+        answer: &mut dyn FnMut(&Request) -> Option<http::Reply>,
+    ) -> Result<http::Rehearsed, Reason>;
+
+    /// Whether parcels must come with the key of their record.
+    fn identifies(&self) -> bool {
+        false
+    }
+
+    /// Gives it what earlier deliveries left behind; whoever needs none of it does nothing.
+    fn attach(&self, links: Arc<dyn Links>) {
+        let _ = links;
+    }
 
     /// Connections of their own for one worker, at most `most`.
     ///

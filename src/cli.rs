@@ -1,5 +1,6 @@
 //! One file per verb group. People get a table, `--json` gets JSON; logs and progress go to stderr.
 
+pub mod adapter;
 pub mod alerts;
 pub mod amend;
 pub mod backfill;
@@ -34,6 +35,7 @@ pub mod ssh;
 pub mod status;
 pub mod sync;
 pub mod tail;
+mod test;
 pub mod watch;
 
 use std::ffi::OsString;
@@ -116,6 +118,8 @@ enum Verb {
     Gate(gate::Gate),
     Drop(drop::Drop),
     Layout(layout::Layout),
+    Adapter(adapter::Adapter),
+    Test(test::Test),
     Tail(tail::Tail),
     Ssh(ssh::Ssh),
     Prune(prune::Prune),
@@ -152,6 +156,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Gate(verb)) => gate::gate(&place, verb),
         Some(Verb::Drop(verb)) => drop::drop(&place, verb),
         Some(Verb::Layout(layout)) => layout::layout(&place, layout),
+        Some(Verb::Adapter(verb)) => adapter::adapter(&place, verb),
+        Some(Verb::Test(verb)) => test::test(&place, verb),
         Some(Verb::Tail(tail)) => tail::tail(&place, tail),
         Some(Verb::Ssh(ssh)) => ssh::ssh(&place, &ssh),
         Some(Verb::Completions(completions)) => completions::completions::<Cli>(&completions),

@@ -4,6 +4,7 @@
 //! errors are found in one reading, each with file, line, column, key and a way out. The keys are explained
 //! in the files that [`template`] writes.
 
+pub mod adapter;
 pub mod alerts;
 pub mod api;
 mod batch;
@@ -17,6 +18,7 @@ pub mod drop;
 pub mod endpoint;
 pub mod events;
 mod fields;
+pub mod fixture;
 mod found;
 mod governance;
 mod hint;
@@ -30,6 +32,7 @@ pub mod lookout;
 mod mapping;
 pub mod masked;
 pub mod problem;
+pub mod proxy;
 pub mod retention;
 pub mod settings;
 mod source;

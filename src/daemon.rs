@@ -6,6 +6,7 @@ pub mod api;
 pub mod assemble;
 pub mod board;
 pub mod client;
+pub mod dumps;
 pub mod handle;
 pub mod heal;
 pub mod keep;

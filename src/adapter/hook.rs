@@ -133,15 +133,16 @@ impl Asker {
 
 /// One call; a credential that is refused is renewed once.
 fn call(client: &Client, request: &Request, credential: Option<&Credential>) -> Result<Reply, Reason> {
-    let seal = |credential: &Credential| credential.seal().map_err(|outcome| silent(&outcome));
+    let seal = |credential: &Credential| credential.seal(request).map_err(|outcome| silent(&outcome));
     let send = |sealed: Option<&Sealed>| {
         let envelope = sealed.map_or_else(Envelope::default, |sealed| sealed.envelope.clone());
         client.exchange().call(request, &envelope).map_err(|failure| silent(&failure.outcome()))
     };
     let sealed = credential.map(seal).transpose()?;
     let reply = send(sealed.as_ref())?;
-    if let (401, Some(credential), Some(used)) = (reply.status, credential, &sealed)
-        && credential.refused(used).map_err(|outcome| silent(&outcome))?
+    if let (Some(credential), Some(used)) = (credential, &sealed)
+        && let Some(refusal) = credential.refusal(&reply)
+        && credential.refused(used, refusal).map_err(|outcome| silent(&outcome))?
     {
         return send(Some(&seal(credential)?));
     }

@@ -8,37 +8,45 @@
 mod answer;
 mod buffers;
 mod caller;
+mod envelope;
 mod exchange;
+mod fields;
 mod fleet;
 mod line;
 mod message;
 mod open;
+mod proxy;
+mod rehearse;
 mod resolver;
 mod sight;
+mod socks;
 mod trouble;
 mod wire;
 mod witness;
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
-use ureq::http::header::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 pub use answer::Reply;
-pub use caller::Caller;
+pub use caller::{Caller, Next};
+pub use envelope::{Base, Envelope};
 pub use exchange::Exchange;
+pub use fields::Fields;
 pub use fleet::HttpFleet;
 pub use open::basic;
+pub use proxy::{Login, Proxy};
+pub(in crate::adapter) use rehearse::rehearse;
+pub use rehearse::{Rehearsed, reply};
 pub use resolver::{Resolver, forbidden};
 pub use trouble::Trouble;
 #[cfg(feature = "ws")]
-pub(in crate::adapter) use wire::trouble as trouble_of;
+pub(in crate::adapter) use {proxy::Manner, socks::To, socks::tunnel as socks, wire::trouble as trouble_of};
 
-use crate::adapter::secret::SecretSource;
-use crate::adapter::{Shown, tls};
+use crate::adapter::Shown;
+use crate::adapter::tls::{self, Tls};
 use crate::rules::outcome::{Outcome, Reason};
 use open::Opener;
 use sight::Sight;
@@ -65,8 +73,8 @@ const KEEP: Duration = Duration::from_secs(60);
 /// What a client needs to be made.
 #[derive(Debug)]
 pub struct Options {
-    /// TLS settings, by [`tls::client_config`].
-    pub tls: Arc<ClientConfig>,
+    /// TLS settings.
+    pub tls: Tls,
     /// Plain http is allowed (loopback, or `plainHttp: true`).
     pub plain: bool,
     /// Whole call; default [`Options::TIMEOUT`].
@@ -75,7 +83,7 @@ pub struct Options {
     pub connect: Duration,
     /// Looking a name up; default [`Options::RESOLVE`].
     pub resolve: Duration,
-    /// An http proxy; none unless configured.
+    /// A proxy; none unless configured.
     pub proxy: Option<Proxy>,
 }
 
@@ -88,9 +96,9 @@ impl Options {
     pub const RESOLVE: Duration = Duration::from_secs(5);
 
     /// The defaults.
-    pub fn new(tls: Arc<ClientConfig>) -> Options {
+    pub fn new(tls: impl Into<Tls>) -> Options {
         Options {
-            tls,
+            tls: tls.into(),
             plain: false,
             timeout: Options::TIMEOUT,
             connect: Options::CONNECT,
@@ -100,50 +108,10 @@ impl Options {
     }
 }
 
-/// An http proxy that is asked by CONNECT, for http and https targets alike.
-#[derive(Debug)]
-pub struct Proxy {
-    host: String,
-    port: u16,
-    credential: Option<SecretSource>,
-}
-
-impl Proxy {
-    /// From `http://host:port`; credentials (`user:password`) only as a secret, never in the URL.
-    pub fn parse(url: &str, credential: Option<SecretSource>) -> Result<Proxy, String> {
-        let uri: ureq::http::Uri = url.parse().map_err(|_| "proxy: not a URL; expected http://host:port".to_owned())?;
-        let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-        if authority.contains('@') {
-            return Err("proxy: credentials do not belong into the URL; give them as a secret".to_owned());
-        }
-        if uri.scheme_str() != Some("http") {
-            return Err("proxy: only http proxies are supported; expected http://host:port".to_owned());
-        }
-        if uri.path() != "/" || uri.query().is_some() {
-            return Err("proxy: only host and port belong into the URL; expected http://host:port".to_owned());
-        }
-        let host = uri.host().unwrap_or_default().to_owned();
-        Ok(Proxy { host, port: uri.port_u16().unwrap_or(3128), credential })
-    }
-
-    /// Its host and port.
-    #[cfg(feature = "ws")]
-    pub(in crate::adapter) fn place(&self) -> (&str, u16) {
-        (&self.host, self.port)
-    }
-
-    /// What it is shown, if anything.
-    pub(in crate::adapter) fn authorization(&self) -> Result<Option<Zeroizing<String>>, Trouble> {
-        let Some(source) = &self.credential else { return Ok(None) };
-        let secret = source.get().map_err(|why| Trouble::halt("credential", format!("the proxy's {why}")))?;
-        Ok(Some(basic(secret.expose())))
-    }
-}
-
 /// What all connections of a client share.
 #[derive(Debug)]
 struct Settings {
-    tls: Arc<ClientConfig>,
+    tls: Tls,
     plain: bool,
     timeout: Duration,
     connect: Duration,
@@ -202,7 +170,7 @@ impl Client {
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let wire = Arc::new(Wire::new());
         wire.begin(self.settings.timeout, 0);
-        let opener = Opener { settings: Arc::clone(&self.settings), wire };
+        let opener = Opener { settings: Arc::clone(&self.settings), wire, wary: false };
         let channel = opener.open(host, port, tls).map_err(|trouble| trouble.reason)?;
         Ok(format!("{host}:{port} is reached{}", describe(&channel)))
     }
@@ -224,21 +192,6 @@ fn describe(channel: &Channel) -> String {
         .and_then(tls::not_after)
         .map_or_else(String::new, |until| format!(", certificate valid until {until}"));
     format!(", {version}{until}")
-}
-
-/// What is filled in at send time and never stored, hashed or shown.
-#[derive(Clone, Default)]
-pub struct Envelope {
-    /// A header field; its value is marked sensitive.
-    pub header: Option<(HeaderName, HeaderValue)>,
-    /// A query parameter, percent-encoded.
-    pub query: Option<Zeroizing<String>>,
-}
-
-impl fmt::Debug for Envelope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Envelope(***)")
-    }
 }
 
 /// Why there is no answer.
@@ -277,19 +230,4 @@ pub fn percent(text: &str) -> Zeroizing<String> {
         }
     }
     out
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_proxy_url_holds_no_credentials() {
-        assert!(Proxy::parse("http://proxy.example:8080", None).is_ok());
-        assert!(Proxy::parse("http://u:p@proxy.example:8080", None).unwrap_err().contains("as a secret"));
-        assert!(Proxy::parse("socks5://proxy.example", None).unwrap_err().contains("only http proxies"));
-        assert!(Proxy::parse("http://proxy.example/x", None).unwrap_err().contains("only host and port"));
-        assert!(Proxy::parse("not a url", None).unwrap_err().contains("not a URL"));
-    }
 }

@@ -1,17 +1,25 @@
-//! OAuth2 client credentials (RFC 6749 §4.4): one token, shared by all who use the credential, renewed early, by one
-//! of them at a time, and never in a storm.
+//! OAuth2 tokens (RFC 6749): by client credentials (§4.4), a refresh token (§6) or a signed assertion (RFC 7523), one for
+//! all who share the credential.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+mod jwt;
+mod kept;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use ureq::http::HeaderValue;
-use zeroize::{Zeroize, Zeroizing};
+use ureq::http::header::AUTHORIZATION;
+use zeroize::Zeroizing;
+
+pub use jwt::{Algorithm, Signer};
+pub use kept::Kept;
 
 use crate::adapter::Request;
-use crate::adapter::http::{Client, Envelope, Reply, basic, percent};
+use crate::adapter::http::{Base, Client, Envelope, Reply, basic, percent};
+use crate::adapter::pass::{Given, Passes};
 use crate::adapter::secret::{self, Secret, SecretSource};
 use crate::clock;
-use crate::event::Value;
+use crate::event::{Record, Value};
 use crate::format::json;
 use crate::rules::classify::{Asked, classify};
 use crate::rules::outcome::{Outcome, Reason};
@@ -26,6 +34,9 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// After a renewal that a 401 asked for, further 401s within this time are only tried again with the token at hand.
 const CALM: Duration = Duration::from_secs(10);
 
+/// The type of an assertion that shows who the client is (RFC 7523 §2.2).
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 /// How a client shows its secret to the token endpoint (RFC 6749 §2.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
@@ -35,21 +46,68 @@ pub enum ClientAuth {
     Post,
 }
 
+/// What a token is given for.
+#[derive(Debug)]
+pub enum Grant {
+    /// Who the client is.
+    ClientCredentials,
+    /// A refresh token; where the answer has another one, that is kept.
+    RefreshToken(Kept),
+    /// An assertion that we sign (RFC 7523 §2.1).
+    JwtBearer(Signer),
+}
+
+/// How the client shows who it is.
+#[derive(Debug)]
+pub enum Proof {
+    /// By a secret.
+    Secret {
+        /// It.
+        secret: SecretSource,
+        /// Where; none = as the standard demands first, and the other way when that is refused.
+        how: Option<ClientAuth>,
+    },
+    /// By an assertion that we sign (`private_key_jwt`, RFC 7523 §2.2).
+    Key(Signer),
+    /// By its name only, or by the certificate of the connection (RFC 8705).
+    Name,
+}
+
+/// Where calls go, as the token endpoint says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseFrom {
+    /// Member of the answer, for example `instance_url`.
+    pub field: String,
+    /// Hosts that it may name: `host.example`, or `*.host.example` for all below.
+    pub hosts: Vec<String>,
+}
+
 /// A `type: oauth2` credential.
 #[derive(Debug)]
 pub struct OAuth2Spec {
     /// Token endpoint.
     pub token_url: String,
-    /// Client.
-    pub client_id: String,
-    /// Its secret.
-    pub client_secret: SecretSource,
+    /// Client; none = the assertion says it.
+    pub client_id: Option<String>,
+    /// How it shows who it is.
+    pub proof: Proof,
+    /// What a token is given for.
+    pub grant: Grant,
     /// Scopes, separated by spaces.
     pub scope: Option<String>,
     /// `audience`, as some servers want it.
     pub audience: Option<String>,
-    /// How the secret is shown; none = as the standard demands first, and the other way when that is refused.
-    pub client_auth: Option<ClientAuth>,
+    /// Where calls go; none = where their URL says.
+    pub base: Option<BaseFrom>,
+}
+
+/// A token, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// `Authorization` value; marked sensitive.
+    pub value: HeaderValue,
+    /// Where calls go.
+    pub base: Option<Base>,
 }
 
 /// The token of one client.
@@ -57,193 +115,198 @@ pub struct OAuth2Spec {
 pub struct OAuth2 {
     spec: OAuth2Spec,
     client: Client,
-    state: Mutex<State>,
-    /// Held while the token endpoint is called.
-    flight: Mutex<()>,
-}
-
-#[derive(Debug)]
-struct State {
-    token: Option<Token>,
-    /// Counts the calls of the token endpoint: who waited for one that failed takes its failure and does not call again.
-    flights: u64,
-    failure: Option<Outcome>,
-    client_auth: Option<ClientAuth>,
-    /// When a 401 last asked for a renewal.
-    forced: Option<Instant>,
-    /// No early renewal before this.
-    early: Option<Instant>,
-}
-
-#[derive(Clone, Debug)]
-struct Token {
-    value: HeaderValue,
-    generation: u64,
-    issued: Instant,
-    lifetime: Duration,
-}
-
-impl Token {
-    fn is_fresh(&self) -> bool {
-        self.issued.elapsed() < self.lifetime * 4 / 5
-    }
-
-    fn is_valid(&self) -> bool {
-        self.issued.elapsed() < self.lifetime
-    }
+    passes: Passes<Token>,
+    /// Which way of showing the secret has worked.
+    works: std::sync::Mutex<Option<ClientAuth>>,
 }
 
 impl OAuth2 {
     /// A token source; nothing is called yet. The client is one for the token endpoint, with the same rules as any.
     pub fn new(spec: OAuth2Spec, client: Client) -> OAuth2 {
-        let client_auth = spec.client_auth;
-        let state = State { token: None, flights: 0, failure: None, client_auth, forced: None, early: None };
-        OAuth2 { spec, client, state: Mutex::new(state), flight: Mutex::new(()) }
+        let works = match &spec.proof {
+            Proof::Secret { how, .. } => *how,
+            _ => None,
+        };
+        OAuth2 { spec, client, passes: Passes::new(CALM), works: std::sync::Mutex::new(works) }
     }
 
     /// What [`OAuth2::token`] gives, where it asks nobody for it.
-    pub fn held(&self) -> Option<(HeaderValue, u64)> {
-        let state = self.state();
-        let token = state.token.as_ref().filter(|token| token.is_fresh())?;
-        Some((token.value.clone(), token.generation))
+    pub fn held(&self) -> Option<(Token, u64)> {
+        self.passes.held()
     }
 
-    /// The `Authorization` value and its generation. At four fifths of its life one caller renews it while the others
-    /// go on with the old one.
-    pub fn token(&self) -> Result<(HeaderValue, u64), Outcome> {
-        let (held, flights) = {
-            let state = self.state();
-            match &state.token {
-                Some(token) if token.is_fresh() => return Ok((token.value.clone(), token.generation)),
-                token => (token.clone().filter(Token::is_valid), state.flights),
-            }
+    /// The token and its generation.
+    pub fn token(&self) -> Result<(Token, u64), Outcome> {
+        self.passes.get(|| self.fetch())
+    }
+
+    /// A 401 met this generation: there is another one now, or it was renewed a moment ago.
+    pub fn refused(&self, generation: u64) -> Result<(), Outcome> {
+        self.passes.refused(generation, || self.fetch())
+    }
+
+    /// Whether the token endpoint says where calls go.
+    pub fn leads(&self) -> bool {
+        self.spec.base.is_some()
+    }
+
+    /// Where calls go, once that was said.
+    pub fn base(&self) -> Option<Arc<str>> {
+        Some(self.held()?.0.base?.origin)
+    }
+
+    fn fetch(&self) -> Result<Given<Token>, Outcome> {
+        let mut turn = match &self.spec.grant {
+            Grant::RefreshToken(kept) => Some(kept.turn()?),
+            _ => None,
         };
-        let Some(old) = held else {
-            let _flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
-            return self.renewed(flights);
+        let grant = match (&self.spec.grant, &turn) {
+            (Grant::RefreshToken(_), Some(turn)) => {
+                let token = percent(turn.token().expose());
+                Zeroizing::new(format!("grant_type=refresh_token&refresh_token={}", token.as_str()))
+            }
+            (Grant::JwtBearer(signer), _) => {
+                let assertion = signer.assertion().map_err(|why| halt(&why))?;
+                let kind = percent("urn:ietf:params:oauth:grant-type:jwt-bearer");
+                Zeroizing::new(format!("grant_type={}&assertion={}", kind.as_str(), assertion.as_str()))
+            }
+            _ => Zeroizing::new("grant_type=client_credentials".to_owned()),
         };
-        let rested = self.state().early.is_none_or(|early| early <= Instant::now());
-        if rested && let Ok(_flight) = self.flight.try_lock() {
-            match self.renewed(flights) {
-                Ok(token) => return Ok(token),
-                // The old one still works: try again a little later.
-                Err(_) => {
-                    let pause = (old.lifetime / 20).clamp(Duration::from_secs(1), Duration::from_secs(30));
-                    self.state().early = Some(Instant::now() + pause);
-                }
-            }
+        let reply = self.shown(&grant)?;
+        let fields = read(reply)?;
+        if let (Some(turn), Some(Value::Text(next))) = (&mut turn, fields.get("refresh_token")) {
+            // Before the token is used: what was there before may be of no use any more.
+            turn.keep(Secret::new(next.to_string()))?;
         }
-        Ok((old.value, old.generation))
+        self.given(&fields)
     }
 
-    /// A 401 met this generation. True = try once more with what [`OAuth2::token`] gives now.
-    pub fn refused(&self, generation: u64) -> Result<bool, Outcome> {
-        let flights = self.state().flights;
-        let _flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            let mut state = self.state();
-            if state.token.as_ref().is_some_and(|token| token.generation != generation) {
-                return Ok(true);
-            }
-            if state.token.is_some() && state.forced.is_some_and(|forced| forced.elapsed() < CALM) {
-                return Ok(true);
-            }
-            if state.flights == flights {
-                state.forced = Some(Instant::now());
-            }
-            state.token = None;
-        }
-        self.renewed(flights).map(|_| true)
-    }
-
-    /// With the flight held: what others got meanwhile, else a new token.
-    fn renewed(&self, seen: u64) -> Result<(HeaderValue, u64), Outcome> {
-        let generation = {
-            let state = self.state();
-            if state.flights != seen {
-                match (&state.token, &state.failure) {
-                    (Some(token), _) if token.is_valid() => return Ok((token.value.clone(), token.generation)),
-                    (_, Some(failure)) => return Err(failure.clone()),
-                    _ => {}
-                }
-            }
-            state.flights + 1
-        };
-        let result = self.fetch(generation);
-        let mut state = self.state();
-        state.flights = generation;
-        match result {
-            Ok(token) => {
-                let answer = (token.value.clone(), token.generation);
-                state.token = Some(token);
-                state.failure = None;
-                state.early = None;
-                Ok(answer)
-            }
-            Err(outcome) => {
-                state.failure = Some(outcome.clone());
-                Err(outcome)
-            }
-        }
-    }
-
-    fn fetch(&self, generation: u64) -> Result<Token, Outcome> {
-        let secret = self.spec.client_secret.get().map_err(|why| Outcome::Halt(Reason::new("credential", why)))?;
-        let known = self.state().client_auth;
-        let first = known.unwrap_or(ClientAuth::Basic);
-        let mut reply = self.ask(first, &secret)?;
-        let mut used = first;
+    /// Asks with what shows who the client is.
+    fn shown(&self, grant: &str) -> Result<Reply, Outcome> {
+        let Proof::Secret { secret, .. } = &self.spec.proof else { return self.ask(grant, None) };
+        let secret = secret.get().map_err(|why| halt(&why))?;
+        let known = *self.works.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut used = known.unwrap_or(ClientAuth::Basic);
+        let mut reply = self.ask(grant, Some((used, &secret)))?;
         // Some endpoints know only the other way. Which one works is found out once and kept.
         if known.is_none() && matches!(reply.status, 400 | 401) && error_code(&reply.body) == Some("invalid_client") {
             used = ClientAuth::Post;
-            reply = self.ask(used, &secret)?;
+            reply = self.ask(grant, Some((used, &secret)))?;
         }
-        let token = read(reply, generation)?;
-        self.state().client_auth = Some(used);
-        Ok(token)
+        if reply.status == 200 {
+            *self.works.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(used);
+        }
+        Ok(reply)
     }
 
-    fn ask(&self, how: ClientAuth, secret: &Secret) -> Result<Reply, Outcome> {
-        let id = percent(&self.spec.client_id);
-        let word = percent(secret.expose());
-        let mut body = Zeroizing::new("grant_type=client_credentials".to_owned());
-        for (name, value) in [("scope", &self.spec.scope), ("audience", &self.spec.audience)] {
-            if let Some(value) = value {
-                body.push_str(&format!("&{name}={}", percent(value).as_str()));
-            }
-        }
-        let mut envelope = Envelope::default();
-        match how {
-            ClientAuth::Post => {
-                body.push_str(&Zeroizing::new(format!("&client_id={}&client_secret={}", id.as_str(), word.as_str())));
-            }
-            ClientAuth::Basic => {
-                let text = basic(&Zeroizing::new(format!("{}:{}", id.as_str(), word.as_str())));
-                let mut value = HeaderValue::from_str(&text).map_err(|_| {
-                    Outcome::Halt(Reason::new("credential", "client id or secret cannot be sent in a header field"))
-                })?;
-                value.set_sensitive(true);
-                envelope.header = Some((ureq::http::header::AUTHORIZATION, value));
-            }
-        }
-        let mut request = Request {
-            method: "POST".into(),
-            url: self.spec.token_url.as_str().into(),
-            headers: vec![("Content-Type".into(), "application/x-www-form-urlencoded".into())],
-            body: body.as_bytes().to_vec(),
+    fn ask(&self, grant: &str, secret: Option<(ClientAuth, &Secret)>) -> Result<Reply, Outcome> {
+        let spec = &self.spec;
+        let mut body = Zeroizing::new(grant.to_owned());
+        let mut add = |name: &str, value: &str| {
+            let pair = Zeroizing::new(format!("&{name}={}", percent(value).as_str()));
+            body.push_str(&pair);
         };
-        let result = self.client.exchange().call(&request, &envelope);
-        request.body.zeroize();
+        for (name, value) in [("scope", &spec.scope), ("audience", &spec.audience)] {
+            if let Some(value) = value {
+                add(name, value);
+            }
+        }
+        let id = spec.client_id.as_deref().unwrap_or_default();
+        let mut envelope = Envelope::default();
+        match (secret, &spec.proof) {
+            (Some((ClientAuth::Basic, secret)), _) => {
+                let (id, word) = (percent(id), percent(secret.expose()));
+                let text = basic(&Zeroizing::new(format!("{}:{}", id.as_str(), word.as_str())));
+                let value = HeaderValue::from_str(&text)
+                    .map_err(|_| halt("client id or secret cannot be sent in a header field"))?;
+                envelope.push(AUTHORIZATION, value);
+            }
+            (Some((ClientAuth::Post, secret)), _) => {
+                add("client_id", id);
+                add("client_secret", secret.expose());
+            }
+            (None, Proof::Key(signer)) => {
+                add("client_id", id);
+                add("client_assertion_type", ASSERTION_TYPE);
+                add("client_assertion", &signer.assertion().map_err(|why| halt(&why))?);
+            }
+            (None, _) if !id.is_empty() => add("client_id", id),
+            (None, _) => {}
+        }
+        let request = Request {
+            method: "POST".into(),
+            url: spec.token_url.as_str().into(),
+            headers: vec![("Content-Type".into(), "application/x-www-form-urlencoded".into())],
+            body: Vec::new(),
+        };
+        envelope.fill(Zeroizing::new(body.as_bytes().to_vec()));
         // The event itself was not sent, whatever became of this call.
-        result.map_err(|failure| match failure.outcome() {
+        self.client.exchange().call(&request, &envelope).map_err(|failure| match failure.outcome() {
             Outcome::Halt(reason) => Outcome::Halt(at_endpoint(reason)),
             other => passing(other.reason().cloned().unwrap_or_else(|| Reason::new("oauth", "no answer")), None),
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn given(&self, fields: &Record) -> Result<Given<Token>, Outcome> {
+        let garbage = |what: &'static str| passing(Reason::new("oauth", what), None);
+        if let Some(Value::Text(kind)) = fields.get("token_type")
+            && !kind.to_ascii_lowercase().starts_with("bearer")
+        {
+            return Err(refusal("gives tokens of a type other than bearer"));
+        }
+        let Some(Value::Text(token)) = fields.get("access_token") else {
+            return Err(garbage("the answer holds no token"));
+        };
+        secret::remember(token);
+        let text = Zeroizing::new(format!("Bearer {token}"));
+        let mut value =
+            HeaderValue::from_str(&text).map_err(|_| garbage("the token cannot be sent in a header field"))?;
+        value.set_sensitive(true);
+        let seconds = match fields.get("expires_in") {
+            Some(Value::Integer(seconds)) => u64::try_from(*seconds).ok(),
+            Some(Value::Real(seconds)) => Some(*seconds as u64),
+            Some(Value::Text(digits)) => digits.trim().parse().ok(),
+            _ => None,
+        };
+        let base = self.spec.base.as_ref().map(|base| base.of(fields)).transpose()?;
+        let lifetime = seconds.map_or(LIFETIME, Duration::from_secs).clamp(SHORTEST, LONGEST);
+        Ok(Given { pass: Token { value, base }, lifetime: Some(lifetime) })
     }
+}
+
+impl BaseFrom {
+    /// What an answer names, when it is https to a host that is allowed.
+    fn of(&self, fields: &Record) -> Result<Base, Outcome> {
+        let Some(Value::Text(url)) = fields.get(self.field.as_str()) else {
+            return Err(refusal(&format!("its answer has no {}, which says where calls go", self.field)));
+        };
+        let odd = || refusal(&format!("its {} is not https to a host of `baseHosts`", self.field));
+        let uri: ureq::http::Uri = url.parse().map_err(|_| odd())?;
+        let (Some("https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(odd()) };
+        let mut fitting = self.hosts.iter().filter(|pattern| is_host(authority.host(), pattern)).peekable();
+        if fitting.peek().is_none() || authority.as_str().contains('@') {
+            return Err(odd());
+        }
+        let is_named = fitting.any(|pattern| !pattern.starts_with("*."));
+        Ok(Base { origin: format!("https://{}", authority.as_str().to_ascii_lowercase()).into(), is_named })
+    }
+}
+
+/// Whether a host is that of a pattern: itself, or `*.` and what its name ends with.
+fn is_host(host: &str, pattern: &str) -> bool {
+    let (host, pattern) = (host.to_ascii_lowercase(), pattern.to_ascii_lowercase());
+    match pattern.strip_prefix("*.") {
+        Some(tail) => host.strip_suffix(tail).is_some_and(|head| head.len() > 1 && head.ends_with('.')),
+        None => host == pattern,
+    }
+}
+
+fn halt(why: &str) -> Outcome {
+    Outcome::Halt(Reason::new("credential", why.to_owned()))
+}
+
+fn refusal(why: &str) -> Outcome {
+    Outcome::Halt(Reason::new("oauth", format!("token endpoint: {why}")))
 }
 
 fn at_endpoint(reason: Reason) -> Reason {
@@ -255,7 +318,8 @@ fn passing(reason: Reason, after: Option<Duration>) -> Outcome {
     Outcome::Retry { reason: at_endpoint(reason), after, transport: true }
 }
 
-fn read(reply: Reply, generation: u64) -> Result<Token, Outcome> {
+/// The members of a good answer.
+fn read(reply: Reply) -> Result<Record, Outcome> {
     let asked = Asked { delete: false, record_url: false, retry_on: &[] };
     match classify(&reply.answer(), asked, clock::now()) {
         outcome if outcome.is_delivered() => {}
@@ -264,34 +328,15 @@ fn read(reply: Reply, generation: u64) -> Result<Token, Outcome> {
         Outcome::Halt(reason) => return Err(Outcome::Halt(at_endpoint(reason))),
         _ => {
             let code = error_code(&reply.body).unwrap_or("no error code");
-            let text = format!(
-                "token endpoint: refuses the client ({}, {code}); check clientId, secret and scope",
-                reply.status
-            );
-            return Err(Outcome::Halt(Reason::new("oauth", text)));
+            let status = reply.status;
+            return Err(refusal(&format!("refuses the client ({status}, {code}); check clientId, secret and scope")));
         }
     }
-    let garbage = |what: &'static str| passing(Reason::new("oauth", what), None);
     let body = Zeroizing::new(reply.body);
-    let Ok(Value::Map(fields)) = json::decode(&body) else { return Err(garbage("the answer is no JSON object")) };
-    if let Some(Value::Text(kind)) = fields.get("token_type")
-        && !kind.to_ascii_lowercase().starts_with("bearer")
-    {
-        return Err(Outcome::Halt(Reason::new("oauth", "token endpoint: gives tokens of a type other than bearer")));
+    match json::decode(&body) {
+        Ok(Value::Map(fields)) => Ok(fields),
+        _ => Err(passing(Reason::new("oauth", "the answer is no JSON object"), None)),
     }
-    let Some(Value::Text(token)) = fields.get("access_token") else { return Err(garbage("the answer holds no token")) };
-    secret::remember(token);
-    let text = Zeroizing::new(format!("Bearer {token}"));
-    let mut value = HeaderValue::from_str(&text).map_err(|_| garbage("the token cannot be sent in a header field"))?;
-    value.set_sensitive(true);
-    let seconds = match fields.get("expires_in") {
-        Some(Value::Integer(seconds)) => u64::try_from(*seconds).ok(),
-        Some(Value::Real(seconds)) => Some(*seconds as u64),
-        Some(Value::Text(digits)) => digits.trim().parse().ok(),
-        _ => None,
-    };
-    let lifetime = seconds.map_or(LIFETIME, Duration::from_secs).clamp(SHORTEST, LONGEST);
-    Ok(Token { value, generation, issued: Instant::now(), lifetime })
 }
 
 /// The `error` of a token endpoint (RFC 6749 §5.2), when it is one of the standard's: nothing else is shown.
@@ -310,124 +355,32 @@ fn error_code(body: &[u8]) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#[allow(clippy::unwrap_used)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-    use std::os::unix::fs::OpenOptionsExt;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-
     use super::*;
-    use crate::adapter::http::Options;
-    use crate::adapter::secret::SecretRef;
-    use crate::adapter::tls::{TlsFiles, client_config};
 
-    /// A token endpoint without TLS: `token-1`, `token-2`..., or 503 after so many.
-    fn endpoint(good: usize) -> (String, Arc<AtomicUsize>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/token", listener.local_addr().unwrap());
-        let calls = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&calls);
-        std::thread::spawn(move || {
-            for mut socket in listener.incoming().flatten() {
-                let mut seen = Vec::new();
-                let mut part = [0; 4096];
-                while !seen.ends_with(b"grant_type=client_credentials") {
-                    let count = socket.read(&mut part).unwrap();
-                    seen.extend_from_slice(&part[..count]);
-                }
-                let number = counted.fetch_add(1, SeqCst) + 1;
-                let (status, body) = match number <= good {
-                    true => (200, format!(r#"{{"access_token":"token-{number}","expires_in":100}}"#)),
-                    false => (503, String::new()),
-                };
-                let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n");
-                write!(socket, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
-            }
-        });
-        (url, calls)
-    }
-
-    fn oauth(token_url: String) -> (tempfile::TempDir, OAuth2) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
-        file.write_all(b"s3cret").unwrap();
-        let spec = OAuth2Spec {
-            token_url,
-            client_id: "hms".into(),
-            client_secret: SecretSource::new(SecretRef::File(path)),
-            scope: None,
-            audience: None,
-            client_auth: None,
+    #[test]
+    fn a_base_is_https_to_an_allowed_host() {
+        let base = BaseFrom { field: "instance_url".into(), hosts: vec!["*.my.example".into(), "one.example".into()] };
+        let of = |url: &str| {
+            let fields: Record = [("instance_url", Value::from(url))].into_iter().collect();
+            base.of(&fields).ok().map(|base| base.origin.to_string())
         };
-        let tls = client_config(&TlsFiles::default()).unwrap();
-        (folder, OAuth2::new(spec, Client::new(Options { plain: true, ..Options::new(tls) })))
-    }
-
-    /// Makes the token at hand so many seconds old.
-    fn age(oauth: &OAuth2, seconds: u64) {
-        oauth.state().token.as_mut().unwrap().issued = Instant::now() - Duration::from_secs(seconds);
-    }
-
-    #[test]
-    fn a_token_is_renewed_at_four_fifths_of_its_life() {
-        let (url, calls) = endpoint(9);
-        let (_folder, oauth) = oauth(url);
-        let first = oauth.token().unwrap();
-        age(&oauth, 79);
-        assert_eq!(oauth.token().unwrap(), first);
-        age(&oauth, 81);
-        assert_eq!(oauth.token().unwrap().0, "Bearer token-2");
-        assert_eq!(calls.load(SeqCst), 2);
-    }
-
-    #[test]
-    fn while_one_renews_early_the_others_go_on_with_the_old_token() {
-        let (url, calls) = endpoint(9);
-        let (_folder, oauth) = oauth(url);
-        let first = oauth.token().unwrap();
-        age(&oauth, 81);
-        let _renewing = oauth.flight.lock().unwrap();
-        assert_eq!(oauth.token().unwrap(), first);
-        assert_eq!(calls.load(SeqCst), 1);
-    }
-
-    #[test]
-    fn an_early_renewal_that_fails_keeps_the_old_token_and_rests() {
-        let (url, calls) = endpoint(1);
-        let (_folder, oauth) = oauth(url);
-        let first = oauth.token().unwrap();
-        age(&oauth, 81);
-        for _ in 0..5 {
-            assert_eq!(oauth.token().unwrap(), first);
+        assert_eq!(of("https://A.my.example/services").unwrap(), "https://a.my.example");
+        assert_eq!(of("https://one.example:8443").unwrap(), "https://one.example:8443");
+        for odd in [
+            "http://a.my.example",
+            "https://my.example",
+            "https://.my.example",
+            "https://evilmy.example",
+            "https://a.my.example.evil.test",
+            "https://u@a.my.example",
+            "https://169.254.169.254/",
+            "a.my.example",
+            "",
+        ] {
+            assert_eq!(of(odd), None, "{odd}");
         }
-        assert_eq!(calls.load(SeqCst), 2);
-        age(&oauth, 101);
-        assert!(matches!(oauth.token(), Err(Outcome::Retry { transport: true, .. })));
-    }
-
-    #[test]
-    fn whoever_waited_for_a_failed_call_takes_its_failure() {
-        let (url, calls) = endpoint(0);
-        let (_folder, oauth) = oauth(url);
-        let seen = oauth.state().flights;
-        assert!(oauth.token().is_err());
-        assert!(oauth.renewed(seen).is_err());
-        assert_eq!(calls.load(SeqCst), 1);
-        assert!(oauth.token().is_err());
-        assert_eq!(calls.load(SeqCst), 2);
-    }
-
-    #[test]
-    fn a_refused_token_of_an_older_generation_is_not_renewed_again() {
-        let (url, calls) = endpoint(9);
-        let (_folder, oauth) = oauth(url);
-        let (_, old) = oauth.token().unwrap();
-        assert_eq!(oauth.refused(old), Ok(true));
-        assert_eq!(oauth.refused(old), Ok(true));
-        assert_eq!(oauth.token().unwrap().0, "Bearer token-2");
-        assert_eq!(calls.load(SeqCst), 2);
+        assert!(matches!(base.of(&Record::default()), Err(Outcome::Halt(_))));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ureq::http::header::{HeaderName, HeaderValue};
 
 use crate::adapter::auth::Credential;
-use crate::adapter::http::{Caller, Client, Options, Reply};
+use crate::adapter::http::{Caller, Client, Next, Options, Rehearsed, Reply, rehearse};
 use crate::adapter::{Adapter, Fleet, Parcel, Request, Shown, Text};
 use crate::clock;
 use crate::event::{Op, Value};
@@ -193,7 +193,8 @@ fn filled(url: &Template, with: &str) -> Result<String, String> {
     url.url(|_| Some(&value)).map_err(|reason| reason.text.into_owned())
 }
 
-fn origin_of_text(url: &str, plain: bool) -> Result<String, String> {
+/// Scheme, host and port of an address without placeholders.
+pub fn origin_of_text(url: &str, plain: bool) -> Result<String, String> {
     let uri: ureq::http::Uri = url.parse().map_err(|_| "is not a URL; expected https://host/path".to_owned())?;
     let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
     if authority.contains('@') {
@@ -332,6 +333,14 @@ impl Adapter for RestAdapter {
         self.shared.pushed(url)
     }
 
+    fn rehearse(
+        &self,
+        parcel: &Parcel,
+        answer: &mut dyn FnMut(&Request) -> Option<Reply>,
+    ) -> Result<Rehearsed, Reason> {
+        rehearse(&*self.shared, parcel, answer)
+    }
+
     fn fields(&self) -> &[String] {
         &self.shared.fields
     }
@@ -341,10 +350,13 @@ impl Adapter for RestAdapter {
     }
 
     fn probe(&self) -> Result<String, Reason> {
-        let reached = self.shared.client.probe(&self.shared.origin)?;
-        let Some(credential) = &self.shared.credential else { return Ok(reached) };
-        match credential.seal() {
-            Ok(_) => Ok(format!("{reached}, credential {} is ready", credential.name())),
+        let Some(credential) = &self.shared.credential else { return self.shared.client.probe(&self.shared.origin) };
+        // Where calls go may be known only by who has a token.
+        let ready = if credential.leads() { credential.ready() } else { Ok(()) };
+        let base = credential.base();
+        let reached = self.shared.client.probe(base.as_deref().unwrap_or(&self.shared.origin))?;
+        match ready.and_then(|()| credential.ready()) {
+            Ok(()) => Ok(format!("{reached}, credential {} is ready", credential.name())),
             Err(outcome) => {
                 Err(outcome.reason().cloned().unwrap_or_else(|| Reason::new("credential", "cannot be had")))
             }
@@ -361,14 +373,16 @@ impl Adapter for RestAdapter {
 }
 
 impl Caller for Shared {
+    type Course = ();
+
     fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason> {
         Ok(parcel.request(|record| Shared::render(self, parcel, record))?.map(Cow::into_owned))
     }
 
-    fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply) -> Outcome {
+    fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply, _: Option<&mut ()>) -> Next {
         reply.vouch(&self.origin);
         self.client.note_date(reply);
-        classify(&reply.answer(), self.asked(parcel, request), clock::now())
+        Next::End(classify(&reply.answer(), self.asked(parcel, request), clock::now()))
     }
 
     fn judge_items(&self, parcel: &Parcel, reply: &Reply) -> Vec<Outcome> {

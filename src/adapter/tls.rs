@@ -1,9 +1,13 @@
 //! TLS: the one constructor of every client's [`rustls::ClientConfig`], and what its failures mean.
 
+mod fresh;
+mod pins;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
@@ -11,14 +15,28 @@ use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use crate::clock::Timestamp;
 use crate::format::certificate::{self, Validity};
 use crate::rules::outcome::Reason;
+pub use fresh::Tls;
+pub use pins::Pin;
 
 /// `tls:` of an endpoint: files in PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
     /// Further authorities, beside those of the system.
     pub ca: Vec<PathBuf>,
+    /// The only authorities that count: those of the system do not then.
+    pub roots: Vec<PathBuf>,
+    /// The only keys that the target may show; none = any that an authority has certified.
+    pub pins: Vec<Pin>,
     /// Client certificate with its chain, and its private key.
     pub client: Option<ClientFiles>,
+}
+
+impl TlsFiles {
+    /// All files.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let client = self.client.iter().flat_map(|client| [&client.cert, &client.key]);
+        self.ca.iter().chain(&self.roots).chain(client).map(PathBuf::as_path)
+    }
 }
 
 /// A client certificate.
@@ -38,10 +56,20 @@ pub struct ClientFiles {
 #[allow(clippy::disallowed_methods)]
 pub fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let unset = |error: &dyn std::fmt::Display| format!("TLS cannot be set up: {error}");
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?
-        .with_root_certificates(roots(&files.ca)?);
+        .map_err(|error| unset(&error))?;
+    let roots = roots(files)?;
+    let builder = match files.pins.as_slice() {
+        [] => builder.with_root_certificates(roots),
+        pins => {
+            let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+            let verifier = verifier.map_err(|error| unset(&error))?;
+            let pinned = pins::Pinned { verifier, pins: pins.to_vec() };
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned))
+        }
+    };
     let config = match &files.client {
         None => builder.with_no_client_auth(),
         Some(client) => {
@@ -89,13 +117,12 @@ const SYSTEM_MEMORY: Duration = Duration::from_secs(10);
 
 static SYSTEM: Mutex<Option<(Instant, Arc<RootCertStore>)>> = Mutex::new(None);
 
-fn roots(extra: &[PathBuf]) -> Result<Arc<RootCertStore>, String> {
-    let system = system();
-    if extra.is_empty() {
-        return Ok(system);
+fn roots(files: &TlsFiles) -> Result<Arc<RootCertStore>, String> {
+    if files.ca.is_empty() && files.roots.is_empty() {
+        return Ok(system());
     }
-    let mut store = RootCertStore::clone(&system);
-    for file in extra {
+    let mut store = if files.roots.is_empty() { RootCertStore::clone(&system()) } else { RootCertStore::empty() };
+    for file in files.ca.iter().chain(&files.roots) {
         for certificate in certificates(file)? {
             store
                 .add(certificate)
@@ -242,6 +269,11 @@ fn certificate_text(problem: &CertificateError) -> String {
              configure its new certificate"
                 .to_owned()
         }
+        CertificateError::Other(other) if other.0.downcast_ref::<pins::OtherKey>().is_some() => {
+            "the target's key is none of those in `pins`: it has a new one that was not announced, or somebody stands in \
+             between"
+                .to_owned()
+        }
         CertificateError::Revoked => "the target's certificate was revoked".to_owned(),
         other => format!("the target's certificate is refused: {other:?}"),
     }
@@ -331,7 +363,7 @@ mod tests {
             path
         };
         let client = Some(ClientFiles { cert: at("cert.pem", cert), key: at("key.pem", key) });
-        (folder, TlsFiles { ca: Vec::new(), client })
+        (folder, TlsFiles { client, ..TlsFiles::default() })
     }
 
     #[test]
@@ -375,7 +407,7 @@ mod tests {
             let error = client_config(&files).unwrap_err();
             assert!(error.contains(expected), "expected {expected:?} in {error:?}");
         }
-        let missing = TlsFiles { ca: vec![PathBuf::from("/no/such/ca.pem")], client: None };
+        let missing = TlsFiles { ca: vec![PathBuf::from("/no/such/ca.pem")], ..TlsFiles::default() };
         assert!(client_config(&missing).unwrap_err().contains("/no/such/ca.pem: cannot be read"));
     }
 }

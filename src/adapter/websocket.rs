@@ -9,10 +9,9 @@ mod open;
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::ClientConfig;
-
 use crate::adapter::auth::Credential;
 use crate::adapter::http::{Proxy, Resolver, Trouble};
+use crate::adapter::tls::Tls;
 use crate::rules::outcome::Reason;
 use crate::rules::reconnect::Refusal;
 
@@ -27,11 +26,11 @@ pub const MOST: usize = 8 << 20;
 pub struct Options {
     /// `wss://…`, or `ws://…` where `plain` allows it.
     pub url: String,
-    /// TLS settings, by [`crate::adapter::tls::client_config`].
-    pub tls: Arc<ClientConfig>,
+    /// TLS settings.
+    pub tls: Tls,
     /// Plain `ws` is allowed (loopback, or `plainHttp: true`).
     pub plain: bool,
-    /// An http proxy that is asked by CONNECT.
+    /// A proxy.
     pub proxy: Option<Proxy>,
     /// Who we are.
     pub credential: Option<Arc<Credential>>,

@@ -178,6 +178,9 @@ fn whole(
         // What is wrong with its credential was said; the rest of the connector can be looked at without one.
         let nameless = match &mut spec.way {
             Way::Rest(endpoint) => endpoint.credential.take_if(|name| !credentials.contains_key(name)).is_some(),
+            Way::Spec(described) => {
+                described.endpoint.credential.take_if(|name| !credentials.contains_key(name)).is_some()
+            }
             Way::Drop(_) => false,
         };
         match build::connector(spec, &settings, &credentials, [0; 32]) {

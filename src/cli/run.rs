@@ -10,6 +10,7 @@ use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
 use crate::config::{self, Config, ConnectorSpec, Problem};
 use crate::daemon::agent::{Agent, Options};
+use crate::daemon::dumps;
 use crate::engine::push::{self, Summary, Synced};
 
 /// Delivers until it is stopped, or once
@@ -78,6 +79,13 @@ pub(super) struct Manner {
 /// Runs an agent with what `load` gives, now and at each reload.
 pub(super) fn start(place: &Place, manner: Manner, load: &dyn Fn() -> Result<Config, Failure>) -> Outcome {
     let _entropy = tls::warm_up();
+    let load = &|| {
+        let config = load()?;
+        if !config.settings.credentials.is_empty() {
+            dumps::refuse();
+        }
+        Ok(config)
+    };
     let config = load()?;
     if config.connectors.is_empty() && config.drops.is_empty() {
         let text = "no connector: put one into connectors/ (`hms-sync scaffold connector NAME` writes one), or name a file with --connector";

@@ -1,4 +1,4 @@
-//! `scaffold connector NAME`: a commented file to begin with.
+//! `scaffold connector NAME`, `scaffold adapter NAME`: a commented file to begin with.
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::init::create;
@@ -23,6 +23,18 @@ enum What {
         #[arg(value_parser = name)]
         name: String,
     },
+    /// Writes adapters/NAME.yaml and its fixtures; never overwrites a file
+    Adapter {
+        /// Its name, of small letters, digits, `-` and `_` only
+        #[arg(value_parser = adapter_name)]
+        name: String,
+    },
+}
+
+fn adapter_name(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    let fit = (1..=63).contains(&text.len()) && text.chars().all(good) && !text.starts_with(['-', '_']);
+    fit.then(|| text.to_owned()).ok_or_else(|| "small letters, digits, - and _, at most 63 of them".to_owned())
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -34,7 +46,6 @@ fn name(text: &str) -> Result<String, String> {
 
 /// Runs `scaffold`.
 pub fn scaffold(place: &Place, scaffold: Scaffold) -> Outcome {
-    let What::Connector { name } = scaffold.what;
     let path = place.config_path()?;
     if path.is_file() {
         let text = format!(
@@ -43,6 +54,10 @@ pub fn scaffold(place: &Place, scaffold: Scaffold) -> Outcome {
         );
         return Err(Failure::new(Code::CannotWrite, text));
     }
+    let name = match scaffold.what {
+        What::Connector { name } => name,
+        What::Adapter { name } => return adapter(place, &path, &name),
+    };
     let config = config::load(&path).ok();
     let taken = config
         .iter()
@@ -62,6 +77,26 @@ pub fn scaffold(place: &Place, scaffold: Scaffold) -> Outcome {
         output::line(
             "next: put in its address and what to send, then `hms-sync check` and `hms-sync simulate --since 1h`",
         )?;
+    }
+    Ok(Code::Ok)
+}
+
+fn adapter(place: &Place, folder: &std::path::Path, name: &str) -> Outcome {
+    let folder = folder.join("adapters");
+    let (file, fixtures) = template::adapter(name);
+    let beside = folder.join(format!("{name}{}", config::fixture::BESIDE));
+    if beside.exists() {
+        return Err(Failure::new(
+            Code::CannotWrite,
+            format!("{}: is there already, and is not overwritten", beside.display()),
+        ));
+    }
+    let written = [create(&folder.join(format!("{name}.yaml")), &file)?, create(&beside, &fixtures)?];
+    if place.json() {
+        output::json(&serde_json::json!({ "written": written }))?;
+    } else if !place.quiet() {
+        written.iter().try_for_each(|path| output::line(&format!("wrote {}", path.display())))?;
+        output::line(&format!("next: fill in what says TODO, then `hms-sync adapter test {name}`"))?;
     }
     Ok(Code::Ok)
 }

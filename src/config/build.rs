@@ -5,21 +5,29 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::adapter::Adapter;
+use crate::adapter::auth::csrf::{Csrf, CsrfSpec};
+use crate::adapter::auth::session::{self, Session, SessionSpec, SignIn};
+use crate::adapter::auth::sigv4::SigV4;
+use crate::adapter::auth::webhook::Webhook;
+use crate::adapter::auth::wsse::UsernameToken;
 use crate::adapter::auth::{self, Scheme};
 use crate::adapter::hook::Hook;
-use crate::adapter::http::{Client, Options, Proxy};
-use crate::adapter::oauth::{OAuth2, OAuth2Spec};
+use crate::adapter::http::{Client, Login, Options, Proxy};
+use crate::adapter::oauth::{Grant, Kept, OAuth2, OAuth2Spec, Proof, Signer};
 use crate::adapter::rest::{RestAdapter, RestSpec};
-use crate::adapter::secret::SecretSource;
-use crate::adapter::tls::{self, TlsFiles};
+use crate::adapter::secret::{SecretRef, SecretSource};
+use crate::adapter::spec::{SpecAdapter, SpecSettings};
+use crate::adapter::tls::{Tls, TlsFiles};
 use crate::adapter::websocket::{self, Door};
-use crate::config::connector::{ConnectorSpec, Way};
-use crate::config::credential::{Credential, KeyPlace};
+use crate::config::connector::{ConnectorSpec, Described, Way};
+use crate::config::credential::{self, Assertion, Credential, KeyPlace, Word};
 use crate::config::drop::deliver::Deliver;
 use crate::config::drop::pgp::SealSpec;
 use crate::config::endpoint::Endpoint;
 use crate::config::hook::HookWay;
 use crate::config::problem::{Problem, Problems, Severity};
+use crate::config::proxy::ProxySpec;
 use crate::config::settings::Settings;
 use crate::engine::connector::Connector;
 use crate::engine::drop::{Drop, Naming};
@@ -37,7 +45,8 @@ pub fn credentials(settings: &Settings) -> Result<Credentials, Problems> {
     let mut problems = Vec::new();
     for (name, credential) in &settings.credentials {
         let key = format!("credentials.{name}");
-        match scheme(credential).and_then(|scheme| auth::Credential::new(name, scheme)) {
+        let made_of = schemes(name, credential, settings);
+        match made_of.and_then(|schemes| auth::Credential::several(name, schemes)) {
             Ok(credential) => {
                 made.insert(name.clone(), Arc::new(credential));
             }
@@ -58,8 +67,12 @@ pub fn connector(
     let gate = gate(&spec, settings, secret);
     let hook = hook(&spec, settings, credentials)?;
     let wrong = |key: &str, message: String| Problems::new(vec![problem(&spec.file, key, message)]);
-    let endpoint = match spec.way {
-        Way::Rest(endpoint) => *endpoint,
+    let (endpoint, described) = match spec.way {
+        Way::Rest(endpoint) => (*endpoint, None),
+        Way::Spec(described) => {
+            let Described { endpoint, base, spec, vars, .. } = *described;
+            (endpoint, Some((base, spec, vars)))
+        }
         Way::Drop(_) => return Err(wrong("drop", "has files, and cannot make calls".to_owned())),
     };
     let Endpoint { url, method, headers, credential, timeout, proxy, tls, plain, delete, .. } = endpoint;
@@ -75,14 +88,23 @@ pub fn connector(
     let http = Options {
         plain,
         timeout,
-        ..options(&tls, proxy.as_deref()).map_err(|(key, message)| wrong(&format!("endpoint.{key}"), message))?
+        ..options(&tls, proxy.as_ref(), settings)
+            .map_err(|(key, message)| wrong(&format!("endpoint.{key}"), message))?
     };
     let retry_on = spec.retry.retry_on.clone();
     let idem_key = spec.idempotency_key;
-    let adapter = RestAdapter::new(RestSpec { url, method, headers, delete, idem_key, retry_on, http, credential })
-        .map_err(|wrongs| {
-            Problems::new(wrongs.into_iter().map(|message| problem(&spec.file, "endpoint", message)).collect())
-        })?;
+    let adapter: Result<Arc<dyn Adapter>, Vec<String>> = match described {
+        None => RestAdapter::new(RestSpec { url, method, headers, delete, idem_key, retry_on, http, credential })
+            .map(|adapter| Arc::new(adapter) as Arc<dyn Adapter>),
+        Some((base, file, vars)) => {
+            let office = settings.office.clone();
+            let settings = SpecSettings { spec: file, base, vars, office, headers, retry_on, http, credential };
+            SpecAdapter::new(settings).map(|adapter| Arc::new(adapter) as Arc<dyn Adapter>)
+        }
+    };
+    let adapter = adapter.map_err(|wrongs| {
+        Problems::new(wrongs.into_iter().map(|message| problem(&spec.file, "endpoint", message)).collect())
+    })?;
     Ok(Connector {
         name: spec.name.clone(),
         subscription: Subscription {
@@ -95,7 +117,7 @@ pub fn connector(
             skip_unchanged: spec.skip_unchanged,
         },
         hook,
-        adapter: Arc::new(adapter),
+        adapter,
         pace: spec.pace,
         retry: spec.retry,
         concurrency: spec.concurrency,
@@ -131,7 +153,8 @@ fn hook(spec: &ConnectorSpec, settings: &Settings, credentials: &Credentials) ->
     Ok(Some(Arc::new(match &spec.way {
         HookWay::Exec { program, arguments } => Hook::exec(program.clone(), arguments.clone(), timeout),
         HookWay::Url { url, plain, credential, proxy, tls, concurrency } => {
-            let http = options(tls, proxy.as_deref()).map_err(|(name, message)| wrong(name, message))?;
+            let proxy = proxy.as_ref().map(|url| ProxySpec { url: url.clone(), login: None });
+            let http = options(tls, proxy.as_ref(), settings).map_err(|(name, message)| wrong(name, message))?;
             let known = credential.as_ref().map(|name| {
                 let found = credentials.get(name).map(Arc::clone);
                 found.ok_or_else(|| wrong("credentialsId", format!("there is no credential `{name}`")))
@@ -151,7 +174,7 @@ pub fn drop(spec: ConnectorSpec, settings: &Settings, secret: [u8; 32]) -> Resul
     let hook = hook(&spec, settings, &credentials(settings)?)?;
     let files = match spec.way {
         Way::Drop(files) => *files,
-        Way::Rest(_) => return Err(wrong("endpoint", vec!["makes calls, and has no files".to_owned()])),
+        Way::Rest(_) | Way::Spec(_) => return Err(wrong("endpoint", vec!["makes calls, and has no files".to_owned()])),
     };
     let mut feed =
         files.feed.make(&settings.office, &spec.name, None).map_err(|messages| wrong("drop.format", messages))?;
@@ -222,7 +245,7 @@ pub fn sources(settings: &Settings, credentials: &Credentials) -> Result<Vec<Inf
             known.ok_or_else(|| ("credentialsId", format!("there is no credential `{name}`")))
         });
         let inflow = credential.transpose().and_then(|credential| {
-            let http = options(&source.tls, source.proxy.as_deref())?;
+            let http = options(&source.tls, source.proxy.as_ref(), settings)?;
             let shape = Shape::new(&source.listen, source.id.clone(), source.key.clone());
             let door = Door::new(websocket::Options {
                 url: source.url.clone(),
@@ -243,8 +266,13 @@ pub fn sources(settings: &Settings, credentials: &Credentials) -> Result<Vec<Inf
     if problems.is_empty() { Ok(made) } else { Err(Problems::new(problems)) }
 }
 
-fn scheme(credential: &Credential) -> Result<Scheme, String> {
-    let source = |reference: &_| SecretSource::new(Clone::clone(reference));
+/// The parts of a credential; an error comes without its name.
+fn schemes(name: &str, credential: &Credential, settings: &Settings) -> Result<Vec<Scheme>, String> {
+    let Credential::Several(parts) = credential else { return Ok(vec![scheme(name, credential, settings)?]) };
+    parts.iter().map(|part| scheme(name, part, settings)).collect()
+}
+
+fn scheme(name: &str, credential: &Credential, settings: &Settings) -> Result<Scheme, String> {
     Ok(match credential {
         Credential::Bearer { token } => Scheme::Bearer(source(token)),
         Credential::Basic { username, password } => {
@@ -256,28 +284,120 @@ fn scheme(credential: &Credential) -> Result<Scheme, String> {
         Credential::ApiKey { place: KeyPlace::Query(name), key } => {
             Scheme::QueryKey { name: name.clone(), key: source(key) }
         }
+        Credential::ApiKey { place: KeyPlace::Body(name), key } => {
+            Scheme::BodyKey { name: name.clone(), key: source(key) }
+        }
         Credential::OAuth2(oauth) => {
-            let options =
-                options(&oauth.tls, oauth.proxy.as_deref()).map_err(|(key, message)| format!("{key}: {message}"))?;
-            // A token address is https, but for one on this machine.
-            let plain = oauth.token_url.to_ascii_lowercase().starts_with("http:");
+            let client = client(&oauth.token_url, &oauth.way, settings)?;
+            // What follows a refresh token is kept beside the state file, under the credential's name.
+            let folder = settings.state.parent().unwrap_or(Path::new("")).join("credentials");
             let spec = OAuth2Spec {
                 token_url: oauth.token_url.clone(),
                 client_id: oauth.client_id.clone(),
-                client_secret: source(&oauth.client_secret),
+                proof: match &oauth.proof {
+                    credential::Proof::Secret(secret, how) => Proof::Secret { secret: source(secret), how: *how },
+                    credential::Proof::Key(assertion) => Proof::Key(signer(assertion)),
+                    credential::Proof::Name => Proof::Name,
+                },
+                grant: match &oauth.grant {
+                    credential::Grant::ClientCredentials => Grant::ClientCredentials,
+                    credential::Grant::RefreshToken(first) => {
+                        Grant::RefreshToken(Kept::new(source(first), folder.join(format!("{}.json", safe(name)))))
+                    }
+                    credential::Grant::JwtBearer(assertion) => Grant::JwtBearer(signer(assertion)),
+                },
                 scope: oauth.scope.clone(),
                 audience: oauth.audience.clone(),
-                client_auth: oauth.client_auth,
+                base: oauth.base.clone(),
             };
-            Scheme::OAuth2(Box::new(OAuth2::new(spec, Client::new(Options { plain, ..options }))))
+            Scheme::OAuth2(Box::new(OAuth2::new(spec, client)))
         }
+        Credential::Session(session) => {
+            let word = |(name, word): &(String, Word)| {
+                let word = match word {
+                    Word::Plain(text) => session::Word::Plain(text.clone()),
+                    Word::Secret(from) => session::Word::Secret(source(from)),
+                };
+                (name.clone(), word)
+            };
+            let words = session.words.iter().map(word).collect();
+            let spec = SessionSpec {
+                url: session.url.clone(),
+                sign_in: if session.json { SignIn::Json(words) } else { SignIn::Form(words) },
+                cookie: session.cookie.clone(),
+                token: session.token.clone(),
+                lifetime: session.lifetime,
+            };
+            Scheme::Session(Box::new(Session::new(spec, client(&session.url, &session.way, settings)?)))
+        }
+        Credential::Csrf(csrf) => {
+            let spec = CsrfSpec { url: csrf.url.clone(), method: csrf.method.into(), header: csrf.header.clone() };
+            Scheme::Csrf(Box::new(Csrf::new(spec, client(&csrf.url, &csrf.way, settings)?)?))
+        }
+        Credential::WsSecurity(token) => Scheme::UsernameToken(Box::new(UsernameToken {
+            user: token.username.clone(),
+            password: source(&token.password),
+            digest: token.digest,
+            lifetime: token.lifetime,
+        })),
+        Credential::SigV4(sigv4) => Scheme::SigV4(Box::new(SigV4 {
+            access_key_id: sigv4.access_key_id.clone(),
+            secret_access_key: source(&sigv4.secret_access_key),
+            session_token: sigv4.session_token.as_ref().map(source),
+            region: sigv4.region.clone(),
+            service: sigv4.service.clone(),
+        })),
+        Credential::Webhook(secrets) => {
+            Scheme::Webhook(Box::new(Webhook { secrets: secrets.iter().map(source).collect() }))
+        }
+        Credential::Several(_) => return Err("is a list in a list".to_owned()),
     })
 }
 
+fn source(reference: &SecretRef) -> SecretSource {
+    SecretSource::new(reference.clone())
+}
+
+fn signer(assertion: &Assertion) -> Signer {
+    Signer {
+        key: SecretSource::with_lines(assertion.key.clone()),
+        key_id: assertion.key_id.clone(),
+        algorithm: assertion.algorithm,
+        issuer: assertion.issuer.clone(),
+        subject: assertion.subject.clone(),
+        audience: assertion.audience.clone(),
+        lifetime: assertion.lifetime,
+        claims: assertion.claims.clone(),
+    }
+}
+
+/// A client for an address that gives tokens or sessions.
+fn client(url: &str, way: &credential::Way, settings: &Settings) -> Result<Client, String> {
+    let options =
+        options(&way.tls, way.proxy.as_ref(), settings).map_err(|(key, message)| format!("{key}: {message}"))?;
+    // Such an address is https, but for one on this machine.
+    let plain = url.to_ascii_lowercase().starts_with("http:");
+    Ok(Client::new(Options { plain, ..options }))
+}
+
 /// Client settings; an error comes with the key it is about.
-pub(crate) fn options(files: &TlsFiles, proxy: Option<&str>) -> Result<Options, (&'static str, String)> {
-    let tls = tls::client_config(files).map_err(|message| ("tls", message))?;
-    let proxy = proxy.map(|url| Proxy::parse(url, None)).transpose().map_err(|message| ("proxy", message))?;
+pub(crate) fn options(
+    files: &TlsFiles,
+    proxy: Option<&ProxySpec>,
+    settings: &Settings,
+) -> Result<Options, (&'static str, String)> {
+    let tls = Tls::of(files).map_err(|message| ("tls", message))?;
+    let proxy = proxy.map(|proxy| {
+        let login = proxy.login.as_ref().map(|name| match settings.credentials.get(name) {
+            Some(Credential::Basic { username, password }) => {
+                Ok(Login { user: username.clone(), password: source(password) })
+            }
+            Some(_) => Err(format!("the credential `{name}` is not of type basic, which a proxy takes")),
+            None => Err(format!("there is no credential `{name}`")),
+        });
+        Proxy::parse(&proxy.url, login.transpose()?)
+    });
+    let proxy = proxy.transpose().map_err(|message| ("proxy", message))?;
     Ok(Options { proxy, ..Options::new(tls) })
 }
 

@@ -11,10 +11,21 @@ use crate::config::fields::camel;
 use crate::config::found::Found;
 use crate::config::tree::{Key, Node, Value};
 
+/// What a connector was made from beside its own section.
+#[derive(Clone, Copy)]
+pub(crate) enum Beside<'a> {
+    /// Nothing.
+    Nothing,
+    /// The files of a drop.
+    Drop(&'a Embedded),
+    /// The file of its adapter.
+    Adapter(&'a str),
+}
+
 /// One line of JSON: keys in camelCase (but for the user's own names) and sorted, one name for keys that have two,
 /// the connector's name filled in, paths absolute, defaults left out. A mapping keeps its order, because its fields
 /// leave in that order. What a drop found in other files stands in it as well, under [`EMBEDDED`].
-pub(crate) fn text(connector: &Found<'_>, name: &str, embedded: Option<&Embedded>) -> String {
+pub(crate) fn text(connector: &Found<'_>, name: &str, beside: Beside<'_>) -> String {
     let place = connector.node.place;
     let mut root = connector.node.clone();
     if let Value::Map(entries) = &mut root.value {
@@ -23,8 +34,16 @@ pub(crate) fn text(connector: &Found<'_>, name: &str, embedded: Option<&Embedded
         entries.push((Key { place, name: "name".into() }, name));
     }
     normalise(&mut root, &connector.source.folder);
-    if let Some(embedded) = embedded {
-        embed(&mut root, embedded);
+    match beside {
+        Beside::Nothing => {}
+        Beside::Drop(embedded) => embed(&mut root, embedded),
+        Beside::Adapter(text) => {
+            if let Value::Map(entries) = &mut root.value {
+                let text = Node { place, value: Value::Text(text.to_owned()) };
+                entries.push((Key { place, name: "adapterFile".into() }, text));
+                entries.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+            }
+        }
     }
     let mut out = String::new();
     write(&root, &mut out);
@@ -71,7 +90,7 @@ fn normalise(node: &mut Node, folder: &Path) {
                 }
                 match (key.name.as_str(), &mut value.value) {
                     // Names of the user's own, or in an order that counts.
-                    ("mapping" | "set" | "items" | "redefines" | "replacing" | EMBEDDED, _) => {}
+                    ("mapping" | "set" | "vars" | "items" | "redefines" | "replacing" | EMBEDDED, _) => {}
                     ("deliver" | "ack", _) => {
                         normalise(value, folder);
                         places(value, folder, false);

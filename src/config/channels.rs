@@ -9,6 +9,7 @@ use crate::adapter::channel::mail::{Mail, MailSpec};
 use crate::adapter::channel::webhook::{Webhook, WebhookSpec};
 use crate::adapter::http::Options;
 use crate::adapter::secret::SecretSource;
+use crate::config::proxy::ProxySpec;
 use crate::config::alerts::Way;
 use crate::config::build::{self, Credentials, problem};
 use crate::config::credential::Credential;
@@ -45,7 +46,8 @@ fn channel(
             let credential = credential.as_ref().map(|name| credentials.get(name).cloned().ok_or_else(|| absent(name)));
             // An alert address is https, but for one on this machine.
             let plain = url.to_ascii_lowercase().starts_with("http:");
-            let http = Options { plain, ..build::options(tls, proxy.as_deref())? };
+            let proxy = proxy.as_ref().map(|url| ProxySpec { url: url.clone(), login: None });
+            let http = Options { plain, ..build::options(tls, proxy.as_ref(), settings)? };
             let secret = secret.clone().map(SecretSource::new);
             Arc::new(Webhook::new(WebhookSpec { url: url.clone(), http, credential: credential.transpose()?, secret }))
         }

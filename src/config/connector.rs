@@ -1,9 +1,12 @@
 //! A connector's file: what to deliver, where, in which shape, and when.
 
+mod described;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::adapter::Finding;
 use crate::config::batch;
 use crate::config::canonical;
 use crate::config::drop::{Adapter, DropSpec, Whole};
@@ -28,6 +31,9 @@ use crate::rules::retry::RetryPolicy;
 use crate::rules::schedule::Schedule;
 use crate::rules::template::Template;
 use crate::rules::zone;
+
+pub use described::Described;
+use described::{described, needed, own_words, variables};
 
 /// A connector as its file describes it, checked; [`crate::config::build::connector`] makes it ready to run.
 #[derive(Debug)]
@@ -89,6 +95,8 @@ pub enum Way {
     Rest(Box<Endpoint>),
     /// `adapter: sftp` or `directory`: files.
     Drop(Box<DropSpec>),
+    /// An adapter that a file describes.
+    Spec(Box<Described>),
 }
 
 /// `mode: batch` without a schedule.
@@ -108,7 +116,8 @@ impl ConnectorSpec {
             (None, None) => fields.need("name").and_then(|found| name(&found)),
         };
         not_yet(&fields);
-        let adapter = adapter(&fields);
+        let described = described(&fields);
+        let adapter = if described.is_some() { Some(Adapter::Rest) } else { built_in(&fields) };
         // With an adapter that is none, by what stands there.
         let files = match adapter {
             Some(adapter) => adapter != Adapter::Rest,
@@ -124,8 +133,28 @@ impl ConnectorSpec {
         });
         let endpoint = match files {
             true => None,
-            false => fields.need_any(&["endpoint", "target"]).and_then(|found| Endpoint::read(&found, scope, deletes)),
+            false => fields.need_any(&["endpoint", "target"]).and_then(|found| {
+                // An adapter's file says what becomes of deletes.
+                let endpoint = Endpoint::read(&found, scope, deletes && described.is_none())?;
+                if described.is_some() {
+                    own_words(&found);
+                }
+                Some(endpoint)
+            }),
         };
+        let described = described.map(|finding| {
+            let finding = finding?;
+            let vars = variables(&fields, &finding.spec)?;
+            let base = endpoint.as_ref()?.url.url(|_| None);
+            let base = base
+                .map_err(|_| {
+                    fields
+                        .section()
+                        .error("`endpoint.url` is the base of the adapter's addresses: it has no placeholders")
+                })
+                .ok()?;
+            Some((finding, vars, base))
+        });
         let map = fields.take_any(&["mapping", "map"]);
         let mapping_place = map.as_ref().map_or(found.place, |found| found.place);
         let mapping = map.map_or_else(|| Some((Mapping::whole(), Vec::new())), |found| mapping::mapping(&found));
@@ -183,15 +212,21 @@ impl ConnectorSpec {
         fields.done();
 
         let (name, (mapping, mapping_lines)) = (name?, mapping?);
-        let way = match files {
-            true => Way::Drop(Box::new(dropped?)),
-            false => Way::Rest(Box::new(endpoint?)),
+        let way = match (files, described) {
+            (true, _) => Way::Drop(Box::new(dropped?)),
+            (false, None) => Way::Rest(Box::new(endpoint?)),
+            (false, Some(described)) => {
+                let (Finding { spec, text }, vars, base) = described?;
+                needed(found, &spec, &mapping);
+                Way::Spec(Box::new(Described { endpoint: endpoint?, base, spec: Arc::new(spec), vars, text }))
+            }
         };
-        let embedded = match &way {
-            Way::Drop(drop) => Some(&drop.embedded),
-            Way::Rest(_) => None,
+        let beside = match &way {
+            Way::Drop(drop) => canonical::Beside::Drop(&drop.embedded),
+            Way::Spec(described) => canonical::Beside::Adapter(&described.text),
+            Way::Rest(_) => canonical::Beside::Nothing,
         };
-        let config = canonical::text(found, &name, embedded);
+        let config = canonical::text(found, &name, beside);
         let config_hash = canonical::hash(&config);
         Some(ConnectorSpec {
             name: name.into(),
@@ -225,6 +260,7 @@ impl ConnectorSpec {
     pub fn endpoint(&self) -> Option<&Endpoint> {
         match &self.way {
             Way::Rest(endpoint) => Some(endpoint),
+            Way::Spec(described) => Some(&described.endpoint),
             Way::Drop(_) => None,
         }
     }
@@ -232,16 +268,19 @@ impl ConnectorSpec {
     /// Its drop; none for one that makes calls.
     pub fn drop(&self) -> Option<&DropSpec> {
         match &self.way {
-            Way::Rest(_) => None,
+            Way::Rest(_) | Way::Spec(_) => None,
             Way::Drop(drop) => Some(drop),
         }
     }
 }
 
-/// `adapter:`; none = it is wrong.
-fn adapter(fields: &Fields<'_>) -> Option<Adapter> {
-    let words = [("rest", Adapter::Rest), ("sftp", Adapter::Sftp), ("directory", Adapter::Directory)];
-    fields.take("adapter").map_or(Some(Adapter::Rest), |found| found.choice("adapter", &words))
+/// The adapters that are no file.
+const BUILT_IN: [(&str, Adapter); 3] =
+    [("rest", Adapter::Rest), ("sftp", Adapter::Sftp), ("directory", Adapter::Directory)];
+
+/// `adapter:` that is no file; none = it is wrong.
+fn built_in(fields: &Fields<'_>) -> Option<Adapter> {
+    fields.take("adapter").map_or(Some(Adapter::Rest), |found| found.choice("adapter", &BUILT_IN))
 }
 
 /// `drop:`, which stands with the adapters that have files, and what does not stand beside it.
@@ -280,6 +319,10 @@ fn drop_of<'a>(fields: &Fields<'a>, files: bool) -> Option<Found<'a>> {
 fn go_together(batch: &Found<'_>, endpoint: Option<&Endpoint>, idem_key: Option<&Option<Template>>) {
     if endpoint.is_some_and(|endpoint| !endpoint.url.paths().is_empty()) {
         batch.error_hint("the endpoint's url names a record: each has a request of its own", "leave `batch` out");
+    }
+    if endpoint.is_some_and(|endpoint| endpoint.in_body) {
+        let hint = "leave `batch` out, or use a credential that goes into a header";
+        batch.error_hint("the endpoint's credential goes into a body that is one record", hint);
     }
     if matches!(idem_key, Some(Some(_))) {
         let hint = "leave one of the two out; every record's own key is listed in Sync-Keys";

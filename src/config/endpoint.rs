@@ -8,6 +8,7 @@ use crate::adapter::tls::TlsFiles;
 use crate::config::credential::{AuthType, is_header_name};
 use crate::config::fields::Fields;
 use crate::config::found::Found;
+use crate::config::proxy::{self, ProxySpec};
 use crate::config::settings::Scope;
 use crate::config::tls;
 use crate::config::url::{self, Use};
@@ -24,10 +25,12 @@ pub struct Endpoint {
     pub headers: Vec<(String, String)>,
     /// How it shows who it is: a name in `credentials:`.
     pub credential: Option<String>,
+    /// That goes into the body of its requests.
+    pub in_body: bool,
     /// For a whole call; default [`Options::TIMEOUT`].
     pub timeout: Duration,
     /// Proxy; none = straight (the environment is not asked).
-    pub proxy: Option<String>,
+    pub proxy: Option<ProxySpec>,
     /// TLS beyond the system's trust store.
     pub tls: TlsFiles,
     /// The URL is plain http, to this machine or allowed by `plainHttp: true`.
@@ -56,18 +59,27 @@ impl Endpoint {
         let credential = identity(&fields, scope);
         let headers = fields.take("headers").map(|found| headers(&found)).unwrap_or_default();
         let timeout = fields.duration("timeout").unwrap_or(Options::TIMEOUT);
-        let proxy = fields.take("proxy").and_then(|found| url::check(&found, Use::Proxy));
+        let proxy = fields.take("proxy").and_then(|found| proxy::read(&found, |found| scope.credential(found)));
         let tls = fields.take("tls").and_then(|found| tls::files(&found)).unwrap_or_default();
         let delete = match fields.take("delete") {
             Some(found) => delete(&found, usage, origin.as_deref()),
             None => url.as_ref().map(|url| default_delete(url, place.as_ref(), deletes)),
         };
+        let in_body = credential.as_ref().is_some_and(|name| scope.is_in_body(name));
+        if in_body && deletes && matches!(delete, Some(Delete::Request { .. })) {
+            let place = fields.take("credentialsId").unwrap_or_else(|| found.clone());
+            place.error_hint(
+                "goes into the body, and a deleted record has a request without one",
+                "set `delete: skip` or `hold`, or listen to inserts and updates only",
+            );
+        }
         fields.done();
         Some(Endpoint {
             url: url?,
             method: method?.to_owned(),
             headers,
             credential,
+            in_body,
             timeout,
             proxy,
             tls,
@@ -127,6 +139,7 @@ fn identity(fields: &Fields<'_>, scope: &Scope) -> Option<String> {
     if let (Some(place), Some(wanted), Some((name, Some(kind)))) = (&place, wanted, &credential)
         && wanted != AuthType::None
         && wanted != *kind
+        && *kind != AuthType::Several
     {
         place.error(format!("is {} but the credential `{name}` is of type {}", wanted.word(), kind.word()));
     }

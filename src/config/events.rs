@@ -5,8 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::adapter::tls::TlsFiles;
+use crate::config::credential::AuthType;
 use crate::config::found::Found;
 use crate::config::problem::{Place, Problems, verdict};
+use crate::config::proxy::{self, ProxySpec};
 use crate::config::source::Source;
 use crate::config::tls;
 use crate::config::tree::{Node, Value};
@@ -36,7 +38,7 @@ pub struct EventSource {
     /// How often it is asked whether it is there; default [`Inflow::PING`].
     pub ping: Duration,
     /// Proxy; none = straight.
-    pub proxy: Option<String>,
+    pub proxy: Option<ProxySpec>,
     /// TLS beyond the system's trust store.
     pub tls: TlsFiles,
 }
@@ -73,7 +75,10 @@ impl EventSource {
         Ok(EventSource::at(url.to_owned(), listen))
     }
 
-    fn read(item: &Found<'_>, credential: impl Fn(&Found<'_>) -> Option<String>) -> Option<EventSource> {
+    fn read(
+        item: &Found<'_>,
+        credential: impl Fn(&Found<'_>) -> Option<(String, Option<AuthType>)>,
+    ) -> Option<EventSource> {
         let fields = item.fields()?;
         fields.need("type").and_then(|kind| kind.choice("event source", &[("websocket", ())]));
         let plain = fields.flag("plainHttp");
@@ -88,12 +93,12 @@ impl EventSource {
         });
         let named = fields.take("name").map(|found| name(&found));
         let source = EventSource {
-            credential: fields.take("credentialsId").and_then(|found| credential(&found)),
+            credential: fields.take("credentialsId").and_then(|found| credential(&found)).map(|(name, _)| name),
             key: fields.text("key"),
             id: fields.text("id"),
             subprotocol: fields.take("subprotocol").and_then(|found| subprotocol(&found)),
             ping: fields.take("ping").and_then(|found| ping(&found)).unwrap_or(Inflow::PING),
-            proxy: fields.take("proxy").and_then(|found| url::check(&found, Use::Proxy)),
+            proxy: fields.take("proxy").and_then(|found| proxy::read(&found, &credential)),
             tls: fields.take("tls").and_then(|found| tls::files(&found)).unwrap_or_default(),
             ..EventSource::at(String::new(), Vec::new())
         };
@@ -105,7 +110,10 @@ impl EventSource {
 }
 
 /// Reads `events:`; `credential` checks a credential's name.
-pub(crate) fn events(found: &Found<'_>, credential: impl Fn(&Found<'_>) -> Option<String>) -> Vec<EventSource> {
+pub(crate) fn events(
+    found: &Found<'_>,
+    credential: impl Fn(&Found<'_>) -> Option<(String, Option<AuthType>)>,
+) -> Vec<EventSource> {
     if !cfg!(feature = "ws") {
         found.error_hint("needs WebSockets, which this build was made without", "build it with the feature `ws`");
     }

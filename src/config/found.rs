@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::fields::{Fields, camel};
+use crate::config::fields::Fields;
 use crate::config::hint;
 use crate::config::problem::{Place, Severity};
 use crate::config::source::Source;
@@ -234,16 +234,14 @@ impl<'a> Found<'a> {
         }
     }
 
+    /// The entries of a map; nothing is noted when it is none.
+    pub(crate) fn entries_quietly(&self) -> Vec<(&'a str, Found<'a>)> {
+        if self.is_section() { self.entries().unwrap_or_default() } else { Vec::new() }
+    }
+
     /// A section with known keys.
     pub(crate) fn fields(&self) -> Option<Fields<'a>> {
         Fields::open(self)
-    }
-
-    /// The place of the value under a key of this section; its own when there is none.
-    pub(crate) fn node_at(&self, name: &str) -> Place {
-        let Value::Map(entries) = &self.node.value else { return self.node.place };
-        let entry = entries.iter().find(|(key, _)| camel(&key.name) == name);
-        entry.map_or(self.node.place, |(_, node)| node.place)
     }
 
     /// The path of a key below this one.

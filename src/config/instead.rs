@@ -62,7 +62,7 @@ mod tests {
         let source = Source::new(Path::new("x.yaml"));
         let instead = Instead { listen: Some(vec!["a".into(), "b".into()]), url: Some("https://t.test/".into()) };
         instead.apply(&mut node);
-        canonical::text(&source.root(&node), "x", None)
+        canonical::text(&source.root(&node), "x", canonical::Beside::Nothing)
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::config::adapter;
 use crate::config::conflict::ConflictRules;
 use crate::config::connector::ConnectorSpec;
 use crate::config::fields::{Fields, camel};
+use crate::config::fixture;
 use crate::config::found::Found;
 use crate::config::instead::Instead;
 use crate::config::problem::{Place, Problem, Problems, Severity, verdict};
@@ -68,6 +70,7 @@ pub struct Survey {
 pub const SETTINGS: [&str; 3] = ["sync.yaml", "sync.yml", "sync.json"];
 const CONNECTORS: [&str; 3] = ["connectors", "sync-config", "mappings"];
 const CONFLICTS: &str = "conflicts";
+const ADAPTERS: &str = "adapters";
 
 /// Reads the configuration at `path`, a folder or a file.
 pub fn load(path: &Path) -> Result<Config, Problems> {
@@ -147,6 +150,11 @@ pub fn check_file(path: &Path, settings: Option<&Settings>) -> Result<Vec<Proble
             ConflictRules::read_file(&source.root(&node));
             verdict(source.into_problems())
         }
+        Part::Adapter => {
+            adapter::read(&source.root(&node));
+            verdict(source.into_problems())
+        }
+        Part::Fixtures => fixture::of_file(path).map(|_| Vec::new()),
         Part::Settings => load(path).map(|config| config.warnings),
     }
 }
@@ -177,6 +185,8 @@ enum Part {
     Settings,
     Connector,
     Conflicts,
+    Adapter,
+    Fixtures,
 }
 
 fn part(node: &Node) -> Part {
@@ -198,7 +208,11 @@ fn part(node: &Node) -> Part {
         "retention",
         "capture",
     ];
-    if has(&settings) {
+    if has(&["push"]) && has(&["classify", "adapter"]) {
+        Part::Adapter
+    } else if has(&["cases"]) {
+        Part::Fixtures
+    } else if has(&settings) {
         Part::Settings
     } else if has(&["endpoint", "target", "mapping", "map", "listen", "adapter", "drop"]) {
         Part::Connector
@@ -256,6 +270,19 @@ impl Loading {
                 self.connector(&source.root(&node), stem(&path).as_deref());
             }
             self.problems.extend(source.into_problems());
+        }
+        for path in self.files(&folder.join(ADAPTERS)) {
+            if path.to_string_lossy().ends_with(fixture::BESIDE) {
+                continue;
+            }
+            let source = Source::new(&path);
+            if let Some(node) = source.read(&path) {
+                adapter::read(&source.root(&node));
+            }
+            // What a connector that uses it has brought already is not said again.
+            let news = source.into_problems().into_iter().filter(|problem| !self.problems.contains(problem));
+            let news: Vec<Problem> = news.collect();
+            self.problems.extend(news);
         }
         for path in self.files(&folder.join(CONFLICTS)) {
             let source = Source::new(&path);

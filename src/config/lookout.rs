@@ -22,7 +22,7 @@ pub fn lookout(config: &Config) -> Lookout {
     }
     for (name, credential) in &settings.credentials {
         if let Credential::OAuth2(oauth) = credential {
-            take(name, &oauth.tls);
+            take(name, &oauth.way.tls);
         }
     }
     settings.events.iter().for_each(|source| take(&source.name, &source.tls));
@@ -48,7 +48,7 @@ pub fn lookout(config: &Config) -> Lookout {
 fn watched(spec: &ConnectorSpec) -> Watched {
     let calendar = match &spec.way {
         Way::Drop(files) => files.calendar.as_ref(),
-        Way::Rest(_) => None,
+        Way::Rest(_) | Way::Spec(_) => None,
     };
     Watched {
         name: spec.name.clone(),

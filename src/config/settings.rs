@@ -1,12 +1,12 @@
 //! `sync.yaml`: what holds for the whole agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::adapter::secret::SecretRef;
 use crate::config::alerts::{self, Alert, AlertAfter};
 use crate::config::api::Api;
-use crate::config::credential::{AuthType, Credential};
+use crate::config::credential::{AuthType, Credential, Reading};
 use crate::config::events::{self, EventSource};
 use crate::config::fields::Fields;
 use crate::config::found::Found;
@@ -29,6 +29,8 @@ pub struct SecretPlace {
     pub place: Place,
     /// Where the secret is.
     pub from: SecretRef,
+    /// It may have several lines: a private key.
+    pub lines: bool,
 }
 
 /// What holds for the whole agent.
@@ -94,6 +96,8 @@ pub(crate) struct Scope {
     /// Known credentials; a type that could not be read is none. None at all = the settings could not be read, so
     /// no name can be called unknown.
     credentials: Option<BTreeMap<String, Option<AuthType>>>,
+    /// Those that go into the body of a request.
+    in_body: BTreeSet<String>,
     /// As in [`Settings::governance`].
     pub(crate) governance: Option<Classes>,
     /// Event types of the watched tables.
@@ -105,7 +109,7 @@ pub(crate) struct Scope {
 impl Scope {
     /// A scope in which everything is possible, for when the settings could not be read.
     pub(crate) fn unknown() -> Scope {
-        Scope { credentials: None, governance: None, kinds: Vec::new(), office: None }
+        Scope { credentials: None, in_body: BTreeSet::new(), governance: None, kinds: Vec::new(), office: None }
     }
 
     /// The same, of an installation of this name.
@@ -118,6 +122,7 @@ impl Scope {
         let credentials = settings.credentials.iter();
         Scope {
             credentials: Some(credentials.map(|(name, known)| (name.clone(), Some(known.auth_type()))).collect()),
+            in_body: in_body(&settings.credentials),
             governance: settings.governance.clone(),
             kinds: settings.watch.iter().map(|watch| watch.kind.clone()).collect(),
             office: Some(settings.office.clone()),
@@ -127,6 +132,11 @@ impl Scope {
     /// Whether the settings could be read.
     pub(crate) fn is_known(&self) -> bool {
         self.credentials.is_some()
+    }
+
+    /// Whether a credential goes into the body of a request.
+    pub(crate) fn is_in_body(&self, name: &str) -> bool {
+        self.in_body.contains(name)
     }
 
     /// Reads the name of a credential, which must exist; with its type as far as known.
@@ -178,18 +188,25 @@ impl Settings {
         let mut credentials = BTreeMap::new();
         let mut secrets = Vec::new();
         let mut known = BTreeMap::new();
-        for (name, found) in fields.take("credentials").and_then(|found| found.entries()).unwrap_or_default() {
-            let credential = Credential::read(&found);
-            if let Some((key, from)) = credential.as_ref().map(Credential::secret) {
-                let at = found.node_at(key);
-                let (credential, key) = (name.to_owned(), found.below(key));
-                secrets.push(SecretPlace { credential, key, place: at, from: from.clone() });
+        let entries = fields.take("credentials").and_then(|found| found.entries()).unwrap_or_default();
+        let names: Vec<&str> = entries.iter().map(|(name, _)| *name).collect();
+        for (name, found) in &entries {
+            let reading = Reading::of(name, &names);
+            let credential = Credential::read(found, &reading);
+            if credential.is_some() {
+                secrets.extend(reading.into_secrets());
             }
-            known.insert(name.to_owned(), credential.as_ref().map(Credential::auth_type));
-            credentials.extend(credential.map(|credential| (name.to_owned(), credential)));
+            known.insert((*name).to_owned(), credential.as_ref().map(Credential::auth_type));
+            credentials.extend(credential.map(|credential| ((*name).to_owned(), credential)));
         }
         let kinds: Vec<String> = watch.iter().map(|watch| watch.kind.clone()).collect();
-        let scope = Scope { credentials: Some(known), governance: None, kinds, office: Some(office.clone()) };
+        let scope = Scope {
+            credentials: Some(known),
+            in_body: in_body(&credentials),
+            governance: None,
+            kinds,
+            office: Some(office.clone()),
+        };
         let read = fields.take("governance").and_then(|found| governance::read(&found, &watch, &scope));
         let (governance, hook) = read.map_or((None, None), |(classes, hook)| (Some(classes), hook));
         let scope = Scope { governance: governance.clone(), ..scope };
@@ -203,7 +220,10 @@ impl Settings {
             watch,
             credentials,
             secrets,
-            events: fields.take("events").map(|found| events::events(&found, credential)).unwrap_or_default(),
+            events: fields
+                .take("events")
+                .map(|found| events::events(&found, |found| scope.credential(found)))
+                .unwrap_or_default(),
             api: fields.take("api").and_then(|found| Api::read(&found)).unwrap_or_default(),
             governance,
             hook,
@@ -223,4 +243,8 @@ fn office(found: &Found<'_>) -> Option<String> {
         return None;
     }
     Some(name.to_owned())
+}
+
+fn in_body(credentials: &BTreeMap<String, Credential>) -> BTreeSet<String> {
+    credentials.iter().filter(|(_, credential)| credential.is_in_body()).map(|(name, _)| name.clone()).collect()
 }

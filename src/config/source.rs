@@ -122,6 +122,16 @@ impl Source {
         });
     }
 
+    /// Takes over what was found in a file that this one names; what another has brought already is not said again.
+    pub(crate) fn adopt(&self, problems: Vec<Problem>) {
+        let mut own = self.problems.borrow_mut();
+        for problem in problems {
+            if !own.contains(&problem) {
+                own.push(problem);
+            }
+        }
+    }
+
     /// Whether an error was noted.
     pub(crate) fn failed(&self) -> bool {
         self.problems.borrow().iter().any(|problem| problem.severity == Severity::Error)

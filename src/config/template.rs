@@ -3,6 +3,14 @@
 const SYNC: &str = include_str!("template-sync.yaml");
 const CONNECTOR: &str = include_str!("template-connector.yaml");
 
+const ADAPTER: &str = include_str!("template-adapter.yaml");
+const FIXTURES: &str = include_str!("template-fixtures.yaml");
+
+/// A commented file of an adapter, and its fixtures.
+pub fn adapter(name: &str) -> (String, String) {
+    (ADAPTER.replace("{name}", name), FIXTURES.replace("{name}", name))
+}
+
 /// A table as `init` found it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proposal {

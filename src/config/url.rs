@@ -15,7 +15,7 @@ pub(crate) enum Use<'p> {
     Https,
     /// An event source: wss; plain ws only to this machine or with `plainHttp: true` (given here).
     WebSocket { plain: bool },
-    /// A proxy that is asked by CONNECT: http, and nothing behind host and port.
+    /// A proxy: http, socks5 or socks5h, and nothing behind host and port.
     Proxy,
     /// A mail server: smtps; smtp as well, for the relay in the house.
     Mail,
@@ -72,19 +72,19 @@ pub(crate) fn check(found: &Found<'_>, how: Use<'_>) -> Option<String> {
         }
         (Use::Https, "http") => return wrong("is plain http to another machine", Some("use https")),
         (Use::WebSocket { .. }, "ws") => return wrong("is a plain WebSocket to another machine", Some("use wss")),
-        (Use::Proxy, "http") | (Use::Mail, "smtp" | "smtps") => {}
+        (Use::Proxy, "http" | "socks5" | "socks5h") | (Use::Mail, "smtp" | "smtps") => {}
         _ => {
             let known = match how {
                 Use::Target { .. } | Use::Https => "https",
                 Use::WebSocket { .. } => "wss",
-                Use::Proxy => "http",
+                Use::Proxy => "http, socks5 and socks5h",
                 Use::Mail => "smtp or smtps",
             };
             found.error_hint(format!("cannot use the scheme `{scheme}`"), format!("known: {known}"));
             return None;
         }
     }
-    if how == Use::Proxy && (uri.path() != "/" || uri.query().is_some()) {
+    if how == Use::Proxy && (!matches!(uri.path(), "" | "/") || uri.query().is_some()) {
         return wrong("has more than a host and a port", Some("write for example http://proxy.example:3128"));
     }
     warn_of_secret(found, &uri);

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::adapter::Parcel;
 use crate::engine::connector::Connector;
 use crate::engine::subscription::Part;
-use crate::event::{Event, EventId, Op};
+use crate::event::{Event, EventId, Op, Value};
+use crate::format::json;
 use crate::rules::governance::Cleared;
 use crate::rules::outcome::Reason;
 
@@ -55,6 +56,8 @@ pub struct Passed {
     pub cleared: Cleared,
     /// Where a handler pushed it.
     pub push: Option<Arc<str>>,
+    /// The record's key as JSON, where the adapter asks for it.
+    pub identity: String,
 }
 
 /// The parts of an event that pass the gate of a connector, in order.
@@ -71,6 +74,7 @@ pub fn pass(connector: &Connector, event: &Event) -> Result<Vec<Passed>, Reason>
             kind: Arc::clone(&event.kind),
             cleared,
             push: event.push.clone(),
+            identity: identity(connector, &event),
         })
     };
     connector.subscription.parts(event)?.into_iter().map(clear).collect()
@@ -81,7 +85,7 @@ pub fn compile_passed(connector: &Connector, parts: &[Passed], suffix: &str) -> 
     let mut parcels = Vec::with_capacity(parts.len());
     for part in parts {
         let key = key(part.id, part.letter, suffix);
-        let parcel = Parcel::new(key, part.op, Arc::clone(&part.kind), part.cleared.clone());
+        let parcel = Parcel::new(key, part.op, Arc::clone(&part.kind), part.cleared.clone()).of_record(part.identity.clone());
         match render(connector, part.push.iter().fold(parcel, Parcel::pushed)) {
             Ok(parcel) => parcels.extend(parcel),
             Err(reason) => return Compiled::Hold(reason),
@@ -99,8 +103,16 @@ fn key(id: EventId, letter: &str, suffix: &str) -> String {
 
 fn parcel(connector: &Connector, event: &Event, key: String) -> Result<Option<Parcel>, Reason> {
     let cleared = connector.subscription.clear(event, connector.adapter.fields())?;
-    let parcel = Parcel::new(key, event.op, event.kind.clone(), cleared);
+    let parcel = Parcel::new(key, event.op, event.kind.clone(), cleared).of_record(identity(connector, event));
     render(connector, event.push.iter().fold(parcel, Parcel::pushed))
+}
+
+/// The record's key as JSON, where the adapter asks for it.
+fn identity(connector: &Connector, event: &Event) -> String {
+    match connector.adapter.identifies() {
+        true => String::from_utf8_lossy(&json::value(&Value::Map(event.key.clone()))).into_owned(),
+        false => String::new(),
+    }
 }
 
 fn render(connector: &Connector, parcel: Parcel) -> Result<Option<Parcel>, Reason> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::adapter::Request;
+use crate::adapter::auth::body::with_key;
 use crate::adapter::join::join;
 use crate::engine::compile::{Compiled, compile};
 use crate::engine::connector::Connector;
@@ -97,8 +98,8 @@ pub fn fate(connector: &Connector, event: &Event) -> Fate {
     for parcel in &parcels {
         // How many go along is known when they are sent; the form of the request is that of one.
         let joined = join(connector.shape(), &[parcel]);
-        match connector.adapter.render(joined.as_ref().unwrap_or(parcel)) {
-            Ok(request) => requests.extend(request.map(|request| masked(connector, request))),
+        match connector.adapter.calls(joined.as_ref().unwrap_or(parcel)) {
+            Ok(calls) => requests.extend(calls.into_iter().map(|request| masked(connector, request))),
             Err(reason) => return Fate::Held(reason),
         }
     }
@@ -108,6 +109,14 @@ pub fn fate(connector: &Connector, event: &Event) -> Fate {
 /// The request with its authentication, masked, where it will stand.
 fn masked(connector: &Connector, mut request: Request) -> Request {
     for (name, value) in connector.adapter.masked_headers() {
+        if let Some(name) = name.strip_prefix("body: ") {
+            // What has no place there shows when it is sent; what makes its own place is named.
+            match with_key(&request, &request.body, name, &value) {
+                Ok(body) => request.body = body.to_vec(),
+                Err(_) => request.headers.push((format!("(in the body) {name}").into(), value.into())),
+            }
+            continue;
+        }
         match name.strip_prefix('?') {
             Some(parameter) => {
                 let sign = if request.url.contains('?') { '&' } else { '?' };

@@ -181,7 +181,7 @@ fn place(location: Option<&str>) -> String {
 
 /// `Retry-After` (RFC 9110 §10.2.3): seconds, or a date that is measured against the answer's own `Date`, so that
 /// neither clock needs to be right. Clamped to [`LONGEST_WAIT`]; nonsense is none.
-fn wait(retry_after: &str, date: Option<&str>, now: Timestamp) -> Option<Duration> {
+pub fn wait(retry_after: &str, date: Option<&str>, now: Timestamp) -> Option<Duration> {
     let text = retry_after.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let seconds = text.parse().unwrap_or(u64::MAX);

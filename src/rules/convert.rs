@@ -77,6 +77,11 @@ pub fn catalog() -> Vec<(String, String)> {
     words.chain(forms).chain(units::catalog()).collect()
 }
 
+/// The words, as written with their arguments, and what they do.
+pub fn words() -> impl Iterator<Item = (&'static str, &'static str)> {
+    text::WORDS.iter().copied()
+}
+
 /// The message for a name that is neither a unit nor a form of date.
 fn unknown(name: &str) -> String {
     let known = units::names().chain(dates::FORMS.iter().map(|(name, _)| *name));

@@ -9,28 +9,17 @@ mod values;
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use minijinja::{Environment, Error, ErrorKind, Expression, UndefinedBehavior, filters, tests as builtin};
+use minijinja::{Environment, Error, ErrorKind, Expression};
 
 use crate::event::{Event, Op, Record};
+use crate::rules::expression::environment::{LONGEST, MOST_TOKENS, plain};
+use crate::rules::expression::scan::{called, explain, foreign, words};
 use crate::rules::outcome::Reason;
 
 use values::{Missing, Names, Probe};
 
 /// Names that mean the same in every expression, whatever the columns are called.
 pub const RESERVED: [&str; 7] = ["event", "key", "before", "after", "changed", "op", "type"];
-
-/// Steps that one evaluation may take.
-const FUEL: u64 = 10_000;
-
-/// Deepest recursion of one evaluation.
-const RECURSION: usize = 64;
-
-/// Longest expression, in bytes.
-const LONGEST: usize = 65_536;
-
-/// Most names, operators and brackets in an expression: the parser recurses over them, and 800 fit into a thread's
-/// stack of 2 MiB even without optimisation.
-const MOST_TOKENS: usize = 500;
 
 /// A compiled `where` expression (minijinja).
 #[derive(Debug)]
@@ -54,42 +43,8 @@ pub enum Route {
     Skip,
 }
 
-/// The filters and tests that an expression may use: none of them makes much out of little.
-static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut environment = Environment::empty();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(FUEL));
-    environment.set_recursion_limit(RECURSION);
-    // Only so that errors know their place.
-    environment.set_debug(true);
-    environment.add_filter("lower", filters::lower);
-    environment.add_filter("upper", filters::upper);
-    environment.add_filter("trim", filters::trim);
-    environment.add_filter("replace", filters::replace);
-    environment.add_filter("split", filters::split);
-    environment.add_filter("first", filters::first);
-    environment.add_filter("last", filters::last);
-    environment.add_filter("length", filters::length);
-    environment.add_filter("default", filters::default);
-    environment.add_filter("int", filters::int);
-    environment.add_filter("float", filters::float);
-    environment.add_filter("string", filters::string);
-    environment.add_filter("bool", filters::bool);
-    environment.add_filter("abs", filters::abs);
-    environment.add_filter("round", filters::round);
-    environment.add_test("defined", builtin::is_defined);
-    environment.add_test("undefined", builtin::is_undefined);
-    environment.add_test("none", builtin::is_none);
-    environment.add_test("boolean", builtin::is_boolean);
-    environment.add_test("number", builtin::is_number);
-    environment.add_test("integer", builtin::is_integer);
-    environment.add_test("string", builtin::is_string);
-    environment.add_test("odd", builtin::is_odd);
-    environment.add_test("even", builtin::is_even);
-    environment.add_test("startingwith", builtin::is_startingwith);
-    environment.add_test("endingwith", builtin::is_endingwith);
-    environment
-});
+/// The filters and tests that `where` may use.
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(plain);
 
 impl Filter {
     /// Compiles the expression; errors say what and where in it.
@@ -185,77 +140,6 @@ impl Filter {
 fn is_unknown(error: &Error) -> bool {
     use ErrorKind::{UnknownFilter, UnknownFunction, UnknownMethod, UnknownTest};
     matches!(error.kind(), UnknownFilter | UnknownFunction | UnknownMethod | UnknownTest)
-}
-
-/// What went wrong and at which character (counted from 1).
-fn explain(expression: &str, error: &Error, detail: Option<&str>) -> String {
-    let what = match detail {
-        Some(detail) => format!("{}: {detail}", error.kind()),
-        None => error.kind().to_string(),
-    };
-    match error.range().and_then(|range| expression.get(..range.start)) {
-        Some(before) => format!("{what}, at character {}", before.chars().count() + 1),
-        None => what,
-    }
-}
-
-/// The names, operators and brackets of an expression; not its strings, numbers and commas, which do not nest.
-fn words(expression: &str) -> Vec<&str> {
-    let mut words = Vec::new();
-    let mut rest = expression;
-    while let Some(char) = rest.chars().next() {
-        let is_word = |char: char| char.is_alphanumeric() || char == '_';
-        let length = match char {
-            '\'' | '"' => quoted(rest, char),
-            char if is_word(char) => rest.find(|char| !is_word(char)).unwrap_or(rest.len()),
-            char => char.len_utf8(),
-        };
-        let (word, after) = rest.split_at(length);
-        if !char.is_whitespace() && !char.is_numeric() && !matches!(char, '\'' | '"' | ',') {
-            words.push(word);
-        }
-        rest = after;
-    }
-    words
-}
-
-/// The word for a sign that other languages have and this one has not; empty when there is none.
-fn foreign(words: &[&str]) -> &'static str {
-    const SIGNS: [([&str; 2], &str); 2] =
-        [(["&", "&"], "; write `and` for `&&`"), (["|", "|"], "; write `or` for `||`")];
-    let has = |sign: &[&str; 2]| words.windows(2).any(|pair| pair == sign);
-    match SIGNS.iter().find(|(sign, _)| has(sign)) {
-        Some((_, hint)) => hint,
-        // `!a`, not `a != b`.
-        None if words.windows(2).any(|pair| matches!(pair, ["!", next] if *next != "=")) => "; write `not` for `!`",
-        None => "",
-    }
-}
-
-/// The first name that is called, other than a filter or test with arguments.
-fn called<'w>(words: &[&'w str]) -> Option<&'w str> {
-    const KEYWORDS: [&str; 7] = ["and", "or", "not", "in", "if", "else", "is"];
-    words.windows(2).enumerate().find_map(|(at, pair)| {
-        let &[name, "("] = pair else { return None };
-        let before = |back: usize| at.checked_sub(back).and_then(|at| words.get(at)).copied().unwrap_or_default();
-        let is_name = name.starts_with(|char: char| char.is_alphabetic() || char == '_') && !KEYWORDS.contains(&name);
-        let is_test = before(1) == "is" || (before(1) == "not" && before(2) == "is");
-        (is_name && !is_test && before(1) != "|").then_some(name)
-    })
-}
-
-/// The length of a string literal with its quotes.
-fn quoted(text: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (at, char) in text.char_indices().skip(1) {
-        match char {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            char if char == quote => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod fault;
 pub mod health;
 pub mod intake;
 pub mod leftover;
+pub mod link;
 pub mod log;
 pub mod pace;
 pub mod parked;

@@ -1,29 +1,38 @@
 //! Credentials: shared, renewed once, never shown.
 
+pub mod assertions;
+mod fresh_files;
+mod proxies;
+mod refreshing;
+mod secrecy;
+mod sessions;
+pub mod signing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use hms_sync::adapter::Adapter;
 use hms_sync::adapter::auth::{Credential, Scheme};
-use hms_sync::adapter::http::Client;
-use hms_sync::adapter::oauth::{OAuth2, OAuth2Spec};
+use hms_sync::adapter::http::{Caller, Client, Next, Reply};
+use hms_sync::adapter::oauth::{Grant, OAuth2, OAuth2Spec, Proof};
 use hms_sync::adapter::rest::RestAdapter;
 use hms_sync::adapter::secret::{SecretRef, SecretSource};
+use hms_sync::adapter::{Adapter, Fleet as _, Parcel, Request};
 use hms_sync::event::Op;
-use hms_sync::rules::outcome::Outcome;
+use hms_sync::rules::outcome::{Outcome, Reason};
 
 use crate::support::receiver::Receiver;
-use crate::support::rest::{OneLane, cleared, options, secret, spec};
+use crate::support::rest::{OneLane, cleared, options, parcel, secret, spec};
 use crate::support::scenario::{End, Scenario, json};
 
 fn oauth(target: &Receiver) -> Arc<Credential> {
     let spec = OAuth2Spec {
         token_url: target.url("/token"),
-        client_id: "hms".into(),
-        client_secret: secret(target.ca.folder(), "c4nary&secret"),
+        client_id: Some("hms".into()),
+        proof: Proof::Secret { secret: secret(target.ca.folder(), "c4nary&secret"), how: None },
+        grant: Grant::ClientCredentials,
         scope: Some("write all".into()),
         audience: None,
-        client_auth: None,
+        base: None,
     };
     let oauth = OAuth2::new(spec, Client::new(options(&target.ca)));
     Arc::new(Credential::new("cdc", Scheme::OAuth2(Box::new(oauth))).unwrap())
@@ -222,4 +231,52 @@ fn a_key_in_the_query_is_added_when_sending_and_nowhere_else() {
     assert_eq!(delivery.outcome, Outcome::Success);
     assert_eq!(target.journal()[0].path, "/slots?api_key=c4nary");
     assert_eq!(delivery.request_hash, rest.render(&parcel).unwrap().unwrap().hash());
+}
+
+/// A target that says 200 to everything, and in the body that the token does not do.
+struct Polite(Arc<Credential>);
+
+impl Caller for Polite {
+    type Course = ();
+
+    fn render(&self, _: &Parcel) -> Result<Option<Request>, Reason> {
+        Ok(None)
+    }
+
+    fn judge(&self, _: &Parcel, _: &Request, reply: &Reply, _: Option<&mut ()>) -> Next {
+        Next::End(match reply.body.windows(3).any(|window| window == b"498") {
+            true => Outcome::Reauth(Reason::new("498", "the token does not do")),
+            false => Outcome::Success,
+        })
+    }
+
+    fn credential(&self) -> Option<&Arc<Credential>> {
+        Some(&self.0)
+    }
+}
+
+#[test]
+fn an_adapter_that_knows_a_refusal_by_other_signs_has_the_token_renewed_once() {
+    let target = Receiver::start();
+    target.meet(|entry| {
+        let refused = entry.path != "/token" && entry.header("authorization") == Some("Bearer token-1");
+        refused.then(|| Scenario::answer("498", false, json(200, "", r#"{"error":{"code":498}}"#), End::Keep))
+    });
+    let caller = Arc::new(Polite(oauth(&target)));
+    let mut fleet = Client::new(options(&target.ca)).fleet(caller, 1).unwrap();
+    let mut deliver = |key: &str| {
+        let mut ended = Vec::new();
+        fleet.begin(1, [parcel(&target.url("/edits"), key, b"{}")].into());
+        while ended.is_empty() {
+            fleet.wait(None, &mut ended).unwrap();
+        }
+        ended.remove(0).deliveries.remove(0)
+    };
+    assert_eq!(deliver("one").outcome, Outcome::Success);
+    let sent: Vec<_> = target.journal().iter().map(|entry| (entry.key.clone(), entry.body.clone())).collect();
+    assert_eq!((sent.len(), &sent[0], target.tokens().len()), (2, &sent[1], 2));
+    // What stays refused is said, and asks for nothing more.
+    target.meet(|_| Some(Scenario::answer("498", false, json(200, "", r#"{"error":{"code":498}}"#), End::Keep)));
+    assert!(matches!(deliver("two").outcome, Outcome::Reauth(_)));
+    assert_eq!((target.journal().len(), target.tokens().len()), (4, 2));
 }

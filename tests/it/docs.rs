@@ -184,6 +184,29 @@ fn the_examples_in_the_page_of_drops_load() {
 }
 
 #[test]
+fn the_examples_in_the_page_of_credentials_load() {
+    use hms_sync::config::credential::Credential;
+    let folder = tempfile::tempdir().unwrap();
+    let page = fs::read_to_string(root().join("docs/CREDENTIALS.md")).unwrap();
+    assert_eq!(write_blocks(&page, folder.path()), 5);
+    let mut kinds = HashSet::new();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let config = hms_sync::config::load(&entry.unwrap().path()).unwrap_or_else(|problems| panic!("{problems}"));
+        for credential in config.settings.credentials.values() {
+            kinds.insert(credential.auth_type().word());
+            if let Credential::Several(parts) = credential {
+                kinds.extend(parts.iter().map(|part| part.auth_type().word()));
+            }
+        }
+    }
+    // Each has an example, and each is in the table.
+    assert_eq!(kinds.len(), 10, "{kinds:?}");
+    for kind in kinds.iter().filter(|kind| **kind != "a list") {
+        assert!(page.to_lowercase().contains(&format!("| `{}` |", kind.to_lowercase())), "{kind}");
+    }
+}
+
+#[test]
 fn every_key_of_a_drop_stands_in_its_page() {
     let page = fs::read_to_string(root().join("docs/DROPS.md")).unwrap();
     let file = fs::read_to_string(root().join("tests/configs/good/drop-pipe.yaml")).unwrap();

@@ -13,6 +13,7 @@ use crate::support::journal::{Entry, body, committed};
 use crate::support::office::{Agent, Office, RETRY, ended, wait};
 use crate::support::proxy::ConnectProxy;
 use crate::support::receiver::{Door, Receiver};
+use crate::support::socks::SocksProxy;
 use crate::support::source::{Source, Visit};
 
 /// An office that follows a source and delivers to a target. `more` are further keys of the source, `connector` further
@@ -301,6 +302,21 @@ fn check_online_reaches_the_source_and_says_what_is_wrong_with_it() {
     std::fs::write(good.config().join("sync.yaml"), other).unwrap();
     let said = good.run(&["check", "--online"]);
     assert!(said.code == Some(69) && said.stdout.contains("event source ops: cannot be reached: tls:"), "{said:?}");
+}
+
+#[test]
+fn a_source_is_reached_through_a_socks_proxy() {
+    for scheme in ["socks5", "socks5h"] {
+        let (source, target) = (Source::start(Visit::stay), Receiver::start());
+        let proxy = SocksProxy::start(None, None);
+        let office = office(&source, &target, &format!(", proxy: \"{}\"", proxy.url(scheme)), "");
+        let said = office.run(&["check", "--online"]);
+        assert!(said.stdout.contains("is reached by WebSocket"), "{said:?}");
+        assert_eq!(proxy.asked(), [format!("address {}", source.address())]);
+        proxy.reply(2);
+        let said = office.run(&["check", "--online"]);
+        assert!(said.code == Some(69) && said.stdout.contains("proxy: the proxy does not let us through"), "{said:?}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod acknowledgements;
 mod alerts;
+mod adapters;
 mod answers;
 mod api;
 mod asking;

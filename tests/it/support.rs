@@ -17,6 +17,7 @@ pub mod checker;
 pub mod chromium;
 pub mod desk;
 pub mod disk;
+pub mod doorman;
 #[cfg(feature = "sftp")]
 pub mod dropbox;
 #[cfg(feature = "sftp")]
@@ -36,6 +37,7 @@ pub mod rest;
 pub mod scenario;
 #[cfg(feature = "sftp")]
 pub mod shelf;
+pub mod socks;
 #[cfg(feature = "ws")]
 pub mod source;
 #[cfg(feature = "sftp")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hms_sync::adapter::http::{Options, Proxy};
+use hms_sync::adapter::http::{Login, Options, Proxy};
 use hms_sync::adapter::tls::{TlsFiles, client_config};
 use hms_sync::adapter::{Adapter, Delivery};
 use hms_sync::rules::outcome::Outcome;
@@ -201,7 +201,7 @@ fn a_target_that_speaks_no_safe_tls_halts() {
 fn a_client_certificate_opens_a_target_that_wants_one() {
     let target = Receiver::start();
     target.door(Door::Tls(Leaf::WantsClient));
-    let files = TlsFiles { ca: vec![target.ca.file()], client: Some(target.ca.client_files()) };
+    let files = TlsFiles { ca: vec![target.ca.file()], client: Some(target.ca.client_files()), ..TlsFiles::default() };
     let http = Options::new(client_config(&files).unwrap());
     assert_eq!(once(&target.url("/"), http).outcome, Outcome::Success);
 }
@@ -300,7 +300,8 @@ fn a_proxy_is_asked_to_connect_and_sees_no_request() {
 fn a_proxy_gets_its_credentials_and_the_target_does_not() {
     let target = Receiver::start();
     let proxy = ConnectProxy::start();
-    let with = Proxy::parse(&proxy.url(), Some(secret(target.ca.folder(), "Aladdin:open sesame"))).unwrap();
+    let login = Login { user: "Aladdin".into(), password: secret(target.ca.folder(), "open sesame") };
+    let with = Proxy::parse(&proxy.url(), Some(login)).unwrap();
     let http = Options { proxy: Some(with), ..options(&target.ca) };
     assert_eq!(once(&target.url("/"), http).outcome, Outcome::Success);
     assert!(proxy.heads()[0].contains("Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"));

@@ -9,7 +9,7 @@ use aws_lc_rs::hmac;
 
 use super::Channel;
 use crate::adapter::Request;
-use crate::adapter::auth::Credential;
+use crate::adapter::auth::{Credential, Refused};
 use crate::adapter::http::{Client, Envelope, Options};
 use crate::adapter::secret::SecretSource;
 use crate::clock;
@@ -84,10 +84,10 @@ impl Channel for Webhook {
         let why = |outcome: crate::rules::outcome::Outcome| {
             outcome.reason().cloned().unwrap_or_else(|| Reason::new("credential", "cannot be had"))
         };
-        let sealed = credential.seal().map_err(why)?;
+        let sealed = credential.seal(&request).map_err(why)?;
         let status = self.send(&request, &sealed.envelope)?;
-        if status == 401 && credential.refused(&sealed).map_err(why)? {
-            let sealed = credential.seal().map_err(why)?;
+        if status == 401 && credential.refused(&sealed, Refused::ALL).map_err(why)? {
+            let sealed = credential.seal(&request).map_err(why)?;
             return judge(self.send(&request, &sealed.envelope)?);
         }
         judge(status)

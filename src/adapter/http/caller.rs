@@ -4,16 +4,50 @@ use std::sync::Arc;
 
 use super::answer::Reply;
 use crate::adapter::auth::Credential;
-use crate::adapter::{Parcel, Request};
+use crate::adapter::{Left, Parcel, Request};
 use crate::rules::outcome::{Outcome, Reason};
+
+/// What an answer leads to.
+#[derive(Debug)]
+pub enum Next {
+    /// The parcel is done with.
+    End(Outcome),
+    /// Another call for the same parcel.
+    Call(Request),
+}
 
 /// What a fleet asks of the adapter that it sends for: the requests, and what their answers mean.
 pub trait Caller: Send + Sync + 'static {
+    /// How far a parcel has come that takes several calls.
+    type Course: Send;
+
     /// The request of a parcel that has none yet.
     fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason>;
 
-    /// What an answer means.
-    fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply) -> Outcome;
+    /// The first call of a parcel that takes several; none = its request is what is sent.
+    fn set_out(&self, parcel: &Parcel, request: &Request) -> Result<Option<(Request, Self::Course)>, Reason> {
+        let _ = (parcel, request);
+        Ok(None)
+    }
+
+    /// Whether the answers are to come with all of their header fields.
+    fn wants_fields(&self) -> bool {
+        false
+    }
+
+    /// What an answer leads to.
+    fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: Option<&mut Self::Course>) -> Next;
+
+    /// What a parcel that was delivered leaves behind.
+    fn leave(&self, parcel: &Parcel, course: Self::Course) -> Option<Left> {
+        let _ = (parcel, course);
+        None
+    }
+
+    /// What an outcome means that nobody may repeat without asking.
+    fn settle(&self, outcome: Outcome) -> Outcome {
+        outcome
+    }
 
     /// What an answer means for each record of a joined request, in its order, where it says so; else empty.
     fn judge_items(&self, parcel: &Parcel, reply: &Reply) -> Vec<Outcome> {

@@ -7,6 +7,7 @@ use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, L
 use ureq::http::header::{HeaderMap, HeaderName, TRANSFER_ENCODING};
 
 use super::answer::Reply;
+use super::fields::Fields;
 use super::open::{Later, Opener};
 use super::trouble::Trouble;
 use super::wire::{self, Wire};
@@ -27,7 +28,7 @@ impl Exchange {
     pub fn call(&mut self, request: &Request, envelope: &Envelope) -> Result<Reply, Failure> {
         self.wire.begin(self.settings.timeout, longest_line(request, envelope));
         let message = message(request, envelope)?;
-        let answer = if request.body.is_empty() && bodiless(&request.method) {
+        let answer = if envelope.body(request).is_empty() && bodiless(&request.method) {
             self.agent.run(message.map(|_| ()))
         } else {
             self.agent.run(message)
@@ -71,12 +72,15 @@ impl Exchange {
             return Err(self.failure(Trouble::garbage("the target said yes before it had the whole request")));
         }
         let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let mut all = Fields::default();
+        parts.headers.iter().for_each(|(name, value)| all.add(name.as_str(), value.as_bytes()));
         let mut reply = Reply {
             status,
             content_type: text(CONTENT_TYPE),
             retry_after: text(RETRY_AFTER),
             date: text(DATE),
             location: text(LOCATION),
+            fields: all,
             body: Vec::new(),
             whole: true,
         };
@@ -122,7 +126,7 @@ fn agent(settings: &Arc<Settings>, wire: &Arc<Wire>) -> ureq::Agent {
         .max_response_header_size(HEAD_LIMIT)
         .max_idle_connections(0)
         .build();
-    let opener = Opener { settings: Arc::clone(settings), wire: Arc::clone(wire) };
+    let opener = Opener { settings: Arc::clone(settings), wire: Arc::clone(wire), wary: false };
     ureq::Agent::with_parts(config, opener, Later)
 }
 
@@ -140,28 +144,28 @@ fn bodiless(method: &str) -> bool {
 
 /// An upper bound of the longest line of the head, line end included.
 fn longest_line(request: &Request, envelope: &Envelope) -> usize {
-    let query = envelope.query.as_ref().map_or(0, |query| query.len());
-    let secret = envelope.header.as_ref().map_or(0, |(name, value)| name.as_str().len() + value.len());
+    let query = envelope.query().map_or(0, str::len);
+    let secret = envelope.fields().map(|(name, value)| name.as_str().len() + value.len()).max().unwrap_or(0);
     let fields = request.headers.iter().map(|(name, value)| name.len() + value.len()).max().unwrap_or(0);
     (request.url.len() + query).max(secret).max(fields) + 64
 }
 
-fn message<'r>(request: &'r Request, envelope: &Envelope) -> Result<ureq::http::Request<&'r [u8]>, Failure> {
+fn message<'r>(request: &'r Request, envelope: &'r Envelope) -> Result<ureq::http::Request<&'r [u8]>, Failure> {
     let mut builder = ureq::http::Request::builder().method(&*request.method);
-    builder = match &envelope.query {
+    builder = match envelope.query() {
         None => builder.uri(&*request.url),
         Some(query) => {
             let joint = if request.url.contains('?') { '&' } else { '?' };
-            builder.uri(format!("{}{joint}{}", request.url, query.as_str()))
+            builder.uri(format!("{}{joint}{query}", request.url))
         }
     };
     for (name, value) in &request.headers {
         builder = builder.header(&**name, &**value);
     }
-    if let Some((name, value)) = &envelope.header {
+    for (name, value) in envelope.fields() {
         builder = builder.header(name, value);
     }
-    builder.body(request.body.as_slice()).map_err(|_| {
+    builder.body(envelope.body(request)).map_err(|_| {
         Failure::Request(Reason::new("url", "the URL or a header field cannot be sent; is a value too long?"))
     })
 }

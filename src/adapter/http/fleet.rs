@@ -3,6 +3,7 @@
 //! Only what is slow and rare waits, and then on a thread of its own for as long as it takes: opening a connection
 //! (look-up, TCP, proxy, TLS), fetching a token.
 
+mod task;
 #[cfg(test)]
 mod tests;
 
@@ -17,108 +18,41 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::answer::{Complete, Reply};
-use super::caller::Caller;
+use super::caller::{Caller, Next};
 use super::line::Line;
-use super::message::{Address, encode};
+use super::message::encode;
 use super::open::Opener;
 use super::trouble::Trouble;
 use super::wire::{Channel, Wire, trouble};
 use super::{Envelope, KEEP, Settings, plain_http};
-use crate::adapter::auth::Sealed;
+use crate::adapter::auth::Refused;
 use crate::adapter::{Delivery, Ended, Fleet, Parcel, Request, sha256};
 use crate::rules::outcome::{Outcome, Reason};
+use task::{Came, Prepared, Task};
 
 /// The token of the waker; the others are berths.
 const WAKER: Token = Token(usize::MAX);
 
 /// A place for one delivery at a time, and the connection that it keeps.
-#[derive(Default)]
-struct Berth {
+struct Berth<K> {
     line: Option<Line>,
-    task: Option<Task>,
+    task: Option<Task<K>>,
 }
 
-/// One delivery under way: its parts in order, the first that is not delivered is the last.
-struct Task {
-    ticket: u64,
-    parts: Arc<[Parcel]>,
-    deliveries: Vec<Delivery>,
-    /// The request of the part at hand, when the parcel does not hold it.
-    rendered: Option<Request>,
-    started: Instant,
-    /// When the call at hand must be over; none while something slow is waited for.
-    deadline: Option<Instant>,
-    /// When it must be over where its connection was opened for it: opening is a part of the call.
-    until: Option<Instant>,
-    sealed: Option<Sealed>,
-    /// The credential was renewed once.
-    renewed: bool,
-    /// A 421 was tried on another connection.
-    moved: bool,
-    /// The 401 that stands unless there is a newer credential.
-    refusal: Option<Reply>,
-}
-
-impl Task {
-    fn new(ticket: u64, parts: Arc<[Parcel]>) -> Task {
-        Task {
-            ticket,
-            deliveries: Vec::with_capacity(parts.len()),
-            parts,
-            rendered: None,
-            started: Instant::now(),
-            deadline: None,
-            until: None,
-            sealed: None,
-            renewed: false,
-            moved: false,
-            refusal: None,
-        }
+impl<K> Default for Berth<K> {
+    fn default() -> Berth<K> {
+        Berth { line: None, task: None }
     }
-
-    fn part(&self) -> Option<&Parcel> {
-        self.parts.get(self.deliveries.len())
-    }
-
-    fn request(&self) -> Option<&Request> {
-        self.rendered.as_ref().or_else(|| self.part()?.rendered())
-    }
-}
-
-/// What came of the calls of one attempt.
-struct Came {
-    outcome: Outcome,
-    items: Vec<Outcome>,
-    status: Option<u16>,
-    answer: Option<Vec<u8>>,
-    sent: bool,
-}
-
-impl Came {
-    fn unsent(outcome: Outcome) -> Came {
-        Came { outcome, items: Vec::new(), status: None, answer: None, sent: false }
-    }
-}
-
-/// What a thread that waited has brought about.
-#[derive(Default)]
-struct Prepared {
-    /// Whether there is a newer credential than the one that was refused.
-    newer: Option<Result<bool, Outcome>>,
-    sealed: Option<Result<Sealed, Outcome>>,
-    channel: Option<Result<Channel, Trouble>>,
-    /// When the call that the channel is for must be over.
-    until: Option<Instant>,
 }
 
 /// A fleet of connections to one target.
-pub struct HttpFleet<C> {
+pub struct HttpFleet<C: Caller> {
     settings: Arc<Settings>,
     caller: Arc<C>,
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
-    berths: Vec<Berth>,
+    berths: Vec<Berth<C::Course>>,
     /// Berths without a task; the last one is used next, so that few connections are kept warm.
     free: Vec<usize>,
     /// No later than this something runs out: a call's time, or the time that an unused connection is kept.
@@ -153,7 +87,7 @@ impl<C: Caller> HttpFleet<C> {
         })
     }
 
-    fn task(&mut self, at: usize) -> Option<&mut Task> {
+    fn task(&mut self, at: usize) -> Option<&mut Task<C::Course>> {
         self.berths.get_mut(at)?.task.as_mut()
     }
 
@@ -164,6 +98,7 @@ impl<C: Caller> HttpFleet<C> {
         task.started = Instant::now();
         (task.rendered, task.sealed, task.refusal) = (None, None, None);
         (task.renewed, task.moved, task.until) = (false, false, None);
+        (task.course, task.earlier) = (None, (0, 0));
         let Some(part) = task.part() else { return };
         if part.rendered().is_none() {
             match caller.render(part) {
@@ -175,6 +110,15 @@ impl<C: Caller> HttpFleet<C> {
                 Err(reason) => return self.end_part(at, Came::unsent(Outcome::Reject(reason))),
             }
         }
+        let first = match (task.part(), task.request()) {
+            (Some(part), Some(request)) => caller.set_out(part, request),
+            _ => Ok(None),
+        };
+        match first {
+            Ok(None) => {}
+            Ok(Some((request, course))) => (task.rendered, task.course) = (Some(request), Some(course)),
+            Err(reason) => return self.end_part(at, Came::unsent(Outcome::Reject(reason))),
+        }
         self.call(at);
     }
 
@@ -182,14 +126,18 @@ impl<C: Caller> HttpFleet<C> {
     fn call(&mut self, at: usize) {
         let (credential, watched) = (self.caller.credential().cloned(), self.watched);
         let Some(Berth { line, task: Some(task) }) = self.berths.get_mut(at) else { return };
-        let Some(address) = task.request().and_then(|request| Address::of(&request.url)) else {
+        if let Some(credential) = credential.as_ref().filter(|_| task.sealed.is_none()) {
+            task.sealed = task.request().and_then(|request| credential.sealed(request));
+        }
+        let Some(address) = task.address() else {
             let reason = Reason::new("url", "the URL or a header field cannot be sent; is a value too long?");
             return self.end_part(at, Came::unsent(Outcome::Reject(reason)));
         };
         if !address.tls && !self.settings.plain {
             return self.end_part(at, Came::unsent(plain_http().outcome(false)));
         }
-        if line.as_mut().is_some_and(|line| line.origin() != address.origin || !line.is_fit(watched)) {
+        let generation = self.settings.tls.generation();
+        if line.as_mut().is_some_and(|line| !line.leads_to(address.origin, generation) || !line.is_fit(watched)) {
             *line = None;
         }
         let to = match (&line, address.host()) {
@@ -200,20 +148,22 @@ impl<C: Caller> HttpFleet<C> {
                 return self.end_part(at, Came::unsent(Outcome::Reject(reason)));
             }
         };
-        if let Some(credential) = credential.as_ref().filter(|_| task.sealed.is_none()) {
-            task.sealed = credential.sealed();
-        }
+        let wary = task.sealed.as_ref().is_some_and(|sealed| sealed.envelope.is_led_by_name());
         let seal = credential.filter(|_| task.sealed.is_none());
+        let seal = seal.and_then(|credential| Some((credential, task.request()?.clone())));
         if seal.is_none() && to.is_none() {
             return self.send(at);
         }
         let settings = Arc::clone(&self.settings);
         self.prepare(at, move || {
-            let mut prepared = Prepared { sealed: seal.map(|credential| credential.seal()), ..Prepared::default() };
+            // Only who has a token knows where that leads.
+            let to = to.filter(|_| seal.as_ref().is_none_or(|(credential, _)| !credential.leads()));
+            let sealed = seal.map(|(credential, request)| credential.seal(&request));
+            let mut prepared = Prepared { sealed, ..Prepared::default() };
             if !matches!(prepared.sealed, Some(Err(_))) {
                 // A token that took long leaves the call all of its time.
                 prepared.until = Some(Instant::now() + settings.timeout);
-                prepared.channel = to.map(|(host, port, tls)| open(settings, &host, port, tls));
+                prepared.channel = to.map(|(host, port, tls)| open(settings, &host, port, tls, wary));
             }
             prepared
         });
@@ -250,10 +200,13 @@ impl<C: Caller> HttpFleet<C> {
         match prepared.newer {
             None => {}
             Some(Ok(true)) => task.sealed = None,
-            Some(Ok(false)) => return self.judge(at, refusal.unwrap_or_default()),
+            Some(Ok(false)) => {
+                let (reply, refusal) = refusal.unwrap_or((Reply::default(), Refused::ALL));
+                return self.judge(at, reply, Some(refusal));
+            }
             Some(Err(outcome)) => {
-                let answer = refusal.map(|reply| reply.body);
-                return self.end_part(at, Came { status: Some(401), answer, sent: true, ..Came::unsent(outcome) });
+                let (status, answer) = refusal.map(|(reply, _)| (reply.status, reply.body)).unzip();
+                return self.end_part(at, Came { status, answer, sent: true, ..Came::unsent(outcome) });
             }
         }
         match prepared.sealed {
@@ -266,8 +219,8 @@ impl<C: Caller> HttpFleet<C> {
             None => self.call(at),
             Some(Err(trouble)) => self.end_part(at, Came::unsent(trouble.outcome(false))),
             Some(Ok(channel)) => {
-                let origin = task.request().and_then(|request| Address::of(&request.url)).map(|address| address.origin);
-                let opened = Line::new(channel, origin.unwrap_or_default()).and_then(|line| {
+                let origin = task.address().map_or("", |address| address.origin);
+                let opened = Line::new(channel, origin, self.settings.tls.generation()).and_then(|line| {
                     let watch = Interest::READABLE | Interest::WRITABLE;
                     self.poll.registry().register(&mut SourceFd(&line.stream().as_raw_fd()), Token(at), watch)?;
                     Ok(line)
@@ -288,7 +241,7 @@ impl<C: Caller> HttpFleet<C> {
         let nothing = Envelope::default();
         let Some(Berth { line: Some(line), task: Some(task) }) = self.berths.get_mut(at) else { return };
         let envelope = task.sealed.as_ref().map_or(&nothing, |sealed| &sealed.envelope);
-        let written = match task.request().and_then(|request| Some((request, Address::of(&request.url)?))) {
+        let written = match task.request().zip(task.address()) {
             Some((request, address)) => encode(request, address, envelope, line.request()),
             None => Err(Reason::new("url", "the URL cannot be sent")),
         };
@@ -297,7 +250,7 @@ impl<C: Caller> HttpFleet<C> {
         }
         let deadline = task.until.take().unwrap_or_else(|| Instant::now() + self.settings.timeout);
         task.deadline = Some(deadline);
-        line.begin();
+        line.begin(self.caller.wants_fields());
         self.alarm = Some(self.alarm.map_or(deadline, |alarm| alarm.min(deadline)));
     }
 
@@ -330,51 +283,91 @@ impl<C: Caller> HttpFleet<C> {
         if !keep {
             *line = None;
         }
-        match (reply.status, &task.sealed) {
-            (401, Some(_)) if !task.renewed => {
-                task.renewed = true;
-                task.refusal = Some(reply);
-                let (Some(credential), Some(sealed)) = (self.caller.credential().cloned(), task.sealed.take()) else {
-                    return;
-                };
-                self.prepare(at, move || Prepared { newer: Some(credential.refused(&sealed)), ..Prepared::default() });
-            }
-            // The connection may have ended at a server that is not this target (RFC 9110 §15.5.20).
-            (421, _) if !task.moved => {
-                task.moved = true;
-                *line = None;
-                self.call(at);
-            }
-            _ => self.judge(at, reply),
+        // The connection may have ended at a server that is not this target (RFC 9110 §15.5.20).
+        if reply.status == 421 && !task.moved {
+            task.moved = true;
+            *line = None;
+            return self.call(at);
+        }
+        let refusal = match &task.sealed {
+            Some(_) => self.caller.credential().and_then(|credential| credential.refusal(&reply)),
+            None => None,
+        };
+        match refusal {
+            Some(refusal) if !task.renewed => self.renew(at, reply, refusal),
+            refusal => self.judge(at, reply, refusal),
         }
     }
 
-    fn judge(&mut self, at: usize, reply: Reply) {
+    /// Has the credential look for something newer, and tries once more when there is.
+    fn renew(&mut self, at: usize, reply: Reply, refusal: Refused) {
+        let credential = self.caller.credential().cloned();
+        let Some(task) = self.task(at) else { return };
+        task.renewed = true;
+        let (Some(credential), Some(sealed)) = (credential, task.sealed.take()) else { return };
+        task.refusal = Some((reply, refusal));
+        let newer = move || Some(credential.refused(&sealed, refusal));
+        self.prepare(at, move || Prepared { newer: newer(), ..Prepared::default() });
+    }
+
+    /// What an answer leads to. `refusal` = the credential was not accepted, and nothing newer helps.
+    fn judge(&mut self, at: usize, reply: Reply, refusal: Option<Refused>) {
         let caller = Arc::clone(&self.caller);
         let Some(task) = self.task(at) else { return };
+        let mut course = task.course.take();
         let (Some(part), Some(request)) = (task.part(), task.request()) else { return };
         let items = if part.items() > 0 { caller.judge_items(part, &reply) } else { Vec::new() };
-        let outcome = match items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()) {
-            Some(telling) => telling.clone(),
-            None => caller.judge(part, request, &reply),
+        let next = match items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()) {
+            Some(telling) => Next::End(telling.clone()),
+            None => caller.judge(part, request, &reply, course.as_mut()),
+        };
+        task.course = course;
+        let outcome = match next {
+            // The adapter knows by other signs that the target asks to sign in again.
+            Next::End(Outcome::Reauth(_)) if refusal.is_none() && !task.renewed && task.sealed.is_some() => {
+                return self.renew(at, reply, Refused::ALL);
+            }
+            Next::End(Outcome::Halt(reason) | Outcome::Reject(reason)) if refusal.is_some() => Outcome::Reauth(reason),
+            Next::End(outcome) => outcome,
+            Next::Call(request) => {
+                task.earlier.0 += task.request().map_or(0, |request| request.body.len() as u64);
+                task.earlier.1 += reply.body.len() as u64;
+                // What seals a request may be made of it: a signature, a secret in its body.
+                (task.rendered, task.sealed, task.refusal) = (Some(request), None, None);
+                (task.renewed, task.moved, task.until) = (false, false, None);
+                return self.call(at);
+            }
         };
         self.end_part(at, Came { outcome, items, status: Some(reply.status), answer: Some(reply.body), sent: true });
     }
 
     /// Notes what came of a part; goes on with the next, or ends the task.
     fn end_part(&mut self, at: usize, came: Came) {
+        let caller = Arc::clone(&self.caller);
         let Some(berth) = self.berths.get_mut(at) else { return };
         let Some(task) = &mut berth.task else { return };
-        let request = task.request();
-        let body = request.map_or(0, |request| request.body.len() as u64);
-        let delivered = came.outcome.is_delivered();
+        let course = task.course.take();
+        let body = task.request().map_or(0, |request| request.body.len() as u64);
+        let earlier = task.earlier;
+        // Of several calls the parcel's own request stands for all.
+        let request = task.part().and_then(Parcel::rendered).or(task.rendered.as_ref());
+        let outcome = caller.settle(came.outcome);
+        let delivered = outcome.is_delivered();
+        let left = match (task.part(), course) {
+            (Some(part), Some(course)) if delivered => caller.leave(part, course),
+            _ => None,
+        };
         let delivery = Delivery {
-            outcome: came.outcome,
+            outcome,
+            left,
             items: came.items,
             status: came.status,
             request_hash: request.map_or([0; 32], Request::hash),
             answer_hash: came.answer.as_deref().map(sha256),
-            bytes: (if came.sent { body } else { 0 }, came.answer.as_ref().map_or(0, |answer| answer.len() as u64)),
+            bytes: (
+                earlier.0 + if came.sent { body } else { 0 },
+                earlier.1 + came.answer.as_ref().map_or(0, |answer| answer.len() as u64),
+            ),
             took: task.started.elapsed(),
         };
         task.deliveries.push(delivery);
@@ -424,10 +417,11 @@ impl<C: Caller> HttpFleet<C> {
     }
 }
 
-fn open(settings: Arc<Settings>, host: &str, port: u16, tls: bool) -> Result<Channel, Trouble> {
+/// `wary` = the host came from an answer: nothing inside our own networks is connected to for it.
+fn open(settings: Arc<Settings>, host: &str, port: u16, tls: bool, wary: bool) -> Result<Channel, Trouble> {
     let wire = Arc::new(Wire::new());
     wire.begin(settings.timeout, 0);
-    Opener { settings, wire }.open(host, port, tls)
+    Opener { settings, wire, wary }.open(host, port, tls)
 }
 
 /// Ends a wait. A signal must not swallow that; else a waker fails only where its loop is gone.

@@ -53,6 +53,8 @@ pub struct Line {
     session: Option<Box<ClientConnection>>,
     /// `scheme://authority` that it leads to.
     origin: String,
+    /// Which version of the TLS settings it was opened with.
+    generation: u64,
     /// The request, and how much of it was handed over (to TLS, where there is TLS).
     out: Vec<u8>,
     handed: usize,
@@ -71,13 +73,14 @@ pub struct Line {
 
 impl Line {
     /// A line over an open channel.
-    pub fn new(channel: Channel, origin: &str) -> io::Result<Line> {
+    pub fn new(channel: Channel, origin: &str, generation: u64) -> io::Result<Line> {
         let (session, stream) = channel.into_parts();
         stream.set_nonblocking(true)?;
         Ok(Line {
             stream,
             session,
             origin: origin.to_owned(),
+            generation,
             out: Vec::new(),
             handed: 0,
             written: true,
@@ -95,9 +98,9 @@ impl Line {
         &self.stream
     }
 
-    /// `scheme://authority` that it leads to.
-    pub fn origin(&self) -> &str {
-        &self.origin
+    /// Whether it leads to this `scheme://authority`, and was opened with these TLS settings.
+    pub fn leads_to(&self, origin: &str, generation: u64) -> bool {
+        self.origin == origin && self.generation == generation
     }
 
     /// When it was used last.
@@ -124,9 +127,9 @@ impl Line {
     }
 
     /// Begins to send what [`Line::request`] holds now.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, all: bool) {
         (self.handed, self.written, self.sent, self.write_failed) = (0, false, 0, None);
-        self.reading = Reading::default();
+        self.reading = Reading::new(all);
         self.requests = self.requests.saturating_add(1);
         self.push();
     }

@@ -65,11 +65,11 @@ pub fn encode(request: &Request, address: Address<'_>, envelope: &Envelope, out:
 }
 
 fn write_all(request: &Request, address: Address<'_>, envelope: &Envelope, out: &mut Vec<u8>) -> Option<()> {
-    let query = envelope.query.as_ref().map_or("", |query| query.as_str());
+    let (query, body) = (envelope.query().unwrap_or_default(), envelope.body(request));
     if request.url.len() + query.len() > URL_LIMIT || !is_token(&request.method) {
         return None;
     }
-    out.reserve(request.url.len() + request.body.len() + 512);
+    out.reserve(request.url.len() + body.len() + 512);
     put(out, &[request.method.as_bytes(), b" "]);
     if !address.rest.starts_with('/') {
         out.push(b'/');
@@ -87,14 +87,14 @@ fn write_all(request: &Request, address: Address<'_>, envelope: &Envelope, out: 
         }
         put(out, &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
     }
-    if let Some((name, value)) = &envelope.header {
+    for (name, value) in envelope.fields() {
         put(out, &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
     }
-    if !(request.body.is_empty() && matches!(&*request.method, "DELETE" | "GET" | "HEAD" | "OPTIONS")) {
+    if !(body.is_empty() && matches!(&*request.method, "DELETE" | "GET" | "HEAD" | "OPTIONS")) {
         // Writing to a Vec cannot fail.
-        let _ = write!(out, "Content-Length: {}\r\n", request.body.len());
+        let _ = write!(out, "Content-Length: {}\r\n", body.len());
     }
-    put(out, &[b"\r\n", &request.body]);
+    put(out, &[b"\r\n", body]);
     Some(())
 }
 

@@ -14,6 +14,9 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver}
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
 use super::Settings;
+use super::proxy::Manner;
+use super::resolver::is_inside;
+use super::socks::{self, To};
 use super::trouble::Trouble;
 use super::wire::{Channel, Connection, Socket, Wire, trouble};
 
@@ -25,6 +28,8 @@ const PROXY_HEAD: usize = 16 * 1024;
 pub struct Opener {
     pub settings: Arc<Settings>,
     pub wire: Arc<Wire>,
+    /// The host was named by an answer, not by the configuration.
+    pub wary: bool,
 }
 
 impl Connector<()> for Opener {
@@ -61,12 +66,16 @@ impl Opener {
                 if host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() {
                     settings.resolver.resolve(host, port, call)?;
                 }
-                (proxy.host.as_str(), proxy.port)
+                proxy.place()
             }
             None => (host, port),
         };
         let resolve_by = call.min(Instant::now() + settings.resolve);
         let addresses = settings.resolver.resolve(via_host, via_port, resolve_by)?;
+        if self.wary && settings.proxy.is_none() && addresses.iter().any(|address| is_inside(address.ip())) {
+            let text = format!("{host} leads into a private network, and only the configuration may name hosts there");
+            return Err(Trouble::halt("address", text));
+        }
         let connect_by = call.min(Instant::now() + settings.connect);
         let stream = connect(&addresses, connect_by).map_err(|error| {
             settings.resolver.forget(via_host, via_port);
@@ -74,11 +83,20 @@ impl Opener {
         })?;
         let mut socket = Socket::new(stream, Arc::clone(&self.wire)).map_err(|error| trouble(&error, true))?;
         socket.limit(Some(connect_by));
-        if let Some(proxy) = &settings.proxy {
-            let authorization = proxy.authorization()?;
-            tunnel(&mut socket, host, port, authorization.as_ref().map(|text| text.as_str()))?;
+        match settings.proxy.as_ref().map(|proxy| (proxy, proxy.manner())) {
+            None => {}
+            Some((proxy, Manner::Connect)) => {
+                let authorization = proxy.authorization()?;
+                tunnel(&mut socket, host, port, authorization.as_ref().map(|text| text.as_str()))?;
+            }
+            Some((proxy, Manner::SocksByName)) => socks::tunnel(&mut socket, proxy, To::Name(host, port))?,
+            Some((proxy, Manner::Socks)) => {
+                let found = settings.resolver.resolve(host, port, resolve_by)?;
+                let address = found.first().ok_or_else(|| Trouble::passing("dns", "the name has no address"))?;
+                socks::tunnel(&mut socket, proxy, To::Address(*address))?;
+            }
         }
-        let session = if tls { Some(handshake(Arc::clone(&settings.tls), host, &mut socket)?) } else { None };
+        let session = if tls { Some(handshake(settings.tls.config(), host, &mut socket)?) } else { None };
         socket.limit(None);
         session.iter().for_each(|session| settings.sight.certificates(session.peer_certificates().unwrap_or_default()));
         Ok(match session {

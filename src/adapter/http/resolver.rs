@@ -116,6 +116,17 @@ impl Shared {
     }
 }
 
+/// Whether an address is of this machine or of a private network (RFC 1918, 6598, 4193).
+pub(super) fn is_inside(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            address.is_loopback() || address.is_private() || (first == 100 && second & 0xc0 == 64)
+        }
+        IpAddr::V6(address) => address.is_loopback() || address.segments()[0] & 0xfe00 == 0xfc00,
+    }
+}
+
 /// Why an address is never connected to, whatever the configuration says. Private and loopback addresses are fine:
 /// the administrator named that very host.
 pub fn forbidden(address: IpAddr) -> Option<&'static str> {

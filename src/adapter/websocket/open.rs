@@ -20,8 +20,9 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::line::Line;
 use super::{Door, Ended, MOST};
-use crate::adapter::auth::Sealed;
-use crate::adapter::http::{self, Proxy, USER_AGENT, trouble_of};
+use crate::adapter::Request as Asked;
+use crate::adapter::auth::{Refused, Sealed};
+use crate::adapter::http::{self, Manner, Proxy, To, Trouble, USER_AGENT, socks, trouble_of};
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::reconnect::Refusal;
 
@@ -71,7 +72,7 @@ impl Door {
     /// The source has not accepted what it was shown, or no longer does: whether there is something newer.
     pub async fn renewed(&self, shown: Option<Sealed>) -> bool {
         let (Some(credential), Some(shown)) = (self.options.credential.clone(), shown) else { return false };
-        matches!(spawn_blocking(move || credential.refused(&shown)).await, Ok(Ok(true)))
+        matches!(spawn_blocking(move || credential.refused(&shown, Refused::ALL)).await, Ok(Ok(true)))
     }
 
     /// Opens a connection and closes it again; the text says what was found.
@@ -92,7 +93,10 @@ impl Door {
     /// The credential's envelope; reading it may take a file, a program or a token endpoint.
     async fn seal(&self) -> Result<Option<Sealed>, Ended> {
         let Some(credential) = self.options.credential.clone() else { return Ok(None) };
-        match spawn_blocking(move || credential.seal()).await {
+        // What signs or goes into a body has nothing to hold on to here but the address.
+        let url = self.options.url.replacen("ws", "http", 1);
+        let asked = Asked { method: "GET".into(), url: url.into(), headers: Vec::new(), body: Vec::new() };
+        match spawn_blocking(move || credential.seal(&asked)).await {
             Ok(Ok(sealed)) => Ok(Some(sealed)),
             Ok(Err(outcome)) => Err(no_credential(&outcome)),
             Err(_) => Err(Ended::passing("credential", "the credential could not be read")),
@@ -145,8 +149,19 @@ impl Door {
             ended.reason.text = format!("{via_host}:{via_port}: {}", ended.reason.text).into();
             ended
         })?;
-        if let Some(proxy) = proxy {
-            tunnel(&mut stream, proxy, host, port).await?;
+        match proxy.map(Proxy::manner) {
+            None => {}
+            Some(Manner::Connect) => {
+                if let Some(proxy) = proxy {
+                    tunnel(&mut stream, proxy, host, port).await?;
+                }
+            }
+            Some(Manner::Socks) => {
+                let address = self.resolve(host, port).await?.first().copied();
+                let address = address.ok_or_else(|| Ended::passing("dns", "the name has no address"))?;
+                stream = self.socks(stream, address.ip().to_string(), address.port()).await?;
+            }
+            Some(Manner::SocksByName) => stream = self.socks(stream, host.to_owned(), port).await?,
         }
         if !secure {
             return Ok((Line::new(stream, heard.clone()), ", without encryption"));
@@ -155,13 +170,34 @@ impl Door {
             refusal: Refusal::Lasting,
             reason: Reason::new("tls", format!("{bare} is no name that a certificate can be for")),
         })?;
-        let connector = TlsConnector::from(self.options.tls.clone());
+        let connector = TlsConnector::from(self.options.tls.config());
         let stream = connector.connect(name, stream).await.map_err(|error| Ended::from(trouble_of(&error, true)))?;
         let how = match stream.get_ref().1.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => ", TLS 1.3",
             _ => ", TLS 1.2",
         };
         Ok((Line::new(stream, heard.clone()), how))
+    }
+
+    /// Has a SOCKS proxy make the way; the few words with it are waited for on a thread.
+    async fn socks(&self, stream: TcpStream, host: String, port: u16) -> Result<TcpStream, Ended> {
+        let failed = |error: std::io::Error| Ended::from(trouble_of(&error, true));
+        let mut stream = stream.into_std().map_err(failed)?;
+        let options = self.options.clone();
+        let talk = move || {
+            let Some(proxy) = &options.proxy else { return Ok(stream) };
+            let broke = |error: std::io::Error| trouble_of(&error, true);
+            stream.set_nonblocking(false).map_err(broke)?;
+            stream.set_read_timeout(Some(CONNECT)).map_err(broke)?;
+            socks(&mut stream, proxy, To::Name(&host, port))?;
+            stream.set_read_timeout(None).map_err(broke)?;
+            stream.set_nonblocking(true).map_err(broke)?;
+            Ok::<_, Trouble>(stream)
+        };
+        match spawn_blocking(talk).await {
+            Ok(stream) => TcpStream::from_std(stream?).map_err(failed),
+            Err(_) => Err(Ended::passing("proxy", "the proxy could not be asked")),
+        }
     }
 
     async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Ended> {
@@ -186,17 +222,16 @@ fn no_credential(outcome: &Outcome) -> Ended {
 
 fn request(url: &str, sealed: Option<&Sealed>, subprotocol: Option<&str>) -> Result<Request, Ended> {
     let odd = || Ended { refusal: Refusal::Lasting, reason: Reason::new("url", "the address cannot be asked for") };
-    let query = sealed.and_then(|sealed| sealed.envelope.query.as_ref());
-    let with_query = query.map(|query| {
+    let with_query = sealed.and_then(|sealed| sealed.envelope.query()).map(|query| {
         let mark = if url.contains('?') { '&' } else { '?' };
-        zeroize::Zeroizing::new(format!("{url}{mark}{}", query.as_str()))
+        zeroize::Zeroizing::new(format!("{url}{mark}{query}"))
     });
     let url = with_query.as_ref().map_or(url, |url| url.as_str());
     let mut request = url.into_client_request().map_err(|_| odd())?;
     let headers = request.headers_mut();
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    if let Some((name, value)) = sealed.and_then(|sealed| sealed.envelope.header.clone()) {
-        headers.insert(name, value);
+    for (name, value) in sealed.iter().flat_map(|sealed| sealed.envelope.fields()) {
+        headers.insert(name.clone(), value.clone());
     }
     if let Some(name) = subprotocol {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(name).map_err(|_| odd())?);

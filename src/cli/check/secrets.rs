@@ -7,11 +7,12 @@ use crate::config::{Problem, SecretPlace, Settings, Severity};
 /// run only when `online`. The agent may run as another user and with another environment: what depends on that is a
 /// warning.
 pub fn look(settings: &Settings, online: bool, problems: &mut Vec<Problem>) {
-    for SecretPlace { credential, key, place, from } in &settings.secrets {
+    for SecretPlace { credential, key, place, from, lines } in &settings.secrets {
         if matches!(from, SecretRef::Exec(_)) && !online {
             continue;
         }
-        let Err(why) = SecretSource::new(from.clone()).get() else { continue };
+        let source = if *lines { SecretSource::with_lines } else { SecretSource::new };
+        let Err(why) = source(from.clone()).get() else { continue };
         let (severity, hint) = match from {
             SecretRef::Env(_) => (Severity::Warning, Some("the agent's own environment may differ from this one")),
             SecretRef::Credential(_) if std::env::var_os("CREDENTIALS_DIRECTORY").is_none() => {

@@ -12,7 +12,6 @@ use crate::cli::check::{drops as drop_check, secrets};
 use crate::cli::failure::Code;
 use crate::clock::{self, Timestamp};
 use crate::config::connector::ConnectorSpec;
-use crate::config::credential::Credential;
 use crate::config::{Settings, Severity, Way, build};
 use crate::rules::clock::{Known, doubt, is_far_ahead};
 use crate::rules::room::{Room, room};
@@ -79,15 +78,13 @@ pub fn certificates(settings: &Settings, connectors: &[ConnectorSpec], findings:
         }
     }
     for (name, credential) in &settings.credentials {
-        if let Credential::OAuth2(oauth) = credential {
-            look_at(name, &oauth.tls, findings);
-        }
+        credential.tls().into_iter().for_each(|tls| look_at(name, tls, findings));
     }
 }
 
 fn look_at(owner: &str, tls: &TlsFiles, findings: &mut Findings) {
     let client = tls.client.as_ref();
-    for file in tls.ca.iter().chain(client.map(|client| &client.cert)) {
+    for file in tls.ca.iter().chain(&tls.roots).chain(client.map(|client| &client.cert)) {
         match validities(file) {
             // A chain is as good as what ends first.
             Ok(found) => {

@@ -70,6 +70,14 @@ impl Adapter for Scripted {
         Ok(None)
     }
 
+    fn rehearse(
+        &self,
+        _: &Parcel,
+        _: &mut dyn FnMut(&Request) -> Option<crate::adapter::http::Reply>,
+    ) -> Result<crate::adapter::http::Rehearsed, Reason> {
+        Err(Reason::new("internal", "it has no answers"))
+    }
+
     fn fields(&self) -> &[String] {
         &[]
     }
@@ -104,8 +112,16 @@ struct ScriptedFleet {
 
 fn ended(ticket: u64, outcome: Outcome) -> Ended {
     let (bytes, took) = ((0, 0), Duration::ZERO);
-    let delivery =
-        Delivery { outcome, items: Vec::new(), status: None, request_hash: [0; 32], answer_hash: None, bytes, took };
+    let delivery = Delivery {
+        outcome,
+        items: Vec::new(),
+        status: None,
+        request_hash: [0; 32],
+        answer_hash: None,
+        bytes,
+        took,
+        left: None,
+    };
     Ended { ticket, deliveries: vec![delivery] }
 }
 

@@ -12,6 +12,7 @@ use crate::engine::chains::Chains;
 use crate::engine::connector::Pace;
 use crate::engine::lanes::Lanes;
 use crate::engine::ledger::LedgerError;
+use crate::engine::links::Kept as Links;
 use crate::engine::source::SourceError;
 use crate::engine::window::Window;
 use crate::rules::brake::Brake;
@@ -20,7 +21,7 @@ use crate::rules::classify::LONGEST_WAIT;
 use crate::rules::retry::Streak;
 use crate::store::state::attempt::{self, Settled, Word};
 use crate::store::state::connector::{self, Mode};
-use crate::store::state::{StateError, act, amended, cursor, note, parked, set_note};
+use crate::store::state::{StateError, StateReader, act, amended, cursor, note, parked, set_note};
 
 /// Reasons of this kind are tried again by themselves when the configuration has changed.
 const CONFIGURED: [&str; 7] = ["mapping", "encoding", "template", "gate", "where", "delete-rule", "push"];
@@ -143,6 +144,10 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
             })
         })
     })?;
+    if connector.adapter.identifies() {
+        let reader = StateReader::open(parts.reader.path())?;
+        connector.adapter.attach(Arc::new(Links::new(kept.known.id, reader)));
+    }
     let first_probe = connector.retry.backoff;
     let breaker = match kept.breaker {
         Some(open) => Breaker::reopened(

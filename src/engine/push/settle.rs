@@ -57,6 +57,9 @@ impl Worker {
                 delivery.outcome = only.clone();
             }
         }
+        for left in deliveries.iter_mut().filter_map(|delivery| delivery.left.take()) {
+            self.pending.push(Entry::Link(left.kind, left.key, left.values));
+        }
         let Some(slot) = self.window.get(id) else { return };
         let delivered = !deliveries.is_empty()
             && deliveries.len() == slot.parts.len()

@@ -7,7 +7,7 @@ use super::attempt::{self, Intent, Settled};
 use super::connector::{self, Mode, OpenBreaker};
 use super::counter::{self, Counter};
 use super::parked::{self, Parked, ParkedState};
-use super::{ConnectorId, LogId, Sql, account, amended, cursor, pace};
+use super::{ConnectorId, LogId, Sql, account, amended, cursor, link, pace};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId};
 use crate::rules::outcome::Reason;
@@ -47,6 +47,8 @@ pub enum Entry {
     Settled(i64),
     /// A scheduled run began.
     LastRun(Timestamp),
+    /// What a target calls a record (event type, key): names and values; none = it has it no more.
+    Link(String, String, Option<Vec<(String, String)>>),
     /// An act of the agent's own.
     Act(&'static str, Option<String>, Option<String>),
 }
@@ -107,6 +109,8 @@ impl Batch {
                     account::reopen(db, of)?;
                 }
                 Entry::LastRun(at) => connector::set_last_run(db, of, *at)?,
+                Entry::Link(kind, key, Some(values)) => link::keep(db, of, kind, key, values)?,
+                Entry::Link(kind, key, None) => link::forget(db, of, kind, key)?,
                 Entry::Act(verb, subject, reason) => act::record(
                     db,
                     &Act {

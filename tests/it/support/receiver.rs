@@ -437,7 +437,7 @@ impl Shared {
 }
 
 /// Reads one head; what follows stays in the buffer. None = the peer went away.
-fn head(stream: &mut Stream, buffer: &mut Vec<u8>, connection: usize) -> io::Result<Option<Entry>> {
+pub(super) fn head(stream: &mut Stream, buffer: &mut Vec<u8>, connection: usize) -> io::Result<Option<Entry>> {
     let mut part = [0; 4096];
     let end = loop {
         if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {

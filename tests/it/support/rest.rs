@@ -18,7 +18,7 @@ use super::ca::Ca;
 
 /// Client settings that trust the authority.
 pub fn options(ca: &Ca) -> Options {
-    let files = TlsFiles { ca: vec![ca.file()], client: None };
+    let files = TlsFiles { ca: vec![ca.file()], ..TlsFiles::default() };
     Options { plain: true, ..Options::new(client_config(&files).unwrap()) }
 }
 

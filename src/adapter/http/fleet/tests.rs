@@ -11,12 +11,14 @@ use crate::event::Op;
 struct Plain;
 
 impl Caller for Plain {
+    type Course = ();
+
     fn render(&self, _: &Parcel) -> Result<Option<Request>, Reason> {
         Ok(None)
     }
 
-    fn judge(&self, _: &Parcel, _: &Request, _: &Reply) -> Outcome {
-        Outcome::Success
+    fn judge(&self, _: &Parcel, _: &Request, _: &Reply, _: Option<&mut ()>) -> Next {
+        Next::End(Outcome::Success)
     }
 
     fn credential(&self) -> Option<&Arc<Credential>> {

@@ -1,0 +1,65 @@
+//! A delivery without a connection: the answers are given, and the requests are shown.
+
+use super::caller::{Caller, Next};
+use super::{Fields, Reply};
+use crate::adapter::{Left, Parcel, Request};
+use crate::rules::outcome::{Outcome, Reason};
+
+/// What would have been sent, and what came of it.
+#[derive(Debug)]
+pub struct Rehearsed {
+    /// The requests, in order.
+    pub requests: Vec<Request>,
+    /// What came of it; none = an answer was wanting.
+    pub outcome: Option<Outcome>,
+    /// What it leaves behind.
+    pub left: Option<Left>,
+}
+
+/// Goes through a delivery with the answers that `answer` gives.
+pub fn rehearse<C: Caller>(
+    caller: &C,
+    parcel: &Parcel,
+    answer: &mut dyn FnMut(&Request) -> Option<Reply>,
+) -> Result<Rehearsed, Reason> {
+    let mut rehearsed = Rehearsed { requests: Vec::new(), outcome: None, left: None };
+    let Some(own) = caller.render(parcel)? else { return Ok(rehearsed) };
+    let (mut request, mut course) = match caller.set_out(parcel, &own)? {
+        Some((first, course)) => (first, Some(course)),
+        None => (own, None),
+    };
+    loop {
+        rehearsed.requests.push(request.clone());
+        let Some(reply) = answer(&request) else { return Ok(rehearsed) };
+        match caller.judge(parcel, &request, &reply, course.as_mut()) {
+            Next::Call(next) => request = next,
+            Next::End(outcome) => {
+                let outcome = caller.settle(outcome);
+                if outcome.is_delivered() {
+                    rehearsed.left = course.and_then(|course| caller.leave(parcel, course));
+                }
+                rehearsed.outcome = Some(outcome);
+                return Ok(rehearsed);
+            }
+        }
+    }
+}
+
+/// An answer as a fixture has it.
+pub fn reply(status: u16, fields: &[(String, String)], body: Vec<u8>) -> Reply {
+    let mut reply = Reply { status, fields: Fields::default(), body, whole: true, ..Reply::default() };
+    for (name, value) in fields {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        reply.fields.add(name, value.as_bytes());
+        if is("content-type") {
+            reply.content_type = Some(value.clone());
+        } else if is("retry-after") {
+            reply.retry_after = Some(value.clone());
+        } else if is("date") {
+            reply.date = Some(value.clone());
+        } else if is("location") {
+            reply.location = Some(value.clone());
+        }
+    }
+    reply
+}

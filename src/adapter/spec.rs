@@ -1,0 +1,397 @@
+//! A target that a file describes: its requests, and what its answers mean.
+//!
+//! What is known before any answer is rendered once, like a plain REST request. What takes several calls, or needs what
+//! an earlier answer left, travels as a plan: the record and what is known beside it, from which each call is rendered
+//! when its turn has come. The same plan and the same answers make the same bytes.
+
+mod body;
+mod echo;
+mod plan;
+mod reading;
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use crate::adapter::auth::Credential;
+use crate::adapter::auth::body::slot;
+use crate::adapter::http::{Caller, Client, Next, Options, Rehearsed, Reply, rehearse};
+use crate::adapter::rest::origin_of_text;
+use crate::adapter::{Adapter, Fleet, Left, Links, Parcel, Request};
+use crate::clock;
+use crate::event::{Op, Record, Value};
+use crate::rules::classify::{Asked, classify};
+use crate::rules::expression::Scope;
+use crate::rules::governance::Cleared;
+use crate::rules::operation::{Operation, Spec, Then};
+use crate::rules::outcome::{Outcome, Reason};
+use crate::rules::verdict::{Word, judge};
+use plan::Plan;
+use reading::Answer;
+
+/// What a target of a file's making is made of.
+#[derive(Debug)]
+pub struct SpecSettings {
+    /// What the file says.
+    pub spec: Arc<Spec>,
+    /// The connector's `endpoint.url`, without a slash at its end.
+    pub base: String,
+    /// The connector's variables, with the file's defaults.
+    pub vars: Record,
+    /// The installation's name.
+    pub office: String,
+    /// Further header fields of the connector.
+    pub headers: Vec<(String, String)>,
+    /// Further statuses that are retried.
+    pub retry_on: Vec<u16>,
+    /// Client settings.
+    pub http: Options,
+    /// Who it comes from.
+    pub credential: Option<Arc<Credential>>,
+}
+
+/// A target that a file describes.
+#[derive(Debug)]
+pub struct SpecAdapter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    spec: Arc<Spec>,
+    base: String,
+    /// `vars`, `office` and the places of secrets: what is the same for every record.
+    roots: Record,
+    headers: Vec<(String, String)>,
+    retry_on: Vec<u16>,
+    credential: Option<Arc<Credential>>,
+    client: Client,
+    origin: String,
+    fields: Vec<String>,
+    links: OnceLock<Arc<dyn Links>>,
+}
+
+/// How far a plan has come.
+#[derive(Debug)]
+pub struct Course {
+    plan: Plan,
+    scope: Scope,
+    /// The step that is under way.
+    at: usize,
+    /// What the answers have left.
+    captured: Vec<(String, String)>,
+}
+
+impl SpecAdapter {
+    /// An adapter. Errors name the setting and what is wrong.
+    pub fn new(settings: SpecSettings) -> Result<SpecAdapter, Vec<String>> {
+        let SpecSettings { spec, base, vars, office, headers, retry_on, http, credential } = settings;
+        let base = base.trim_end_matches('/').to_owned();
+        let origin = origin_of_text(&base, http.plain).map_err(|error| vec![format!("url: {error}")])?;
+        let mut fields: Vec<String> = Vec::new();
+        let mut secrets = Record::new();
+        for (_, operation) in spec.operations.all() {
+            for expression in spec.expressions(operation) {
+                if let Some(name) = expression.secret() {
+                    // Without a credential of that name it is empty.
+                    let fills = credential.as_ref().is_some_and(|credential| credential.fills(name));
+                    let place = if fills { slot(name) } else { String::new() };
+                    secrets.set(name, Value::Text(place.into()));
+                }
+                for (root, name) in expression.paths() {
+                    match root.as_str() {
+                        "key" => fields.push(format!("$key.{name}")),
+                        "event" => fields.push(format!("$event.{name}")),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        fields.sort();
+        fields.dedup();
+        let mut roots: Record =
+            [("vars", Value::Map(vars)), ("office", Value::from(office.as_str()))].into_iter().collect();
+        if secrets.iter().next().is_some() {
+            roots.push("secret", Value::Map(secrets));
+        }
+        let (client, links) = (Client::new(http), OnceLock::new());
+        let shared = Shared { spec, base, roots, headers, retry_on, credential, client, origin, fields, links };
+        Ok(SpecAdapter { shared: Arc::new(shared) })
+    }
+}
+
+impl Shared {
+    /// What is done for a change; none = the file does not say.
+    fn operation(&self, op: Op) -> Result<&Operation, Reason> {
+        self.spec.operations.of(op).ok_or_else(|| {
+            let name = &self.spec.name;
+            Reason::new("delete-rule", format!("the adapter {name} does not say what it does with a {op}"))
+        })
+    }
+
+    /// What the expressions see of a record.
+    fn scope(&self, parcel: &Parcel, record: &Cleared) -> Scope {
+        let mut roots = self.roots.clone();
+        let (mut event, mut key) = (Record::new(), Record::new());
+        event.push("type", Value::from(parcel.kind()));
+        event.push("op", Value::from(parcel.op().as_str()));
+        for field in &self.fields {
+            let Some(value) = record.field(field) else { continue };
+            if let Some(name) = field.strip_prefix("$key.") {
+                key.push(name, value.clone());
+            } else if let Some(name) = field.strip_prefix("$event.") {
+                event.set(name, value.clone());
+            }
+        }
+        roots.push("event", Value::Map(event));
+        roots.push("key", Value::Map(key));
+        roots.push("idempotency", Value::from(parcel.key()));
+        Scope { record: record.record().clone(), roots }
+    }
+
+    fn render(&self, parcel: &Parcel, record: &Cleared) -> Result<Option<Request>, Reason> {
+        let operation = self.operation(parcel.op())?;
+        let mut scope = self.scope(parcel, record);
+        if !self.spec.is_plain(operation) {
+            let plan = Plan { identity: parcel.identity().to_owned(), scope };
+            return plan.request(&self.base, &self.spec.name).map(Some);
+        }
+        match operation.steps.first() {
+            Some(step) => self.call(&step.request, &mut scope, parcel).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A call as it stands on the wire.
+    fn call(
+        &self,
+        call: &crate::rules::operation::Call,
+        scope: &mut Scope,
+        parcel: &Parcel,
+    ) -> Result<Request, Reason> {
+        body::parts(&self.spec.parts, scope)?;
+        body::request(call, scope, &body::Around { base: &self.base, key: parcel.key(), headers: &self.headers })
+    }
+
+    /// The first step from `from` on whose `when` holds.
+    fn next(&self, operation: &Operation, from: usize, scope: &Scope) -> Result<Option<usize>, Reason> {
+        for (at, step) in operation.steps.iter().enumerate().skip(from) {
+            if step.when.as_ref().map_or(Ok(true), |when| when.holds(scope))? {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What an answer means at a step, with the word for where it leads.
+    fn verdict(&self, parcel: &Parcel, at: usize, request: &Request, reply: &Reply) -> (Word, Outcome) {
+        let answer = Answer::new(reply, self.spec.hl7_in.as_ref());
+        let hide = |text: &str| echo::hide(text, request);
+        let now = clock::now();
+        let step = self.operation(parcel.op()).ok().and_then(|operation| operation.steps.get(at));
+        let retried = reply.status >= 300 && self.retry_on.contains(&reply.status);
+        let own = step.filter(|_| !retried).and_then(|step| judge(&step.rules, &answer, parcel.key(), now, &hide));
+        let all = || judge(&self.spec.rules, &answer, parcel.key(), now, &hide);
+        match own.or_else(|| if retried { None } else { all() }) {
+            Some(verdict) => (verdict.word, verdict.outcome),
+            None => {
+                let delete = parcel.op() == Op::Delete;
+                let asked = Asked { delete, record_url: true, retry_on: &self.retry_on };
+                let outcome = classify(&reply.answer(), asked, now);
+                (word_of(&outcome), outcome)
+            }
+        }
+    }
+
+    /// Goes on with a plan after an answer.
+    fn go_on(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: &mut Course) -> Result<Next, Reason> {
+        let operation = self.operation(parcel.op())?;
+        let (word, outcome) = self.verdict(parcel, course.at, request, reply);
+        let Some(step) = operation.steps.get(course.at) else { return Ok(Next::End(outcome)) };
+        let then = step.then(word, course.at, operation.steps.len());
+        if outcome.is_delivered() || then != Then::End {
+            course.take(step, &Answer::new(reply, self.spec.hl7_in.as_ref()));
+        }
+        let from = match then {
+            Then::End => return Ok(Next::End(outcome)),
+            Then::Done => return Ok(Next::End(Outcome::Success)),
+            Then::Step(at) => at,
+        };
+        match self.next(operation, from, &course.scope)? {
+            None => Ok(Next::End(Outcome::Success)),
+            Some(at) => {
+                course.at = at;
+                let Some(step) = operation.steps.get(at) else { return Ok(Next::End(Outcome::Success)) };
+                Ok(Next::Call(self.call(&step.request, &mut course.scope, parcel)?))
+            }
+        }
+    }
+
+    fn begin(
+        &self,
+        parcel: &Parcel,
+        plan: Plan,
+        links: Vec<(String, String)>,
+    ) -> Result<Option<(Request, Course)>, Reason> {
+        let operation = self.operation(parcel.op())?;
+        let mut scope = plan.scope.clone();
+        let links: Record = links.into_iter().map(|(name, value)| (name, Value::Text(value.into()))).collect();
+        scope.roots.push("link", Value::Map(links));
+        scope.roots.push("steps", Value::Map(Record::new()));
+        let Some(at) = self.next(operation, 0, &scope)? else { return Ok(None) };
+        let Some(step) = operation.steps.get(at) else { return Ok(None) };
+        let request = self.call(&step.request, &mut scope, parcel)?;
+        Ok(Some((request, Course { plan, scope, at, captured: Vec::new() })))
+    }
+}
+
+impl Course {
+    /// Keeps what a step captures of an answer.
+    fn take(&mut self, step: &crate::rules::operation::Step, answer: &Answer<'_>) {
+        use crate::rules::verdict::Reading as _;
+        let mut own = Record::new();
+        for (name, capture) in &step.capture {
+            let found = answer.read(&capture.from).unwrap_or_default();
+            let Some(value) = reading::choose(found, capture.choice.as_ref(), &self.scope) else { continue };
+            own.push(name.as_str(), Value::from(value.as_str()));
+            self.captured.retain(|(known, _)| known != name);
+            self.captured.push((name.clone(), value));
+        }
+        if let Some(Value::Map(steps)) = self.scope.roots.get_mut("steps") {
+            steps.set(&step.id, Value::Map(own.clone()));
+        }
+        if let Some(Value::Map(link)) = self.scope.roots.get_mut("link") {
+            own.into_iter().for_each(|(name, value)| link.set(&name, value));
+        }
+    }
+}
+
+fn word_of(outcome: &Outcome) -> Word {
+    let words = crate::rules::verdict::WORDS;
+    words.iter().find(|(text, _)| *text == outcome.word()).map_or(Word::Unknown, |(_, word)| *word)
+}
+
+impl Adapter for SpecAdapter {
+    fn origin(&self) -> &str {
+        &self.shared.origin
+    }
+
+    fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason> {
+        Ok(parcel.request(|record| self.shared.render(parcel, record))?.map(Cow::into_owned))
+    }
+
+    fn calls(&self, parcel: &Parcel) -> Result<Vec<Request>, Reason> {
+        let Some(request) = self.render(parcel)? else { return Ok(Vec::new()) };
+        let Some(plan) = Plan::of(&request)? else { return Ok(vec![request]) };
+        let operation = self.shared.operation(parcel.op())?;
+        let mut scope = plan.scope;
+        body::stand_in(&self.shared.spec, operation, &mut scope);
+        operation.steps.iter().map(|step| self.shared.call(&step.request, &mut scope, parcel)).collect()
+    }
+
+    fn identifies(&self) -> bool {
+        self.shared.spec.operations.all().any(|(_, operation)| !self.shared.spec.is_plain(operation))
+    }
+
+    fn rehearse(
+        &self,
+        parcel: &Parcel,
+        answer: &mut dyn FnMut(&Request) -> Option<Reply>,
+    ) -> Result<Rehearsed, Reason> {
+        rehearse(&*self.shared, parcel, answer)
+    }
+
+    fn fields(&self) -> &[String] {
+        &self.shared.fields
+    }
+
+    fn attach(&self, links: Arc<dyn Links>) {
+        // Given once, when the connector begins; later ones would be the same.
+        let _ = self.shared.links.set(links);
+    }
+
+    fn fleet(&self, most: usize) -> std::io::Result<Box<dyn Fleet>> {
+        Ok(Box::new(self.shared.client.fleet(Arc::clone(&self.shared), most)?))
+    }
+
+    fn probe(&self) -> Result<String, Reason> {
+        let Some(credential) = &self.shared.credential else { return self.shared.client.probe(&self.shared.origin) };
+        // Where calls go may be known only by who has a token.
+        let ready = if credential.leads() { credential.ready() } else { Ok(()) };
+        let base = credential.base();
+        let reached = self.shared.client.probe(base.as_deref().unwrap_or(&self.shared.origin))?;
+        match ready.and_then(|()| credential.ready()) {
+            Ok(()) => Ok(format!("{reached}, credential {} is ready", credential.name())),
+            Err(outcome) => {
+                Err(outcome.reason().cloned().unwrap_or_else(|| Reason::new("credential", "cannot be had")))
+            }
+        }
+    }
+
+    fn masked_headers(&self) -> Vec<(String, String)> {
+        self.shared.credential.as_ref().map(|credential| credential.masked()).unwrap_or_default()
+    }
+}
+
+impl Caller for Shared {
+    type Course = Course;
+
+    fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason> {
+        Ok(parcel.request(|record| Shared::render(self, parcel, record))?.map(Cow::into_owned))
+    }
+
+    fn set_out(&self, parcel: &Parcel, request: &Request) -> Result<Option<(Request, Course)>, Reason> {
+        let Some(plan) = Plan::of(request)? else { return Ok(None) };
+        let links = match self.links.get() {
+            Some(links) => links.of(parcel.kind(), &plan.identity).map_err(|why| Reason::new("state", why))?,
+            None => Vec::new(),
+        };
+        self.begin(parcel, plan, links)
+    }
+
+    fn wants_fields(&self) -> bool {
+        true
+    }
+
+    fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: Option<&mut Course>) -> Next {
+        reply.vouch(&self.origin);
+        match course {
+            None => Next::End(self.verdict(parcel, 0, request, reply).1),
+            Some(course) => {
+                self.go_on(parcel, request, reply, course).unwrap_or_else(|reason| Next::End(Outcome::Reject(reason)))
+            }
+        }
+    }
+
+    fn leave(&self, parcel: &Parcel, course: Course) -> Option<Left> {
+        let Course { plan, captured, scope, .. } = course;
+        let values = match parcel.op() {
+            Op::Delete => None,
+            _ if captured.is_empty() => return None,
+            _ => {
+                let link = match scope.roots.get("link") {
+                    Some(Value::Map(link)) => link.iter(),
+                    _ => return None,
+                };
+                Some(link.filter_map(|(name, value)| Some((name.to_string(), value.as_text()?.into_owned()))).collect())
+            }
+        };
+        Some(Left { kind: parcel.kind().to_owned(), key: plan.identity, values })
+    }
+
+    fn settle(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Unknown { reason, .. } if !self.spec.repeatable => {
+                let text = format!(
+                    "{}; it may have arrived, and the adapter says that it must not be sent twice",
+                    reason.text
+                );
+                Outcome::Reject(Reason::new(reason.class, text))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn credential(&self) -> Option<&Arc<Credential>> {
+        self.credential.as_ref()
+    }
+}

@@ -1,0 +1,78 @@
+//! Whether what the expressions of an adapter name is there.
+
+use std::collections::BTreeSet;
+
+use crate::config::found::Found;
+use crate::rules::expression::Escape;
+use crate::rules::expression::Expression;
+use crate::rules::nearest::hint;
+use crate::rules::operation::{Body, Spec, Step};
+
+/// What `event` has.
+const EVENT: [&str; 6] = ["id", "seq", "type", "op", "at", "log"];
+
+/// Notes names of variables, parts, steps and captures that are nowhere given.
+pub(super) fn check(found: &Found<'_>, spec: &Spec) {
+    let mut said = BTreeSet::new();
+    let vars: Vec<&str> = spec.vars.iter().map(|(name, _)| name.as_str()).collect();
+    let parts: Vec<&str> = spec.parts.iter().map(|(name, _)| name.as_str()).collect();
+    let captured: Vec<&str> = spec
+        .operations
+        .all()
+        .flat_map(|(_, operation)| &operation.steps)
+        .flat_map(|step| &step.capture)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let mut one = |expression: &Expression, steps: &[&str]| {
+        for (root, name) in expression.paths() {
+            let known: &[&str] = match root.as_str() {
+                "vars" => &vars,
+                "parts" => &parts,
+                "link" => &captured,
+                "steps" => steps,
+                "event" => &EVENT,
+                _ => continue,
+            };
+            if !known.contains(&name.as_str()) && said.insert(format!("{root}.{name}")) {
+                let what = match root.as_str() {
+                    "vars" => "there is no variable",
+                    "parts" => "there is no part",
+                    "link" => "no step captures",
+                    "steps" => "no earlier step is called",
+                    _ => "an event has no",
+                };
+                let hint = hint(&name, known.iter().copied());
+                found.error(format!("`{}`: {what} `{name}`{hint}", expression.as_str()));
+            }
+        }
+    };
+    for (_, operation) in spec.operations.all() {
+        let mut before: Vec<&str> = Vec::new();
+        for step in &operation.steps {
+            step.expressions().into_iter().for_each(|expression| one(expression, &before));
+            before.push(&step.id);
+        }
+    }
+    for (_, body) in &spec.parts {
+        body.expressions().into_iter().for_each(|expression| one(expression, &[]));
+    }
+    secrets(found, spec);
+}
+
+/// A secret is put in when a call leaves, where its place stands whole: in the XML of a call.
+fn secrets(found: &Found<'_>, spec: &Spec) {
+    let is_secret = |expression: &&Expression| expression.names().iter().any(|name| name == "secret");
+    let places = |step: &Step| match &step.request.body {
+        Body::Text { text, escape: Escape::Xml } => text.expressions().filter(|one| one.secret().is_some()).count(),
+        _ => 0,
+    };
+    let steps = spec.operations.all().flat_map(|(_, operation)| &operation.steps);
+    let misplaced = steps.map(|step| step.expressions().iter().filter(|one| is_secret(one)).count() - places(step));
+    let in_parts = spec.parts.iter().flat_map(|(_, body)| body.expressions()).filter(is_secret).count();
+    if misplaced.sum::<usize>() + in_parts > 0 {
+        found.error_hint(
+            "`secret` names what a credential puts into the XML of a request",
+            "write `{secret.NAME}` by itself in `xml:` of a request; elsewhere the credential's `body:` adds it",
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! `request:` of a step: method, URL, headers, body.
+
+use crate::config::credential::is_header_name;
+use crate::config::fields::Fields;
+use crate::config::found::Found;
+use crate::config::tree::Value;
+use crate::rules::expression::{Escape, Text};
+use crate::rules::operation::{Body, Call, Part, Tree};
+
+const METHODS: [(&str, &str); 8] = [
+    ("GET", "GET"),
+    ("HEAD", "HEAD"),
+    ("POST", "POST"),
+    ("PUT", "PUT"),
+    ("PATCH", "PATCH"),
+    ("DELETE", "DELETE"),
+    ("MERGE", "MERGE"),
+    ("MKCOL", "MKCOL"),
+];
+
+/// The start of an address that is the connector's own.
+const BASE: &str = "{base}";
+
+/// Headers that a file cannot set.
+const OWN: [&str; 8] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "accept-encoding",
+];
+
+/// The ways to write a body.
+const BODIES: [&str; 7] = ["json", "form", "xml", "text", "hl7", "multipart", "bytes"];
+
+/// Reads a request.
+pub(crate) fn call(found: &Found<'_>) -> Option<Call> {
+    let fields = found.fields()?;
+    let method = fields.take("method").map_or(Some("POST"), |found| found.choice("method", &METHODS));
+    let url = fields.take("url").map_or_else(|| Text::parse("").ok().map(|text| (text, true)), |found| url(&found));
+    let mut headers: Vec<(String, Text)> = Vec::new();
+    let given = fields.take_any(&["headers", "header"]);
+    for (name, found) in given.and_then(|found| found.entries()).unwrap_or_default() {
+        if !is_header_name(name) {
+            found.error("is not a header name");
+        } else if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            found.error_hint("is set by the agent itself", "credentials belong into `credentials:`");
+        } else if headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            found.error("is given twice");
+        } else {
+            headers.extend(text(&found).map(|text| (name.to_owned(), text)));
+        }
+    }
+    let body = body(&fields);
+    fields.done();
+    let (url, on_base) = url?;
+    Some(Call { method: method?.to_owned(), url, on_base, headers, body: body? })
+}
+
+/// An address: `{base}` and what follows, or a whole one on a host that stands in the file.
+fn url(found: &Found<'_>) -> Option<(Text, bool)> {
+    let written = found.text()?;
+    let (rest, on_base) = written.strip_prefix(BASE).map_or((written, false), |rest| (rest, true));
+    let text = Text::parse(rest).map_err(|message| found.error(message)).ok()?;
+    let host = || {
+        let start = text.start();
+        let after = start.strip_prefix("https://").or_else(|| start.strip_prefix("http://"))?;
+        after.contains('/').then_some(())
+    };
+    if on_base {
+        if !(rest.is_empty() || rest.starts_with(['/', '?', '{']) || rest.starts_with(':')) {
+            found.error_hint("runs on in the host's name", "write a slash after `{base}`");
+            return None;
+        }
+    } else if host().is_none() {
+        found.error_hint(
+            "does not begin with a host that stands here",
+            "write `{base}/...`, with the connector's `endpoint.url` as the base: a host never comes from data",
+        );
+        return None;
+    }
+    for expression in text.expressions() {
+        let own = |name: &String| name == "vars" || name == "office";
+        let raw = ["raw", "xml", "hl7"].iter().any(|filter| expression.uses(filter));
+        if raw && !expression.names().iter().all(own) {
+            found.error_hint(
+                "puts a value into an address as it is",
+                "leave the filter out: values are percent-encoded",
+            );
+            return None;
+        }
+    }
+    Some((text, on_base))
+}
+
+/// The one body among the fields of a section; none at all = empty.
+pub(crate) fn body(fields: &Fields<'_>) -> Option<Body> {
+    let given: Vec<(&'static str, Found<'_>)> =
+        BODIES.iter().filter_map(|name| Some((*name, fields.take(name)?))).collect();
+    let (name, found) = match given.as_slice() {
+        [] => return Some(Body::Empty),
+        [(name, found)] => (*name, found),
+        [(first, _), (_, second), ..] => {
+            second.error(format!("stands beside `{first}`: a request has one body"));
+            return None;
+        }
+    };
+    match name {
+        "json" => tree(found).map(Body::Json),
+        "form" => {
+            let entries = found.entries()?;
+            let fields: Vec<Option<(String, Tree)>> =
+                entries.iter().map(|(name, found)| Some(((*name).to_owned(), tree(found)?))).collect();
+            fields.into_iter().collect::<Option<Vec<_>>>().map(Body::Form)
+        }
+        "xml" => text(found).map(|text| Body::Text { text, escape: Escape::Xml }),
+        "text" => text(found).map(|text| Body::Text { text, escape: Escape::Plain }),
+        "hl7" => {
+            let lines: Vec<String> = match found.node_text() {
+                Some(text) => text.lines().map(str::to_owned).collect(),
+                None => found.texts()?,
+            };
+            let lines = lines.iter().filter(|line| !line.trim().is_empty());
+            let read = |line: &String| Text::parse(line.trim()).map_err(|message| found.error(message)).ok();
+            lines.map(read).collect::<Option<Vec<_>>>().map(Body::Hl7)
+        }
+        "multipart" => {
+            let parts: Vec<Option<Part>> = found.items()?.iter().map(part).collect();
+            parts.into_iter().collect::<Option<Vec<_>>>().map(Body::Multipart)
+        }
+        _ => super::expression(found, found.text()?).map(Body::Bytes),
+    }
+}
+
+fn part(found: &Found<'_>) -> Option<Part> {
+    let fields = found.fields()?;
+    let name = fields.need("name").and_then(|found| found.text().map(str::to_owned));
+    let filename = fields.take("filename").map(|found| text(&found));
+    let media = fields.text("contentType");
+    let body = body(&fields);
+    fields.done();
+    Some(Part { name: name?, filename: filename.map_or(Some(None), |text| text.map(Some))?, media, body: body? })
+}
+
+/// A text with expressions; a number is its digits.
+pub(crate) fn text(found: &Found<'_>) -> Option<Text> {
+    let written = match &found.node.value {
+        Value::Integer(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        _ => found.text_or_nothing()?.to_owned(),
+    };
+    Text::parse(&written).map_err(|message| found.error(message)).ok()
+}
+
+/// A structure with expressions.
+pub(crate) fn tree(found: &Found<'_>) -> Option<Tree> {
+    match &found.node.value {
+        Value::Text(_) => text(found).map(Tree::Text),
+        Value::List(_) => found.items()?.iter().map(tree).collect::<Option<Vec<_>>>().map(Tree::List),
+        Value::Map(_) => {
+            let named = |(name, found): &(&str, Found<'_>)| Some(((*name).to_owned(), tree(found)?));
+            found.entries()?.iter().map(named).collect::<Option<Vec<_>>>().map(Tree::Map)
+        }
+        _ => found.constant().map(Tree::Value),
+    }
+}

@@ -1,0 +1,113 @@
+//! The connector of a target that an adapter's file describes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::BUILT_IN;
+use crate::config::adapter::{self, Finding};
+use crate::config::endpoint::Endpoint;
+use crate::config::fields::Fields;
+use crate::config::found::Found;
+use crate::event::{Record, Value};
+use crate::rules::expression::{OMIT, ROOTS};
+use crate::rules::mapping::Mapping;
+use crate::rules::operation::Spec;
+
+/// A target that an adapter's file describes.
+#[derive(Debug)]
+pub struct Described {
+    /// Where it is, and as whom.
+    pub endpoint: Endpoint,
+    /// The base of its addresses, as written.
+    pub base: String,
+    /// What the file says.
+    pub spec: Arc<Spec>,
+    /// The connector's variables, with the file's defaults.
+    pub vars: Record,
+    /// The text of the file.
+    pub text: String,
+}
+
+/// `adapter:` that a file describes; none = it names none, none inside = it is wrong.
+pub(super) fn described(fields: &Fields<'_>) -> Option<Option<Finding>> {
+    let kept = fields.section().source.is_kept();
+    let embedded = if kept { fields.take("adapterFile") } else { None };
+    let found = fields.take("adapter")?;
+    let name = found.node_text()?;
+    let plain = name.to_ascii_lowercase().replace(['_', '-'], "");
+    if BUILT_IN.iter().any(|(known, _)| *known == plain) {
+        return None;
+    }
+    let text = embedded.as_ref().and_then(Found::node_text);
+    Some(adapter::find(&found, name, text))
+}
+
+/// What an adapter's file says, a connector does not say again.
+pub(super) fn own_words(endpoint: &Found<'_>) {
+    for (key, found) in endpoint.entries_quietly() {
+        if matches!(key, "method" | "delete") {
+            found.error_hint("is what the adapter's file says", "leave it out");
+        }
+    }
+}
+
+/// `vars:` of a connector: those of the adapter's file, all that have no default.
+pub(super) fn variables(fields: &Fields<'_>, spec: &Spec) -> Option<Record> {
+    let section = fields.take("vars");
+    let mut given: BTreeMap<&str, Value> = BTreeMap::new();
+    let mut whole = true;
+    for (name, found) in section.as_ref().and_then(|found| found.entries()).unwrap_or_default() {
+        match spec.vars.iter().find(|(known, _)| known == name) {
+            None => {
+                found.unknown("variable", name, spec.vars.iter().map(|(known, _)| known.as_str()));
+                whole = false;
+            }
+            Some((known, _)) => match found.constant() {
+                Some(Value::List(_) | Value::Map(_) | Value::Null) | None => {
+                    found.error("a variable is one value");
+                    whole = false;
+                }
+                Some(value) => {
+                    given.insert(known, value);
+                }
+            },
+        }
+    }
+    let mut vars = Record::with_capacity(spec.vars.len());
+    for (name, default) in &spec.vars {
+        match given.remove(name.as_str()).or_else(|| default.clone()) {
+            Some(value) => vars.push(name.as_str(), value),
+            None => {
+                let place = section.as_ref().unwrap_or(fields.section());
+                place.error_hint(
+                    format!("the adapter needs the variable `{name}`"),
+                    format!("write `vars: {{{name}: ...}}`"),
+                );
+                whole = false;
+            }
+        }
+    }
+    whole.then_some(vars)
+}
+
+/// Warns of fields that the adapter cannot do without and the mapping does not give.
+pub(super) fn needed(found: &Found<'_>, spec: &Spec, mapping: &Mapping) {
+    let Some(targets) = mapping.targets() else { return };
+    let mut missing: Vec<String> = Vec::new();
+    for (_, operation) in spec.operations.all().filter(|(name, _)| *name != "delete") {
+        for expression in spec.expressions(operation).into_iter().filter(|expression| expression.is_strict()) {
+            let own = |name: &&String| !ROOTS.iter().any(|(root, _)| root == name) && *name != OMIT;
+            for name in expression.names().iter().filter(own) {
+                let given = targets.iter().any(|target| target.split('.').next() == Some(name.as_str()));
+                if !given && !missing.contains(name) {
+                    missing.push(name.clone());
+                }
+            }
+        }
+    }
+    if !missing.is_empty() {
+        let names = missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let what = format!("the adapter needs {names}, which the mapping does not give: such events are held");
+        found.warn(what, Some("add them to `mapping:`"));
+    }
+}

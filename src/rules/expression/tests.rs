@@ -1,0 +1,103 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::event::Record;
+
+fn scope() -> Scope {
+    let record: Record = [
+        ("id", Value::Integer(9_007_199_254_740_993)),
+        ("name", "O'Hara & <Söhne>".into()),
+        ("start", "2026-03-05T18:05:00Z".into()),
+        ("amount", Value::Number("12345678901234567890.12".into())),
+        ("minutes", Value::Integer(20)),
+        ("none", Value::Null),
+        ("blob", Value::Blob(vec![1, 2])),
+        ("inner", Value::Map([("a", Value::from("x"))].into_iter().collect())),
+    ]
+    .into_iter()
+    .collect();
+    let link: Record = [("etag", Value::from("W/\"3\""))].into_iter().collect();
+    let roots = [("link", Value::Map(link)), ("idempotency", "e-1-n".into())].into_iter().collect();
+    Scope { record, roots }
+}
+
+fn value(text: &str) -> Result<Option<Value>, Reason> {
+    Text::parse(text).unwrap().value(&scope())
+}
+
+#[test]
+fn an_expression_alone_keeps_its_type_and_every_digit() {
+    assert_eq!(value("{id}").unwrap(), Some(Value::Integer(9_007_199_254_740_993)));
+    assert_eq!(value("{amount}").unwrap(), Some(Value::Number("12345678901234567890.12".into())));
+    assert_eq!(value("{minutes * 60}").unwrap(), Some(Value::Integer(1200)));
+    assert_eq!(value("{minutes | convert('minutes -> seconds')}").unwrap(), Some(Value::Integer(1200)));
+    assert_eq!(value("{none}").unwrap(), Some(Value::Null));
+    assert_eq!(value("{inner.a}").unwrap(), Some("x".into()));
+    assert_eq!(value("{record['inner']['a']}").unwrap(), Some("x".into()));
+    assert_eq!(value("{blob}").unwrap(), Some(Value::Blob(vec![1, 2])));
+    assert_eq!(value("{blob | base64}").unwrap(), Some("AQI=".into()));
+    assert_eq!(value("no. {minutes}").unwrap(), Some("no. 20".into()));
+    assert_eq!(value("{omit if none is none else id}").unwrap(), None);
+    assert_eq!(value("{none | coalesce(minutes)}").unwrap(), Some(Value::Integer(20)));
+    assert_eq!(value("{link.etag}").unwrap(), Some("W/\"3\"".into()));
+    assert_eq!(value("{link.href | default('*')}").unwrap(), Some("*".into()));
+    assert_eq!(value("{'a' | lookup({'a': 1, 'b': 2})}").unwrap(), Some(Value::Integer(1)));
+    assert_eq!(value("{minutes | lookup({'20': 'short'}, 'other')}").unwrap(), Some("short".into()));
+    assert_eq!(value("{{{minutes}}}").unwrap(), Some("{20}".into()));
+    assert_eq!(value("{start | convert('rfc3339 -> odata2')}").unwrap(), Some("/Date(1772733900000)/".into()));
+    assert_eq!(value("{inner | json}").unwrap(), Some("{\"a\":\"x\"}".into()));
+}
+
+#[test]
+fn a_value_is_escaped_for_where_it_stands() {
+    let write = |text: &str, how| Text::parse(text).unwrap().write(&scope(), how).unwrap();
+    assert_eq!(write("/A('{name | odata}')", Escape::Url), "/A('O%27%27Hara%20%26%20%3CS%C3%B6hne%3E')");
+    assert_eq!(write("<n>{name}</n>", Escape::Xml), "<n>O&apos;Hara &amp; &lt;Söhne&gt;</n>");
+    assert_eq!(write("PID|{name}", Escape::Hl7), "PID|O'Hara \\T\\ <Söhne>");
+    assert_eq!(write("{name | url}", Escape::Xml), "O%27Hara%20%26%20%3CS%C3%B6hne%3E");
+    let refused = |text: &str, how| Text::parse(text).unwrap().write(&scope(), how).unwrap_err();
+    assert!(refused("/{none}", Escape::Url).text.contains("is empty"));
+    assert!(refused("{name}", Escape::Header).text.contains("visible ASCII"));
+    assert!(refused("{inner}", Escape::Plain).text.contains("not a single value"));
+}
+
+#[test]
+fn what_is_wrong_is_said_without_the_value() {
+    for (text, what) in [
+        ("{nmae}", "the adapter needs `nmae`, which the record does not have"),
+        ("{link.href}", "`link.href`"),
+        ("{name | integer}", "wants"),
+        ("{name | lookup({'a': 'b'})}", "wants a value that its table has"),
+        ("{inner.b.c}", "needs `b`"),
+    ] {
+        let reason = value(text).unwrap_err();
+        assert!(reason.text.contains(what), "{text}: {reason}");
+        assert!(!reason.text.contains("Hara"), "{text}: {reason}");
+    }
+}
+
+#[test]
+fn a_mistake_is_found_before_any_record_comes() {
+    for (text, what) in [
+        ("{name | uper}", "there is no filter `uper`: did you mean `upper`?"),
+        ("{name is defned}", "did you mean `defined`?"),
+        ("{range(9)}", "is a call"),
+        ("{a && b}", "and"),
+        ("{a", "character 1 is not closed"),
+        ("a}", "without `{` at character 2"),
+        ("{ }", "is empty"),
+    ] {
+        let error = Text::parse(text).unwrap_err();
+        assert!(error.contains(what), "{text}: {error}");
+    }
+}
+
+#[test]
+fn no_expression_hangs_or_eats_the_memory() {
+    let long = format!("{{{}}}", vec!["1"; 600].join("+"));
+    assert!(Text::parse(&long).unwrap_err().contains("too long"));
+    let wide = value("{name | pad_left(100000)}");
+    assert!(wide.is_err(), "{wide:?}");
+    let nested = format!("{{{}1{}}}", "(".repeat(300), ")".repeat(300));
+    assert!(Text::parse(&nested).is_err());
+}

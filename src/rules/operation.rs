@@ -1,0 +1,293 @@
+//! What an adapter's file sends for a change: steps, each a request and what its answer leads to.
+
+use std::collections::BTreeMap;
+
+use crate::event::{Op, Record, Value};
+use crate::rules::expression::{Escape, Expression, Scope, Text};
+use crate::rules::outcome::Reason;
+use crate::rules::verdict::{Extract, Rule, Word};
+
+/// Everything that an adapter's file says.
+#[derive(Debug)]
+pub struct Spec {
+    /// Its name.
+    pub name: String,
+    /// What it is for, in one line.
+    pub about: String,
+    /// Its variables, with their defaults; none = the connector must give it.
+    pub vars: Vec<(String, Option<Value>)>,
+    /// Named texts, in order; later ones may use earlier ones.
+    pub parts: Vec<(String, Body)>,
+    /// What is done for each kind of change.
+    pub operations: Operations,
+    /// What an answer means, when a step does not say.
+    pub rules: Vec<Rule>,
+    /// Where in an answer the HL7 v2 message stands.
+    pub hl7_in: Option<Extract>,
+    /// Whether an attempt whose outcome is unknown may be made again.
+    pub repeatable: bool,
+}
+
+/// What is done for each kind of change.
+#[derive(Debug, Default)]
+pub struct Operations {
+    /// A new record.
+    pub create: Option<Operation>,
+    /// A changed one.
+    pub update: Option<Operation>,
+    /// Either.
+    pub upsert: Option<Operation>,
+    /// A deleted one.
+    pub delete: Option<Operation>,
+    /// An event that is no row.
+    pub event: Option<Operation>,
+}
+
+impl Operations {
+    /// What is done for a change.
+    pub fn of(&self, op: Op) -> Option<&Operation> {
+        match op {
+            Op::Insert => self.create.as_ref().or(self.upsert.as_ref()),
+            Op::Update => self.update.as_ref().or(self.upsert.as_ref()),
+            Op::Event => self.event.as_ref().or(self.upsert.as_ref()).or(self.create.as_ref()),
+            Op::Delete => self.delete.as_ref(),
+        }
+    }
+
+    /// All, with their names.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &Operation)> {
+        let named = [
+            ("create", &self.create),
+            ("update", &self.update),
+            ("upsert", &self.upsert),
+            ("delete", &self.delete),
+            ("event", &self.event),
+        ];
+        named.into_iter().filter_map(|(name, operation)| Some((name, operation.as_ref()?)))
+    }
+}
+
+/// What is done, step by step.
+#[derive(Debug)]
+pub struct Operation {
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One request and what its answer leads to.
+#[derive(Debug)]
+pub struct Step {
+    /// Its name.
+    pub id: String,
+    /// It is passed over unless this holds.
+    pub when: Option<Expression>,
+    /// What is sent.
+    pub request: Call,
+    /// What is kept of a good answer.
+    pub capture: Vec<(String, Capture)>,
+    /// What an answer means, before the file's own rules are asked.
+    pub rules: Vec<Rule>,
+    /// Where an answer leads; a word that is not here: `success`, `success_with_remarks` to the next step, all others to the
+    /// end.
+    pub on: BTreeMap<Word, Then>,
+}
+
+/// What is kept of an answer.
+#[derive(Debug)]
+pub struct Capture {
+    /// Where it stands; of a choice, the items.
+    pub from: Extract,
+    /// Which item, and what of it; none = the first value.
+    pub choice: Option<Choice>,
+}
+
+/// The one of several items that is meant.
+#[derive(Debug)]
+pub struct Choice {
+    /// JSON pointer in an item.
+    pub field: String,
+    /// What that must hold.
+    pub contains: Text,
+    /// JSON pointer of what is kept.
+    pub take: String,
+}
+
+/// Where an answer leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// To a later step.
+    Step(usize),
+    /// To the end, as what the answer says.
+    End,
+    /// To the end, as a success.
+    Done,
+}
+
+/// A request with its expressions.
+#[derive(Debug)]
+pub struct Call {
+    /// Method.
+    pub method: String,
+    /// URL, or what follows `{base}`.
+    pub url: Text,
+    /// The URL begins with `{base}`, the connector's `endpoint.url`.
+    pub on_base: bool,
+    /// Header fields.
+    pub headers: Vec<(String, Text)>,
+    /// Body.
+    pub body: Body,
+}
+
+/// A body with its expressions.
+#[derive(Debug)]
+pub enum Body {
+    /// None.
+    Empty,
+    /// JSON with types kept.
+    Json(Tree),
+    /// `application/x-www-form-urlencoded`; a structure is its JSON text.
+    Form(Vec<(String, Tree)>),
+    /// A text whose values are escaped for it.
+    Text {
+        /// The text.
+        text: Text,
+        /// How values are written in it.
+        escape: Escape,
+    },
+    /// An HL7 v2 message: a segment a line.
+    Hl7(Vec<Text>),
+    /// `multipart/form-data` (RFC 7578), or `multipart/related`.
+    Multipart(Vec<Part>),
+    /// Bytes of a field.
+    Bytes(Expression),
+}
+
+/// A part of a multipart body.
+#[derive(Debug)]
+pub struct Part {
+    /// Field name.
+    pub name: String,
+    /// File name.
+    pub filename: Option<Text>,
+    /// Media type.
+    pub media: Option<String>,
+    /// What is in it.
+    pub body: Body,
+}
+
+/// A structure with expressions.
+#[derive(Debug)]
+pub enum Tree {
+    /// As it is.
+    Value(Value),
+    /// A text, or an expression with its type.
+    Text(Text),
+    /// A list.
+    List(Vec<Tree>),
+    /// Named values.
+    Map(Vec<(String, Tree)>),
+}
+
+impl Tree {
+    /// The value; none = left out.
+    pub fn value(&self, scope: &Scope) -> Result<Option<Value>, Reason> {
+        Ok(match self {
+            Tree::Value(value) => Some(value.clone()),
+            Tree::Text(text) => text.value(scope)?,
+            Tree::List(items) => {
+                let items: Vec<Option<Value>> = items.iter().map(|item| item.value(scope)).collect::<Result<_, _>>()?;
+                Some(Value::List(items.into_iter().flatten().collect()))
+            }
+            Tree::Map(fields) => {
+                let mut record = Record::with_capacity(fields.len());
+                for (name, tree) in fields {
+                    if let Some(value) = tree.value(scope)? {
+                        record.push(name.as_str(), value);
+                    }
+                }
+                Some(Value::Map(record))
+            }
+        })
+    }
+
+    fn gather<'t>(&'t self, found: &mut Vec<&'t Expression>) {
+        match self {
+            Tree::Value(_) => {}
+            Tree::Text(text) => found.extend(text.expressions()),
+            Tree::List(items) => items.iter().for_each(|item| item.gather(found)),
+            Tree::Map(fields) => fields.iter().for_each(|(_, tree)| tree.gather(found)),
+        }
+    }
+}
+
+impl Body {
+    fn gather<'t>(&'t self, found: &mut Vec<&'t Expression>) {
+        match self {
+            Body::Empty => {}
+            Body::Json(tree) => tree.gather(found),
+            Body::Form(fields) => fields.iter().for_each(|(_, tree)| tree.gather(found)),
+            Body::Text { text, .. } => found.extend(text.expressions()),
+            Body::Hl7(lines) => lines.iter().for_each(|line| found.extend(line.expressions())),
+            Body::Multipart(parts) => {
+                for part in parts {
+                    found.extend(part.filename.iter().flat_map(Text::expressions));
+                    part.body.gather(found);
+                }
+            }
+            Body::Bytes(expression) => found.push(expression),
+        }
+    }
+
+    /// The expressions in it.
+    pub fn expressions(&self) -> Vec<&Expression> {
+        let mut found = Vec::new();
+        self.gather(&mut found);
+        found
+    }
+}
+
+impl Call {
+    /// The expressions in it.
+    pub fn expressions(&self) -> Vec<&Expression> {
+        let mut found: Vec<&Expression> = self.url.expressions().collect();
+        self.headers.iter().for_each(|(_, text)| found.extend(text.expressions()));
+        found.extend(self.body.expressions());
+        found
+    }
+}
+
+impl Step {
+    /// The expressions in it.
+    pub fn expressions(&self) -> Vec<&Expression> {
+        let mut found = self.request.expressions();
+        found.extend(&self.when);
+        let choices = self.capture.iter().filter_map(|(_, capture)| capture.choice.as_ref());
+        choices.for_each(|choice| found.extend(choice.contains.expressions()));
+        found
+    }
+
+    /// Where an answer leads from the step at `at`.
+    pub fn then(&self, word: Word, at: usize, steps: usize) -> Then {
+        match self.on.get(&word) {
+            Some(then) => *then,
+            None if matches!(word, Word::Success | Word::Remarks) && at + 1 < steps => Then::Step(at + 1),
+            None => Then::End,
+        }
+    }
+}
+
+impl Spec {
+    /// Every expression of an operation and of the parts.
+    pub fn expressions<'s>(&'s self, operation: &'s Operation) -> Vec<&'s Expression> {
+        let mut found: Vec<&Expression> = operation.steps.iter().flat_map(Step::expressions).collect();
+        found.extend(self.parts.iter().flat_map(|(_, body)| body.expressions()));
+        found
+    }
+
+    /// Whether what is sent is known before any answer: one step that needs nothing which an earlier answer left.
+    pub fn is_plain(&self, operation: &Operation) -> bool {
+        let needs = |expression: &&Expression| expression.names().iter().any(|name| name == "link" || name == "steps");
+        matches!(operation.steps.as_slice(), [only] if only.when.is_none() && only.capture.is_empty())
+            && !self.expressions(operation).iter().any(needs)
+    }
+}

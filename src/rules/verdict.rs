@@ -1,0 +1,264 @@
+//! What an answer means, by the rules of an adapter's file: the first rule that fits decides.
+
+mod extract;
+mod status;
+
+use std::time::Duration;
+
+use regex::Regex;
+
+use crate::clock::Timestamp;
+use crate::rules::classify::wait;
+use crate::rules::outcome::{Outcome, Reason};
+
+pub use extract::{Extract, Hl7Path, XmlPath, pointer};
+pub use status::Statuses;
+
+/// An answer, as far as rules look at it.
+pub trait Reading {
+    /// HTTP status; 0 where the protocol has none.
+    fn status(&self) -> u16;
+    /// A header field.
+    fn header(&self, name: &str) -> Option<&str>;
+    /// What stands at a place, in order; none = the body is too long or too broken to be looked at.
+    fn read(&self, what: &Extract) -> Option<Vec<String>>;
+}
+
+/// The words of `is`, with what each means.
+pub const WORDS: [(&str, Word); 9] = [
+    ("success", Word::Success),
+    ("success_with_remarks", Word::Remarks),
+    ("duplicate", Word::Duplicate),
+    ("conflict", Word::Conflict),
+    ("retry", Word::Retry),
+    ("reauth", Word::Reauth),
+    ("reject", Word::Reject),
+    ("halt", Word::Halt),
+    ("unknown", Word::Unknown),
+];
+
+/// What a rule says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Word {
+    /// The target has it.
+    Success,
+    /// It has it, and remarks on it.
+    Remarks,
+    /// It had it already.
+    Duplicate,
+    /// It holds another version.
+    Conflict,
+    /// Again later.
+    Retry,
+    /// The credentials were not accepted.
+    Reauth,
+    /// This record was refused.
+    Reject,
+    /// The connector stops.
+    Halt,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Word {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        WORDS.iter().find(|(_, word)| *word == self).map_or("unknown", |(text, _)| text)
+    }
+}
+
+/// What must hold of the values at a place.
+#[derive(Clone, Debug)]
+pub enum Test {
+    /// One of them is one of these.
+    OneOf(Vec<String>),
+    /// There are some, and all of them are among these.
+    All(Vec<String>),
+    /// Whether there is any.
+    Exists(bool),
+    /// One of them fits.
+    Matches(Regex),
+    /// One of them holds this text.
+    Contains(String),
+    /// It does not hold.
+    Not(Box<Test>),
+    /// One of them is the idempotency key.
+    Key,
+}
+
+impl Test {
+    fn holds(&self, values: &[String], key: &str) -> bool {
+        match self {
+            Test::OneOf(these) => values.iter().any(|value| these.contains(value)),
+            Test::All(these) => !values.is_empty() && values.iter().all(|value| these.contains(value)),
+            Test::Exists(wanted) => values.is_empty() != *wanted,
+            Test::Matches(pattern) => values.iter().any(|value| pattern.is_match(value)),
+            Test::Contains(text) => values.iter().any(|value| value.contains(text.as_str())),
+            Test::Not(test) => !test.holds(values, key),
+            Test::Key => values.iter().any(|value| value == key),
+        }
+    }
+}
+
+/// When it is tried again.
+#[derive(Clone, Debug)]
+pub enum After {
+    /// As a header field says (`Retry-After`).
+    Header(String),
+    /// After this time.
+    Time(Duration),
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Statuses; none = any.
+    pub status: Option<Statuses>,
+    /// What must hold of places in the answer.
+    pub tests: Vec<(Extract, Test)>,
+    /// What it then is.
+    pub is: Word,
+    /// When it is tried again.
+    pub after: Option<After>,
+    /// The target's code for it.
+    pub code: Option<Extract>,
+    /// The target's words for it.
+    pub message: Option<Extract>,
+    /// A sentence for people.
+    pub note: Option<String>,
+}
+
+impl Rule {
+    /// Whether it fits every answer.
+    pub fn is_always(&self) -> bool {
+        self.status.is_none() && self.tests.is_empty()
+    }
+
+    /// Whether every answer that fits the other one fits this one too, as far as statuses tell.
+    pub fn covers(&self, other: &Rule) -> bool {
+        self.tests.is_empty()
+            && match (&self.status, &other.status) {
+                (None, _) => true,
+                (Some(_), None) => false,
+                (Some(own), Some(others)) => own.covers(others),
+            }
+    }
+}
+
+/// What an answer came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// In a word.
+    pub word: Word,
+    /// For the engine.
+    pub outcome: Outcome,
+}
+
+/// Longest code of a target that is shown.
+const CODE: usize = 64;
+/// Longest message of a target that is shown, in characters.
+const MESSAGE: usize = 200;
+
+/// Judges an answer; none = no rule fits. `key` is the idempotency key; `hide` takes the record's values out of a
+/// target's message.
+pub fn judge(
+    rules: &[Rule],
+    reading: &dyn Reading,
+    key: &str,
+    now: Timestamp,
+    hide: &dyn Fn(&str) -> String,
+) -> Option<Verdict> {
+    for rule in rules {
+        match fits(rule, reading, key) {
+            Some(true) => return Some(verdict(rule, reading, now, hide)),
+            Some(false) => {}
+            None => {
+                let reason = Reason::new("bad-answer", "the answer is too long or too broken for the adapter's rules");
+                return Some(Verdict { word: Word::Unknown, outcome: Outcome::Unknown { reason, transport: false } });
+            }
+        }
+    }
+    None
+}
+
+/// None = the answer cannot be looked at so closely.
+fn fits(rule: &Rule, reading: &dyn Reading, key: &str) -> Option<bool> {
+    if rule.status.as_ref().is_some_and(|statuses| !statuses.has(reading.status())) {
+        return Some(false);
+    }
+    for (place, test) in &rule.tests {
+        if !test.holds(&reading.read(place)?, key) {
+            return Some(false);
+        }
+    }
+    Some(true)
+}
+
+fn verdict(rule: &Rule, reading: &dyn Reading, now: Timestamp, hide: &dyn Fn(&str) -> String) -> Verdict {
+    let first = |place: &Option<Extract>| reading.read(place.as_ref()?)?.into_iter().find(|text| !text.is_empty());
+    let code = first(&rule.code).map(|code| plain(&code));
+    let message = first(&rule.message).map(|message| spoken(&hide(&message)));
+    let status = reading.status();
+    let class = match &code {
+        Some(code) if status == 0 => format!("code-{code}"),
+        _ if status == 0 => rule.is.as_str().to_owned(),
+        _ => format!("http-{status}"),
+    };
+    let mut text = rule.note.clone().unwrap_or_else(|| in_words(rule.is).to_owned());
+    if let Some(code) = code {
+        text.push_str(&format!(", code {code}"));
+    }
+    if let Some(message) = message.filter(|message| !message.is_empty()) {
+        text.push_str(&format!(": {message}"));
+    }
+    let reason = Reason::new(class, text);
+    let after = match &rule.after {
+        None => None,
+        Some(After::Time(time)) => Some(*time),
+        Some(After::Header(name)) => reading.header(name).and_then(|text| wait(text, reading.header("Date"), now)),
+    };
+    let outcome = match rule.is {
+        Word::Success => Outcome::Success,
+        Word::Remarks => Outcome::SuccessWithRemarks(reason),
+        Word::Duplicate => Outcome::Duplicate,
+        Word::Conflict => Outcome::Conflict(reason),
+        Word::Retry => Outcome::Retry { reason, after, transport: false },
+        Word::Reauth => Outcome::Reauth(reason),
+        Word::Reject => Outcome::Reject(reason),
+        Word::Halt => Outcome::Halt(reason),
+        Word::Unknown => Outcome::Unknown { reason, transport: false },
+    };
+    Verdict { word: rule.is, outcome }
+}
+
+fn in_words(word: Word) -> &'static str {
+    match word {
+        Word::Success | Word::Remarks => "taken by the target, which remarks on it",
+        Word::Duplicate => "the target had it already",
+        Word::Conflict => "the target holds another version of the record",
+        Word::Retry => "the target cannot take it now",
+        Word::Reauth => "the target does not accept the credentials",
+        Word::Reject => "the target refuses this record",
+        Word::Halt => "the target or its configuration is wrong for every record",
+        Word::Unknown => "the answer says nothing about the record",
+    }
+}
+
+/// A code as it may be shown: what is no word of a machine is not.
+fn plain(code: &str) -> String {
+    let code = code.trim();
+    let sound = !code.is_empty()
+        && code.len() <= CODE
+        && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./:".contains(&byte));
+    if sound { code.to_owned() } else { "(not shown)".to_owned() }
+}
+
+/// One line of a message.
+fn spoken(message: &str) -> String {
+    let line: String = message.chars().map(|char| if char.is_control() { ' ' } else { char }).take(MESSAGE).collect();
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+#[path = "verdict/tests.rs"]
+mod tests;

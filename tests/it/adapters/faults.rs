@@ -1,0 +1,144 @@
+//! What an answer means, and what cannot be sent.
+
+use hms_sync::store::state::connector::Mode;
+
+use super::{asked, office, text};
+use crate::support::receiver::Receiver;
+use crate::support::scenario::{End, Scenario, json};
+
+const SOAP: &str = r#"
+adapter: site
+hl7In: "xml://return"
+parts:
+  hl7:
+    hl7: |
+      MSH|^~\&|HMSSYNC|{office}|IIS|ST|{event.at | convert('rfc3339 -> hl7')}||VXU^V04^VXU_V04|{idempotency}|P|2.5.1
+      PID|1||{id}^^^{office}^MR||{name}
+push:
+  upsert:
+    request:
+      headers: {Content-Type: 'application/soap+xml; charset=utf-8; action="urn:x"'}
+      xml: "<m:hl7Message xmlns:m=\"urn:x\">{parts.hl7}</m:hl7Message>"
+classify:
+  - {xml: {"//*[local-name()='SecurityFault']": exists}, is: halt, note: the receiver knows neither user nor password}
+  - {hl7: {MSA-2: {not: "{idempotency}"}, MSA-1: exists}, is: unknown}
+  - {hl7: {MSA-1: AA}, is: success}
+  - {hl7: {MSA-1: AE, ERR-4: {all: [W, I]}}, is: success_with_remarks, message: "hl7:ERR-8"}
+  - {hl7: {MSA-1: AE}, is: reject, code: "hl7:ERR-3.1", message: "hl7:ERR-8"}
+  - {status: ">=500", is: retry, after: "header:Retry-After"}
+  - default: unknown
+"#;
+
+fn ack(code: &str, key: &str, err: &str) -> Scenario {
+    let hl7 = format!("MSH|^~\\&amp;|IIS|ST|||20260305||ACK|9|P|2.5.1&#xD;MSA|{code}|{key}&#xD;{err}");
+    let body = format!("<s:Envelope xmlns:s=\"x\"><s:Body><r><return>{hl7}</return></r></s:Body></s:Envelope>");
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: application/soap+xml\r\nContent-Length: {}\r\n\r\n", body.len());
+    Scenario::answer("ack", true, head + &body, End::Keep)
+}
+
+#[test]
+fn an_hl7_message_in_a_soap_envelope_keeps_its_segments_and_its_answer_decides() {
+    let target = Receiver::start();
+    let office = office(&target, SOAP, "");
+    office.sql("INSERT INTO visits VALUES (1, 'García & <Söhne>|^', NULL)");
+    target.meet(|entry| Some(ack("AA", &entry.key, "")));
+    assert_eq!(office.once().0, Some(0));
+    let journal = target.journal();
+    let body = text(&journal[0]);
+    assert!(body.starts_with("<m:hl7Message xmlns:m=\"urn:x\">MSH|^~\\&amp;|HMSSYNC|"), "{body}");
+    assert!(body.contains("&#xD;PID|1||1^^^"), "{body}");
+    assert!(body.contains("García \\T\\ &lt;Söhne&gt;\\F\\\\S\\"), "{body}");
+    assert!(body.ends_with("&#xD;</m:hl7Message>") && !body.contains('\r'), "{body}");
+    assert!(body.contains(&format!("|VXU^V04^VXU_V04|{}|P|", journal[0].key)), "{body}");
+}
+
+#[test]
+fn the_same_status_means_what_the_answer_says() {
+    for (answer, expected, word) in [
+        ("remarks", Some(0), ""),
+        ("refused", Some(1), "code 101: *** is missing"),
+        ("other", Some(75), "says nothing"),
+        ("garbage", Some(75), "says nothing"),
+        ("fault", Some(75), "neither user nor password"),
+    ] {
+        let target = Receiver::start();
+        let office = office(&target, SOAP, "");
+        office.sql("INSERT INTO visits VALUES (1, 'Smith', NULL)");
+        target.meet(move |entry| {
+            Some(match answer {
+                "remarks" => ack("AE", &entry.key, "ERR|||101^x|W||||careful&#xD;ERR|||102^x|I"),
+                "refused" => ack("AE", &entry.key, "ERR|||101^x|W&#xD;ERR|||101^x|E||||Smith is missing"),
+                "other" => ack("AA", "another", ""),
+                "fault" => {
+                    let body = "<f><d:SecurityFault xmlns:d=\"y\"/></f>";
+                    let head = format!("HTTP/1.1 500 X\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                    Scenario::answer("fault", false, head, End::Keep)
+                }
+                _ => Scenario::answer("garbage", false, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", End::Keep),
+            })
+        });
+        let (code, summary) = office.once();
+        assert_eq!(code, expected, "{answer}: {summary}");
+        let status = office.run(&["--json", "status"]).stdout + &office.run(&["--json", "deliveries", "list"]).stdout;
+        assert!(status.contains(word), "{answer}: {status}");
+        assert!(!status.contains("Smith"), "{answer}: {status}");
+        if answer == "fault" {
+            assert_eq!(office.mode("legacy").0, Mode::Halted);
+        }
+    }
+}
+
+#[test]
+fn a_field_that_the_record_lacks_parks_that_event_only_and_names_the_field() {
+    let target = Receiver::start();
+    let adapter = "adapter: site\npush:\n  upsert: {request: {method: PUT, url: \"{base}/{id}\", json: {n: \"{name | integer}\"}}}\n  delete: {request: {method: DELETE, url: \"{base}/{nope}\"}}\nclassify: [{default: standard}]\n";
+    let office = office(&target, adapter, "");
+    office.sql("INSERT INTO visits VALUES (1, '17', NULL), (2, 'secret', NULL), (3, '18', NULL); DELETE FROM visits WHERE id = 3");
+    assert_eq!(office.once().0, Some(1));
+    let mut sent = asked(&target.journal());
+    sent.sort();
+    assert_eq!(sent, ["PUT /srv/1", "PUT /srv/3"]);
+    let list = office.run(&["deliveries", "list"]).stdout;
+    assert!(list.contains("`name | integer` wants") || list.contains("wants a number"), "{list}");
+    assert!(list.contains("the adapter needs `nope`"), "{list}");
+    assert!(!list.contains("secret"), "{list}");
+}
+
+#[test]
+fn what_must_not_be_sent_twice_waits_for_a_person_when_its_answer_is_lost() {
+    let target = Receiver::start();
+    let adapter = "adapter: site\nrepeatable: false\npush: {upsert: {request: {url: \"{base}/add\", form: {text: \"{name}\"}}}}\nclassify: [{default: standard}]\n";
+    let office = office(&target, adapter, "");
+    office.sql("INSERT INTO visits VALUES (1, 'a b&c', NULL)");
+    target.next(Scenario::named("commit_rst"));
+    assert_eq!(office.once().0, Some(1));
+    assert_eq!(office.once().0, Some(1));
+    let journal = target.journal();
+    assert_eq!(asked(&journal), ["POST /srv/add"]);
+    assert_eq!(text(&journal[0]), "text=a+b%26c");
+    assert!(office.run(&["deliveries", "list"]).stdout.contains("must not be sent twice"));
+}
+
+#[test]
+fn an_answer_of_many_megabytes_or_a_bomb_decides_nothing_and_stops_nobody_else() {
+    let target = Receiver::start();
+    let adapter = "adapter: site\npush: {upsert: {request: {method: PUT, url: \"{base}/{id}\", json: {n: \"{id}\"}}}}\nclassify:\n  - {status: 2xx, json: {/ok: true}, is: success}\n  - {status: 5xx, is: retry}\n  - default: unknown\n";
+    let office = office(&target, adapter, "concurrency: 1");
+    office.sql("INSERT INTO visits VALUES (1, 'a', NULL), (2, 'b', NULL), (3, 'c', NULL), (4, 'd', NULL), (5, 'e', NULL), (6, 'f', NULL)");
+    target.meet(|entry| {
+        Some(match entry.path.as_str() {
+            "/srv/2" => {
+                let body = format!("{{\"ok\":true,\"x\":\"{}\"}}", "y".repeat(1 << 20));
+                Scenario::answer("huge", false, json(200, "", &body), End::Keep)
+            }
+            "/srv/3" => Scenario::answer("deep", false, json(200, "", &"[".repeat(60_000)), End::Keep),
+            _ => Scenario::answer("ok", true, json(200, "", "{\"ok\":true}"), End::Keep),
+        })
+    });
+    let agent = office.agent();
+    crate::support::office::wait("the others are delivered", || {
+        target.journal().iter().filter(|entry| entry.committed).count() == 4
+    });
+    drop(agent);
+}

@@ -1,0 +1,117 @@
+//! What is wrong with an adapter's file is said at once, with its place.
+
+use super::office;
+use crate::support::receiver::Receiver;
+
+#[test]
+fn what_is_wrong_with_a_file_is_said_with_its_place_and_a_way_out() {
+    let target = Receiver::start();
+    for (file, says) in [
+        ("adapter: site\npsh: {}\n", "config/adapters/site.yaml:2:1: error: psh: is no known key"),
+        ("adapter: site\npush: {}\nclassify: [{default: standard}]\n", "describe at least one of create"),
+        (
+            "adapter: site\npush: {upsert: {request: {url: \"{base}/{id\"}}}\nclassify: [{default: standard}]\n",
+            "is not closed",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {url: \"https://{host}/x\"}}}\nclassify: [{default: standard}]\n",
+            "does not begin with a host",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {url: \"{base}/{id | raw}\"}}}\nclassify: [{default: standard}]\n",
+            "into an address as it is",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {json: {a: \"{vars.object}\"}}}}\nclassify: [{default: standard}]\n",
+            "there is no variable `object`",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {json: {a: \"{name | uper}\"}}}}\nclassify: [{default: standard}]\n",
+            "did you mean `upper`?",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {json: {}, form: {}}}}\nclassify: [{default: standard}]\n",
+            "a request has one body",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {}}}\nclassify: [{status: 200, is: success}]\n",
+            "does not say what all other answers mean",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {}}}\nclassify: [{status: 2xx, is: success}, {status: 204, is: reject}, {default: retry}]\n",
+            "is never reached: rule 1",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {}}}\nclassify: [{default: retry}, {status: 204, is: reject}]\n",
+            "the `default` above takes every answer",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {}}}\nclassify: [{status: 200, is: sucess}, {default: retry}]\n",
+            "did you mean `success`?",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {headers: {Authorization: x}}}}\nclassify: [{default: standard}]\n",
+            "credentials belong into `credentials:`",
+        ),
+        (
+            "adapter: site\npush:\n  upsert:\n    steps:\n      - {id: a, request: {}}\n      - {id: b, request: {}, on: {retry: goto a}}\nclassify: [{default: standard}]\n",
+            "steps would run in a circle",
+        ),
+        (
+            "adapter: site\npush:\n  upsert:\n    steps:\n      - {id: a, request: {}, on: {success: goto c}}\nclassify: [{default: standard}]\n",
+            "there is no step `c`",
+        ),
+        (
+            "adapter: site\nvars: {object: }\npush: {upsert: {request: {json: {a: \"{vars.object}\"}}}}\nclassify: [{default: standard}]\n",
+            "the adapter needs the variable `object`",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {json: {a: \"{link.etag}\"}}}}\nclassify: [{default: standard}]\n",
+            "no step captures `etag`",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {}}}\nclassify: [{body: \"(a\", is: success}, {default: retry}]\n",
+            "is no pattern",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {json: {a: \"{secret.token}\"}}}}\nclassify: [{default: standard}]\n",
+            "`secret` names what a credential puts into the XML",
+        ),
+        ("adapter: [\n", "adapters/site.yaml"),
+    ] {
+        let office = super::unchecked(&target, file, "");
+        let check = office.run(&["check"]);
+        assert_eq!(check.code, Some(78), "{file}: {check:?}");
+        let said = check.stdout + &check.stderr;
+        assert!(said.contains(says), "{file}\nsays: {said}");
+    }
+}
+
+#[test]
+fn an_unknown_adapter_is_told_with_the_nearest_one() {
+    let target = Receiver::start();
+    let office = super::unchecked(
+        &target,
+        "adapter: site\npush: {upsert: {request: {}}}\nclassify: [{default: standard}]\n",
+        "",
+    );
+    let connector = office.config().join("connectors/legacy.yaml");
+    let text = std::fs::read_to_string(&connector).unwrap().replace("adapter: site", "adapter: sitte");
+    std::fs::write(&connector, text).unwrap();
+    let check = office.run(&["check"]);
+    let said = check.stdout + &check.stderr;
+    assert!(check.code == Some(78) && said.contains("there is no adapter `sitte`") && said.contains("site"), "{said}");
+}
+
+#[test]
+fn simulate_shows_every_call_without_making_one() {
+    let target = Receiver::start();
+    let adapter = "adapter: site\npush:\n  upsert:\n    steps:\n      - {id: create, request: {url: \"{base}/new\", json: {a: \"{name}\"}}, capture: {number: \"json:/n\"}}\n      - {id: tag, request: {url: \"{base}/{steps.create.number}/tag\"}}\nclassify: [{default: standard}]\n";
+    let office = office(&target, adapter, "");
+    office.sql("INSERT INTO visits VALUES (1, 'Ada', NULL)");
+    let shown = office.run(&["simulate", "--since", "1h"]);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    assert!(shown.stdout.contains("/srv/new") && shown.stdout.contains("{\"a\":\"Ada\"}"), "{}", shown.stdout);
+    assert!(shown.stdout.contains("steps.create.number"), "{}", shown.stdout);
+    assert!(target.journal().is_empty());
+}
