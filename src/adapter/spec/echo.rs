@@ -8,7 +8,7 @@ const SHORTEST: usize = 3;
 /// A target's words without those that the request held as values.
 pub fn hide(text: &str, request: &Request) -> String {
     let body = String::from_utf8_lossy(&request.body);
-    let sent = format!("{} {body} {}", request.url, plain(&body)).to_lowercase();
+    let sent = format!("{}\r{body}\r{}", request.url, plain(&body)).to_lowercase();
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(char) = rest.chars().next() {
@@ -44,16 +44,19 @@ fn plain(body: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Whether a word stands in what was sent, other than as the name of a field.
+/// Whether a word stands in what was sent, other than as the name of a field or of a segment of HL7 v2.
 fn is_value(word: &str, sent: &str) -> bool {
+    let is_hl7 = sent.contains("msh|^~\\&");
     sent.match_indices(word).any(|(at, _)| {
         let (before, after) = (sent.get(..at).unwrap_or_default(), sent.get(at + word.len()..).unwrap_or_default());
         let within = before.ends_with(char::is_alphanumeric) || after.starts_with(char::is_alphanumeric);
         let key =
             before.ends_with('"') && after.strip_prefix('"').is_some_and(|rest| rest.trim_start().starts_with(':'));
         let tag = before.ends_with('<') || before.ends_with("</") || (before.ends_with(':') && after.starts_with('>'));
-        let field = (before.ends_with('&') || before.ends_with(' ')) && after.starts_with('=');
-        !(within || key || tag || field)
+        let field = (before.ends_with('&') || before.ends_with('\r')) && after.starts_with('=');
+        let line = before.ends_with('\r') || before.ends_with("&#xd;");
+        let segment = is_hl7 && word.len() == 3 && line && after.starts_with('|');
+        !(within || key || tag || field || segment)
     })
 }
 
@@ -80,6 +83,10 @@ mod tests {
         );
         assert_eq!(said("<given> is Ada", "<a:given>Ada</a:given>"), "<given> is ***");
         assert_eq!(said("site Elm Hill", "adds=%5B%7B%22site%22%3A%22Elm+Hill%22%7D%5D"), "site *** ***");
-        assert_eq!(said("PID-3 missing for Smith", "PID|1||77^^^OF042^MR||Smith^A"), "PID-3 missing for ***");
+        assert_eq!(
+            said("PID-3 missing for Smith", "MSH|^~\\&|A\rPID|1||77^^^OF042^MR||Smith^A"),
+            "PID-3 missing for ***"
+        );
+        assert_eq!(said("Ada missing", "note\rAda|x"), "*** missing", "only a message has segments");
     }
 }
