@@ -272,9 +272,10 @@ pub fn stand(state: &mut StateReader, known: &Remembered, log: LogId, event: &Ev
         let files = drop::carried(db, known.id, event.id)?;
         let state = match &parked {
             Some(parked) => parked.state.as_str(),
+            None if way.as_ref().is_some_and(|way| way.state == "held") => "held",
+            None if !files.is_empty() => drop::stands(&files),
             None if way.is_some() => way.as_ref().map_or("queued", |way| way.state),
             None if delivered => "delivered",
-            None if !files.is_empty() => drop::stands(&files),
             None if event.seq() > at.seq && matches!(lines.last(), Some(Line::Intent { .. })) => "sending",
             None if event.seq() > at.seq => "queued",
             None if discarded => "discarded",

@@ -10,7 +10,7 @@ use hms_sync::store::state::{State as StateFile, StateReader};
 fn state() -> Connection {
     let schema = include_str!("../../../schema.sql");
     let state = Connection::open_in_memory().unwrap();
-    for table in ["shadow", "shadow_at", "shadow_gone", "log", "cursor"] {
+    for table in ["shadow", "shadow_at", "shadow_gone", "trail", "log", "cursor"] {
         let from = schema.find(&format!("CREATE TABLE {table} ")).unwrap();
         let length = schema[from..].find(';').unwrap();
         state.execute_batch(&schema[from..from + length]).unwrap();
