@@ -220,7 +220,7 @@ fn local(text: &str) -> Option<Moment> {
     PATTERNS.iter().find_map(|pattern| BrokenDownTime::parse(pattern, text).ok()?.to_datetime().ok().map(Moment::Local))
 }
 
-/// HL7 v2 TS: YYYYMMDD[HH[MM[SS[.S[S[S[S]]]]]]][+/-ZZZZ].
+/// HL7 v2 TS: `YYYYMMDD[HH[MM[SS[.S[S[S[S]]]]]]][+/-ZZZZ]`.
 fn hl7(text: &str) -> Option<Moment> {
     let (clock, offset) = match text.find(['+', '-']) {
         Some(at) => text.split_at_checked(at)?,
