@@ -11,6 +11,7 @@ use hms_sync::store::state::holder;
 use hms_sync::{Agent, Error, Handle, json};
 
 use crate::support::journal::{Entry, body, committed};
+use crate::support::loopback::Way;
 use crate::support::office::{Office, RETRY, THREE, wait};
 use crate::support::receiver::Receiver;
 
@@ -110,11 +111,12 @@ fn the_program_of_the_contract_hears_a_change_and_its_push_arrives() {
     wait("it is written down", || status(&office, "on_change:visits")["delivered"] == 3);
     let seen = status(&office, "on_change:visits");
     assert_eq!((&seen["mode"], &seen["queued"], &seen["configured"]), (&json!("running"), &json!(0), &json!(true)));
-    // The other verbs work with it as with the daemon.
-    assert_eq!(office.run(&["pause", "on_change:visits"]).code, Some(0));
+    // It is asked like the daemon.
+    let way = Way::socket(&office);
+    assert_eq!(way.post("/connectors/on_change:visits/pause", "").status, 200);
     office.sql("INSERT INTO visits VALUES (4, 'Di', 40)");
     wait("it stands", || status(&office, "on_change:visits")["queued"] == 1);
-    assert_eq!(office.run(&["resume", "on_change:visits"]).code, Some(0));
+    assert_eq!(way.post("/connectors/on_change:visits/resume", "").status, 200);
     target.wait("it arrives", |journal| committed(journal) == 4);
     let history = office.run(&["--json", "status", "visits", "4"]).stdout;
     assert!(history.contains("\"passed\"") && history.contains("\"delivered\""), "{history}");

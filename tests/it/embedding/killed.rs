@@ -102,3 +102,45 @@ fn killed_at_any_moment_a_program_hears_each_event_in_order_and_each_push_arrive
     }
     assert_eq!(next, written + 1);
 }
+
+#[test]
+fn the_example_says_what_its_page_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/library");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let yaml = std::fs::read_to_string(source.join("sync.yaml")).unwrap().replace("7400", &free);
+    std::fs::write(folder.path().join("sync.yaml"), yaml).unwrap();
+    let app = rusqlite::Connection::open(folder.path().join("office.db")).unwrap();
+    app.execute_batch(&std::fs::read_to_string(source.join("schema.sql")).unwrap()).unwrap();
+    let mut mock = Command::new("python3")
+        .args(["-u", source.parent().unwrap().join("mock.py").to_str().unwrap(), "--port", &free])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut heard = BufReader::new(mock.stdout.take().unwrap()).lines();
+    assert!(heard.next().unwrap().unwrap().starts_with("listening"));
+    let say = |name: &str, arguments: &[&str]| {
+        let mut command = Command::new(example(name));
+        let output = command.args(arguments).current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    };
+    assert_eq!(say("calendar", &["sync.yaml", "--once"]), "handled 0, delivered 0\n");
+    app.execute("INSERT INTO appointments VALUES (42, '2026-03-05T09:00', 30)", []).unwrap();
+    let said = say("calendar", &["sync.yaml", "--once"]);
+    assert!(said.ends_with("handled 1, delivered 2\n"), "{said}");
+    assert_eq!(say("one", &["sync.yaml", "archive", "appointments", "42"]), "archive has it\n");
+    mock.kill().unwrap();
+    mock.wait().unwrap();
+    let mut calls: Vec<String> = heard.map_while(Result::ok).collect();
+    calls.sort();
+    assert_eq!(calls.len(), 3, "{calls:#?}");
+    for (call, wanted) in calls.iter().zip([
+        ["POST /calendar/entries", r#"{"appointment":42,"begins":"2026-03-05T09:00","seconds":1800}"#],
+        ["PUT /archive/42", r#"{"id":42,"start":"2026-03-05T09:00","minutes":30}"#],
+        ["PUT /archive/42", r#"{"id":42,"start":"2026-03-05T09:00","minutes":30}"#],
+    ]) {
+        assert!(wanted.iter().all(|part| call.contains(part)), "{call}");
+    }
+}
