@@ -115,3 +115,15 @@ fn simulate_shows_every_call_without_making_one() {
     assert!(shown.stdout.contains("steps.create.number"), "{}", shown.stdout);
     assert!(target.journal().is_empty());
 }
+
+#[test]
+fn the_documents_name_every_filter_as_the_code_does() {
+    use hms_sync::rules::expression::{FILTERS, MORE, ROOTS};
+    let document = include_str!("../../../docs/ADAPTERS.md");
+    for (name, what) in FILTERS.iter().chain(&MORE) {
+        assert!(document.contains(&format!("| `{name}` | {what} |")), "{name}");
+    }
+    for (name, _) in ROOTS {
+        assert!(document.contains(&format!("`{name}")), "{name}");
+    }
+}
