@@ -57,15 +57,7 @@ impl Parcel {
     /// A parcel: `key` is the idempotency key (the event id, with `-a`/`-b` for the two parts of a key change and
     /// `-rN` for a changed replay); `kind` the event type.
     pub fn new(key: String, op: Op, kind: impl Into<Arc<str>>, record: Cleared) -> Parcel {
-        Parcel {
-            key,
-            op,
-            kind: kind.into(),
-            load: Load::Cleared(record),
-            items: 0,
-            to: None,
-            identity: String::new(),
-        }
+        Parcel { key, op, kind: kind.into(), load: Load::Cleared(record), items: 0, to: None, identity: String::new() }
     }
 
     /// A parcel that a handler pushed to a URL of the endpoint's origin; empty = to the endpoint's own.

@@ -9,12 +9,12 @@ use crate::adapter::channel::mail::{Mail, MailSpec};
 use crate::adapter::channel::webhook::{Webhook, WebhookSpec};
 use crate::adapter::http::Options;
 use crate::adapter::secret::SecretSource;
-use crate::config::proxy::ProxySpec;
 use crate::config::alerts::Way;
 use crate::config::build::{self, Credentials, problem};
 use crate::config::credential::Credential;
 use crate::config::locate;
 use crate::config::problem::Problems;
+use crate::config::proxy::ProxySpec;
 use crate::config::settings::Settings;
 use crate::engine::alarm::Line;
 

@@ -85,7 +85,8 @@ pub fn compile_passed(connector: &Connector, parts: &[Passed], suffix: &str) -> 
     let mut parcels = Vec::with_capacity(parts.len());
     for part in parts {
         let key = key(part.id, part.letter, suffix);
-        let parcel = Parcel::new(key, part.op, Arc::clone(&part.kind), part.cleared.clone()).of_record(part.identity.clone());
+        let parcel =
+            Parcel::new(key, part.op, Arc::clone(&part.kind), part.cleared.clone()).of_record(part.identity.clone());
         match render(connector, part.push.iter().fold(parcel, Parcel::pushed)) {
             Ok(parcel) => parcels.extend(parcel),
             Err(reason) => return Compiled::Hold(reason),

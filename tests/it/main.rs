@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod acknowledgements;
-mod alerts;
 mod adapters;
+mod alerts;
 mod answers;
 mod api;
 mod asking;
