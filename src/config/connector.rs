@@ -1,10 +1,10 @@
 //! A connector's file: what to deliver, where, in which shape, and when.
 
 mod described;
+mod retry;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::adapter::Finding;
 use crate::config::batch;
@@ -103,7 +103,6 @@ pub enum Way {
 const HOURLY: &str = "0 * * * *";
 /// Most requests in flight that make sense for one target.
 const MOST_CONCURRENT: i64 = 64;
-const DAY: Duration = Duration::from_secs(86_400);
 
 impl ConnectorSpec {
     /// Reads a connector; `stem` names it when it has no name of its own. None when anything was wrong that keeps
@@ -177,7 +176,7 @@ impl ConnectorSpec {
         let idempotency_key = optional(fields.take("idempotencyKey"), |found| idempotency_key(&found));
         // What of these a drop has is an error already.
         let pace = if files { Some(Pace::Stream) } else { pace(&fields) };
-        let retry = retry(&fields);
+        let retry = retry::retry(&fields);
         let concurrency = fields.take("concurrency").and_then(|found| found.integer(1..=MOST_CONCURRENT));
         let rate = optional(fields.take("rate"), |found| {
             Rate::parse(found.text()?).map_err(|message| found.error(message)).ok()
@@ -443,60 +442,4 @@ fn pace(fields: &Fields<'_>) -> Option<Pace> {
             Some(Pace::Stream)
         }
     }
-}
-
-fn retry(fields: &Fields<'_>) -> RetryPolicy {
-    let mut policy = RetryPolicy::default();
-    if let Some(found) = fields.take("retryPolicy")
-        && let Some(retry) = found.fields()
-    {
-        let duration = |key, most: Duration| {
-            retry.take(key).and_then(|found| {
-                let length = found.duration()?;
-                if length > most {
-                    let days = most.as_secs() / DAY.as_secs();
-                    found.error(if days == 1 {
-                        "is longer than a day".into()
-                    } else {
-                        format!("is longer than {days} days")
-                    });
-                }
-                Some((length, found))
-            })
-        };
-        let (backoff, longest) = (duration("backoff", DAY), duration("maxBackoff", DAY));
-        policy.backoff = backoff.map_or(policy.backoff, |(length, _)| length);
-        policy.max_backoff = match longest {
-            Some((length, found)) if length < policy.backoff => {
-                found.error("is shorter than the first delay, `backoff`");
-                policy.backoff
-            }
-            Some((length, _)) => length,
-            None => policy.max_backoff.max(policy.backoff),
-        };
-        const USED_UP: &str = "used up, the event becomes a dead letter with an alert, and later changes of its \
-                               record wait; what a whole endpoint's outage costs is not counted";
-        if let Some(found) = retry.take("maxAttempts") {
-            policy.max_attempts = found.integer(1..=1_000_000).and_then(|count| u32::try_from(count).ok());
-            if policy.max_attempts.is_some() {
-                found.warn(USED_UP, Some("leave it out to retry until delivered"));
-            }
-        }
-        if let Some((length, found)) = duration("giveUpAfter", DAY * 3_650) {
-            policy.give_up_after = Some(length);
-            found.warn(USED_UP, Some("leave it out to retry until delivered"));
-        }
-        retry_on(retry.take("retryOn"), &mut policy);
-        retry.done();
-    }
-    // Also accepted beside `retryPolicy`.
-    retry_on(fields.take("retryOn"), &mut policy);
-    policy
-}
-
-fn retry_on(found: Option<Found<'_>>, policy: &mut RetryPolicy) {
-    let items = found.iter().flat_map(|found| found.one_or_many());
-    policy
-        .retry_on
-        .extend(items.filter_map(|item| item.integer(400..=599)).filter_map(|status| u16::try_from(status).ok()));
 }
