@@ -190,3 +190,25 @@ CREATE TABLE drop_piece (
 CREATE TABLE drop_ack (
   connector INTEGER NOT NULL, sha256 BLOB NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL, file INTEGER, word TEXT NOT NULL,
   reason TEXT, PRIMARY KEY (connector, sha256)) WITHOUT ROWID;
+
+-- ===== the agent's state file, version 3: the audit as a chain =====
+
+-- Attempts and acts are one chain: they share one numbering, and `hash` of each row is SHA-256 over the hash of the row before
+-- it and the row's own bytes (rules/chain.rs). `origin`: scheme, host and port of the target. `kinds`: the types of the events,
+-- which the entries name by their places. `up`: milliseconds since the machine was started. Row 0 says how the chain began.
+ALTER TABLE attempt ADD COLUMN origin TEXT;
+ALTER TABLE attempt ADD COLUMN kinds TEXT;
+ALTER TABLE attempt ADD COLUMN up INTEGER;
+ALTER TABLE attempt ADD COLUMN hash BLOB;
+ALTER TABLE act ADD COLUMN up INTEGER;
+ALTER TABLE act ADD COLUMN hash BLOB;
+-- What is done to one delivery is looked for by that.
+CREATE INDEX act_subject ON act(subject) WHERE subject IS NOT NULL;
+
+-- A sealed piece of the chain: the file of this name in the folder `audit` beside this file holds the rows from `first_n` to
+-- `last_n`. `hash` is that of its last row. Only what is sealed can leave this file (`sealed` in meta: the last such row).
+CREATE TABLE segment (
+  last_n INTEGER PRIMARY KEY, first_n INTEGER NOT NULL, day INTEGER NOT NULL, name TEXT NOT NULL UNIQUE, hash BLOB NOT NULL,
+  last_at INTEGER NOT NULL, records INTEGER NOT NULL, size INTEGER NOT NULL);
+
+-- The triggers of the chain stand in store/state/chain.rs: what was recorded before it is given its hashes first.

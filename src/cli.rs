@@ -1,6 +1,7 @@
 //! One file per verb group. People get a table, `--json` gets JSON; logs and progress go to stderr.
 
 pub mod amend;
+pub mod audit;
 pub mod backfill;
 pub mod capture;
 pub mod check;
@@ -103,6 +104,7 @@ enum Verb {
     Backfill(backfill::Backfill),
     Status(status::Status),
     Deliveries(deliveries::Deliveries),
+    Audit(audit::Audit),
     Simulate(simulate::Simulate),
     Drop(drop::Drop),
     Layout(layout::Layout),
@@ -133,6 +135,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Scaffold(scaffold)) => scaffold::scaffold(&place, scaffold),
         Some(Verb::Status(status)) => status::status(&place, status),
         Some(Verb::Deliveries(verb)) => deliveries::deliveries(&place, verb),
+        Some(Verb::Audit(verb)) => audit::audit(&place, verb),
         Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
         Some(Verb::Drop(verb)) => drop::drop(&place, verb),
         Some(Verb::Layout(layout)) => layout::layout(&place, layout),

@@ -6,6 +6,7 @@
 
 pub mod alerts;
 pub mod api;
+pub mod audit;
 mod batch;
 pub mod build;
 mod canonical;

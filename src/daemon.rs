@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod api;
+mod archive;
 pub mod assemble;
 pub mod board;
 pub mod client;

@@ -1,5 +1,9 @@
 //! MOVE: the only place where rules, formats, store and adapters meet.
 
+pub mod archive;
+pub mod archivist;
+pub mod auditor;
+pub mod begin;
 pub mod chains;
 pub mod compile;
 pub mod connector;

@@ -10,3 +10,6 @@ pub mod frame;
 pub mod json;
 pub mod layout;
 pub mod message;
+pub mod note;
+pub mod segment;
+pub mod trail;

@@ -2,10 +2,12 @@
 //! jitter are inputs.
 
 pub mod answer;
+pub mod attempt;
 pub mod batch;
 pub mod brake;
 pub mod breaker;
 pub mod calendar;
+pub mod chain;
 pub mod classify;
 pub mod clock;
 pub mod coalesce;

@@ -31,7 +31,16 @@ fn state_schema() -> &'static str {
     state.split_once(DROPS_MARK).map_or(state, |(first, _)| first)
 }
 
+/// The marker line before what version 3 of the state file adds.
+const AUDIT_MARK: &str = "-- ===== the agent's state file, version 3: the audit as a chain =====";
+
 /// What version 2 adds.
 fn drops_schema() -> &'static str {
-    SCHEMA.split_once(DROPS_MARK).map_or("", |(_, drops)| drops)
+    let drops = SCHEMA.split_once(DROPS_MARK).map_or("", |(_, drops)| drops);
+    drops.split_once(AUDIT_MARK).map_or(drops, |(drops, _)| drops)
+}
+
+/// What version 3 adds.
+fn audit_schema() -> &'static str {
+    SCHEMA.split_once(AUDIT_MARK).map_or("", |(_, audit)| audit)
 }

@@ -44,6 +44,17 @@ pub struct Survey {
     pub problems: Vec<Problem>,
 }
 
+impl Config {
+    /// SHA-256 over all that it says: another one has another.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut text = format!("{:?}", self.settings);
+        let specs = self.connectors.iter().chain(&self.drops);
+        specs.for_each(|spec| text.push_str(&format!("\n{}", spec.config)));
+        self.conflicts.iter().for_each(|rules| text.push_str(&format!("\n{rules:?}")));
+        crate::config::canonical::hash(&text)
+    }
+}
+
 const SETTINGS: [&str; 3] = ["sync.yaml", "sync.yml", "sync.json"];
 const CONNECTORS: [&str; 3] = ["connectors", "sync-config", "mappings"];
 const CONFLICTS: &str = "conflicts";
@@ -173,6 +184,7 @@ fn part(node: &Node) -> Part {
         "governance",
         "events",
         "alerts",
+        "audit",
         "retention",
         "capture",
     ];

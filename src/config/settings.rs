@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::adapter::secret::SecretRef;
 use crate::config::alerts::{self, Alert};
 use crate::config::api::Api;
+use crate::config::audit::Audit;
 use crate::config::credential::{AuthType, Credential};
 use crate::config::events::{self, EventSource};
 use crate::config::fields::Fields;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub retention: Retention,
     /// The overflow valve.
     pub capture: Capture,
+    /// The audit.
+    pub audit: Audit,
 }
 
 impl Default for Settings {
@@ -78,6 +81,7 @@ impl Default for Settings {
             alerts: Vec::new(),
             retention: Retention::default(),
             capture: Capture::default(),
+            audit: Audit::default(),
         }
     }
 }
@@ -201,6 +205,7 @@ impl Settings {
             alerts: fields.take("alerts").map(|found| alerts::alerts(&found, credential)).unwrap_or_default(),
             retention: fields.take("retention").and_then(|found| Retention::read(&found)).unwrap_or_default(),
             capture: fields.take("capture").and_then(|found| Capture::read(&found)).unwrap_or_default(),
+            audit: fields.take("audit").and_then(|found| Audit::read(&found)).unwrap_or_default(),
         };
         (settings, scope)
     }

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::config::build;
 use crate::config::watch::Database;
 use crate::config::{Config, Problems};
+use crate::daemon::archive::{Archiving, Place};
 use crate::daemon::assemble::{Assembled, assemble};
 use crate::daemon::board::Board;
 use crate::daemon::handle::Handle;
@@ -19,6 +20,8 @@ use crate::daemon::keep::keep;
 use crate::daemon::subscribe::Subscriptions;
 use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::{Wake, Watch};
+use crate::engine::archivist::Keep;
+use crate::engine::begin::{ended, started};
 use crate::engine::drop;
 use crate::engine::inflow::Inflow;
 use crate::engine::keeper::{Keeper, KeeperError};
@@ -106,6 +109,7 @@ pub struct Agent {
     #[cfg_attr(not(feature = "ws"), allow(dead_code))]
     sources: Vec<Inflow>,
     board: Board,
+    archiving: Option<Archiving>,
     #[cfg(feature = "ws")]
     subscriptions: Option<Subscriptions>,
 }
@@ -140,6 +144,12 @@ impl Agent {
         let databases = config.settings.databases.clone();
         let classes = config.settings.governance.clone().map(Arc::new);
         let secret = state.read(|db| fact(db, "mac_key"))?;
+        let place = Place {
+            state: state_path.clone(),
+            keep: Keep { live: config.settings.retention.events, audit: config.settings.retention.audit },
+            checkpoints: config.settings.audit.checkpoints.clone(),
+        };
+        let hash = config.hash();
         let (ledger, writer) = Ledger::start(state)?;
         match assemble(config, options, synced, &ledger, &state_path, secret) {
             Ok(Assembled { keepers, workers, drops, sources }) => {
@@ -157,9 +167,12 @@ impl Agent {
                     life: Arc::default(),
                     sources,
                     board: Board::default(),
+                    archiving: None,
                     #[cfg(feature = "ws")]
                     subscriptions: None,
                 };
+                started(&agent.ledger, &hash, options.run == Run::Once)?;
+                agent.archiving = Some(Archiving::start(place, &agent.ledger, &agent.trouble)?);
                 agent.set_going(keepers, workers, drops, options.run)?;
                 Ok(agent)
             }
@@ -326,6 +339,11 @@ impl Agent {
             summaries.push(("disk".into(), Summary { broken: true, ..Summary::default() }));
             return summaries;
         }
+        // The end of the audit is signed, so that nobody can cut it off unseen.
+        if let Err(error) = ended(&self.ledger) {
+            log::warn!("{error}");
+        }
+        self.archiving.into_iter().for_each(Archiving::stop);
         self.ledger.stop();
         let _ = self.writer.join();
         summaries

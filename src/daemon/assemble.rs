@@ -43,7 +43,6 @@ pub(super) fn assemble(
     let retention = &settings.retention;
     let keep = Keep {
         events: retention.events,
-        audit: retention.audit,
         max_rows: retention.max_rows,
         max_bytes: retention.max_bytes,
         cap_bytes: settings.capture.cap,

@@ -26,8 +26,6 @@ use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, curs
 pub struct Keep {
     /// Delivered events stay so long.
     pub events: Duration,
-    /// Attempts and acts stay so long.
-    pub audit: Duration,
     /// Delivered events beyond this number go earlier.
     pub max_rows: Option<u64>,
     /// Delivered events beyond these bytes go earlier.

@@ -10,6 +10,7 @@ pub mod attempt;
 pub mod audit;
 pub mod batch;
 pub mod belief;
+pub mod chain;
 mod checkpoint;
 pub mod connector;
 pub mod counter;
@@ -21,6 +22,7 @@ pub mod intake;
 pub mod leftover;
 pub mod log;
 pub mod parked;
+pub mod segment;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -47,7 +49,10 @@ pub type Db = Connection;
 pub type Sql<T> = rusqlite::Result<T>;
 
 /// Schemas in order; `user_version` counts them. A new version appends its changes here.
-const MIGRATIONS: [fn() -> &'static str; 2] = [super::state_schema, super::drops_schema];
+const MIGRATIONS: [fn() -> &'static str; 3] = [super::state_schema, super::drops_schema, super::audit_schema];
+
+/// The version from which on attempts and acts are a chain.
+const CHAINED: i64 = 3;
 
 /// The state file, open for writing, with the lock that only one agent can hold.
 #[derive(Debug)]
@@ -178,6 +183,11 @@ impl StateReader {
             return Err(StateError::Newer { path: path.to_owned(), found, known: MIGRATIONS.len() as i64 });
         }
         Ok(StateReader { db, path: path.to_owned() })
+    }
+
+    /// Whether its attempts and acts are a chain: an older program has written it, and no newer one since.
+    pub fn is_chained(&mut self) -> Result<bool, StateError> {
+        self.read(|db| Ok(version(db)? >= CHAINED))
     }
 
     /// Reads in one snapshot.
@@ -329,6 +339,9 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), StateError> {
     }
     for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         transaction.execute_batch(migration()).map_err(at)?;
+    }
+    if found < CHAINED {
+        chain::begin(&transaction, crate::clock::now()).map_err(at)?;
     }
     transaction.pragma_update(None, "user_version", known).map_err(at)?;
     transaction.commit().map_err(at)

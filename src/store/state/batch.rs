@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::act::{self, Act};
-use super::attempt::{self, Intent, Settled};
+use super::attempt::{self, Intent, Settled, Under};
 use super::connector::{self, Mode, OpenBreaker};
 use super::counter::{self, Counter};
 use super::parked::{self, Parked, ParkedState};
@@ -15,8 +15,8 @@ use crate::rules::outcome::Reason;
 /// One thing to remember.
 #[derive(Debug)]
 pub enum Entry {
-    /// These events are about to be sent, encoded under this configuration.
-    Intend(LogId, [u8; 32], Vec<Intent>),
+    /// These events are about to be sent, encoded under this configuration, to this scheme, host and port.
+    Intend(LogId, [u8; 32], Box<str>, Vec<Intent>),
     /// This came of them.
     Settle(LogId, Vec<Settled>),
     /// Everything up to here is settled.
@@ -64,7 +64,9 @@ impl Batch {
         let now = crate::clock::now();
         for entry in &self.entries {
             match entry {
-                Entry::Intend(log, config, group) => attempt::intend(db, of, *log, config, now, group)?,
+                Entry::Intend(log, config, origin, group) => {
+                    attempt::intend(db, of, *log, Under { config, origin }, now, group)?;
+                }
                 Entry::Settle(log, group) => attempt::settle(db, of, *log, now, group)?,
                 Entry::Advance(log, seq) => cursor::advance(db, of, *log, *seq)?,
                 Entry::Park(parked) => {
