@@ -79,6 +79,13 @@ impl Credential {
         Ok(Credential { name: name.to_owned(), scheme, header })
     }
 
+    /// Whoever is told here hears when it was renewed, or could not be. One that never expires is never renewed.
+    pub fn tell(&self, told: impl Fn(bool) + Send + Sync + 'static) {
+        if let Scheme::OAuth2(oauth) = &self.scheme {
+            oauth.tell(told);
+        }
+    }
+
     /// Its name in the configuration.
     pub fn name(&self) -> &str {
         &self.name

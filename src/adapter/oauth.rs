@@ -1,7 +1,7 @@
 //! OAuth2 client credentials (RFC 6749 §4.4): one token, shared by all who use the credential, renewed early, by one
 //! of them at a time, and never in a storm.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::http::HeaderValue;
@@ -60,6 +60,16 @@ pub struct OAuth2 {
     state: Mutex<State>,
     /// Held while the token endpoint is called.
     flight: Mutex<()>,
+    told: OnceLock<Told>,
+}
+
+/// Who hears that the token endpoint was called, and whether it gave a token.
+struct Told(Box<dyn Fn(bool) + Send + Sync>);
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Told")
+    }
 }
 
 #[derive(Debug)]
@@ -98,7 +108,12 @@ impl OAuth2 {
     pub fn new(spec: OAuth2Spec, client: Client) -> OAuth2 {
         let client_auth = spec.client_auth;
         let state = State { token: None, flights: 0, failure: None, client_auth, forced: None, early: None };
-        OAuth2 { spec, client, state: Mutex::new(state), flight: Mutex::new(()) }
+        OAuth2 { spec, client, state: Mutex::new(state), flight: Mutex::new(()), told: OnceLock::new() }
+    }
+
+    /// Whoever is told here hears of each call of the token endpoint, and whether it gave a token. Only the first counts.
+    pub fn tell(&self, told: impl Fn(bool) + Send + Sync + 'static) {
+        let _ = self.told.set(Told(Box::new(told)));
     }
 
     /// What [`OAuth2::token`] gives, where it asks nobody for it.
@@ -170,6 +185,9 @@ impl OAuth2 {
             state.flights + 1
         };
         let result = self.fetch(generation);
+        if let Some(Told(told)) = self.told.get() {
+            told(result.is_ok());
+        }
         let mut state = self.state();
         state.flights = generation;
         match result {

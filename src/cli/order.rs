@@ -10,7 +10,7 @@ use crate::daemon::api::{KNOWN, Manner, Order};
 use crate::daemon::client::{self, ClientError};
 use crate::engine::inflow::InflowStatus;
 use crate::engine::need::Need;
-use crate::engine::operate::{self, Actor, Operation, operate};
+use crate::engine::operate::{self, Actor, Deed, Operation, operate};
 use crate::engine::push::{Run, Summary};
 use crate::engine::single::Status;
 use crate::store::shadow::Report;
@@ -52,6 +52,18 @@ pub fn order(settings: &Settings, operation: Operation, reason: Option<String>) 
             let mut state = State::open(&settings.state)?;
             Ok(operate(&mut state, &operation, &actor)?)
         }
+    }
+}
+
+/// Takes down what a person is about to do to an application's file. Where no state file is yet, the agent has nothing to
+/// tell of it; where it cannot be taken down, that is said and not in the way.
+pub fn note(settings: &Settings, deed: Deed, subject: &str, reason: Option<String>) {
+    if !settings.state.exists() {
+        return;
+    }
+    let operation = Operation::Note { deed, subject: subject.to_owned() };
+    if let Err(failure) = order(settings, operation, reason) {
+        log::warn!("{} of {subject} is not in the audit: {}", deed.as_str(), failure.message);
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::mpsc::channel;
 
 use crate::config::build;
 use crate::config::watch::{CaptureMode, Watch as WatchConfig};
-use crate::config::{Config, Settings, from_canonical};
+use crate::config::{Config, ConnectorSpec, Settings, Way, from_canonical};
 use crate::daemon::agent::{AgentError, Options};
 use crate::daemon::heal::do_heal;
 use crate::daemon::notify;
 use crate::daemon::trouble::Trouble;
+use crate::engine::begin;
 use crate::engine::connector::Connector;
 use crate::engine::drop;
 use crate::engine::inflow::Inflow;
@@ -58,6 +59,11 @@ pub(super) fn assemble(
     }
     let intake = ledger.call(|state| state.commit(|db| logs::remember(db, logs::INTAKE)))?;
     let credentials = Arc::new(build::credentials(&settings)?);
+    for (name, credential) in credentials.iter() {
+        let (name, ledger) = (name.clone(), ledger.clone());
+        credential.tell(move |renewed| begin::renewed(&ledger, &name, renewed));
+    }
+    begin::credentials(ledger, used(&config.connectors))?;
     let inflows = build::sources(&settings, &credentials)?;
     let rebuild: Rebuild = {
         let (settings, credentials) = (settings.clone(), credentials.clone());
@@ -110,6 +116,15 @@ pub(super) fn assemble(
         kept.push((keeper, reconciler));
     }
     Ok(Assembled { keepers: kept, workers, drops, sources: inflows })
+}
+
+/// Which connector uses which credential.
+fn used(connectors: &[ConnectorSpec]) -> Vec<(String, String)> {
+    let credential = |spec: &ConnectorSpec| match &spec.way {
+        Way::Rest(endpoint) => Some((spec.name.to_string(), endpoint.credential.clone()?)),
+        Way::Drop(_) => None,
+    };
+    connectors.iter().filter_map(credential).collect()
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -77,7 +77,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// As writing has.
     pub fn new(out: W, head: &Head) -> io::Result<Writer<W>> {
-        let end = End { last: head.first, hash: head.previous.clone(), rows: 0, records: 0 };
+        let end = End { last: head.first - 1, hash: head.previous.clone(), rows: 0, records: 0 };
         let mut writer = Writer { out, written: 0, rows: Vec::new(), places: Places::default(), end };
         let text = format!("{MAGIC}{}\n", serde_json::to_string(head)?);
         writer.member(text.as_bytes())?;

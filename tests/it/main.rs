@@ -6,6 +6,7 @@ mod acknowledgements;
 mod answers;
 mod api;
 mod asking;
+mod audit;
 mod bad_input;
 mod batches;
 mod braking;

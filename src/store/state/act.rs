@@ -60,10 +60,11 @@ pub struct Recorded {
     pub reason: Option<String>,
 }
 
-/// The acts upon one event at one connector, oldest first.
+/// The acts upon one event at one connector, oldest first. That it was parked shows by itself.
 pub fn upon(db: &Connection, connector: ConnectorId, subject: &str) -> Sql<Vec<Recorded>> {
     db.prepare_cached(
-        "SELECT at, actor, verb, reason FROM act WHERE connector = ?1 AND subject = ?2 ORDER BY n LIMIT 1000",
+        "SELECT at, actor, verb, reason FROM act
+         WHERE connector = ?1 AND subject = ?2 AND verb NOT IN ('park', 'gate') ORDER BY n LIMIT 1000",
     )?
     .query_map((connector.0, subject), |row| {
         Ok(Recorded { at: Timestamp(row.get(0)?), actor: row.get(1)?, verb: row.get(2)?, reason: row.get(3)? })

@@ -43,8 +43,6 @@ pub enum Entry {
     Settled(i64),
     /// A scheduled run began.
     LastRun(Timestamp),
-    /// An act of the agent's own.
-    Act(&'static str, Option<String>, Option<String>),
 }
 
 /// What one worker wants remembered, all of it or nothing.
@@ -71,6 +69,11 @@ impl Batch {
                 Entry::Advance(log, seq) => cursor::advance(db, of, *log, *seq)?,
                 Entry::Park(parked) => {
                     account::note_parked(db, of, parked)?;
+                    if matches!(parked.state, ParkedState::Held | ParkedState::Dead) {
+                        let (subject, reason) = (parked.event.id.to_string(), parked.reason.to_string());
+                        let verb = if *parked.reason.class == *GATE { GATE } else { PARK };
+                        note(db, of, verb, Some(&subject), Some(&reason), now)?;
+                    }
                     if parked.state == ParkedState::Behind {
                         parked::park_behind(db, of, parked, crate::clock::steady())?;
                     } else {
@@ -83,7 +86,11 @@ impl Batch {
                 }
                 Entry::Pass(event) => parked::pass(db, of, event)?,
                 Entry::Count(counter, n) => counter::add(db, of, *counter, *n)?,
-                Entry::Mode(mode, reason) => connector::set_mode(db, of, *mode, reason.as_ref(), now)?,
+                Entry::Mode(mode, reason) => {
+                    connector::set_mode(db, of, *mode, reason.as_ref(), now)?;
+                    let reason = reason.as_ref().map(ToString::to_string);
+                    note(db, of, mode.as_str(), None, reason.as_deref(), now)?;
+                }
                 Entry::Breaker(origin, open) => connector::set_breaker(db, of, origin, open.as_ref())?,
                 Entry::Hold(origin, until) => connector::set_hold(db, of, origin, *until)?,
                 Entry::Braked(n) => connector::set_braked(db, of, *n)?,
@@ -92,19 +99,24 @@ impl Batch {
                     account::reopen(db, of)?;
                 }
                 Entry::LastRun(at) => connector::set_last_run(db, of, *at)?,
-                Entry::Act(verb, subject, reason) => act::record(
-                    db,
-                    &Act {
-                        actor: "system",
-                        verb,
-                        connector: Some(of),
-                        subject: subject.as_deref(),
-                        reason: reason.as_deref(),
-                    },
-                    now,
-                )?,
             }
         }
         Ok(())
     }
+}
+
+/// The verbs under which the agent notes what it parks by itself: a refusal of the gate, and anything else.
+pub const GATE: &str = "gate";
+/// As [`GATE`].
+pub const PARK: &str = "park";
+
+fn note(
+    db: &Connection,
+    of: ConnectorId,
+    verb: &str,
+    subject: Option<&str>,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Sql<()> {
+    act::record(db, &Act { actor: "system", verb, connector: Some(of), subject, reason }, now)
 }
