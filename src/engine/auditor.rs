@@ -15,7 +15,7 @@ use crate::engine::archivist::NEXT_KEY;
 use crate::format::note::{Note, Verifier};
 use crate::format::segment::SegmentError;
 use crate::format::trail::{COLUMNS, Line, Rows, Sort, Unreadable};
-use crate::rules::chain::{Body, Hash, Row};
+use crate::rules::chain::{Body, Hash, Row, link};
 use crate::rules::hex::bytes;
 use crate::store::state::StateError;
 
@@ -162,6 +162,7 @@ impl Export<'_> {
             Sort::Begin => {
                 let previous = line.hash.as_deref().and_then(bytes);
                 check.begin(line.subject.as_deref().unwrap_or_default(), line.n, previous);
+                line.reason.as_deref().and_then(Note::read).into_iter().for_each(|note| check.note(note, self.name));
                 self.begun = true;
             }
             _ if !self.begun => self.broken(check, "comes before the line where an export begins"),
@@ -171,10 +172,7 @@ impl Export<'_> {
                 if self.rows.is_open() || line.n != check.last() {
                     check.fail(check.next(), "is missing: the export says that it is there", self.name);
                 }
-                if let Some(note) = line.reason.as_deref().and_then(Note::read) {
-                    check.note(note, self.name);
-                    check.settle();
-                }
+                check.settle();
             }
             Sort::Intent | Sort::Outcome | Sort::Act => match self.rows.take(line) {
                 Ok(None) => {}
@@ -235,12 +233,15 @@ pub fn verify(trail: &mut Trail, check: &mut Check) -> Result<(), AuditError> {
             check.fail(n, "has no hash", place);
             return false;
         };
-        if n <= sealed {
+        if n < first {
+            // That its piece is gone is told below.
+        } else if n <= sealed {
             let before = known.get(&(n - 1));
-            let right = known.get(&n) == Some(&hash)
-                && before.is_none_or(|before| crate::rules::chain::link(before, stored.bytes) == hash);
-            if !right {
-                check.fail(n, "was changed: the archive has another", place);
+            let fits = || before.is_none_or(|before| link(before, stored.bytes) == hash);
+            match known.get(&n) {
+                Some(archived) if *archived == hash && fits() => {}
+                Some(_) => check.fail(n, "was changed: the archive has another", place),
+                None => check.fail(n, "is missing in the archive", place),
             }
         } else {
             check.row(stored.bytes, &hash, place);

@@ -2,7 +2,7 @@
 //! lines of a row its bytes are made again, so that an export proves as much as the file that it was made from.
 //!
 //! A row of attempts is as many lines as it has events. The last line of a row has its hash. The first line of an export
-//! (`begin`) has the hash of the row before, the last one (`end`) the newest checkpoint, in `reason`.
+//! (`begin`) has the hash of the row before, and in `reason` the newest checkpoint; the last one (`end`) says where it ends.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -190,6 +190,41 @@ impl<'a> Line<'a> {
             text(&self.reason),
             text(&self.hash),
         ]
+    }
+
+    /// A field that has no place in a line of its kind: what does not go into the hash must not be believed.
+    fn stray(&self) -> Option<&'static str> {
+        let attempt = [
+            ("type", self.type_.is_some()),
+            ("op", self.op.is_some()),
+            ("record", self.record.is_some()),
+            ("oldRecord", self.old_record.is_some()),
+            ("attempt", self.attempt.is_some()),
+            ("joined", self.joined == Some(false)),
+            ("joined", self.joined.is_some()),
+            ("origin", self.origin.is_some()),
+            ("config", self.config.is_some()),
+        ];
+        let outcome = [
+            ("outcome", self.outcome.is_some()),
+            ("status", self.status.is_some()),
+            ("class", self.class.is_some()),
+            ("durationUs", self.duration_us.is_some()),
+            ("bytesOut", self.bytes_out.is_some()),
+            ("bytesIn", self.bytes_in.is_some()),
+            ("request", self.request.is_some()),
+            ("answer", self.answer.is_some()),
+        ];
+        let act =
+            [("verb", self.verb.is_some()), ("subject", self.subject.is_some()), ("reason", self.reason.is_some())];
+        let place = [("log", self.log.is_some()), ("event", self.event.is_some())];
+        let actor = [("actor", self.actor != "system")];
+        let not_here: [&[(&'static str, bool)]; 3] = match self.kind {
+            Sort::Intent => [&outcome, &act, &actor],
+            Sort::Outcome => [&attempt, &act, &actor],
+            _ => [&attempt, &outcome, &place],
+        };
+        not_here.into_iter().flatten().find(|(_, there)| *there).map(|(field, _)| *field)
     }
 
     /// Reads fields in the order of [`COLUMNS`].
@@ -390,6 +425,9 @@ impl Rows {
     /// The line cannot be read, or does not go with those before it.
     pub fn take(&mut self, line: &Line<'_>) -> Result<Option<(i64, &[u8], Hash)>, Unreadable> {
         let n = line.n;
+        if let Some(field) = line.stray() {
+            return Err(Unreadable { n, field });
+        }
         let at: jiff::Timestamp = need(n, "at", line.at.parse().ok())?;
         let at = Timestamp::from_jiff(at);
         if line.kind == Sort::Act {
@@ -584,6 +622,10 @@ mod tests {
         assert_eq!(rows.take(&other), Err(Unreadable { n: 5, field: "hash" }));
         let no_id = Line { event: None, ..all[1].clone() };
         assert_eq!(Rows::default().take(&no_id), Err(Unreadable { n: 5, field: "event" }));
+        let stranger = Line { actor: "ada".into(), ..all[1].clone() };
+        assert_eq!(Rows::default().take(&stranger), Err(Unreadable { n: 5, field: "actor" }));
+        let told = Line { reason: Some("because".into()), ..all[1].clone() };
+        assert_eq!(Rows::default().take(&told), Err(Unreadable { n: 5, field: "reason" }));
         let wrong = Line { hash: Some("8".into()), ..all[3].clone() };
         assert_eq!(Rows::default().take(&wrong), Err(Unreadable { n: 5, field: "hash" }));
         let end = Line { kind: Sort::End, ..all[1].clone() };

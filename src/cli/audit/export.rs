@@ -123,7 +123,10 @@ fn written(trail: &mut Trail, export: &Export, pen: &mut Pen<impl Write>) -> Res
         None => Since::Row(export.from.unwrap_or(0)),
     };
     let (mut failed, mut last) = (None, (-1, String::new()));
+    // The newest that is about what is exported.
     let notes = trail.checkpoints().map_err(Stop::Audit)?;
+    let note = notes.iter().rev().find(|note| export.to.is_none_or(|to| note.checkpoint.size <= to));
+    let note = note.map(|note| note.write());
     let pen = std::cell::RefCell::new(pen);
     let put = |line: &Line<'_>| pen.borrow_mut().line(line);
     trail
@@ -136,6 +139,7 @@ fn written(trail: &mut Trail, export: &Export, pen: &mut Pen<impl Write>) -> Res
                     kind: Sort::Begin,
                     actor: "system".into(),
                     subject: Some(origin.as_str().into()),
+                    reason: note.as_deref().map(Into::into),
                     hash: Some(hex(previous).into()),
                     ..Line::default()
                 };
@@ -155,15 +159,12 @@ fn written(trail: &mut Trail, export: &Export, pen: &mut Pen<impl Write>) -> Res
     if let Some(error) = failed {
         return Err(error.into());
     }
-    // The newest that is about what was exported.
-    let note = notes.iter().rev().find(|note| note.checkpoint.size <= last.0).map(|note| note.write());
     let end = Line {
         n: last.0,
         at: at().into(),
         kind: Sort::End,
         actor: "system".into(),
         subject: Some(origin.as_str().into()),
-        reason: note.map(Into::into),
         hash: Some(last.1.into()),
         ..Line::default()
     };

@@ -29,6 +29,8 @@ fn attempts_from_before_the_chain_begin_it() {
     let target = Receiver::start();
     let office = Office::with(&target, "", THREE);
     assert_eq!(office.once().0, Some(0));
+    office.sql("UPDATE visits SET minutes = 9");
+    assert_eq!(office.once().0, Some(0));
     let state = Connection::open(office.state()).unwrap();
     of_version_2(&state);
     let count = |sql: &str| state.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
