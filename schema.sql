@@ -99,7 +99,7 @@ CREATE TABLE ahead (
   PRIMARY KEY (connector, log, seq, event_id)) WITHOUT ROWID;
 
 -- The attempt log, by group: an `intent` row is committed before the first byte of its events leaves, an
--- `outcome` row after. `entries` packs one fixed record an event (layout: store/state/attempt.rs). Append only.
+-- `outcome` row after. `entries` packs one fixed record an event (layout: rules/attempt/entries.rs). Append only.
 CREATE TABLE attempt (
   n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, connector INTEGER NOT NULL, log INTEGER NOT NULL,
   phase TEXT NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, config_hash BLOB, entries BLOB NOT NULL,

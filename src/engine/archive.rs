@@ -16,11 +16,13 @@ use crate::format::segment::{Index, Reader, SegmentError};
 use crate::rules::chain;
 use crate::rules::hex::hex;
 
+/// The folder's name.
+pub const FOLDER: &str = "audit";
 /// What the files of the sealed pieces and of their indexes end with.
 const SEGMENT: &str = ".audit.gz";
 const INDEX: &str = ".audit.idx";
-const KEY: &str = "key";
-const CHECKPOINTS: &str = "checkpoints";
+const KEY: &str = ".key";
+const CHECKPOINTS: &str = ".checkpoints";
 /// The largest file of checkpoints that is read, in bytes.
 const LARGEST: u64 = 1 << 28;
 
@@ -85,7 +87,7 @@ impl Archive {
     /// The archive beside a state file; `instance` is that file's.
     pub fn beside(state: &Path, instance: &[u8; 32]) -> Archive {
         let folder = state.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Archive::at(&folder.join("audit"), instance)
+        Archive::at(&folder.join(FOLDER), instance)
     }
 
     /// The archive in a folder.
@@ -193,6 +195,11 @@ impl Archive {
         Ok(BufWriter::with_capacity(1 << 16, file.map_err(|error| self.failed(&path, error))?))
     }
 
+    /// What belongs to this chain and to no other that may lie here too.
+    fn named(&self, end: &str) -> PathBuf {
+        self.folder.join(format!("{}{end}", self.id))
+    }
+
     fn part(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.part"))
     }
@@ -252,7 +259,7 @@ impl Archive {
     /// # Errors
     /// It is there and cannot be read.
     pub fn keys(&self) -> Result<Keys, ArchiveError> {
-        let path = self.folder.join(KEY);
+        let path = self.named(KEY);
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Keys::default()),
             text => Zeroizing::new(text.map_err(|error| self.failed(&path, error))?),
@@ -275,7 +282,7 @@ impl Archive {
             text.push_str(&Zeroizing::new(BASE64_STANDARD.encode(seed)));
             text.push('\n');
         }
-        self.write(KEY, text.as_bytes()).map_err(|error| self.failed(&self.folder.join(KEY), error))
+        self.write(&format!("{}{KEY}", self.id), text.as_bytes()).map_err(|error| self.failed(&self.named(KEY), error))
     }
 
     /// Who signs with a seed.
@@ -288,9 +295,9 @@ impl Archive {
     /// # Errors
     /// The file is there and cannot be read.
     pub fn checkpoints(&self) -> Result<Vec<Note>, ArchiveError> {
-        match read_checkpoints(&self.folder.join(CHECKPOINTS), Some(&self.origin)) {
+        match read_checkpoints(&self.named(CHECKPOINTS), Some(&self.origin)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            notes => notes.map_err(|error| self.failed(&self.folder.join(CHECKPOINTS), error)),
+            notes => notes.map_err(|error| self.failed(&self.named(CHECKPOINTS), error)),
         }
     }
 
@@ -299,7 +306,7 @@ impl Archive {
     /// # Errors
     /// It cannot be written.
     pub fn add_checkpoint(&self, note: &Note) -> Result<(), ArchiveError> {
-        let path = self.folder.join(CHECKPOINTS);
+        let path = self.named(CHECKPOINTS);
         append(&path, note).map_err(|error| self.failed(&path, error))
     }
 
@@ -314,7 +321,8 @@ impl Archive {
         }
         let kept =
             all.iter().filter(|note| note.checkpoint.size > after).map(Note::write).collect::<Vec<_>>().join("\n");
-        self.write(CHECKPOINTS, kept.as_bytes()).map_err(|error| self.failed(&self.folder.join(CHECKPOINTS), error))
+        self.write(&format!("{}{CHECKPOINTS}", self.id), kept.as_bytes())
+            .map_err(|error| self.failed(&self.named(CHECKPOINTS), error))
     }
 }
 

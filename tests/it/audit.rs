@@ -73,6 +73,12 @@ fn pieces(office: &Office) -> Vec<PathBuf> {
     pieces
 }
 
+/// The file of the archive whose name ends so.
+fn beside(office: &Office, end: &str) -> PathBuf {
+    let folder = std::fs::read_dir(office.folder().join("state/audit")).unwrap();
+    folder.map(|entry| entry.unwrap().path()).find(|path| path.to_string_lossy().ends_with(end)).unwrap()
+}
+
 fn is_piece(path: &Path) -> bool {
     path.to_string_lossy().ends_with(".audit.gz")
 }

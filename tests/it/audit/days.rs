@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use super::{broken, lines, pieces, well, whole};
+use super::{beside, broken, lines, pieces, well, whole};
 use crate::support::faketime::under;
 use crate::support::office::{Ended, Office, THREE, ended};
 use crate::support::receiver::Receiver;
@@ -43,13 +43,15 @@ fn days_are_sealed_into_files_that_prove_themselves_and_tell_of_every_record() {
     }
     let folder = sealed[0].parent().unwrap().to_path_buf();
     assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
-    assert_eq!(std::fs::metadata(folder.join("key")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::metadata(beside(&office, ".key")).unwrap().permissions().mode() & 0o777, 0o600);
     let verdict = whole(&office, &[]);
     assert_eq!(verdict["warnings"].as_array().unwrap().len(), 0, "{verdict:#}");
     // A copy of the archive proves itself, elsewhere.
     let copy = office.folder().join("copy");
     std::fs::create_dir(&copy).unwrap();
-    sealed.iter().for_each(|piece| drop(std::fs::copy(piece, copy.join(piece.file_name().unwrap())).unwrap()));
+    for piece in &sealed {
+        std::fs::copy(piece, copy.join(piece.file_name().unwrap())).unwrap();
+    }
     let verdict = whole(&office, &["--archive", copy.to_str().unwrap()]);
     assert_eq!(verdict["first"], 0);
     // Every day signs with a key of its own, which the one before has named; the first leads to all.
@@ -120,7 +122,7 @@ fn a_key_that_is_lost_is_followed_by_another_and_that_is_told() {
     let office = Office::with(&target, "", THREE);
     assert_eq!(office.once().0, Some(0));
     let first = well(&office, &["audit", "head", "--key"]).stdout;
-    std::fs::remove_file(office.folder().join("state/audit/key")).unwrap();
+    std::fs::remove_file(beside(&office, ".key")).unwrap();
     let once = office.run(&["run", "--once"]);
     assert!(once.code == Some(0) && once.stderr.contains("a new one signs"), "{once:?}");
     let verdict = whole(&office, &[]);
@@ -153,8 +155,8 @@ fn a_kill_in_the_midst_of_sealing_leaves_a_trail_that_is_whole_and_is_sealed_at_
             format!("{piece}.gz.part"),
             format!("{piece}.idx"),
             format!("{piece}.idx.part"),
-            "key.part".into(),
-            "checkpoints.part".into(),
+            format!("{id}.key.part"),
+            format!("{id}.checkpoints.part"),
         ] {
             paths.push(folder.join(name));
         }

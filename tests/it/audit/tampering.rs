@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 
 use super::days::on_day;
-use super::{broken, pieces, well, whole};
+use super::{beside, broken, pieces, well, whole};
 use crate::support::office::Office;
 use crate::support::receiver::Receiver;
 
@@ -153,7 +153,7 @@ fn a_chain_that_was_written_anew_is_not_what_was_signed() {
     let (_, what) = broken(&copy, &[]);
     assert!(what.contains("was written anew"), "{what}");
     // They take the checkpoints as well: one that was kept elsewhere is left.
-    std::fs::remove_file(copy.folder().join("state/audit/checkpoints")).unwrap();
+    std::fs::remove_file(beside(&copy, ".checkpoints")).unwrap();
     let verdict = whole(&copy, &[]);
     assert!(verdict["warnings"].to_string().contains("not signed yet"), "{verdict:#}");
     let (_, what) = broken(&copy, &["--checkpoint", kept.to_str().unwrap()]);
@@ -175,7 +175,7 @@ fn a_tail_or_a_piece_that_is_cut_off_and_an_old_folder_are_missed() {
         .execute_batch(&format!("{FREE} DELETE FROM attempt WHERE n > {0}; DELETE FROM act WHERE n > {0}", last - 4))
         .unwrap();
     drop(state);
-    std::fs::remove_file(copy.folder().join("state/audit/checkpoints")).unwrap();
+    std::fs::remove_file(beside(&copy, ".checkpoints")).unwrap();
     whole(&copy, &[]);
     let (n, what) = broken(&copy, &["--checkpoint", kept]);
     assert_eq!(n, last - 3);
