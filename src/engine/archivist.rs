@@ -149,8 +149,7 @@ impl Archivist {
         let Some(note) = self.signer.sign(&checkpoint) else { return Ok(()) };
         self.archive.add_checkpoint(&note)?;
         self.signed = Some(head);
-        // The log escapes the ends of lines.
-        log::info!("audit: checkpoint {}", note.write());
+        log::info!("audit: checkpoint {}", note.line());
         if let Some(copy) = &self.copy {
             let copied = archive::append(copy, &note);
             if let Err(error) = &copied

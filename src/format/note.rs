@@ -191,26 +191,20 @@ impl Note {
         self.signatures.iter().any(|signature| verifier.has_signed(&self.text, signature))
     }
 
-    /// Reads the notes of a text that has one behind another, and other lines before, between and after them: a file of
-    /// checkpoints, or a log in which they stand one to a line with `\n` for the ends of their lines.
+    /// On one line, as a log has it: the lines of the note with spaces between them.
+    pub fn line(&self) -> String {
+        self.write().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Reads the notes that a text has, whatever else it has: a file of checkpoints, or a log in which they stand as
+    /// [`Note::line`] writes them.
     pub fn read_all(text: &str, origin: Option<&str>) -> Vec<Note> {
-        let text = text.replace("\\n", "\n");
-        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-        let mut found = Vec::new();
-        for (at, signed) in lines.iter().enumerate() {
-            // Of a line in a log the note begins at its origin, whatever stands before it.
-            let signs = |line: &&str| line.starts_with("\u{2014} ");
-            let begins =
-                at.checked_sub(4).filter(|_| signs(signed) && lines.get(at - 1).is_some_and(|line| line.is_empty()));
-            let Some(begin) = begins else { continue };
-            let ends = lines.iter().skip(at).position(|line| !signs(line)).map_or(lines.len(), |more| at + more);
-            let Some([first, rest @ ..]) = lines.get(begin..ends) else { continue };
-            let first = first.rsplit(' ').next().unwrap_or(first);
-            let note = std::iter::once(first).chain(rest.iter().copied()).collect::<Vec<_>>().join("\n");
-            let note = Note::read(&note);
-            found.extend(note.filter(|note| origin.is_none_or(|origin| note.checkpoint.origin == origin)));
-        }
-        found
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let found = words.iter().enumerate().filter(|(_, word)| **word == "\u{2014}").filter_map(|(at, _)| {
+            let [text @ .., _, name, signature] = words.get(at.checked_sub(3)?..at + 3)? else { return None };
+            Note::read(&format!("{}\n\n\u{2014} {name} {signature}\n", text.join("\n")))
+        });
+        found.filter(|note| origin.is_none_or(|origin| note.checkpoint.origin == origin)).collect()
     }
 }
 
@@ -288,8 +282,8 @@ mod tests {
         let (one, two) = (note(0), note(70));
         let file = format!("{}\n{}", one.write(), two.write());
         assert_eq!(Note::read_all(&file, None), [one.clone(), two.clone()]);
-        let line = |note: &Note| format!("2026 host INFO audit: checkpoint {}", note.write().replace('\n', "\\n"));
-        let log = format!("started\n{}\nsomething else\n{}\n", line(&one), line(&two));
+        let line = |note: &Note| format!("2026 host INFO audit: checkpoint {}", note.line());
+        let log = format!("started \u{2014} so\n{}\nsomething else\n{}\n", line(&one), line(&two));
         assert_eq!(Note::read_all(&log, None), [one, two]);
         assert_eq!(Note::read_all(&log, Some("another")), []);
     }

@@ -236,7 +236,7 @@ impl<R: BufRead> Reader<R> {
     ///
     /// # Errors
     /// It cannot be read on.
-    pub fn next(&mut self) -> Result<Piece<'_>, SegmentError> {
+    pub fn read_on(&mut self) -> Result<Piece<'_>, SegmentError> {
         let (length, hash) = match frame(&mut self.from, &mut self.row)? {
             Some(hash) => (self.row.len(), hash),
             None => return self.end(),
@@ -433,7 +433,7 @@ mod tests {
         let mut reader = Reader::open(file)?;
         let mut rows = Vec::new();
         loop {
-            match reader.next()? {
+            match reader.read_on()? {
                 Piece::Row(row, _) => rows.push(row.to_vec()),
                 Piece::End(end, _) => return Ok((rows, end)),
             }

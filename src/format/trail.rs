@@ -9,7 +9,7 @@ mod rows;
 use std::borrow::Cow;
 
 use rows::need;
-pub use rows::{Rows, Unreadable};
+pub use rows::{Made, Rows, Unreadable};
 use serde::{Deserialize, Serialize};
 
 use crate::rules::attempt::entries::{self, Kinds};

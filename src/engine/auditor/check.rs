@@ -232,7 +232,7 @@ impl Check {
         mut each: impl FnMut(i64, &Hash),
     ) {
         while self.broken.is_none() {
-            match reader.next() {
+            match reader.read_on() {
                 Ok(Piece::Row(row, hash)) => {
                     self.row(row, &hash, name);
                     each(self.last, &hash);

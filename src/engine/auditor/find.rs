@@ -157,7 +157,7 @@ fn gather(
             // Without its index a piece is read as a whole.
             None => {
                 let mut reader = piece.open().map_err(told)?;
-                while let crate::format::segment::Piece::Row(bytes, hash) = reader.next().map_err(told)? {
+                while let crate::format::segment::Piece::Row(bytes, hash) = reader.read_on().map_err(told)? {
                     row(bytes, &hash);
                 }
             }

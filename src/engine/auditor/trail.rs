@@ -91,7 +91,7 @@ impl Trail {
         let told = |error| AuditError::Piece { name: piece.name(), error };
         let mut reader = piece.open().map_err(told)?;
         loop {
-            if let segment::Piece::End(_, note) = reader.next().map_err(told)? {
+            if let segment::Piece::End(_, note) = reader.read_on().map_err(told)? {
                 return Ok(Some(note));
             }
         }
@@ -183,7 +183,7 @@ impl Trail {
         for piece in self.pieces.iter().filter(|piece| !is_past(piece)) {
             let told = |error| AuditError::Piece { name: piece.name(), error };
             let mut reader = piece.open().map_err(told)?;
-            while let segment::Piece::Row(bytes, hash) = reader.next().map_err(told)? {
+            while let segment::Piece::Row(bytes, hash) = reader.read_on().map_err(told)? {
                 if !give(bytes, &hash) {
                     return Ok(());
                 }

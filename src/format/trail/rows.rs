@@ -20,6 +20,9 @@ pub struct Unreadable {
     pub field: &'static str,
 }
 
+/// A row that was made again: its number, its bytes, and the hash that its last line has.
+pub type Made<'r> = (i64, &'r [u8], Hash);
+
 /// Makes rows again from their lines.
 #[derive(Debug, Default)]
 pub struct Rows {
@@ -56,7 +59,7 @@ impl Rows {
     ///
     /// # Errors
     /// The line cannot be read, or does not go with those before it.
-    pub fn take(&mut self, line: &Line<'_>) -> Result<Option<(i64, &[u8], Hash)>, Unreadable> {
+    pub fn take(&mut self, line: &Line<'_>) -> Result<Option<Made<'_>>, Unreadable> {
         let n = line.n;
         if let Some(field) = line.stray() {
             return Err(Unreadable { n, field });

@@ -59,7 +59,7 @@ fn whatever_is_done_to_any_row_in_the_state_file_the_first_bad_record_is_named()
     drop(state);
     assert!(attempts.len() > 8 && acts.len() > 3 && old.len() > 8, "{attempts:?} {acts:?} {old:?}");
 
-    for n in attempts.iter().copied() {
+    for &n in &attempts {
         for change in [
             "entries = CAST(substr(entries, 1, 40) || x'ff' || substr(entries, 42) AS BLOB)",
             "at = at + 1",
@@ -78,7 +78,7 @@ fn whatever_is_done_to_any_row_in_the_state_file_the_first_bad_record_is_named()
         }
         assert_eq!(after(&office, "delete", &format!("DELETE FROM attempt WHERE n = {n}")), n);
     }
-    for n in acts.iter().copied() {
+    for &n in &acts {
         for change in ["actor = 'ada'", "verb = 'x'", "reason = 'because'", "subject = 'y'", "at = 0"] {
             assert_eq!(after(&office, change, &format!("UPDATE act SET {change} WHERE n = {n}")), n, "{change} of {n}");
         }
@@ -183,10 +183,10 @@ fn a_tail_or_a_piece_that_is_cut_off_and_an_old_folder_are_missed() {
 
     // A whole piece: the first, the last; with and without what the state file knows of it.
     let sealed = pieces(&office);
-    for at in 0..sealed.len() {
-        let first: i64 = sealed[at].file_name().unwrap().to_str().unwrap()[11..23].parse().unwrap();
+    for piece in &sealed {
+        let name = piece.file_name().unwrap().to_str().unwrap();
+        let first: i64 = name[11..23].parse().unwrap();
         let copy = office.copy();
-        let name = sealed[at].file_name().unwrap().to_str().unwrap();
         std::fs::remove_file(copy.folder().join("state/audit").join(name)).unwrap();
         assert_eq!(broken(&copy, &[]).0, first, "{name}");
         let state = Connection::open(copy.state()).unwrap();
