@@ -167,7 +167,7 @@ impl Archive {
     /// The folder cannot be read. One that is not there has none.
     pub fn pieces(&self) -> Result<Vec<Piece>, ArchiveError> {
         let entries = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if is_absent(&error) => return Ok(Vec::new()),
             entries => entries.map_err(|error| self.failed(&self.folder, error))?,
         };
         let end = format!("-{}{SEGMENT}", self.id);
@@ -296,7 +296,7 @@ impl Archive {
     /// The file is there and cannot be read.
     pub fn checkpoints(&self) -> Result<Vec<Note>, ArchiveError> {
         match read_checkpoints(&self.named(CHECKPOINTS), Some(&self.origin)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) if is_absent(&error) => Ok(Vec::new()),
             notes => notes.map_err(|error| self.failed(&self.named(CHECKPOINTS), error)),
         }
     }
@@ -346,6 +346,11 @@ pub fn read_checkpoints(path: &Path, origin: Option<&str>) -> io::Result<Vec<Not
         return Err(io::Error::new(io::ErrorKind::InvalidData, "is too large for a file of checkpoints"));
     }
     Ok(Note::read_all(&String::from_utf8_lossy(&fs::read(path)?), origin))
+}
+
+/// There is no such file, or no folder in which it could be.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// A day as it is written: `2026-03-05`.

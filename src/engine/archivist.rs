@@ -26,8 +26,9 @@ const HOURLY: Duration = Duration::from_secs(3600);
 const LOOK: Duration = Duration::from_secs(600);
 /// Rows that leave the state file in one commit.
 const BLOCK: i64 = 500;
-/// The note in `meta`: the key that signs now.
+/// The notes in `meta`: the key that signs now, and from which row on; the first key signs what is before it too.
 const KEY: &str = "audit_key";
+const KEY_ROW: &str = "audit_key_row";
 
 /// How long the audit stays where.
 #[derive(Clone, Copy, Debug)]
@@ -130,7 +131,14 @@ impl Archivist {
         if head.n >= before + MANY || clock::steady() >= self.signed_at.plus(HOURLY) {
             self.sign()?;
         }
-        while self.seal_next()? {}
+        let mut sealed = false;
+        while self.seal_next()? {
+            sealed = true;
+        }
+        // One key for all that was overdue: where the next one begins stands behind it.
+        if sealed {
+            self.turn()?;
+        }
         self.release()?;
         self.forget()
     }
@@ -238,6 +246,7 @@ fn key(
     let seed = random()?;
     let signer = archive.signer(&seed).ok_or(ArchivistError::Random)?;
     let text = signer.verifier().map(|key| key.text()).unwrap_or_default();
+    let lost = known.is_some();
     let reason = match known {
         None => "the first key".to_owned(),
         Some(lost) => {
@@ -251,8 +260,11 @@ fn key(
     archive.keep_keys(&seed, None)?;
     ledger.call(move |state| {
         state.commit(|db| {
-            set_note(db, KEY, &text)?;
-            record(db, NEXT_KEY, &text, &reason)
+            record(db, NEXT_KEY, &text, &reason)?;
+            if lost {
+                set_note(db, KEY_ROW, &chain::head(db)?.n.to_string())?;
+            }
+            set_note(db, KEY, &text)
         })
     })?;
     Ok((seed, signer))

@@ -206,7 +206,7 @@ pub fn verify(trail: &mut Trail, check: &mut Check) -> Result<(), AuditError> {
     // Live rows that are sealed as well must be the very ones.
     let live_from = trail.first_live()?;
     let mut known: std::collections::HashMap<i64, Hash> = std::collections::HashMap::new();
-    check.begin_whole(&origin, first);
+    check.begin_whole(&origin, first, trail.is_archive_only());
     for piece in trail.pieces().to_vec() {
         let name = piece.name();
         match piece.open() {

@@ -1,6 +1,6 @@
 //! Sealing: a day of the chain becomes a file of the archive, and another key signs from then on.
 
-use super::{Archivist, ArchivistError, FORGET, KEY, NEXT_KEY, SEAL, random, record};
+use super::{Archivist, ArchivistError, FORGET, KEY, KEY_ROW, NEXT_KEY, SEAL, random, record};
 use crate::clock::{self, Timestamp};
 use crate::engine::archive::day_text;
 use crate::format::note::Checkpoint;
@@ -8,7 +8,7 @@ use crate::format::segment::{Head as SegmentHead, Writer};
 use crate::rules::chain::{BEGINNING, Body, Hash, Row, day, link};
 use crate::rules::hex::hex;
 use crate::store::state::segment::{self, Segment};
-use crate::store::state::{StateError, chain, set_note};
+use crate::store::state::{StateError, chain, note, set_note};
 
 /// Rows that are read in one snapshot: a long one would keep the state file's log from being emptied.
 const BLOCK: usize = 200;
@@ -56,7 +56,14 @@ impl Archivist {
         }
         let segment = sealing?;
         log::info!("audit: {} is sealed: {} records", segment.name, segment.records);
-        self.settle(segment)?;
+        self.ledger.call(move |state| {
+            state.commit(|db| {
+                segment::seal(db, &segment)?;
+                let Segment { first_n, last_n, records, hash, name, .. } = &segment;
+                let reason = format!("records {first_n} to {last_n}, {records} of them, hash {}", hex(hash));
+                record(db, SEAL, name, &reason)
+            })
+        })?;
         Ok(true)
     }
 
@@ -83,13 +90,16 @@ impl Archivist {
         let origin = self.archive.origin().to_owned();
         let head = SegmentHead { origin: origin.clone(), day: day_text(of_day), first, previous: hex(&before) };
         let mut writer = Writer::new(self.archive.draft(name)?, &head).map_err(failed)?;
+        let key_row = self.reader.read(|db| note(db, KEY_ROW))?.and_then(|row| row.parse().ok()).unwrap_or(-1);
         let mut at = Progress { last_n: sealed, hash: before, last_at: Timestamp(i64::MIN), bytes: 0, day: of_day };
         'day: loop {
             for taken in &block {
                 let Some(row) = Row::read(&taken.bytes) else {
                     return Err(ArchivistError::Broken { n: at.last_n + 1 });
                 };
-                if row.day() != at.day && !is_own(&row) || row.n - first >= ROWS || at.bytes >= BYTES {
+                let ends = row.day() != at.day && !is_own(&row) || row.n - first >= ROWS || at.bytes >= BYTES;
+                // What a key signs has that key in it, or before it.
+                if ends && at.last_n >= key_row {
                     break 'day;
                 }
                 let hash = link(&at.hash, &taken.bytes);
@@ -107,8 +117,8 @@ impl Archivist {
             }
         }
         let checkpoint = Checkpoint { origin, size: at.last_n, root: at.hash };
-        let note = self.signer.sign(&checkpoint).ok_or(ArchivistError::Random)?;
-        let (file, end, index) = writer.finish(&note).map_err(failed)?;
+        let signed = self.signer.sign(&checkpoint).ok_or(ArchivistError::Random)?;
+        let (file, end, index) = writer.finish(&signed).map_err(failed)?;
         let size = self.archive.keep(name, file, &index)?;
         Ok(Segment {
             first_n: first,
@@ -122,34 +132,25 @@ impl Archivist {
         })
     }
 
-    /// Takes down what is sealed, and goes over to another key: whoever comes by that one cannot sign the past anew.
-    fn settle(&mut self, segment: Segment) -> Result<(), ArchivistError> {
+    /// Goes over to another key: whoever comes by that one cannot sign the past anew.
+    pub(super) fn turn(&mut self) -> Result<(), ArchivistError> {
         let next = random()?;
         let signer = self.archive.signer(&next).ok_or(ArchivistError::Random)?;
         let key = signer.verifier().ok_or(ArchivistError::Random)?;
         let (text, certificate) = (key.text(), self.signer.certify(&key));
         self.archive.keep_keys(&self.seed, Some(&next))?;
-        let last_n = segment.last_n;
         self.ledger.call(move |state| {
             state.commit(|db| {
-                segment::seal(db, &segment)?;
-                let reason = format!(
-                    "records {} to {}, {} of them, hash {}",
-                    segment.first_n,
-                    segment.last_n,
-                    segment.records,
-                    hex(&segment.hash)
-                );
-                record(db, SEAL, &segment.name, &reason)?;
-                set_note(db, KEY, &text)?;
-                record(db, NEXT_KEY, &text, &certificate)
+                record(db, NEXT_KEY, &text, &certificate)?;
+                set_note(db, KEY_ROW, &chain::head(db)?.n.to_string())?;
+                set_note(db, KEY, &text)
             })
         })?;
         self.archive.keep_keys(&next, None)?;
         (self.seed, self.signer) = (next, signer);
         self.sign()?;
-        self.archive.trim_checkpoints(last_n)?;
-        Ok(())
+        let sealed = self.reader.read(segment::sealed)?;
+        Ok(self.archive.trim_checkpoints(sealed)?)
     }
 }
 

@@ -56,6 +56,11 @@ impl Trail {
         Ok(Trail { archive, state: None, pieces, known: Vec::new(), sealed: i64::MAX })
     }
 
+    /// Whether it ends with the last piece that is sealed: what follows is in a state file that is not here.
+    pub(super) fn is_archive_only(&self) -> bool {
+        self.state.is_none()
+    }
+
     /// What the chain is called.
     pub fn origin(&self) -> &str {
         self.archive.origin()

@@ -132,6 +132,33 @@ fn a_key_that_is_lost_is_followed_by_another_and_that_is_told() {
 }
 
 #[test]
+fn days_that_could_not_be_sealed_are_sealed_together_when_the_archive_is_back() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", THREE);
+    work(&office, 0..1);
+    let (folder, away) = (office.folder().join("state/audit"), office.folder().join("away"));
+    std::fs::rename(&folder, &away).unwrap();
+    std::fs::write(&folder, "something else").unwrap();
+    for day in 1..3 {
+        office.sql(&format!("UPDATE visits SET minutes = {}", 100 + day));
+        let once = on_day(&office, day, &["run", "--once"]);
+        assert!(once.code == Some(0) && once.stderr.contains("audit: "), "it delivers and says so: {once:#?}");
+        whole(&office, &[]);
+    }
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&away, &folder).unwrap();
+    work(&office, 3..5);
+    assert_eq!(pieces(&office).len(), 4);
+    let verdict = whole(&office, &[]);
+    assert_eq!(verdict["warnings"].as_array().unwrap().len(), 0, "{verdict:#}");
+    for piece in pieces(&office) {
+        whole(&office, &[piece.to_str().unwrap()]);
+    }
+    let copy = whole(&office, &["--archive", folder.to_str().unwrap()]);
+    assert_eq!(copy["first"], 0);
+}
+
+#[test]
 fn a_kill_in_the_midst_of_sealing_leaves_a_trail_that_is_whole_and_is_sealed_at_the_next_start() {
     let target = Receiver::start();
     let prepared = Office::with(&target, "", THREE);
