@@ -1,6 +1,6 @@
 //! A sealed piece of the audit as a file: rows of the chain, compressed, with the signed checkpoint of their end.
 //!
-//! A gzip file of several members, which `zcat` reads too. The first member is the head: [`MAGIC`] and a line of JSON. Then
+//! A gzip file of several members, which `zcat` reads too. The first member is the head: a line of magic and a line of JSON. Then
 //! members of about a mebibyte, each a sequence of rows: length u32, the row's bytes as `rules::chain` has them, its hash.
 //! The last member is a length of 0, a line of JSON (where the rows end), and the checkpoint. Beside it lies an index, which
 //! proves nothing and can be made again: in which member a record's mac, or what else is said of the event at a position, is found.

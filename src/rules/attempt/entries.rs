@@ -1,8 +1,8 @@
 //! How the entries of one row of the attempt log are packed.
 //!
 //! `entries` of an `intent` row is a sequence of records: seq i64, epoch u32, nonce u32, attempt u32, key mac 8 bytes.
-//! The highest bits of the attempt number are flags. [`JOINED`]: the event goes in one request with the one before it.
-//! [`TYPED`]: op u8 and type u16 follow, the type as a place in the row's list of types. [`MOVED`]: the mac of the old
+//! The highest bits of the attempt number are flags. `JOINED`: the event goes in one request with the one before it.
+//! `TYPED`: op u8 and type u16 follow, the type as a place in the row's list of types. `MOVED`: the mac of the old
 //! key follows, 8 bytes. Of an `outcome` row: seq i64, epoch u32, nonce u32, word u8, HTTP status u16 (0 = none),
 //! duration in microseconds u32, body bytes out u32 and in u32, SHA-256 of the request and of the answer's body (zeros
 //! = none), then the class of the failure as one length byte and its text. All numbers little-endian.
