@@ -254,6 +254,7 @@ ALTER TABLE attempt ADD COLUMN up INTEGER;
 ALTER TABLE attempt ADD COLUMN hash BLOB;
 ALTER TABLE act ADD COLUMN up INTEGER;
 ALTER TABLE act ADD COLUMN hash BLOB;
+
 -- A sealed piece of the chain: the file of this name in the folder `audit` beside this file holds the rows from `first_n` to
 -- `last_n`. `hash` is that of its last row. Only what is sealed can leave this file (`sealed` in meta: the last such row).
 CREATE TABLE segment (
