@@ -99,7 +99,7 @@ CREATE TABLE ahead (
   PRIMARY KEY (connector, log, seq, event_id)) WITHOUT ROWID;
 
 -- The attempt log, by group: an `intent` row is committed before the first byte of its events leaves, an
--- `outcome` row after. `entries` packs one fixed record an event (layout: store/state/attempt.rs). Append only.
+-- `outcome` row after. `entries` packs one fixed record an event (layout: rules/attempt/entries.rs). Append only.
 CREATE TABLE attempt (
   n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, connector INTEGER NOT NULL, log INTEGER NOT NULL,
   phase TEXT NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, config_hash BLOB, entries BLOB NOT NULL,
@@ -242,3 +242,23 @@ CREATE TABLE alert_owed (
 CREATE TABLE link (
   connector INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
   PRIMARY KEY (connector, kind, key, name)) WITHOUT ROWID;
+
+-- ===== the agent's state file, version 7: the audit as a chain =====
+
+-- Attempts and acts are one chain: they share one numbering, and `hash` of each row is SHA-256 over the hash of the row before
+-- it and the row's own bytes (rules/chain.rs). `origin`: scheme, host and port of the target. `kinds`: the types of the events,
+-- which the entries name by their places. `up`: milliseconds since the machine was started. Row 0 says how the chain began.
+ALTER TABLE attempt ADD COLUMN origin TEXT;
+ALTER TABLE attempt ADD COLUMN kinds TEXT;
+ALTER TABLE attempt ADD COLUMN up INTEGER;
+ALTER TABLE attempt ADD COLUMN hash BLOB;
+ALTER TABLE act ADD COLUMN up INTEGER;
+ALTER TABLE act ADD COLUMN hash BLOB;
+
+-- A sealed piece of the chain: the file of this name in the folder `audit` beside this file holds the rows from `first_n` to
+-- `last_n`. `hash` is that of its last row. Only what is sealed can leave this file (`sealed` in meta: the last such row).
+CREATE TABLE segment (
+  last_n INTEGER PRIMARY KEY, first_n INTEGER NOT NULL, day INTEGER NOT NULL, name TEXT NOT NULL UNIQUE, hash BLOB NOT NULL,
+  last_at INTEGER NOT NULL, records INTEGER NOT NULL, size INTEGER NOT NULL);
+
+-- The triggers of the chain stand in store/state/chain.rs: what was recorded before it is given its hashes first.

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod audit;
 mod backlog;
 mod bare;
 mod beside;
@@ -68,6 +69,7 @@ pub struct Arguments {
 type Bench = fn(&Arguments) -> Value;
 
 const ALL: &[(&str, Bench)] = &[
+    ("audit", audit::run),
     ("backlog", backlog::run),
     ("batches", drain::batches),
     ("beside", beside::run),

@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod alerts;
 pub mod amend;
+pub mod audit;
 pub mod backfill;
 pub mod backup;
 pub mod capture;
@@ -114,6 +115,7 @@ enum Verb {
     /// Shows the alerts that are open, or tries the channels
     Alerts(alerts::Alerts),
     Deliveries(deliveries::Deliveries),
+    Audit(audit::Audit),
     Simulate(simulate::Simulate),
     Gate(gate::Gate),
     Drop(drop::Drop),
@@ -152,6 +154,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Status(status)) => status::status(&place, status),
         Some(Verb::Alerts(verb)) => alerts::alerts(&place, verb),
         Some(Verb::Deliveries(verb)) => deliveries::deliveries(&place, verb),
+        Some(Verb::Audit(verb)) => audit::audit(&place, verb),
         Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
         Some(Verb::Gate(verb)) => gate::gate(&place, verb),
         Some(Verb::Drop(verb)) => drop::drop(&place, verb),

@@ -85,6 +85,13 @@ pub fn monotonic_micros() -> u64 {
     u64::try_from(time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1000)).unwrap_or(0)
 }
 
+/// Milliseconds since this machine was started, its sleep among them. Nobody sets it: two of them with the boot's id say
+/// how long something took, whatever the wall clock did meanwhile.
+pub fn uptime() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000)
+}
+
 /// Who has shown the same time as our wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Voucher {

@@ -7,6 +7,7 @@
 pub mod adapter;
 pub mod alerts;
 pub mod api;
+pub mod audit;
 mod batch;
 pub mod build;
 mod canonical;

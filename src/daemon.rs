@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod alarm;
 pub mod api;
+mod archive;
 pub mod assemble;
 pub mod board;
 pub mod client;

@@ -1,6 +1,10 @@
 //! MOVE: the only place where rules, formats, store and adapters meet.
 
 pub mod alarm;
+pub mod archive;
+pub mod archivist;
+pub mod auditor;
+pub mod begin;
 pub mod chains;
 pub mod compile;
 pub mod connector;

@@ -15,5 +15,8 @@ pub mod layout;
 pub mod markup;
 pub mod message;
 pub mod multipart;
+pub mod note;
 pub mod notice;
+pub mod segment;
+pub mod trail;
 pub mod xml;

@@ -3,10 +3,12 @@
 
 pub mod alert;
 pub mod answer;
+pub mod attempt;
 pub mod batch;
 pub mod brake;
 pub mod breaker;
 pub mod calendar;
+pub mod chain;
 pub mod classify;
 pub mod clock;
 pub mod coalesce;

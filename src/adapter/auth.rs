@@ -164,6 +164,17 @@ impl Credential {
         Ok(Credential { name: name.to_owned(), parts })
     }
 
+    /// Whoever is told here hears when it was renewed, or could not be. One that never expires is never renewed.
+    pub fn tell(&self, told: impl Fn(bool) + Send + Sync + 'static) {
+        let told = std::sync::Arc::new(told);
+        for part in &self.parts {
+            if let Scheme::OAuth2(oauth) = &part.scheme {
+                let told = told.clone();
+                oauth.tell(move |renewed| told(renewed));
+            }
+        }
+    }
+
     /// Its name in the configuration.
     pub fn name(&self) -> &str {
         &self.name

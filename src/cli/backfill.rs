@@ -11,6 +11,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, order, output, watch};
 use crate::daemon::agent;
+use crate::engine::operate::Deed;
 use crate::event::{Record, Value};
 use crate::format::json;
 use crate::store::capture::Access;
@@ -76,6 +77,8 @@ pub fn backfill(place: &Place, backfill: Backfill) -> Outcome {
         }
         _ => wanted,
     };
+    let to = format!("to {}, from row {} on", at.connector, at.written + 1);
+    order::note(&settings, Deed::Backfill, &format!("{}.{table}", log.name()), Some(to));
     let total = log.count(&table, backfill.filter.as_deref())?;
     let bar = if std::io::stderr().is_terminal() && !place.quiet() {
         let bar = ProgressBar::new(total);

@@ -8,6 +8,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, doctor, order, output, watch};
 use crate::clock;
+use crate::engine::operate::Deed;
 use crate::engine::reconcile::Reconciler;
 use crate::store::capture::{Access, CaptureError};
 
@@ -63,12 +64,19 @@ pub fn capture(place: &Place, capture: Capture) -> Outcome {
             let mut logs = place.logs(&config.settings, Access::Write)?;
             let (log, table) = watch::find(&mut logs, &table)?;
             let until = clock::now().plus(time);
+            order::note(
+                &config.settings,
+                Deed::CapturePause,
+                &format!("{}.{table}", log.name()),
+                Some(format!("until {until}")),
+            );
             log.pause(&table, Some(until))?;
             say(place, &format!("{table} is not captured until {until}"))
         }
         Verb::Resume { table } => {
             let mut logs = place.logs(&config.settings, Access::Write)?;
             let (log, table) = watch::find(&mut logs, &table)?;
+            order::note(&config.settings, Deed::CaptureResume, &format!("{}.{table}", log.name()), None);
             log.pause(&table, Some(clock::now()))?;
             say(
                 place,
@@ -93,6 +101,7 @@ pub fn reconcile(place: &Place, reconcile: Reconcile) -> Outcome {
     let report = match order::reconciled(state, log.name(), &table, reconcile.force)? {
         Some(report) => report,
         None => {
+            order::note(&config.settings, Deed::Reconcile, &format!("{}.{table}", log.name()), None);
             let _held = crate::store::state::State::open(state)?;
             let mut reconciler = Reconciler::open(log.name(), log.path(), state)?;
             reconciler.fill()?;

@@ -13,7 +13,7 @@ use crate::embed::{Undone, deliver};
 use crate::engine::alarm::AlertStatus;
 use crate::engine::inflow::InflowStatus;
 use crate::engine::need::Need;
-use crate::engine::operate::{self, Actor, Operation, operate};
+use crate::engine::operate::{self, Actor, Deed, Operation, operate};
 use crate::engine::push::{Run, Summary};
 use crate::engine::single::Status;
 use crate::store::shadow::Report;
@@ -63,6 +63,18 @@ pub fn prune(config: Config, dry_run: bool, reason: Option<String>) -> Result<op
     match running(&config.settings.state)? {
         Some(_) => order(&config.settings, Operation::Prune { dry_run }, reason),
         None => Ok(daemon::prune::alone(&config, dry_run, &Actor { name: user(), reason })?),
+    }
+}
+
+/// Takes down what a person is about to do to an application's file. Where no state file is yet, the agent has nothing to
+/// tell of it; where it cannot be taken down, that is said and not in the way.
+pub fn note(settings: &Settings, deed: Deed, subject: &str, reason: Option<String>) {
+    if !settings.state.exists() {
+        return;
+    }
+    let operation = Operation::Note { deed, subject: subject.to_owned() };
+    if let Err(failure) = order(settings, operation, reason) {
+        log::warn!("{} of {subject} is not in the audit: {}", deed.as_str(), failure.message);
     }
 }
 

@@ -4,10 +4,11 @@ use serde::Serialize;
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
-use crate::cli::{Outcome, output};
+use crate::cli::{Outcome, order, output};
 use crate::config::Settings;
 use crate::daemon::agent;
 use crate::daemon::assemble::watch_specs;
+use crate::engine::operate::Deed;
 use crate::store::capture::{Access, CapturedLog, State, WatchSpec};
 
 /// Captures changes of tables
@@ -61,6 +62,7 @@ pub fn watch(place: &Place, watch: Watch) -> Outcome {
             .into_iter()
             .find(|spec| spec.table.eq_ignore_ascii_case(&table) || spec.kind.as_deref() == Some(&*table))
             .unwrap_or_else(|| WatchSpec::table(table));
+        order::note(&config.settings, Deed::Watch, &format!("{}.{}", log.name(), spec.table), None);
         for installed in log.install(&[spec])? {
             for warning in &installed.warnings {
                 log::warn!("{}: {warning}", installed.table);
@@ -83,6 +85,7 @@ pub fn unwatch(place: &Place, unwatch: Unwatch) -> Outcome {
     let mut logs = place.logs(&config.settings, Access::Write)?;
     for table in &unwatch.tables {
         let (log, table) = find(&mut logs, table)?;
+        order::note(&config.settings, Deed::Unwatch, &format!("{}.{table}", log.name()), None);
         log.uninstall(&table)?;
         if watch_specs(&config.settings, log.name()).iter().any(|spec| spec.table.eq_ignore_ascii_case(&table)) {
             log::warn!("{table}: stands under `watch:` in the configuration: the next `run` watches it again");

@@ -66,6 +66,17 @@ pub struct Survey {
     pub problems: Vec<Problem>,
 }
 
+impl Config {
+    /// SHA-256 over all that it says: another one has another.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut text = format!("{:?}", self.settings);
+        let specs = self.connectors.iter().chain(&self.drops);
+        specs.for_each(|spec| text.push_str(&format!("\n{}", spec.config)));
+        self.conflicts.iter().for_each(|rules| text.push_str(&format!("\n{rules:?}")));
+        crate::config::canonical::hash(&text)
+    }
+}
+
 /// Names that the file of the settings has in a folder.
 pub const SETTINGS: [&str; 3] = ["sync.yaml", "sync.yml", "sync.json"];
 const CONNECTORS: [&str; 3] = ["connectors", "sync-config", "mappings"];
@@ -205,6 +216,7 @@ fn part(node: &Node) -> Part {
         "events",
         "alerts",
         "alertAfter",
+        "audit",
         "retention",
         "capture",
     ];

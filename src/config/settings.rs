@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::adapter::secret::SecretRef;
 use crate::config::alerts::{self, Alert, AlertAfter};
 use crate::config::api::Api;
+use crate::config::audit::Audit;
 use crate::config::credential::{AuthType, Credential, Reading};
 use crate::config::events::{self, EventSource};
 use crate::config::fields::Fields;
@@ -66,6 +67,8 @@ pub struct Settings {
     pub retention: Retention,
     /// The overflow valve.
     pub capture: Capture,
+    /// The audit.
+    pub audit: Audit,
 }
 
 impl Default for Settings {
@@ -87,6 +90,7 @@ impl Default for Settings {
             alert_after: AlertAfter::default(),
             retention: Retention::default(),
             capture: Capture::default(),
+            audit: Audit::default(),
         }
     }
 }
@@ -231,6 +235,7 @@ impl Settings {
             alert_after: fields.take("alertAfter").and_then(|found| AlertAfter::read(&found)).unwrap_or_default(),
             retention: fields.take("retention").and_then(|found| Retention::read(&found)).unwrap_or_default(),
             capture: fields.take("capture").and_then(|found| Capture::read(&found)).unwrap_or_default(),
+            audit: fields.take("audit").and_then(|found| Audit::read(&found)).unwrap_or_default(),
         };
         (settings, scope)
     }

@@ -12,6 +12,7 @@ use crate::config::channels::channels;
 use crate::config::watch::Database;
 use crate::config::{Config, Problems};
 use crate::daemon::alarm::{Alarm, Alerts};
+use crate::daemon::archive::{Archiving, Place};
 use crate::daemon::assemble::{Assembled, WithHandlers, assemble};
 use crate::daemon::board::Board;
 use crate::daemon::handle::Handle;
@@ -24,6 +25,8 @@ use crate::daemon::trouble::Trouble;
 use crate::daemon::turn::Turn;
 use crate::daemon::wake::{Wake, Watch};
 use crate::engine::alarm::Line;
+use crate::engine::archivist::Keep;
+use crate::engine::begin::{ended, started};
 use crate::engine::drop;
 use crate::engine::handler;
 use crate::engine::inflow::Inflow;
@@ -130,6 +133,7 @@ pub struct Agent {
     lookout: Arc<Lookout>,
     lines: Vec<Line>,
     alarm: Option<Alarm>,
+    archiving: Option<Archiving>,
     #[cfg(feature = "ws")]
     subscriptions: Option<Subscriptions>,
 }
@@ -176,6 +180,12 @@ impl Agent {
         let (office, configured) = (config.settings.office.as_str().into(), config.configured().into());
         let classes = config.settings.governance.clone().map(Arc::new);
         let secret = state.read(|db| fact(db, "mac_key"))?;
+        let place = Place {
+            state: state_path.clone(),
+            keep: Keep { live: config.settings.retention.events, audit: config.settings.retention.audit },
+            checkpoints: config.settings.audit.checkpoints.clone(),
+        };
+        let hash = config.hash();
         let (ledger, writer) = Ledger::start(state)?;
         match assemble(config, options, synced, with, &ledger, &state_path, secret) {
             Ok(Assembled { keepers, workers, drops, sources, handlers, tidy, pulse, lines, lookout }) => {
@@ -204,9 +214,12 @@ impl Agent {
                     lookout: Arc::new(lookout),
                     lines,
                     alarm: None,
+                    archiving: None,
                     #[cfg(feature = "ws")]
                     subscriptions: None,
                 };
+                started(&agent.ledger, &hash, options.run == Run::Once)?;
+                agent.archiving = Some(Archiving::start(place, &agent.ledger, &agent.trouble)?);
                 agent.set_going(keepers, workers, drops, handlers, tidy, options.run)?;
                 Ok(agent)
             }
@@ -439,6 +452,11 @@ impl Agent {
             summaries.push(("disk".into(), Summary { broken: true, ..Summary::default() }));
             return summaries;
         }
+        // The end of the audit is signed, so that nobody can cut it off unseen.
+        if let Err(error) = ended(&self.ledger) {
+            log::warn!("{error}");
+        }
+        self.archiving.into_iter().for_each(Archiving::stop);
         self.ledger.stop();
         let _ = self.writer.join();
         summaries

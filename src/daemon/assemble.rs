@@ -9,12 +9,13 @@ use crate::config::channels::channels;
 use crate::config::lookout::lookout;
 use crate::config::retention::Retention;
 use crate::config::watch::{CaptureMode, Watch as WatchConfig};
-use crate::config::{Config, Settings, from_canonical};
+use crate::config::{Config, ConnectorSpec, Settings, from_canonical};
 use crate::daemon::agent::{AgentError, Options};
 use crate::daemon::heal::do_heal;
 use crate::daemon::notify;
 use crate::daemon::trouble::Trouble;
 use crate::engine::alarm::Line;
+use crate::engine::begin;
 use crate::engine::connector::Connector;
 use crate::engine::drop;
 use crate::engine::handler;
@@ -71,6 +72,11 @@ pub(super) fn assemble(
     }
     let intake = ledger.call(|state| state.commit(|db| logs::remember(db, logs::INTAKE)))?;
     let credentials = Arc::new(build::credentials(&settings)?);
+    for (name, credential) in credentials.iter() {
+        let (name, ledger) = (name.clone(), ledger.clone());
+        credential.tell(move |renewed| begin::renewed(&ledger, &name, renewed));
+    }
+    begin::credentials(ledger, used(&config.connectors))?;
     let inflows = build::sources(&settings, &credentials)?;
     let lines = channels(&settings, &credentials)?;
     let rebuild: Rebuild = {
@@ -144,6 +150,12 @@ pub(super) fn assemble(
     Ok(Assembled { keepers: kept, workers, drops, sources: inflows, handlers, tidy, pulse, lines, lookout })
 }
 
+/// Which connector uses which credential.
+fn used(connectors: &[ConnectorSpec]) -> Vec<(String, String)> {
+    let credential = |spec: &ConnectorSpec| Some((spec.name.to_string(), spec.endpoint()?.credential.clone()?));
+    connectors.iter().filter_map(credential).collect()
+}
+
 #[allow(clippy::too_many_arguments)]
 fn worker(
     connector: Connector,
@@ -193,8 +205,8 @@ fn sources(
 
 /// How long things are kept.
 pub(super) fn keep_of(retention: &Retention, cap_bytes: u64) -> Keep {
-    let Retention { events, audit, max_rows, max_bytes, .. } = *retention;
-    Keep { events, audit, max_rows, max_bytes, cap_bytes }
+    let Retention { events, max_rows, max_bytes, .. } = *retention;
+    Keep { events, max_rows, max_bytes, cap_bytes }
 }
 
 /// What the configuration wants watched in one database.

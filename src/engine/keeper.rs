@@ -28,8 +28,6 @@ use crate::store::state::{ConnectorId, LogId, StateError, StateReader, act, curs
 pub struct Keep {
     /// Delivered events stay so long.
     pub events: Duration,
-    /// Attempts and acts stay so long.
-    pub audit: Duration,
     /// Delivered events beyond this number go earlier.
     pub max_rows: Option<u64>,
     /// Delivered events beyond these bytes go earlier.
@@ -212,6 +210,8 @@ impl Keeper {
                     installed.warnings.iter().for_each(|warning| log::warn!("{}: {warning}", installed.table));
                     if installed.changed {
                         log::info!(log:% = self.log.name(); "{}: table {} is watched as {}", self.log.name(), installed.table, installed.kind);
+                        let reason = format!("as {}, version {}", installed.kind, installed.version);
+                        self.record("install", &format!("{}.{}", self.log.name(), installed.table), &reason)?;
                     }
                 }
                 Ok(())
@@ -382,19 +382,7 @@ impl Keeper {
         if !self.trouble.contains(&repair.note) {
             log::warn!(log:% = self.log.name(); "{}: {}", self.log.name(), repair.note);
             self.trouble.push(repair.note.clone());
-            let (subject, reason) = (self.log.name().to_owned(), repair.note.clone());
-            self.ledger.call(move |state| {
-                state.commit(|db| {
-                    let act = Act {
-                        actor: "system",
-                        verb: "repair",
-                        connector: None,
-                        subject: Some(&subject),
-                        reason: Some(&reason),
-                    };
-                    act::record(db, &act, clock::now())
-                })
-            })?;
+            self.record("repair", self.log.name(), &repair.note)?;
         }
         for table in &repair.reconcile {
             self.heal.add(table);
@@ -411,6 +399,16 @@ impl Keeper {
             self.set_cursors_anew()?;
         }
         Ok(repair.epoch.is_some())
+    }
+
+    fn record(&self, verb: &'static str, subject: &str, reason: &str) -> Result<(), KeeperError> {
+        let (subject, reason) = (subject.to_owned(), reason.to_owned());
+        Ok(self.ledger.call(move |state| {
+            state.commit(|db| {
+                let (subject, reason) = (Some(subject.as_str()), Some(reason.as_str()));
+                act::record(db, &Act { actor: "system", verb, connector: None, subject, reason }, clock::now())
+            })
+        })?)
     }
 
     fn remember_seen(&mut self) -> Result<(), KeeperError> {
@@ -436,6 +434,9 @@ impl Keeper {
         // What was found again meanwhile is not done by that.
         let mut done = done.clone();
         done.remove(&self.heal);
+        for table in &done.tables {
+            self.record("reconcile", &format!("{}.{table}", self.log.name()), "compared with what was captured of it")?;
+        }
         self.seen.heal.remove(&done);
         self.remember_seen()
     }

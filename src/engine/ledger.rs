@@ -55,7 +55,14 @@ enum Order {
 pub struct Ledger {
     orders: Sender<Order>,
     refused: Refused,
+    listener: Listener,
 }
+
+/// Who hears of each [`MANY`] rows.
+type Listener = Arc<Mutex<Option<Sender<()>>>>;
+
+/// After so many rows of the attempt log whoever listens is told.
+pub const MANY: i64 = 1000;
 
 /// Why the last batch was refused; none when it was taken. Nothing is sent meanwhile.
 type Refused = Arc<Mutex<Option<Need>>>;
@@ -85,8 +92,16 @@ impl Ledger {
         let (orders, inbox) = channel();
         let refused = Refused::default();
         let told = refused.clone();
-        let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || write(state, &inbox, &told))?;
-        Ok((Ledger { orders, refused }, thread))
+        let listener = Listener::default();
+        let hears = listener.clone();
+        let thread =
+            std::thread::Builder::new().name("ledger".into()).spawn(move || write(state, &inbox, &told, &hears))?;
+        Ok((Ledger { orders, refused, listener }, thread))
+    }
+
+    /// Tells `listener` whenever [`MANY`] rows have been written since it was told last.
+    pub fn tell_of_many(&self, listener: Sender<()>) {
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
     }
 
     /// Hands over a batch; `answer` is called on the writer's thread once it is durable or refused. A refused batch
@@ -148,8 +163,9 @@ const PROBE: &str = "probe";
 /// At most so many parts in one commit: a bound on how long one transaction grows.
 const GATHER: usize = 256;
 
-fn write(mut state: State, inbox: &Receiver<Order>, refused: &Refused) -> State {
+fn write(mut state: State, inbox: &Receiver<Order>, refused: &Refused, listener: &Listener) -> State {
     let mut waiting: Vec<Box<dyn Part>> = Vec::new();
+    let mut told = 0;
     loop {
         let mut next = if waiting.is_empty() { inbox.recv().ok() } else { inbox.try_recv().ok() };
         let ended = next.is_none() && waiting.is_empty();
@@ -157,7 +173,13 @@ fn write(mut state: State, inbox: &Receiver<Order>, refused: &Refused) -> State 
             waiting.push(part);
             next = if waiting.len() < GATHER { inbox.try_recv().ok() } else { None };
         }
-        commit(&mut state, &mut waiting, refused);
+        if let Some(last) = commit(&mut state, &mut waiting, refused)
+            && last >= told + MANY
+        {
+            told = last;
+            // Nobody may listen, or no longer.
+            listener.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|listener| listener.send(()));
+        }
         match next {
             Some(Order::Call(call)) => call(&mut state),
             Some(Order::Stop) => return state,
@@ -167,10 +189,11 @@ fn write(mut state: State, inbox: &Receiver<Order>, refused: &Refused) -> State 
     }
 }
 
-/// One transaction for all; when it fails, each alone, so that one worker's trouble is not another's.
-fn commit(state: &mut State, waiting: &mut Vec<Box<dyn Part>>, refused: &Refused) {
+/// One transaction for all; when it fails, each alone, so that one worker's trouble is not another's. Gives the last
+/// attempt number before it, when all went together.
+fn commit(state: &mut State, waiting: &mut Vec<Box<dyn Part>>, refused: &Refused) -> Option<i64> {
     if waiting.is_empty() {
-        return;
+        return None;
     }
     let together = state.commit(|db| {
         let before = attempt::last(db)?;
@@ -181,7 +204,10 @@ fn commit(state: &mut State, waiting: &mut Vec<Box<dyn Part>>, refused: &Refused
     let need = together.as_ref().err().map(|error| Need::of(need::STATE, &error.to_string()));
     *refused.lock().unwrap_or_else(PoisonError::into_inner) = need;
     match together {
-        Ok(committed) => waiting.drain(..).for_each(|part| part.answer(Ok(committed))),
+        Ok(committed) => {
+            waiting.drain(..).for_each(|part| part.answer(Ok(committed)));
+            return Some(committed.before);
+        }
         Err(error) if alone || matches!(error, StateError::Disk { .. } | StateError::Broken { .. }) => {
             let error = Arc::new(error);
             waiting.drain(..).for_each(|part| part.answer(Err(error.clone())));
@@ -197,4 +223,5 @@ fn commit(state: &mut State, waiting: &mut Vec<Box<dyn Part>>, refused: &Refused
             }
         }
     }
+    None
 }

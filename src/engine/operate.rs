@@ -80,6 +80,44 @@ pub enum Operation {
     },
     /// Does something with the files of a drop.
     Drop(FileOperation),
+    /// Takes down that somebody does something that is not done here.
+    Note {
+        /// What.
+        deed: Deed,
+        /// To what: a table, a connector. Never to which record.
+        subject: String,
+    },
+}
+
+/// What a person does elsewhere: to the capture of a table, or by starting something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Deed {
+    Watch,
+    Unwatch,
+    CapturePause,
+    CaptureResume,
+    CaptureRepair,
+    Reconcile,
+    Backfill,
+    Sync,
+}
+
+impl Deed {
+    /// The verb of the act.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Deed::Watch => "watch",
+            Deed::Unwatch => "unwatch",
+            Deed::CapturePause => "capture-pause",
+            Deed::CaptureResume => "capture-resume",
+            Deed::CaptureRepair => "capture-repair",
+            Deed::Reconcile => "reconcile",
+            Deed::Backfill => "backfill",
+            Deed::Sync => "sync",
+        }
+    }
 }
 
 /// Who does it, and why.
@@ -117,6 +155,11 @@ pub fn operate(state: &mut State, operation: &Operation, actor: &Actor) -> Resul
             // The keepers do this: it is no matter of the state file.
             Operation::Prune { .. } => {}
             Operation::Drop(operation) => files::operate(db, operation, actor, &mut report)?,
+            Operation::Note { deed, subject } => {
+                let (subject, reason) = (Some(subject.as_str()), actor.reason.as_deref());
+                let act = Act { actor: &actor.name, verb: deed.as_str(), connector: None, subject, reason };
+                act::record(db, &act, clock::now())?;
+            }
             Operation::Pause { connector } => set_mode(db, connector, Mode::Paused, "pause", actor, &mut report)?,
             Operation::Resume { connector } => set_mode(db, connector, Mode::Running, "resume", actor, &mut report)?,
             Operation::Replay { connector: name, log: log_name, after } => {

@@ -5,10 +5,11 @@ use serde::Serialize;
 use crate::engine::report::{EventHistory, stands};
 use crate::engine::single::parse_key;
 use crate::engine::trail::{TrailError, places};
-use crate::event::{Event, Value};
+use crate::event::{Event, Record, Value};
 use crate::rules::governance::Gate;
+use crate::rules::lane::{lane, mac};
 use crate::store::capture::{CaptureError, CapturedLog, Kind};
-use crate::store::state::{StateError, StateReader, connector, intake, log as logs, parked};
+use crate::store::state::{StateError, StateReader, connector, fact, intake, log as logs, parked};
 
 /// What is known of a record.
 #[derive(Clone, Debug, Serialize)]
@@ -138,4 +139,66 @@ impl Meant {
         let moved = event.old_key.as_ref().is_some_and(|old| self.kind.is_key(old, &self.key));
         *event.kind == *self.kind.kind && (moved || self.kind.is_key(&event.key, &self.key))
     }
+}
+
+/// The hashes by which the audit knows the record `key` of the type or table `name`: one for each way in which the key may be
+/// stored (a number or a text), in each log that has the type.
+///
+/// # Errors
+/// As [`record`]; that nothing is kept of the record is none.
+pub fn macs(
+    logs: &mut [CapturedLog],
+    state: &mut StateReader,
+    name: &str,
+    key: &str,
+) -> Result<Vec<[u8; 8]>, RecordError> {
+    let secret = state.read(|db| fact(db, "mac_key"))?;
+    let secret = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &secret);
+    let (mut known, mut found, mut meant) = (Vec::new(), Vec::new(), false);
+    for log in logs {
+        for kind in log.kinds()? {
+            known.push(kind.kind.to_string());
+            if kind.is_called(name) {
+                meant = true;
+                for key in forms(&parse_key(key, &kind.key).map_err(RecordError::Key)?) {
+                    let key = kind.key.iter().cloned().zip(key).collect::<Record>();
+                    found.push(mac(&secret, lane(log.name(), &kind.kind, &key, &kind.folds)));
+                }
+            }
+        }
+    }
+    let posted = state.read(intake::kinds)?;
+    if posted.iter().any(|kind| kind == name) {
+        meant = true;
+        for key in forms(&parse_key(key, &["id"]).map_err(RecordError::Key)?) {
+            let key = std::iter::once("id").zip(key).collect::<Record>();
+            found.push(mac(&secret, lane(logs::INTAKE, name, &key, &[])));
+        }
+    }
+    known.extend(posted);
+    if !meant {
+        known.sort();
+        known.dedup();
+        return Err(RecordError::Unknown { known });
+    }
+    Ok(found)
+}
+
+/// A key in every way in which its values may be stored: what a person types as digits may be a number or a text.
+fn forms(key: &[Value]) -> Vec<Vec<Value>> {
+    let mut forms = vec![Vec::new()];
+    for value in key {
+        let mut ways = vec![value.clone()];
+        if let Value::Text(text) = value {
+            ways.extend(text.parse().ok().map(Value::Integer));
+            ways.extend(
+                text.parse().ok().filter(|number: &f64| number.is_finite() && number.fract() != 0.0).map(Value::Real),
+            );
+        }
+        forms = forms
+            .iter()
+            .flat_map(|form| ways.iter().map(|way| form.iter().cloned().chain([way.clone()]).collect()))
+            .collect();
+    }
+    forms
 }

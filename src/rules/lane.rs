@@ -1,5 +1,7 @@
 //! Lanes: which events must follow each other. Two events with equal lanes are never in flight together.
 
+use aws_lc_rs::hmac;
+
 use crate::event::{Record, Value};
 
 /// How a key column compares text, from the table's definition.
@@ -27,6 +29,15 @@ pub fn lane(log: &str, kind: &str, key: &Record, folds: &[Collation]) -> u64 {
         hash.value(value, folds.get(at).copied().unwrap_or_default());
     }
     mix(hash.0)
+}
+
+/// The hash of a lane under a key: what the audit has in the place of a record's key. Whoever has no key cannot try which
+/// record it is.
+pub fn mac(key: &hmac::Key, lane: u64) -> [u8; 8] {
+    let tag = hmac::sign(key, &lane.to_le_bytes());
+    let mut mac = [0; 8];
+    mac.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+    mac
 }
 
 /// FNV-1a, 64 bit (draft-eastlake-fnv); each part is preceded by its class and followed by its length.

@@ -13,6 +13,7 @@ pub mod audit;
 mod backup;
 pub mod batch;
 pub mod belief;
+pub mod chain;
 mod checkpoint;
 pub mod connector;
 pub mod counter;
@@ -27,6 +28,7 @@ pub mod link;
 pub mod log;
 pub mod pace;
 pub mod parked;
+pub mod segment;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -51,6 +53,9 @@ pub type Db = Connection;
 
 /// Result of a state file operation inside a transaction; the path is added at the edge.
 pub type Sql<T> = rusqlite::Result<T>;
+
+/// The version from which on attempts and acts are a chain.
+const CHAINED: i64 = 7;
 
 /// The state file, open for writing, with the lock that only one agent can hold.
 #[derive(Debug)]
@@ -182,6 +187,11 @@ impl StateReader {
             return Err(StateError::Newer { path: path.to_owned(), found, known });
         }
         Ok(StateReader { db, path: path.to_owned() })
+    }
+
+    /// Whether its attempts and acts are a chain: an older program has written it, and no newer one since.
+    pub fn is_chained(&mut self) -> Result<bool, StateError> {
+        self.read(|db| Ok(version(db)? >= CHAINED))
     }
 
     /// Reads in one snapshot.
@@ -338,6 +348,9 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), StateError> {
     }
     for schema in super::state_schemas().skip(usize::try_from(found).unwrap_or(0)) {
         transaction.execute_batch(schema).map_err(at)?;
+    }
+    if found < CHAINED {
+        chain::begin(&transaction, crate::clock::now()).map_err(at)?;
     }
     transaction.pragma_update(None, "user_version", known).map_err(at)?;
     transaction.commit().map_err(at)

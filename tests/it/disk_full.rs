@@ -215,6 +215,8 @@ fn goes_on_through_a_full_disk(disk: &mut dyn Disk) {
     wrong.extend(integrity(&state));
     wrong.extend(integrity(&office.database()));
     assert_eq!(wrong, Vec::<String>::new());
+    let verified = ended(&mut disk.verb(&office, &agent, &["--json", "audit", "verify"]));
+    assert_eq!(verified.code, Some(0), "the audit has a hole or something else in it: {verified:#?}");
     agent.stop();
 }
 

@@ -173,34 +173,3 @@ fn a_comparison_that_would_delete_very_many_records_stops_and_asks() {
     agent.stop();
     office.judge("legacy", &target);
 }
-
-#[test]
-fn the_audit_goes_after_its_retention_in_blocks_and_what_is_younger_stays() {
-    let target = Receiver::start();
-    let office = Office::with(&target, "", "INSERT INTO visits VALUES (1, 'Ada', 10)");
-    office.add_settings("retention: {audit: 30d}");
-    assert_eq!(office.once().0, Some(0));
-    let state = rusqlite::Connection::open(office.state()).unwrap();
-    state
-        .execute_batch(
-            "WITH RECURSIVE i(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM i WHERE i < 1500)
-             INSERT INTO attempt SELECT n - 10 * i, at - 86400000 * 31, connector, log, phase, first_seq, last_seq, config_hash, entries
-               FROM i, (SELECT * FROM attempt ORDER BY n LIMIT 1);
-             WITH RECURSIVE i(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM i WHERE i < 150)
-             INSERT INTO attempt SELECT n + 10 * i, at, connector, log, phase, first_seq, last_seq, config_hash, entries
-               FROM i, (SELECT * FROM attempt ORDER BY n DESC LIMIT 1);
-             INSERT INTO act(n, at, actor, verb) SELECT -1, at - 86400000 * 31, 'ada', 'retry' FROM attempt ORDER BY n DESC LIMIT 1",
-        )
-        .unwrap();
-    let count = |sql: &str| state.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    let young = "SELECT count(*) FROM attempt WHERE n > 0";
-    let (before, old) = (count(young), "SELECT count(*) FROM attempt WHERE n <= 0");
-    assert_eq!(count(old), 1500);
-    let agent = office.agent();
-    office.sql("UPDATE visits SET minutes = 11 WHERE id = 1");
-    wait("what is older goes", || count(old) == 0);
-    assert_eq!(count("SELECT count(*) FROM act WHERE n < 0"), 0);
-    assert!(count(young) > before, "what is younger stays");
-    agent.stop();
-    assert_eq!(office.run(&["doctor"]).code, Some(0));
-}

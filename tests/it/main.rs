@@ -8,6 +8,7 @@ mod alerts;
 mod answers;
 mod api;
 mod asking;
+mod audit;
 mod bad_input;
 mod batches;
 mod braking;

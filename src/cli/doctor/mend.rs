@@ -10,6 +10,7 @@ use crate::cli::order;
 use crate::clock;
 use crate::config::{Config, Settings};
 use crate::daemon::agent::{Agent, Options};
+use crate::engine::operate::Deed;
 use crate::engine::push::Run;
 use crate::engine::reconcile::Reconciler;
 use crate::store::state::State;
@@ -47,6 +48,9 @@ pub fn mend(settings: &Settings, cures: &[Cure], left: &dyn Fn() -> Vec<Cure>) -
                 done.failed.push(Failure::new(crate::cli::failure::Code::CannotWrite, text));
             }
         }
+    }
+    if !cures.is_empty() {
+        order::note(settings, Deed::CaptureRepair, "doctor --fix", Some(format!("{} findings", cures.len())));
     }
     if cures.iter().any(of_capture)
         && let Err(failure) = capture(settings, cures, left, &mut done.done)

@@ -8,6 +8,7 @@ use super::finding::{Cure, Findings};
 use crate::cli::failure::{Code, Failure};
 use crate::config::Settings;
 use crate::daemon::serve::socket_of;
+use crate::engine::archive;
 use crate::store::state::account::account;
 use crate::store::state::{StateError, StateReader, connector, holder, journal, quick_check};
 
@@ -154,7 +155,8 @@ fn ours(path: &Path) -> Vec<PathBuf> {
 fn holds_only_ours(folder: &Path, path: &Path) -> bool {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
-    entries.flatten().all(|entry| entry.file_name().to_string_lossy().starts_with(&stem))
+    let is_ours = |name: &str| name.starts_with(&stem) || name == archive::FOLDER;
+    entries.flatten().all(|entry| is_ours(&entry.file_name().to_string_lossy()))
 }
 
 /// Is the agent there, and does it answer?

@@ -3,19 +3,36 @@
 use std::sync::mpsc::channel;
 
 use axum::Json;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Desk;
+use super::caller::Caller;
 use super::problem::{Given, Named, Problem};
 use crate::daemon::heal::Stopped;
+use crate::engine::operate::{Actor, Deed, Operation};
 use crate::engine::single::Status;
 
+/// Takes down who starts something. A state file that takes nothing sends nothing either: the call is answered all the same.
+async fn noted(desk: &Desk, caller: Caller, deed: Deed, subject: &str, reason: Option<String>) {
+    let operation = Operation::Note { deed, subject: subject.to_owned() };
+    let actor = Actor { name: caller.name(None), reason };
+    let done = desk.ask(move |handle| handle.operate(operation, actor)).await;
+    if let Ok(Err(error)) = done {
+        log::warn!("{} of {subject} is not in the audit: {error}", deed.as_str());
+    }
+}
+
 /// Runs a connector now.
-pub(super) async fn connector(State(desk): State<Desk>, Named(name): Named<String>) -> Result<Response, Problem> {
+pub(super) async fn connector(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
+    Named(name): Named<String>,
+) -> Result<Response, Problem> {
+    noted(&desk, caller, Deed::Sync, &name, None).await;
     if desk.handle().sync(&name) {
         Ok(Json(json!({ "status": "sync started", "connector": name })).into_response())
     } else {
@@ -29,6 +46,7 @@ pub const KNOWN: &str = "known";
 /// Delivers one record now.
 pub(super) async fn record(
     State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
     Named((system, kind, id)): Named<(String, String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Status>, Problem> {
@@ -38,6 +56,7 @@ pub(super) async fn record(
         Some(query) if query.strip_suffix('=').unwrap_or(query) == KNOWN => true,
         Some(_) => return Err(Problem::bad(format!("the query: it knows `{KNOWN}` only"))),
     };
+    noted(&desk, caller, Deed::Sync, &system, Some(format!("one record of {kind}"))).await;
     desk.ask(move |handle| handle.sync_record(&system, &kind, &id, known)).await.map(Json)
 }
 
@@ -56,9 +75,11 @@ pub struct Manner {
 /// Compares a table with what was delivered of it.
 pub(super) async fn reconcile(
     State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
     Named((log, table)): Named<(String, String)>,
     Given(manner): Given<Manner>,
 ) -> Result<Response, Problem> {
+    noted(&desk, caller, Deed::Reconcile, &format!("{log}.{table}"), None).await;
     let (told, came) = channel();
     if !desk.handle().reconcile(&log, &table, manner.force, manner.wait.then_some(told)) {
         return Err(Problem::absent(format!("no log `{log}`")));

@@ -144,7 +144,7 @@ mod tests {
         }
 
         fn tidy(&self, limits: impl FnOnce(&mut Keep)) {
-            let mut keep = Keep { events: DAY * 7, audit: DAY, max_rows: None, max_bytes: None, cap_bytes: 0 };
+            let mut keep = Keep { events: DAY * 7, max_rows: None, max_bytes: None, cap_bytes: 0 };
             limits(&mut keep);
             let reader = StateReader::open(self.reader.path()).unwrap();
             let mut tidy = Tidy::new(self.log, self.ledger.clone(), reader, keep, vec![self.connector]);

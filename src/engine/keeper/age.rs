@@ -6,10 +6,7 @@ use super::{Keeper, KeeperError};
 use crate::clock::{self, Timestamp};
 use crate::rules::clock::{cutoff, doubt, is_far_ahead, to_note};
 use crate::store::state::act::{self, Act};
-use crate::store::state::{audit, belief};
-
-/// Lines of the audit that are removed in one commit.
-const BLOCK: i64 = 500;
+use crate::store::state::belief;
 
 impl Keeper {
     /// What is older may be deleted; none while the clock is not believed.
@@ -54,15 +51,5 @@ impl Keeper {
             })
         })?;
         Ok(())
-    }
-
-    /// Removes one block of attempts and acts that are older than the audit is kept; true when there may be more.
-    pub(super) fn forget_audit(&mut self) -> Result<bool, KeeperError> {
-        let Some(cutoff) = self.cutoff(self.keep.audit)? else { return Ok(false) };
-        if !self.reader.read(|db| audit::has_older(db, cutoff))? {
-            return Ok(false);
-        }
-        let gone = self.ledger.call(move |state| state.commit(|db| audit::forget(db, cutoff, BLOCK)))?;
-        Ok(gone > 0)
     }
 }

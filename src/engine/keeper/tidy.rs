@@ -64,7 +64,7 @@ impl Keeper {
         let in_gap = clock::steady() >= self.quiet_since.plus(GAP);
         self.watch_clock()?;
         self.mark_overflow()?;
-        self.again = self.forget_audit()?;
+        self.again = false;
         let acked = self.settled()?;
         let mut look = Look::default();
         let below = self.prunable(acked)?;

@@ -14,6 +14,7 @@ use crate::engine::ledger::Committed;
 use crate::engine::window::SlotId;
 use crate::rules::batch::Shape;
 use crate::rules::breaker::Permit;
+use crate::rules::lane::mac;
 use crate::store::state::attempt::Intent;
 use crate::store::state::batch::{Batch, Entry};
 use crate::store::state::connector::Mode;
@@ -183,10 +184,15 @@ impl Worker {
                 self.amended.insert(slot.event.id, (slot.log, None));
                 self.pending.push(Entry::Keep(slot.log, slot.event.id, frozen));
             }
-            let tag = aws_lc_rs::hmac::sign(&self.mac_key, &slot.event.lane.to_le_bytes());
-            let mut mac = [0; 8];
-            mac.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
-            let intent = Intent { id: slot.event.id, attempt: slot.tries, mac, joined };
+            let event = &slot.event;
+            let intent = Intent {
+                id: event.id,
+                attempt: slot.tries,
+                mac: mac(&self.mac_key, event.lane),
+                old_mac: event.old_lane.map(|lane| mac(&self.mac_key, lane)),
+                joined,
+                what: Some((event.kind.clone(), event.op)),
+            };
             let config = slot.config.unwrap_or(*self.config_hash);
             self.intents.entry((slot.log, config)).or_default().push(intent);
             self.opening.push(id);
@@ -293,7 +299,9 @@ impl Worker {
             entries.push(Entry::Settled(mark));
         }
         let intents = std::mem::take(&mut self.intents);
-        entries.extend(intents.into_iter().map(|((log, config), group)| Entry::Intend(log, config, group)));
+        let origin = self.connector.adapter.origin();
+        let intents = intents.into_iter();
+        entries.extend(intents.map(|((log, config), group)| Entry::Intend(log, config, origin.into(), group)));
         self.committing = std::mem::take(&mut self.opening);
         self.committing_requests = std::mem::take(&mut self.opening_requests);
         self.batch_touched = std::mem::take(&mut self.touched);

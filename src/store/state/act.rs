@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::{ConnectorId, Sql};
-use crate::clock::Timestamp;
+use super::{ConnectorId, Sql, chain, connector};
+use crate::clock::{self, Timestamp};
+use crate::rules::chain::Body;
 
 /// One act.
 #[derive(Clone, Debug)]
@@ -22,8 +23,27 @@ pub struct Act<'a> {
 
 /// Records an act.
 pub fn record(db: &Connection, act: &Act<'_>, now: Timestamp) -> Sql<()> {
-    db.prepare_cached("INSERT INTO act(at, actor, verb, connector, subject, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![now.0, act.actor, act.verb, act.connector.map(|id| id.0), act.subject, act.reason])?;
+    let name = act.connector.map(|id| connector::name(db, id)).transpose()?;
+    let Act { actor, verb, .. } = *act;
+    // Nothing and an empty text are one, as in a CSV file.
+    let (subject, reason) = (act.subject.filter(|text| !text.is_empty()), act.reason.filter(|text| !text.is_empty()));
+    let up = clock::uptime();
+    let next = chain::next(db, now, up, Body::Act { actor, verb, connector: name.as_deref(), subject, reason })?;
+    db.prepare_cached(
+        "INSERT INTO act(n, at, actor, verb, connector, subject, reason, up, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?
+    .execute(params![
+        next.row.n,
+        now.0,
+        actor,
+        verb,
+        act.connector.map(|id| id.0),
+        subject,
+        reason,
+        up,
+        next.hash
+    ])?;
     Ok(())
 }
 
@@ -40,10 +60,10 @@ pub struct Recorded {
     pub reason: Option<String>,
 }
 
-const UPON: &str =
-    "SELECT at, actor, verb, reason FROM act WHERE subject = ?2 AND connector = ?1 ORDER BY n LIMIT 1000";
+const UPON: &str = "SELECT at, actor, verb, reason FROM act
+    WHERE subject = ?2 AND connector = ?1 AND verb NOT IN ('park', 'gate') ORDER BY n LIMIT 1000";
 
-/// The acts upon one event at one connector, oldest first.
+/// The acts upon one event at one connector, oldest first. That it was parked shows by itself.
 pub fn upon(db: &Connection, connector: ConnectorId, subject: &str) -> Sql<Vec<Recorded>> {
     db.prepare_cached(UPON)?
         .query_map((connector.0, subject), |row| {

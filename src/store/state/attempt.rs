@@ -1,16 +1,15 @@
 //! The attempt log: intents before the first byte leaves, outcomes after, packed by group.
 
-mod entries;
-
 use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use entries::each;
-
-use super::{ConnectorId, LogId, Sql};
-use crate::clock::Timestamp;
+use super::{ConnectorId, LogId, Sql, chain, connector, log as logs};
+use crate::clock::{self, Timestamp};
 use crate::event::EventId;
+use crate::rules::attempt::entries::{self, Kinds};
+pub use crate::rules::attempt::{Intent, Settled, Word};
+use crate::rules::chain::Body;
 
 /// No group spans more than so many positions, so that the rows that can hold an event are found by a short range.
 pub const SPAN: i64 = 4096;
@@ -20,19 +19,6 @@ pub const UNSENT: &str = "unsent";
 
 const INTENT: &str = "intent";
 const OUTCOME: &str = "outcome";
-
-/// An event that is about to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Intent {
-    /// Which event.
-    pub id: EventId,
-    /// Its how manieth attempt, from 1.
-    pub attempt: u32,
-    /// Keyed hash of the record's lane: finds the record without holding its key.
-    pub mac: [u8; 8],
-    /// It goes in one request with the intent before it.
-    pub joined: bool,
-}
 
 /// Events that went in one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,136 +31,84 @@ pub struct Together {
     pub last: i64,
 }
 
-/// What came of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settled {
-    /// Which event.
-    pub id: EventId,
-    /// What came of it.
-    pub word: Word,
-    /// HTTP status; 0 = no answer.
-    pub status: u16,
-    /// Microseconds from first byte out to last byte in.
-    pub took_us: u32,
-    /// Body bytes out and in.
-    pub bytes: (u32, u32),
-    /// SHA-256 of the request; of several, over theirs.
-    pub request_hash: [u8; 32],
-    /// SHA-256 of the answer's body; zeros = none.
-    pub answer_hash: [u8; 32],
-    /// Class of the failure; empty = none.
-    pub class: String,
+/// Under what the events of a group are sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Under<'a> {
+    /// The configuration that encoded them, by its hash.
+    pub config: &'a [u8; 32],
+    /// Scheme, host and port of the target.
+    pub origin: &'a str,
 }
 
-impl Settled {
-    /// The outcome of an attempt to which no answer is known: `class` says why.
-    pub fn unanswered(id: EventId, word: Word, class: &str) -> Settled {
-        Settled {
-            id,
-            word,
-            status: 0,
-            took_us: 0,
-            bytes: (0, 0),
-            request_hash: [0; 32],
-            answer_hash: [0; 32],
-            class: class.to_owned(),
-        }
-    }
-}
-
-/// The outcome words of the contract, as stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Word {
-    Success = 1,
-    SuccessWithRemarks = 2,
-    Duplicate = 3,
-    Conflict = 4,
-    Retry = 5,
-    Reauth = 6,
-    Reject = 7,
-    Halt = 8,
-    Unknown = 9,
-}
-
-impl Word {
-    const ALL: [(Word, &'static str); 9] = [
-        (Word::Success, "success"),
-        (Word::SuccessWithRemarks, "success_with_remarks"),
-        (Word::Duplicate, "duplicate"),
-        (Word::Conflict, "conflict"),
-        (Word::Retry, "retry"),
-        (Word::Reauth, "reauth"),
-        (Word::Reject, "reject"),
-        (Word::Halt, "halt"),
-        (Word::Unknown, "unknown"),
-    ];
-
-    /// From an outcome's word.
-    pub fn of(word: &str) -> Word {
-        Word::ALL.iter().find(|(_, text)| *text == word).map_or(Word::Unknown, |(word, _)| *word)
-    }
-
-    /// The word.
-    pub fn as_str(self) -> &'static str {
-        Word::ALL.iter().find(|(word, _)| *word == self).map_or("unknown", |(_, text)| text)
-    }
-
-    /// Whether the target has the event.
-    pub fn is_delivered(self) -> bool {
-        matches!(self, Word::Success | Word::SuccessWithRemarks | Word::Duplicate)
-    }
-
-    fn from_byte(byte: u8) -> Word {
-        Word::ALL.iter().find(|(word, _)| *word as u8 == byte).map_or(Word::Unknown, |(word, _)| *word)
-    }
-}
-
-/// Appends the intents of a group; the highest attempt number given to them.
+/// Appends the intents of a group.
 pub fn intend(
     db: &Connection,
     connector: ConnectorId,
     log: LogId,
-    config: &[u8; 32],
+    under: Under<'_>,
     now: Timestamp,
     group: &[Intent],
 ) -> Sql<()> {
-    append(
-        db,
-        INTENT,
-        connector,
-        log,
-        Some(config),
-        now,
+    let names = Names::of(db, connector, log)?;
+    each_row(
         group,
         |intent| intent.id,
         |intent| intent.joined,
-        entries::put_intent,
+        |rows, (low, high)| {
+            let (mut kinds, mut packed) = (Kinds::default(), Vec::with_capacity(rows.len() * 31));
+            rows.iter().for_each(|intent| entries::put_intent(intent, &mut kinds, &mut packed));
+            let kinds = kinds.text();
+            let body = Body::Intents {
+                connector: &names.connector,
+                log: &names.log,
+                origin: Some(under.origin),
+                config: Some(under.config),
+                kinds: kinds.as_deref(),
+                entries: &packed,
+            };
+            append(db, INTENT, (connector, log), (low, high), now, body)
+        },
     )
 }
 
 /// Appends the outcomes of a group.
 pub fn settle(db: &Connection, connector: ConnectorId, log: LogId, now: Timestamp, group: &[Settled]) -> Sql<()> {
-    append(db, OUTCOME, connector, log, None, now, group, |settled| settled.id, |_| false, entries::put_settled)
+    let names = Names::of(db, connector, log)?;
+    each_row(
+        group,
+        |settled| settled.id,
+        |_| false,
+        |rows, (low, high)| {
+            let mut packed = Vec::with_capacity(rows.len() * 100);
+            rows.iter().for_each(|settled| entries::put_settled(settled, &mut packed));
+            let body = Body::Outcomes { connector: &names.connector, log: &names.log, entries: &packed };
+            append(db, OUTCOME, (connector, log), (low, high), now, body)
+        },
+    )
 }
 
-#[allow(clippy::too_many_arguments)]
-fn append<T>(
-    db: &Connection,
-    phase: &str,
-    connector: ConnectorId,
-    log: LogId,
-    config: Option<&[u8; 32]>,
-    now: Timestamp,
+/// A row names both, so that it means the same outside this file.
+struct Names {
+    connector: String,
+    log: String,
+}
+
+impl Names {
+    fn of(db: &Connection, connector: ConnectorId, log: LogId) -> Sql<Names> {
+        Ok(Names { connector: connector::name(db, connector)?, log: logs::name(db, log)? })
+    }
+}
+
+/// Gives the events of a group by the rows that they are stored in, with the lowest and the highest position of each.
+fn each_row<T>(
     group: &[T],
     id: impl Fn(&T) -> EventId,
     joined: impl Fn(&T) -> bool,
-    write: impl Fn(&T, &mut Vec<u8>),
+    mut row: impl FnMut(&[T], (i64, i64)) -> Sql<()>,
 ) -> Sql<()> {
     let mut rest = group;
     while let Some(first) = rest.first() {
         let (mut low, mut high) = (id(first).seq, id(first).seq);
-        let mut entries = Vec::with_capacity(rest.len() * 32);
         let mut taken = 0;
         while let Some(item) = rest.get(taken) {
             // What goes in one request stands in one row.
@@ -188,15 +122,58 @@ fn append<T>(
                 break;
             }
             (low, high) = (low.min(lowest), high.max(highest));
-            request.iter().for_each(|item| write(item, &mut entries));
             taken += request.len();
         }
-        db.prepare_cached(
-            "INSERT INTO attempt(at, connector, log, phase, first_seq, last_seq, config_hash, entries)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![now.0, connector.0, log.0, phase, low, high, config, entries])?;
-        rest = rest.get(taken..).unwrap_or_default();
+        let (these, others) = rest.split_at_checked(taken).unwrap_or((rest, &[]));
+        row(these, (low, high))?;
+        rest = others;
+    }
+    Ok(())
+}
+
+fn append(
+    db: &Connection,
+    phase: &str,
+    (connector, log): (ConnectorId, LogId),
+    (low, high): (i64, i64),
+    now: Timestamp,
+    body: Body<'_>,
+) -> Sql<()> {
+    let up = clock::uptime();
+    let row = chain::next(db, now, up, body)?;
+    let (origin, config, kinds, entries) = match &row.row.body {
+        Body::Intents { origin, config, kinds, entries, .. } => (*origin, *config, *kinds, *entries),
+        Body::Outcomes { entries, .. } => (None, None, None, *entries),
+        Body::Act { .. } => return Ok(()),
+    };
+    db.prepare_cached(
+        "INSERT INTO attempt(n, at, connector, log, phase, first_seq, last_seq, config_hash, entries, origin, kinds, up, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?
+    .execute(params![
+        row.row.n, now.0, connector.0, log.0, phase, low, high, config, entries, origin, kinds, up, row.hash
+    ])?;
+    Ok(())
+}
+
+/// Reads the entries of one row of `at, phase, config_hash, entries`; entries that cannot be read end the row.
+fn each(row: &rusqlite::Row<'_>, mut line: impl FnMut(Line)) -> Sql<()> {
+    let at = Timestamp(row.get(0)?);
+    let intent = row.get_ref(1)?.as_str()? == INTENT;
+    let config: Option<[u8; 32]> = row.get(2)?;
+    let mut packed = row.get_ref(3)?.as_blob()?;
+    // The types stand in a column of their own, which nobody needs here.
+    let kinds = Kinds::default();
+    while !packed.is_empty() {
+        let read = if intent {
+            entries::take_intent(&mut packed, &kinds).map(|intent| Line::Intent { at, intent, config })
+        } else {
+            entries::take_settled(&mut packed).map(|settled| Line::Outcome { at, settled })
+        };
+        match read {
+            Some(read) => line(read),
+            None => break,
+        }
     }
     Ok(())
 }
@@ -459,8 +436,16 @@ mod tests {
             .commit(|db| {
                 let connector = connector::remember(db, "vista")?.0.id;
                 let log = log::remember(db, "office")?;
-                let intent = |seq, attempt| Intent { id: id(seq), attempt, mac: [3; 8], joined: false };
-                intend(db, connector, log, &[5; 32], Timestamp(1), &[intent(1, 1), intent(2, 1), intent(90_000, 1)])?;
+                let intent = |seq, attempt| Intent {
+                    id: id(seq),
+                    attempt,
+                    mac: [3; 8],
+                    old_mac: None,
+                    joined: false,
+                    what: Some(("visits".into(), crate::event::Op::Update)),
+                };
+                let under = Under { config: &[5; 32], origin: "https://legacy.example" };
+                intend(db, connector, log, under, Timestamp(1), &[intent(1, 1), intent(2, 1), intent(90_000, 1)])?;
                 settle(
                     db,
                     connector,
@@ -468,7 +453,7 @@ mod tests {
                     Timestamp(2),
                     &[settled(id(2), Word::Retry), settled(id(1), Word::Success)],
                 )?;
-                intend(db, connector, log, &[5; 32], Timestamp(3), &[intent(2, 2)])?;
+                intend(db, connector, log, under, Timestamp(3), &[intent(2, 2)])?;
                 let traces = traces(db, connector, log, 0)?;
                 assert!(traces[&id(1)].delivered && !traces[&id(1)].unknown);
                 assert!(traces[&id(2)].unknown && traces[&id(2)].attempts == 2);
@@ -486,15 +471,20 @@ mod tests {
         let mut state = State::open(&folder.path().join("state.db")).unwrap();
         state
             .commit(|db| {
-                settle(
-                    db,
-                    ConnectorId(1),
-                    LogId(1),
-                    Timestamp(2),
-                    &[settled(EventId { epoch: 1, seq: 1, nonce: 1 }, Word::Halt)],
-                )
+                let (connector, log) = (connector::remember(db, "vista")?.0.id, log::remember(db, "office")?);
+                settle(db, connector, log, Timestamp(2), &[settled(EventId { epoch: 1, seq: 1, nonce: 1 }, Word::Halt)])
             })
             .unwrap();
-        assert!(state.commit(|db| db.execute("UPDATE attempt SET at = 0", [])).is_err());
+        for change in [
+            "UPDATE attempt SET at = 0",
+            "DELETE FROM attempt",
+            "INSERT OR REPLACE INTO attempt SELECT * FROM attempt",
+            "UPDATE act SET at = 0",
+            "DELETE FROM act",
+            "INSERT OR REPLACE INTO act SELECT * FROM act",
+        ] {
+            let refused = state.commit(|db| db.execute(change, [])).unwrap_err().to_string();
+            assert!(refused.contains("append only"), "{change}: {refused}");
+        }
     }
 }

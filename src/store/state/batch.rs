@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::act::{self, Act};
-use super::attempt::{self, Intent, Settled};
+use super::attempt::{self, Intent, Settled, Under};
 use super::connector::{self, Mode, OpenBreaker};
 use super::counter::{self, Counter};
 use super::parked::{self, Parked, ParkedState};
@@ -15,8 +15,8 @@ use crate::rules::outcome::Reason;
 /// One thing to remember.
 #[derive(Debug)]
 pub enum Entry {
-    /// These events are about to be sent, encoded under this configuration.
-    Intend(LogId, [u8; 32], Vec<Intent>),
+    /// These events are about to be sent, encoded under this configuration, to this scheme, host and port.
+    Intend(LogId, [u8; 32], Box<str>, Vec<Intent>),
     /// This came of them.
     Settle(LogId, Vec<Settled>),
     /// Everything up to here is settled.
@@ -49,8 +49,6 @@ pub enum Entry {
     LastRun(Timestamp),
     /// What a target calls a record (event type, key): names and values; none = it has it no more.
     Link(String, String, Option<Vec<(String, String)>>),
-    /// An act of the agent's own.
-    Act(&'static str, Option<String>, Option<String>),
 }
 
 /// What one worker wants remembered, all of it or nothing.
@@ -71,7 +69,9 @@ impl Batch {
         let (mut delivered, mut failed) = (0, 0);
         for entry in &self.entries {
             match entry {
-                Entry::Intend(log, config, group) => attempt::intend(db, of, *log, config, now, group)?,
+                Entry::Intend(log, config, origin, group) => {
+                    attempt::intend(db, of, *log, Under { config, origin }, now, group)?;
+                }
                 Entry::Settle(log, group) => {
                     attempt::settle(db, of, *log, now, group)?;
                     counter::add_attempts(db, of, group)?;
@@ -79,6 +79,11 @@ impl Batch {
                 Entry::Advance(log, seq) => cursor::advance(db, of, *log, *seq)?,
                 Entry::Park(parked) => {
                     account::note_parked(db, of, parked)?;
+                    if matches!(parked.state, ParkedState::Held | ParkedState::Dead) {
+                        let (subject, reason) = (parked.event.id.to_string(), parked.reason.to_string());
+                        let verb = if *parked.reason.class == *GATE { GATE } else { PARK };
+                        note(db, of, verb, Some(&subject), Some(&reason), now)?;
+                    }
                     if parked.state == ParkedState::Behind {
                         parked::park_behind(db, of, parked, crate::clock::steady())?;
                     } else {
@@ -100,7 +105,11 @@ impl Batch {
                     }
                     counter::add(db, of, *counter, *n)?;
                 }
-                Entry::Mode(mode, reason) => connector::set_mode(db, of, *mode, reason.as_ref(), now)?,
+                Entry::Mode(mode, reason) => {
+                    connector::set_mode(db, of, *mode, reason.as_ref(), now)?;
+                    let reason = reason.as_ref().map(ToString::to_string);
+                    note(db, of, mode.as_str(), None, reason.as_deref(), now)?;
+                }
                 Entry::Breaker(origin, open) => connector::set_breaker(db, of, origin, open.as_ref())?,
                 Entry::Hold(origin, until) => connector::set_hold(db, of, origin, *until)?,
                 Entry::Braked(n) => connector::set_braked(db, of, *n)?,
@@ -111,17 +120,6 @@ impl Batch {
                 Entry::LastRun(at) => connector::set_last_run(db, of, *at)?,
                 Entry::Link(kind, key, Some(values)) => link::keep(db, of, kind, key, values)?,
                 Entry::Link(kind, key, None) => link::forget(db, of, kind, key)?,
-                Entry::Act(verb, subject, reason) => act::record(
-                    db,
-                    &Act {
-                        actor: "system",
-                        verb,
-                        connector: Some(of),
-                        subject: subject.as_deref(),
-                        reason: reason.as_deref(),
-                    },
-                    now,
-                )?,
             }
         }
         if let Some(reason) = self.went_wrong() {
@@ -157,4 +155,20 @@ fn failed(settled: &Settled) -> Option<Reason> {
         status => format!("the target answered {status}"),
     };
     Some(Reason::new(settled.class.clone(), words))
+}
+
+/// The verbs under which the agent notes what it parks by itself: a refusal of the gate, and anything else.
+pub const GATE: &str = "gate";
+/// As [`GATE`].
+pub const PARK: &str = "park";
+
+fn note(
+    db: &Connection,
+    of: ConnectorId,
+    verb: &str,
+    subject: Option<&str>,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Sql<()> {
+    act::record(db, &Act { actor: "system", verb, connector: Some(of), subject, reason }, now)
 }

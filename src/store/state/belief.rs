@@ -58,7 +58,7 @@ pub fn keep(db: &Connection, now: Timestamp) -> Sql<()> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{ConnectorId, LogId, State};
+    use super::super::{State, connector, log};
     use super::*;
     use crate::event::EventId;
     use crate::rules::clock::{SETTLED, doubt, is_far_ahead};
@@ -66,7 +66,8 @@ mod tests {
 
     fn sent(db: &Connection, at: Timestamp) -> Sql<()> {
         let id = EventId { epoch: 1, seq: 1, nonce: 1 };
-        settle(db, ConnectorId(1), LogId(1), at, &[Settled::unanswered(id, Word::Success, "")])
+        let (connector, log) = (connector::remember(db, "legacy")?.0.id, log::remember(db, "office")?);
+        settle(db, connector, log, at, &[Settled::unanswered(id, Word::Success, "")])
     }
 
     #[test]

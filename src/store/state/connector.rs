@@ -88,6 +88,11 @@ pub fn find(db: &Connection, name: &str) -> Sql<Option<Remembered>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM connector WHERE name = ?1"))?.query_row([name], row).optional()
 }
 
+/// The name of a connector.
+pub fn name(db: &Connection, id: ConnectorId) -> Sql<String> {
+    db.prepare_cached("SELECT name FROM connector WHERE id = ?1")?.query_row([id.0], |row| row.get(0))
+}
+
 /// A connector by name, made when it is new. The flag says whether it was.
 pub fn remember(db: &Connection, name: &str) -> Sql<(Remembered, bool)> {
     if let Some(known) = find(db, name)? {

@@ -106,7 +106,7 @@ fn a_clock_from_before_the_build_or_before_the_last_attempt_is_doubted() {
     said.finds("bad", "clock", "the clock shows 2001-09-09");
     // Deliveries were recorded in the future of today's clock.
     let state = Connection::open(office.state()).unwrap();
-    state.execute("INSERT INTO attempt SELECT n + 1000, at + 3600000, connector, log, phase, first_seq, last_seq, config_hash, entries FROM attempt ORDER BY n DESC LIMIT 1", []).unwrap();
+    state.execute("INSERT INTO attempt(n, at, connector, log, phase, first_seq, last_seq, entries) SELECT n + 1000, at + 3600000, connector, log, phase, first_seq, last_seq, entries FROM attempt ORDER BY n DESC LIMIT 1", []).unwrap();
     drop(state);
     doctor(&office, &[]).finds("bad", "clock", "something was sent at");
     at("+2h").finds("ok", "clock", "");

@@ -185,8 +185,8 @@ mod tests {
     fn the_judge_finds_requests_without_intent_intents_without_outcome_and_deliveries_that_never_were() {
         let id = EventId { epoch: 1, seq: 1, nonce: 1 };
         let at = Timestamp(0);
-        let intent =
-            || Line::Intent { at, intent: Intent { id, attempt: 1, mac: [0; 8], joined: false }, config: None };
+        let intended = Intent { id, attempt: 1, mac: [0; 8], old_mac: None, joined: false, what: None };
+        let intent = || Line::Intent { at, intent: intended.clone(), config: None };
         let outcome = |word| Line::Outcome { at, settled: Settled::unanswered(id, word, "") };
         let request = |committed| Entry {
             connection: 0,
