@@ -15,6 +15,7 @@ pub mod notify;
 pub mod page;
 pub mod prune;
 pub mod pulse;
+mod rehearse;
 pub mod serve;
 pub mod socket;
 #[cfg(feature = "ws")]

@@ -3,6 +3,7 @@
 pub mod body;
 mod cookies;
 pub mod csrf;
+mod refused;
 pub mod session;
 pub mod sigv4;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use crate::adapter::oauth::OAuth2;
 use crate::adapter::secret::{Secret, SecretSource};
 use crate::rules::outcome::{Outcome, Reason};
 use csrf::Csrf;
+pub use refused::Refused;
 use session::{Session, TokenPlace};
 use sigv4::SigV4;
 use webhook::Webhook;
@@ -116,19 +118,6 @@ enum MadeOf {
     Secret(Arc<Secret>),
     Secrets(Vec<Arc<Secret>>),
     Pass(u64),
-}
-
-/// Which parts of a credential an answer does not accept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused(u32);
-
-impl Refused {
-    /// All parts: somebody else knows that the answer asks to sign in again.
-    pub const ALL: Refused = Refused(u32::MAX);
-
-    fn has(self, part: usize) -> bool {
-        self.0 >> part.min(31) & 1 == 1
-    }
 }
 
 /// Most parts of a credential.
