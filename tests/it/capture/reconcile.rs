@@ -15,6 +15,9 @@ fn state() -> Connection {
         let length = schema[from..].find(';').unwrap();
         state.execute_batch(&schema[from..from + length]).unwrap();
     }
+    let from = schema.find("CREATE UNIQUE INDEX trail_block").unwrap();
+    let length = schema[from..].find(';').unwrap();
+    state.execute_batch(&schema[from..from + length]).unwrap();
     state
 }
 
