@@ -6,6 +6,7 @@ pub mod csrf;
 mod refused;
 pub mod session;
 pub mod sigv4;
+mod tell;
 #[cfg(test)]
 mod tests;
 pub mod webhook;
@@ -21,12 +22,11 @@ use crate::adapter::http::{Envelope, Reply, basic};
 use crate::adapter::oauth::OAuth2;
 use crate::adapter::secret::{Secret, SecretSource};
 use crate::rules::outcome::{Outcome, Reason};
-use csrf::Csrf;
 pub use refused::Refused;
 use session::{Session, TokenPlace};
-use sigv4::SigV4;
 use webhook::Webhook;
 use wsse::UsernameToken;
+use {csrf::Csrf, sigv4::SigV4};
 
 /// How a credential is shown to the target.
 #[derive(Debug)]
@@ -151,17 +151,6 @@ impl Credential {
         }
         parts.sort_by_key(|part| part.scheme.rank());
         Ok(Credential { name: name.to_owned(), parts })
-    }
-
-    /// Whoever is told here hears when it was renewed, or could not be. One that never expires is never renewed.
-    pub fn tell(&self, told: impl Fn(bool) + Send + Sync + 'static) {
-        let told = std::sync::Arc::new(told);
-        for part in &self.parts {
-            if let Scheme::OAuth2(oauth) = &part.scheme {
-                let told = told.clone();
-                oauth.tell(move |renewed| told(renewed));
-            }
-        }
     }
 
     /// Its name in the configuration.

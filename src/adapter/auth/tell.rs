@@ -1,0 +1,18 @@
+//! Who hears that a credential was renewed.
+
+use std::sync::Arc;
+
+use super::{Credential, Scheme};
+
+impl Credential {
+    /// Whoever is told here hears when it was renewed, or could not be. One that never expires is never renewed.
+    pub fn tell(&self, told: impl Fn(bool) + Send + Sync + 'static) {
+        let told = Arc::new(told);
+        for part in &self.parts {
+            if let Scheme::OAuth2(oauth) = &part.scheme {
+                let told = told.clone();
+                oauth.tell(move |renewed| told(renewed));
+            }
+        }
+    }
+}
