@@ -83,6 +83,9 @@ impl<'a> Row<'a> {
     /// missing one the length `0xffffffff`.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.clear();
+        if let Body::Intents { entries, .. } | Body::Outcomes { entries, .. } = &self.body {
+            out.reserve(entries.len() + 512);
+        }
         let sort = match self.body {
             Body::Intents { .. } => INTENTS,
             Body::Outcomes { .. } => OUTCOMES,

@@ -54,18 +54,20 @@ pub const BEGIN: &str = "begin";
 
 /// The last row. The newest row never leaves the file, so there is always one.
 pub fn head(db: &Connection) -> Sql<Head> {
-    db.prepare_cached(
-        "SELECT n, hash FROM (SELECT n, hash FROM attempt ORDER BY n DESC LIMIT 1)
-         UNION ALL SELECT n, hash FROM (SELECT n, hash FROM act ORDER BY n DESC LIMIT 1) ORDER BY n DESC LIMIT 1",
-    )?
-    .query_row([], |row| Ok(Head { n: row.get(0)?, hash: row.get(1)? }))
+    let last = |sql: &str| {
+        let head = |row: &rusqlite::Row<'_>| Ok(Head { n: row.get(0)?, hash: row.get(1)? });
+        db.prepare_cached(sql)?.query_row([], head).optional()
+    };
+    let attempt = last("SELECT n, hash FROM attempt ORDER BY n DESC LIMIT 1")?;
+    let act = last("SELECT n, hash FROM act ORDER BY n DESC LIMIT 1")?;
+    attempt.into_iter().chain(act).max_by_key(|head| head.n).ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
 /// The row that comes next.
 pub(super) fn next<'a>(db: &Connection, at: Timestamp, up: i64, body: Body<'a>) -> Sql<Next<'a>> {
     let head = head(db)?;
     let row = Row { n: head.n + 1, at, up: Some(up), body };
-    let mut bytes = Vec::with_capacity(256);
+    let mut bytes = Vec::new();
     row.write(&mut bytes);
     let hash = link(&head.hash, &bytes);
     Ok(Next { row, hash })
