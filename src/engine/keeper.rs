@@ -379,14 +379,18 @@ impl Keeper {
 
     /// Takes down what a repair did, once. True when the cursors were set anew.
     fn note(&mut self, repair: &Repair) -> Result<bool, KeeperError> {
+        for table in &repair.reconcile {
+            self.heal.add(table);
+            self.seen.heal.add(table);
+        }
+        // First of all, for a file that was mended does not show any more that something was missed.
+        if !repair.reconcile.is_empty() {
+            self.remember_seen()?;
+        }
         if !self.trouble.contains(&repair.note) {
             log::warn!(log:% = self.log.name(); "{}: {}", self.log.name(), repair.note);
             self.trouble.push(repair.note.clone());
             self.record("repair", self.log.name(), &repair.note)?;
-        }
-        for table in &repair.reconcile {
-            self.heal.add(table);
-            self.seen.heal.add(table);
         }
         if repair.epoch.is_some() {
             let told = self.seen.witness.map_or(0, |witness| witness.seq);
