@@ -61,7 +61,7 @@ fn whatever_is_done_to_any_row_in_the_state_file_the_first_bad_record_is_named()
 
     for &n in &attempts {
         for change in [
-            "entries = CAST(substr(entries, 1, 40) || x'ff' || substr(entries, 42) AS BLOB)",
+            "entries = CAST(substr(entries, 1, 40) || CASE substr(entries, 41, 1) WHEN x'ff' THEN x'00' ELSE x'ff' END || substr(entries, 42) AS BLOB)",
             "at = at + 1",
             "config_hash = NULL, phase = CASE phase WHEN 'intent' THEN 'outcome' ELSE 'intent' END",
             "hash = zeroblob(32)",
