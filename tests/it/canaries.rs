@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -18,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use fastrand::Rng;
 
 use crate::support::loopback::Way;
-use crate::support::office::{Office, wait};
+use crate::support::office::{Office, files_beneath, wait};
 use crate::support::receiver::Receiver;
 use crate::support::scenario::{self, End, Scenario};
 
@@ -195,17 +194,6 @@ drop:
   name: \"P{seq:06}.csv\"
   deliver: {directory: ../../out}";
 
-fn read_all(folder: &Path, into: &mut Vec<u8>) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            read_all(&path, into);
-        } else {
-            into.extend(std::fs::read(&path).unwrap());
-        }
-    }
-}
-
 /// Draws an office, lets it work in every way, and searches all that left.
 fn office(seed: u64, open: bool) -> (Vec<String>, BTreeSet<(String, &'static str)>) {
     let mut dice = Rng::with_seed(seed);
@@ -364,7 +352,11 @@ fn office(seed: u64, open: bool) -> (Vec<String>, BTreeSet<(String, &'static str
         let may = |column: &str| policy.leaves(column, out.allow.as_ref()) && !out.redacted.contains(column);
         let mut bytes = Vec::new();
         match out.name {
-            "file" => read_all(&office.folder().join("out"), &mut bytes),
+            "file" => {
+                for path in files_beneath(&office.folder().join("out")) {
+                    bytes.extend(std::fs::read(&path).unwrap());
+                }
+            }
             name => {
                 for entry in target.journal().iter().filter(|entry| entry.path.starts_with(&format!("/{name}"))) {
                     bytes.extend(format!("{} {} {:?}\n", entry.method, entry.path, entry.headers).into_bytes());

@@ -8,7 +8,7 @@ use rcgen::KeyPair;
 
 use super::assertions::secret;
 use crate::support::doorman::{Doorman, answer};
-use crate::support::office::{Office, RETRY, THREE, wait};
+use crate::support::office::{Office, RETRY, THREE, files_beneath, wait};
 
 /// Every kind of credential. `$URL` = the target, `$CA` = its authority.
 const KINDS: [(&str, &str); 13] = [
@@ -93,15 +93,10 @@ fn clean(what: &str, text: &[u8], secrets: &[String]) {
 }
 
 fn look_through(folder: &Path, secrets: &[String]) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for path in files_beneath(folder) {
         // The one file that is there to keep one.
-        if path.ends_with("credentials/refresh.json") {
-            continue;
-        }
-        match path.is_dir() {
-            true => look_through(&path, secrets),
-            false => clean(&path.display().to_string(), &std::fs::read(&path).unwrap_or_default(), secrets),
+        if !path.ends_with("credentials/refresh.json") {
+            clean(&path.display().to_string(), &std::fs::read(&path).unwrap_or_default(), secrets);
         }
     }
 }

@@ -136,12 +136,9 @@ fn a_key_in_the_body_is_on_the_wire_and_nowhere_else() {
         let body = bodies.entry(entry.key.clone()).or_insert_with(|| entry.body.clone());
         assert_eq!(*body, entry.body);
     }
-    for file in std::fs::read_dir(office.folder().join("state")).unwrap() {
-        let path = file.unwrap().path();
-        if path.is_file() {
-            let bytes = std::fs::read(&path).unwrap();
-            assert!(!bytes.windows(6).any(|window| window == b"c4nary"), "{}", path.display());
-        }
+    for path in office.kept() {
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!bytes.windows(6).any(|window| window == b"c4nary"), "{}", path.display());
     }
 }
 

@@ -144,14 +144,8 @@ impl Disk {
                 self.bind(&inside(from), begin, end, None);
                 self.names.entry(inside(to)).or_default().push(Bind { begin, end, to: node });
             }
-            Act::Write { path, at, bytes } => {
-                let node = self.now(&inside(path)).unwrap_or_else(|| panic!("a write to {path:?}, which is not there"));
-                let node = &mut self.nodes[node];
-                let after = at + bytes.len() as u64;
-                node.grown |= after > node.len;
-                node.len = node.len.max(after);
-                node.ops.push(Op { begin, end, change: Change::Write(*at, bytes.clone()) });
-            }
+            Act::Write { path, at, bytes } => self.write(&inside(path), call, Some(*at), bytes),
+            Act::Append { path, bytes } => self.write(&inside(path), call, None, bytes),
             Act::Size { path, len } => {
                 let node = self.now(&inside(path)).unwrap_or_else(|| panic!("{path:?} is not there"));
                 let node = &mut self.nodes[node];
@@ -169,6 +163,17 @@ impl Disk {
                 }
             }
         }
+    }
+
+    /// Bytes at a place in a file, or at its end.
+    fn write(&mut self, path: &Path, call: &Call, at: Option<u64>, bytes: &[u8]) {
+        let node = self.now(path).unwrap_or_else(|| panic!("a write to {path:?}, which is not there"));
+        let node = &mut self.nodes[node];
+        let at = at.unwrap_or(node.len);
+        let after = at + bytes.len() as u64;
+        node.grown |= after > node.len;
+        node.len = node.len.max(after);
+        node.ops.push(Op { begin: call.begin + 1, end: call.end + 1, change: Change::Write(at, bytes.to_vec()) });
     }
 
     /// What a power cut at a moment (a line of the log) may leave. `losing` = the folder whose files keep nothing that was

@@ -94,6 +94,11 @@ impl Office {
         self.folder().join("state/state.db")
     }
 
+    /// Every file that the agent keeps beside its own, at whatever depth.
+    pub fn kept(&self) -> Vec<PathBuf> {
+        files_beneath(self.state().parent().unwrap())
+    }
+
     /// The configuration's folder.
     pub fn config(&self) -> PathBuf {
         self.folder().join("config")
@@ -249,6 +254,16 @@ pub const THREE: &str = "INSERT INTO visits VALUES (1, 'Ada', 10), (2, 'Bea', 20
 
 /// Short delays, for tests.
 pub const RETRY: &str = "retryPolicy: {backoff: 20ms, maxBackoff: 200ms}";
+
+/// Every file in a folder and in the folders in it; none where it is not there.
+pub fn files_beneath(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { files.extend(files_beneath(&path)) } else { files.push(path) }
+    }
+    files
+}
 
 /// Waits for something that can only be looked at.
 pub fn wait(what: &str, done: impl Fn() -> bool) {

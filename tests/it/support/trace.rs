@@ -19,6 +19,11 @@ pub enum Act {
         at: u64,
         bytes: Vec<u8>,
     },
+    /// Bytes were written one after the other: behind what the file had, because it was opened anew or to append.
+    Append {
+        path: PathBuf,
+        bytes: Vec<u8>,
+    },
     Size {
         path: PathBuf,
         len: u64,
@@ -109,7 +114,7 @@ fn act(text: &[u8], modelled: &impl Fn(&Path) -> bool) -> Option<Act> {
             let flags = args.get(at + 1).copied().unwrap_or_default();
             let made = path(at).filter(|path: &PathBuf| modelled(path))?;
             let has = |flag: &[u8]| flags.windows(flag.len()).any(|part| part == flag);
-            assert!(name != "creat" && !has(b"O_TRUNC") && !has(b"O_APPEND"), "not modelled: {name} {made:?}");
+            assert!(name != "creat" && !has(b"O_TRUNC"), "not modelled: {name} {made:?}");
             has(b"O_CREAT").then_some(Act::Make(made))
         }
         "mkdir" | "mkdirat" => path(usize::from(name == "mkdirat")).map(Act::Folder),
@@ -128,8 +133,9 @@ fn act(text: &[u8], modelled: &impl Fn(&Path) -> bool) -> Option<Act> {
         "write" | "sendto" | "writev" | "sendmsg" => {
             let fd = fd()?;
             if let Some(path) = fd.path() {
-                assert!(!modelled(&path), "not modelled: {name} {path:?}");
-                return None;
+                let matters = modelled(&path);
+                assert!(!matters || name == "write", "not modelled: {name} {path:?}");
+                return matters.then(|| Act::Append { path, bytes: bytes(1) });
             }
             let bytes = if name == "write" || name == "sendto" {
                 bytes(1)
@@ -153,7 +159,9 @@ fn act(text: &[u8], modelled: &impl Fn(&Path) -> bool) -> Option<Act> {
     };
     act.filter(|act| match act {
         Act::Make(path) | Act::Folder(path) | Act::Remove(path) | Act::Rename(path, _) => modelled(path),
-        Act::Write { path, .. } | Act::Size { path, .. } | Act::Sync { path, .. } => modelled(path),
+        Act::Write { path, .. } | Act::Append { path, .. } | Act::Size { path, .. } | Act::Sync { path, .. } => {
+            modelled(path)
+        }
         Act::Say { .. } | Act::Hear { .. } => true,
     })
 }
