@@ -203,7 +203,8 @@ pub fn catch_up(state: &Connection, log: &mut CapturedLog) -> Result<i64> {
     }
 }
 
-/// Takes a whole table into the shadow, in pieces of `rows` rows: at `watch`. Nothing is sent.
+/// Takes a whole table into the shadow, in pieces of `rows` rows: at `watch`. Nothing is sent. Of a record that the log
+/// has told, the shadow keeps what was told: should the row be another by now, nobody has told that.
 pub fn fill(state: &Connection, log: &mut CapturedLog, table: &str, rows: usize) -> Result<u64> {
     let kind = log.kind_of(table)?;
     let mut after: Option<Record> = None;
@@ -214,7 +215,10 @@ pub fn fill(state: &Connection, log: &mut CapturedLog, table: &str, rows: usize)
         atomically(state, || {
             apply(state, log.name(), at, &scan.events)?;
             for (key, image) in &scan.rows {
-                put(state, log.name(), &kind, &encode_key(key.iter().map(|(_, value)| value)), image, None)?;
+                let key = encode_key(key.iter().map(|(_, value)| value));
+                if known_hash(state, log.name(), &kind, &key)?.is_none() {
+                    put(state, log.name(), &kind, &key, image, None)?;
+                }
             }
             Ok(())
         })?;

@@ -88,6 +88,19 @@ fn reconcile_sends_exactly_what_changed_without_an_event() {
     assert!(!shadow::is_filled(&state, "office", "t").unwrap());
 }
 
+/// The triggers may be gone again before the table was looked through for the first time.
+#[test]
+fn what_changed_without_an_event_before_a_table_is_known_is_found_where_the_log_has_told_of_the_record() {
+    let office = Office::new("CREATE TABLE t(k TEXT NOT NULL PRIMARY KEY, v)");
+    let mut log = office.log();
+    log.install(&[WatchSpec::table("t")]).unwrap();
+    office.run(ROWS);
+    unseen(&office, "UPDATE t SET v = 0 WHERE k = 'k4'; DELETE FROM t WHERE k = 'k5'");
+    let state = state();
+    assert_eq!(shadow::fill(&state, &mut log, "t", 7).unwrap(), 39);
+    assert_eq!(run(&state, &mut log, false).unwrap(), Report { compared: 39, images: 1, deletes: 1 });
+}
+
 #[test]
 fn a_column_added_without_a_default_makes_no_difference() {
     let office = Office::new("CREATE TABLE t(k TEXT NOT NULL PRIMARY KEY, v)");
