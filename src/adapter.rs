@@ -11,6 +11,7 @@ pub mod oauth;
 pub mod pass;
 pub mod pgp;
 pub mod place;
+pub mod pull;
 pub mod rest;
 pub mod secret;
 pub mod sftp;
