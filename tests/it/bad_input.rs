@@ -120,6 +120,8 @@ fn a_locked_database_ends_a_start_with_75_and_a_running_agent_says_so_and_goes_o
     let office = office(&target);
     // In this mode a writer keeps readers out too.
     let app = office.app();
+    // The agent too locks it for moments.
+    app.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
     app.pragma_update(None, "journal_mode", "delete").unwrap();
     assert_eq!(office.run(&["watch", "visits"]).code, Some(0));
     app.execute_batch("BEGIN EXCLUSIVE; INSERT INTO visits VALUES (1, 'Ada', 10);").unwrap();

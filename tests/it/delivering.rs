@@ -440,8 +440,11 @@ fn what_no_thread_could_be_had_for_is_noted_as_unsent_and_sent_later() {
     let target = Receiver::start();
     let office = Office::with(&target, "where: minutes < 60", "INSERT INTO visits VALUES (1, 'Ada', 90)");
     let agent = office.agent();
-    // What is not wanted is passed over: all is open that the agent needs, but for the way to the target.
+    // What is not wanted is passed over: all is open that the agent needs, but for the way to the target. And nothing is open
+    // that it will close again: the archive has its key, and the first look through the state file is over.
     office.wait_settled("legacy");
+    wait("the archive has a key", || office.kept().iter().any(|path| path.extension().is_some_and(|end| end == "key")));
+    agent.says("the state file is whole");
     let open: Vec<u64> = std::fs::read_dir(format!("/proc/{}/fd", agent.pid()))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
