@@ -30,11 +30,11 @@ pub trait Source: Send {
     /// The position of the first event captured at or after a time.
     fn first_since(&mut self, at: Timestamp) -> Result<Option<i64>, SourceError>;
 
-    /// Makes sure that what was read cannot vanish in a power cut, before it is sent (R-DUR-2).
+    /// Makes sure that what was read, up to this position, cannot vanish in a power cut, before it is sent (R-DUR-2).
     ///
     /// # Errors
     /// Also when another file was opened since this was last asked: what was read before was of the old one.
-    fn make_durable(&mut self) -> Result<(), SourceError>;
+    fn make_durable(&mut self, upto: i64) -> Result<(), SourceError>;
 
     /// Closes a file that was replaced, so that the new one can be opened.
     fn let_go(&mut self);
@@ -77,7 +77,7 @@ impl Source for Intake {
         self.state.read(|db| intake::first_since(db, at)).map_err(unread)
     }
 
-    fn make_durable(&mut self) -> Result<(), SourceError> {
+    fn make_durable(&mut self, _upto: i64) -> Result<(), SourceError> {
         Ok(())
     }
 
@@ -106,12 +106,12 @@ impl Source for CapturedLog {
         CapturedLog::first_since(self, at).map_err(told)
     }
 
-    fn make_durable(&mut self) -> Result<(), SourceError> {
+    fn make_durable(&mut self, upto: i64) -> Result<(), SourceError> {
         self.follow().map_err(told)?;
         if self.has_moved() {
             return Err(told(CaptureError::Replaced { path: self.path().to_path_buf() }));
         }
-        self.sync_wal().map_err(told)
+        self.sync_to(upto).map_err(told)
     }
 
     fn let_go(&mut self) {

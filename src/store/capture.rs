@@ -89,6 +89,8 @@ pub struct CapturedLog {
     first: Option<hold::First>,
     /// Another file was opened, and nobody asked whether.
     moved: bool,
+    /// Up to here the log is on the disk.
+    durable: i64,
     /// When it was looked at last, the file was as before and only what stood beside it was not.
     intact: bool,
     /// The last event that was read, also of a file that was replaced since.
@@ -123,6 +125,7 @@ impl CapturedLog {
             hold: None,
             first: None,
             moved: false,
+            durable: i64::MIN,
             intact: false,
             last_read: None,
             catalogue: Catalogue::default(),
@@ -193,6 +196,7 @@ impl CapturedLog {
         (self.real, self.file) = folder::check(&self.path, self.access)?;
         self.connect()?;
         self.moved = true;
+        self.durable = i64::MIN;
         Ok(())
     }
 

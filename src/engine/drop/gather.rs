@@ -71,11 +71,9 @@ impl Worker {
                 let mine = events.iter().take_while(|event| belongs(event.at) < cut_at).count();
                 let more = mine == events.len() && mine > 0;
                 events.truncate(mine);
-                if events.is_empty() {
-                    break;
-                }
+                let Some(last) = events.last().map(Event::seq) else { break };
                 // What a file, or the list of held rows, says of a log must not vanish from it in a power cut.
-                source.make_durable()?;
+                source.make_durable(last)?;
                 self.store(file, log, events)?;
                 if !more {
                     break;

@@ -107,7 +107,7 @@ impl Worker {
                 source.floor()?
             } else {
                 let highest = source.highest()?;
-                source.make_durable()?;
+                source.make_durable(highest)?;
                 highest
             };
             begins.push((*log, from));

@@ -98,7 +98,7 @@ impl Worker {
             } else {
                 let highest = source.highest()?;
                 // Where a cursor begins must not be taken back: what comes in its place would lie below.
-                source.make_durable()?;
+                source.make_durable(highest)?;
                 highest
             };
             begins.push((*log, from));
@@ -303,8 +303,10 @@ impl Worker {
         let Some(log) = self.logs.get_mut(at).filter(|log| !log.exhausted) else { return Some(false) };
         let read = log.source.read(log.after, CHUNK, CHUNK_BYTES);
         // What is handled must not be able to vanish from the application's file in a power cut.
-        let read = read
-            .and_then(|events| if events.is_empty() { Ok(events) } else { log.source.make_durable().map(|()| events) });
+        let read = read.and_then(|events| match events.last() {
+            Some(last) => log.source.make_durable(last.seq()).map(|()| events),
+            None => Ok(events),
+        });
         let events = match read {
             Ok(events) => events,
             Err(error) => {

@@ -226,7 +226,7 @@ impl Worker {
             }
             // The sync covers everything that has been read, not only this group.
             let covers = self.window.read_to(log.id);
-            if let Err(error) = log.source.make_durable() {
+            if let Err(error) = log.source.make_durable(covers) {
                 let text = format!("nothing is sent: {error}");
                 if !error.replaced && self.source_said != text {
                     log::error!(connector:% = self.connector.name; "{}: {text}", self.connector.name);

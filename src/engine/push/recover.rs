@@ -50,7 +50,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         } else {
             let highest = source.highest()?;
             // Where a cursor begins must not be taken back: what comes in its place would lie below.
-            source.make_durable()?;
+            source.make_durable(highest)?;
             highest
         };
         begins.push((*log, from));

@@ -146,6 +146,22 @@ fn broken(path: &Path, cause: &io::Error) -> CaptureError {
 }
 
 impl CapturedLog {
+    /// Makes the log durable up to an event that was read. A sync covers all that was committed before it, and an application
+    /// that writes meanwhile may have to wait for it: a backlog needs one, not one for each piece of it.
+    ///
+    /// # Errors
+    /// As [`CapturedLog::sync_wal`].
+    pub fn sync_to(&mut self, seq: i64) -> Result<()> {
+        if seq <= self.durable {
+            return Ok(());
+        }
+        // Beside a rollback journal each reader keeps a writer out for a moment: there nothing is read for this.
+        let covers = if self.journal_mode()? == "wal" { self.highest_seq()?.max(seq) } else { seq };
+        self.sync_wal()?;
+        self.durable = covers;
+        Ok(())
+    }
+
     /// Makes all that was read durable, whatever the application's `synchronous` says: `fdatasync` of its `-wal`,
     /// or, where the end of a rollback journal is the commit, of what is left of the journal and of the folder. Call
     /// before the first send of what was read: a change that a power cut takes back must never have been sent.

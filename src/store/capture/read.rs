@@ -55,6 +55,7 @@ impl CapturedLog {
     /// What was read is no measure any more: a new epoch has begun.
     pub fn forget_read(&mut self) {
         self.last_read = None;
+        self.durable = i64::MIN;
     }
 
     /// Whether a row that was read stands there still, or was pruned: the highest one never is.
