@@ -195,6 +195,8 @@ impl From<CaptureError> for Failure {
             // Never 78, after which systemd would not start the agent again.
             error if error.is_disk() => Code::Disk,
             error if error.is_corrupt() => Code::Data,
+            // A read that failed once can look so too: the next start finds them, or makes them again.
+            CaptureError::OwnTables { .. } | CaptureError::Catalogue { .. } => Code::Data,
             CaptureError::Sqlite { .. } => Code::Failed,
             CaptureError::OtherOwner { .. } => Code::Refused,
             CaptureError::TooManyDeletes { .. } | CaptureError::Filter(_) => Code::Data,
