@@ -1,6 +1,7 @@
 //! The archivist of the audit: signs where the chain stands, seals its days into the archive, lets what is sealed leave the
 //! state file, and deletes what is older than it must be kept.
 
+mod prove;
 mod seal;
 
 use std::path::{Path, PathBuf};
@@ -63,7 +64,7 @@ pub enum ArchivistError {
     #[error("the system gives no random numbers, so that no key can be made")]
     Random,
     /// A row is not what was recorded.
-    #[error("record {n} of the audit was changed: nothing of it is sealed; `hms-sync audit verify` says more")]
+    #[error("record {n} of the audit was changed: nothing from there on is sealed; `hms-sync audit verify` says more")]
     Broken {
         /// Its number.
         n: i64,
@@ -93,6 +94,8 @@ pub struct Archivist {
     copy: Option<PathBuf>,
     copy_fails: bool,
     signed: Option<Head>,
+    /// Up to here the rows were read again and are as they were recorded; none = nothing was yet.
+    proved: Option<Head>,
     signed_at: Timestamp,
 }
 
@@ -111,7 +114,19 @@ impl Archivist {
             archive.checkpoints()?.last().map(|note| Head { n: note.checkpoint.size, hash: note.checkpoint.root });
         // Due at once: what an earlier run wrote before it was killed is not signed yet.
         let signed_at = clock::steady().minus(HOURLY);
-        Ok(Archivist { ledger, reader, archive, seed, signer, keep, copy, copy_fails: false, signed, signed_at })
+        Ok(Archivist {
+            ledger,
+            reader,
+            archive,
+            seed,
+            signer,
+            keep,
+            copy,
+            copy_fails: false,
+            signed,
+            proved: None,
+            signed_at,
+        })
     }
 
     /// How long to wait for the next round when nothing is heard.
@@ -140,7 +155,8 @@ impl Archivist {
             self.turn()?;
         }
         self.release()?;
-        self.forget()
+        self.forget()?;
+        self.prove()
     }
 
     /// Signs where the chain stands, unless it stands where it was signed last.

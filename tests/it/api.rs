@@ -120,5 +120,6 @@ fn deliveries_and_connectors_are_mended_by_call_and_the_history_says_who_did_it_
     assert_eq!(tcp.post("/sync/legacy/visits/77", "").json()["status"], "failed");
     assert_eq!(tcp.post("/logs/office/tables/visits/reconcile", "{\"force\": false, \"wait\": true}").status, 200);
     assert_eq!(tcp.post("/logs/nowhere/tables/visits/reconcile", "{\"force\": false}").status, 404);
+    assert_eq!(tcp.post("/logs/office/tables/nowhere/reconcile", "{\"force\": false}").status, 404);
     agent.stop();
 }
