@@ -185,7 +185,7 @@ impl Agent {
         let place = Place {
             state: state_path.clone(),
             keep: Keep { live: config.settings.retention.events, audit: config.settings.retention.audit },
-            checkpoints: config.settings.audit.checkpoints.clone(),
+            audit: config.settings.audit.clone(),
         };
         let hash = config.hash();
         let (ledger, writer) = Ledger::start(state)?;

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::clock::{self, Timestamp};
 use crate::engine::archive::{self, Archive, ArchiveError, Keys};
 use crate::engine::ledger::{Ledger, LedgerError, MANY};
-use crate::format::note::{Checkpoint, Signer};
+use crate::format::note::{Checkpoint, Signer, Verifier};
 use crate::rules::chain::day;
 use crate::rules::clock::cutoff;
 use crate::rules::hex::hex;
@@ -60,6 +60,9 @@ pub enum ArchivistError {
         /// Why.
         error: std::io::Error,
     },
+    /// The key of the configuration.
+    #[error("audit.key: {0}; put that right: nothing is signed or sealed until then")]
+    Key(String),
     /// No key can be made.
     #[error("the system gives no random numbers, so that no key can be made")]
     Random,
@@ -89,6 +92,8 @@ pub struct Archivist {
     archive: Archive,
     seed: Zeroizing<[u8; 32]>,
     signer: Signer,
+    /// Vouches for every key that is made, and stays the same.
+    voucher: Option<Signer>,
     keep: Keep,
     /// A second file for checkpoints, best on another machine.
     copy: Option<PathBuf>,
@@ -100,16 +105,24 @@ pub struct Archivist {
 }
 
 impl Archivist {
-    /// Opens the archive beside the state file, and makes its first key when there is none.
+    /// Opens the archive beside the state file, and makes its first key when there is none. `voucher`: what the key that vouches
+    /// for the others is made of.
     ///
     /// # Errors
     /// The folder cannot be made, or the key not be kept.
-    pub fn open(state: &Path, ledger: Ledger, keep: Keep, copy: Option<PathBuf>) -> Result<Archivist, ArchivistError> {
+    pub fn open(
+        state: &Path,
+        ledger: Ledger,
+        keep: Keep,
+        copy: Option<PathBuf>,
+        voucher: Option<Zeroizing<[u8; 32]>>,
+    ) -> Result<Archivist, ArchivistError> {
         let mut reader = StateReader::open(state)?;
         let instance = reader.read(|db| fact(db, "instance"))?;
         let archive = Archive::beside(state, &instance);
         archive.prepare()?;
-        let (seed, signer) = key(&archive, &mut reader, &ledger)?;
+        let voucher = voucher.map(|seed| archive.signer(&seed).ok_or(ArchivistError::Random)).transpose()?;
+        let (seed, signer) = key(&archive, &mut reader, &ledger, voucher.as_ref())?;
         let signed =
             archive.checkpoints()?.last().map(|note| Head { n: note.checkpoint.size, hash: note.checkpoint.root });
         // Due at once: what an earlier run wrote before it was killed is not signed yet.
@@ -120,6 +133,7 @@ impl Archivist {
             archive,
             seed,
             signer,
+            voucher,
             keep,
             copy,
             copy_fails: false,
@@ -235,6 +249,14 @@ fn record(db: &crate::store::state::Db, verb: &str, subject: &str, reason: &str)
     act::record(db, &act, clock::now())
 }
 
+/// A reason with the word of whoever vouches for a key.
+fn vouched(reason: String, voucher: Option<&Signer>, key: &Verifier) -> String {
+    match voucher {
+        Some(voucher) => format!("{reason} {}", voucher.certify(key)),
+        None => reason,
+    }
+}
+
 fn random() -> Result<Zeroizing<[u8; 32]>, ArchivistError> {
     let mut seed = Zeroizing::new([0; 32]);
     rand::fill(seed.as_mut_slice()).map_err(|_| ArchivistError::Random)?;
@@ -246,6 +268,7 @@ fn key(
     archive: &Archive,
     reader: &mut StateReader,
     ledger: &Ledger,
+    voucher: Option<&Signer>,
 ) -> Result<(Zeroizing<[u8; 32]>, Signer), ArchivistError> {
     let Keys { current, next } = archive.keys()?;
     let known = reader.read(|db| note(db, KEY))?;
@@ -261,7 +284,8 @@ fn key(
     }
     let seed = random()?;
     let signer = archive.signer(&seed).ok_or(ArchivistError::Random)?;
-    let text = signer.verifier().map(|key| key.text()).unwrap_or_default();
+    let verifier = signer.verifier().ok_or(ArchivistError::Random)?;
+    let text = verifier.text();
     let lost = known.is_some();
     let reason = match known {
         None => "the first key".to_owned(),
@@ -273,6 +297,7 @@ fn key(
             format!("the key before it is lost: {lost}")
         }
     };
+    let reason = vouched(reason, voucher, &verifier);
     archive.keep_keys(&seed, None)?;
     ledger.call(move |state| {
         state.commit(|db| {
