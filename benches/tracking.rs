@@ -12,7 +12,7 @@ use hms_sync::store::state::{State, connector, cursor, log};
 use serde_json::{Value, json};
 
 use crate::Arguments;
-use crate::support::agent::{self, PROGRAM, Target};
+use crate::support::agent::PROGRAM;
 use crate::support::figures::{median, percentile, print};
 use crate::support::office;
 
@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments) -> Value {
     for events in [FEW, arguments.events.unwrap_or(MANY)] {
         let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let folder = place.path().join("office");
-        fill(&folder, place.path(), events);
+        fill(&folder, events);
         let records = events / EACH;
         let mut dice = fastrand::Rng::with_seed(7);
         let took: Vec<f64> = (0..rounds).map(|_| asked(&folder, dice.u64(1..=records))).collect();
@@ -51,19 +51,26 @@ pub fn run(arguments: &Arguments) -> Value {
 }
 
 /// An office in which so many events were delivered, written by statements and not through the agent.
-fn fill(folder: &Path, authority: &Path, events: u64) {
-    std::fs::create_dir_all(folder.join("state")).unwrap();
+fn fill(folder: &Path, events: u64) {
+    std::fs::create_dir_all(folder.join("connectors")).unwrap();
     let db = office::open(&folder.join("office.db"));
-    db.execute_batch(office::TABLE).unwrap();
-    Target { authority, port: 9, plain: true, flight: 1, connectors: 1, batch: 1 }.configure(folder);
-    agent::prepare(folder);
+    db.execute_batch("CREATE TABLE visits (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, room TEXT NOT NULL)").unwrap();
+    let settings = "database: office.db\nstate: state/state.db\noffice: BENCH\nwatch: {visits: {}}\n\
+                    governance: {default: public}\ncapture: {cap: 1000GiB}\n";
+    std::fs::write(folder.join("sync.yaml"), settings).unwrap();
+    let connector = "listen: visits\ntarget: {url: \"http://127.0.0.1:9/visits/{id}\"}\n";
+    std::fs::write(folder.join("connectors/target-0.yaml"), connector).unwrap();
+    agent(folder, &["watch", "visits"]);
+    agent(folder, &["run", "--once"]);
     // Nobody needs this file after a crash, and a large one is to be there soon.
     db.execute_batch("PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=20000; UPDATE hms_sync_ctl SET cap = 1e15")
         .unwrap();
     let records = i64::try_from(events / EACH).unwrap();
-    office::batches(&db, 1, records + 1, records, office::insert);
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+               INSERT INTO visits SELECT i, 1, 'R' || i % 120 FROM n";
+    db.execute(sql, [records]).unwrap();
     for _ in 1..EACH {
-        db.execute("UPDATE appointments SET n = n + 1, minutes = minutes % 60 + 5, status = 'moved'", []).unwrap();
+        db.execute("UPDATE visits SET n = n + 1", []).unwrap();
     }
     db.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
     drop(db);
@@ -105,16 +112,20 @@ fn fill(folder: &Path, authority: &Path, events: u64) {
     assert_eq!(at, i64::try_from(events).unwrap(), "capture has left some out");
     drop((log, state));
     // The agent follows the log once, as it does while it delivers.
-    let done =
-        Command::new(PROGRAM).arg("--quiet").arg("--config").arg(folder).args(["run", "--once"]).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    agent(folder, &["run", "--once"]);
+}
+
+fn agent(folder: &Path, line: &[&str]) {
+    let mut command = Command::new(PROGRAM);
+    let done = command.arg("--quiet").arg("--config").arg(folder).args(line).stdin(Stdio::null()).output().unwrap();
+    assert!(done.status.success(), "{line:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 /// Milliseconds of one question, and whether the answer has all of it.
 fn asked(folder: &Path, record: u64) -> f64 {
     let began = Instant::now();
     let mut command = Command::new(PROGRAM);
-    command.arg("--config").arg(folder).args(["--json", "status", "appointments", &record.to_string()]);
+    command.arg("--config").arg(folder).args(["--json", "status", "visits", &record.to_string()]);
     let done = command.stdin(Stdio::null()).output().unwrap();
     let took = began.elapsed().as_secs_f64() * 1e3;
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

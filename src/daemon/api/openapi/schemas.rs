@@ -19,7 +19,7 @@ fn of_words() -> Value {
     json!({
         "Any": {},
         "Text": text(),
-        "Types": { "type": "string", "minLength": 1, "examples": ["visits.insert,rule-*"] },
+        "Types": { "type": "string", "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "examples": ["visits.insert,rule-*"] },
         "Name": { "type": "string", "minLength": 1 },
         "Flag": { "type": "string", "maxLength": 0 },
         "Wait": { "type": "string", "pattern": "^[0-9]+(ms|s|m)$", "examples": ["10s"] },
