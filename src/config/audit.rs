@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::adapter::secret::{SecretRef, SecretSource};
 use crate::config::credential;
 use crate::config::found::Found;
+use crate::config::settings::SecretPlace;
 use crate::rules::hex::bytes;
 
 /// The audit.
@@ -20,10 +21,15 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Reads `audit:`.
-    pub(crate) fn read(found: &Found<'_>) -> Option<Audit> {
+    /// Reads `audit:`; notes its secret among the others.
+    pub(crate) fn read(found: &Found<'_>, secrets: &mut Vec<SecretPlace>) -> Option<Audit> {
         let fields = found.fields()?;
-        let key = fields.take("key").map(|found| credential::secret(&found));
+        let key = fields.take("key").map(|found| {
+            let (credential, key, place) = ("audit.key".to_owned(), found.key.clone(), found.node.place);
+            let from = credential::secret(&found)?;
+            secrets.push(SecretPlace { credential, key, place, from: from.clone(), lines: false });
+            Some(from)
+        });
         let audit = Audit { checkpoints: fields.path("checkpoints"), key: key.flatten() };
         fields.done();
         Some(audit)

@@ -141,6 +141,8 @@ fn one_key_of_the_configuration_vouches_for_all_that_sign_also_when_one_of_them_
         std::fs::write(&file, text).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     };
+    let check = office.run(&["check"]);
+    assert!(check.code == Some(78) && check.stdout.contains("audit.key: the secret"), "{check:?}");
     give("no key");
     let once = office.run(&["run", "--once"]);
     assert!(once.code == Some(0) && once.stderr.contains("is no key: 64 hexadecimal digits"), "{once:?}");
