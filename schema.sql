@@ -262,3 +262,9 @@ CREATE TABLE segment (
   last_at INTEGER NOT NULL, records INTEGER NOT NULL, size INTEGER NOT NULL);
 
 -- The triggers of the chain stand in store/state/chain.rs: what was recorded before it is given its hashes first.
+
+-- ===== the agent's state file, version 10: how much was posted =====
+
+-- `total`: bytes of all rows up to this one, as they were when it was taken in, so that the bytes of those that wait are one
+-- subtraction (the overflow valve of posted events). NULL = the row is older than this column.
+ALTER TABLE intake ADD COLUMN total INTEGER;

@@ -26,6 +26,7 @@ mod records;
 mod sftp;
 mod start;
 mod support;
+mod tracking;
 
 use std::path::PathBuf;
 
@@ -87,6 +88,7 @@ const ALL: &[(&str, Bench)] = &[
     #[cfg(feature = "sftp")]
     ("sftp", sftp::run),
     ("start", start::run),
+    ("tracking", tracking::run),
 ];
 
 /// Only when it is named: it needs programs that are not ours.

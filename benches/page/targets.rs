@@ -296,6 +296,54 @@ const TARGETS: &[Row] = &[
             Some((format!("{} events/s, p99 {slow:.1} ms", thousands(ours)), floor, Some(ours >= 5000.0)))
         },
     ),
+    (
+        (
+            "P15",
+            "audit",
+            "the audit in all (recorded, chained, proved again, sealed): at most 8 % of a drain's processor time",
+            "",
+        ),
+        |audit| {
+            let (all, drain) = (audit["all us"].as_f64()?, audit["drain us"].as_f64()?);
+            let chained = median(&some(numbers(&audit["us an event"]["chained"]))?);
+            let (proved, sealed) = (audit["us proved"].as_f64()?, audit["us sealed"].as_f64()?);
+            let share = all / drain;
+            Some((
+                format!(
+                    "{:.1} %: {all:.2} µs an event ({chained:.2} recorded, {proved:.2} proved, {sealed:.2} sealed)",
+                    share * 100.0
+                ),
+                format!("{drain:.1} µs an event of a drain"),
+                Some(share <= 0.08),
+            ))
+        },
+    ),
+    (("P16", "audit", "`audit verify`: at least 500,000 records a second", ""), |audit| {
+        let rates = audit["records/s"].as_object()?;
+        let rates: Vec<(&String, f64)> = rates.iter().map(|(what, rates)| (what, median(&numbers(rates)))).collect();
+        let least = rates.iter().map(|(_, rate)| *rate).fold(f64::INFINITY, f64::min);
+        let words: Vec<String> = rates.iter().map(|(what, rate)| format!("{what} {}/s", thousands(*rate))).collect();
+        Some((words.join(", "), String::new(), Some(least >= 500_000.0)))
+    }),
+    (
+        (
+            "P17",
+            "tracking",
+            "`status TYPE KEY` with 10,000,000 events in the log, each with its attempt: 100 ms",
+            "one record among 10,000,000 events",
+        ),
+        |tracking| {
+            let sizes = list(&tracking["sizes"]);
+            let (few, many) = (sizes.first()?, sizes.last()?);
+            let took = some(numbers(&many["ms"]))?;
+            let slowest = took.iter().copied().fold(0.0, f64::max);
+            let events = thousands(many["events"].as_f64()?);
+            let floor =
+                format!("{:.0} ms with {} events", median(&numbers(&few["ms"])), thousands(few["events"].as_f64()?));
+            let measured = format!("{:.0} ms, slowest {slowest:.0} ms ({events} events)", median(&took));
+            Some((measured, floor, Some(slowest <= 100.0)))
+        },
+    ),
     (("D31", "instructions", "map, gate and encode an event of 12 fields: at most 2 µs", ""), |pure| {
         let took = pure["median us"].as_f64()?;
         let count = |what: &str| {

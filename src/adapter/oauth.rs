@@ -4,7 +4,7 @@
 mod jwt;
 mod kept;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::http::HeaderValue;
@@ -118,16 +118,6 @@ pub struct OAuth2 {
     passes: Passes<Token>,
     /// Which way of showing the secret has worked.
     works: std::sync::Mutex<Option<ClientAuth>>,
-    told: OnceLock<Told>,
-}
-
-/// Who hears that the token endpoint was called, and whether it gave a token.
-struct Told(Box<dyn Fn(bool) + Send + Sync>);
-
-impl std::fmt::Debug for Told {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Told")
-    }
 }
 
 impl OAuth2 {
@@ -138,12 +128,12 @@ impl OAuth2 {
             _ => None,
         };
         let works = std::sync::Mutex::new(works);
-        OAuth2 { spec, client, passes: Passes::new(CALM), works, told: OnceLock::new() }
+        OAuth2 { spec, client, passes: Passes::new(CALM), works }
     }
 
     /// Whoever is told here hears of each call of the token endpoint, and whether it gave a token. Only the first counts.
     pub fn tell(&self, told: impl Fn(bool) + Send + Sync + 'static) {
-        let _ = self.told.set(Told(Box::new(told)));
+        self.passes.tell(told);
     }
 
     /// What [`OAuth2::token`] gives, where it asks nobody for it.
@@ -172,14 +162,6 @@ impl OAuth2 {
     }
 
     fn fetch(&self) -> Result<Given<Token>, Outcome> {
-        let given = self.called();
-        if let Some(Told(told)) = self.told.get() {
-            told(given.is_ok());
-        }
-        given
-    }
-
-    fn called(&self) -> Result<Given<Token>, Outcome> {
         let mut turn = match &self.spec.grant {
             Grant::RefreshToken(kept) => Some(kept.turn()?),
             _ => None,

@@ -1,7 +1,7 @@
 //! A pass: what somebody was given for having shown who he is (a token, a session). One for all who share it, renewed
 //! early, by one of them at a time, and never in a storm.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::rules::outcome::Outcome;
@@ -24,6 +24,16 @@ pub struct Passes<P> {
     state: Mutex<State<P>>,
     /// Held while a new one is asked for.
     flight: Mutex<()>,
+    told: OnceLock<Told>,
+}
+
+/// Who hears that a pass was asked for, and whether one was given.
+struct Told(Box<dyn Fn(bool) + Send + Sync>);
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Told")
+    }
 }
 
 #[derive(Debug)]
@@ -60,7 +70,12 @@ impl<P: Clone> Passes<P> {
     /// None yet.
     pub fn new(calm: Duration) -> Passes<P> {
         let state = State { held: None, flights: 0, failure: None, forced: None, early: None };
-        Passes { calm, state: Mutex::new(state), flight: Mutex::new(()) }
+        Passes { calm, state: Mutex::new(state), flight: Mutex::new(()), told: OnceLock::new() }
+    }
+
+    /// Whoever is told here hears each time that a pass was asked for, and whether one was given. Only the first counts.
+    pub fn tell(&self, told: impl Fn(bool) + Send + Sync + 'static) {
+        let _ = self.told.set(Told(Box::new(told)));
     }
 
     /// The pass and its generation, where nobody has to be asked for it.
@@ -141,6 +156,9 @@ impl<P: Clone> Passes<P> {
             state.flights + 1
         };
         let result = ask();
+        if let Some(Told(told)) = self.told.get() {
+            told(result.is_ok());
+        }
         let mut state = self.state();
         state.flights = generation;
         match result {
@@ -252,6 +270,17 @@ mod tests {
         giver.passes.refused(old, || giver.ask()).unwrap();
         giver.passes.refused(old, || giver.ask()).unwrap();
         assert_eq!((giver.get().unwrap().0, giver.asked.get()), (2, 2));
+    }
+
+    #[test]
+    fn each_pass_that_is_asked_for_is_told_and_whether_it_was_given() {
+        let (giver, heard) = (Giver::new(1), std::sync::Arc::new(Mutex::new(Vec::new())));
+        let list = heard.clone();
+        giver.passes.tell(move |given| list.lock().unwrap().push(given));
+        let (_, first) = giver.get().unwrap();
+        assert_eq!(giver.get().unwrap().1, first, "at hand: nobody was asked");
+        assert!(giver.passes.refused(first, || giver.ask()).is_err());
+        assert_eq!(*heard.lock().unwrap(), [true, false]);
     }
 
     #[test]

@@ -216,6 +216,7 @@ impl Settings {
         let scope = Scope { governance: governance.clone(), ..scope };
         let credential = |found: &Found<'_>| scope.credential(found).map(|(name, _)| name);
 
+        let audit = fields.take("audit").and_then(|found| Audit::read(&found, &mut secrets)).unwrap_or_default();
         let settings = Settings {
             file: fields.section().source.name.clone(),
             databases,
@@ -235,7 +236,7 @@ impl Settings {
             alert_after: fields.take("alertAfter").and_then(|found| AlertAfter::read(&found)).unwrap_or_default(),
             retention: fields.take("retention").and_then(|found| Retention::read(&found)).unwrap_or_default(),
             capture: fields.take("capture").and_then(|found| Capture::read(&found)).unwrap_or_default(),
-            audit: fields.take("audit").and_then(|found| Audit::read(&found)).unwrap_or_default(),
+            audit,
         };
         (settings, scope)
     }

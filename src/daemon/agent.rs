@@ -28,7 +28,7 @@ use crate::engine::begin::{ended, started};
 use crate::engine::drop;
 use crate::engine::handler;
 use crate::engine::inflow::Inflow;
-use crate::engine::intake::Tidy;
+use crate::engine::intake::{Tidy, Valve};
 use crate::engine::keeper::{Asked, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::lookout::Lookout;
@@ -132,6 +132,8 @@ pub struct Agent {
     alerts: Alerts,
     lookout: Arc<Lookout>,
     lines: Vec<Line>,
+    /// How much may wait of what is posted.
+    valve: Valve,
     alarm: Option<Alarm>,
     archiving: Option<Archiving>,
     #[cfg(feature = "ws")]
@@ -183,7 +185,7 @@ impl Agent {
         let place = Place {
             state: state_path.clone(),
             keep: Keep { live: config.settings.retention.events, audit: config.settings.retention.audit },
-            checkpoints: config.settings.audit.checkpoints.clone(),
+            audit: config.settings.audit.clone(),
         };
         let hash = config.hash();
         let (ledger, writer) = Ledger::start(state)?;
@@ -213,6 +215,7 @@ impl Agent {
                     alerts: Alerts::default(),
                     lookout: Arc::new(lookout),
                     lines,
+                    valve: tidy.valve(),
                     alarm: None,
                     archiving: None,
                     #[cfg(feature = "ws")]
@@ -366,6 +369,7 @@ impl Agent {
             board: self.board.clone(),
             alerts: self.alerts.clone(),
             lookout: self.lookout.clone(),
+            valve: self.valve.clone(),
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::clock::{self, Timestamp};
 use crate::daemon::handle::Handle;
 use crate::engine::alarm::{AlertStatus, Line, Register, Seen, findings, subject_of};
+use crate::engine::inflow::InflowStatus;
 use crate::engine::lookout::Lookout;
 use crate::engine::need::{Need, STATE};
 use crate::format::notice::Notice;
@@ -116,8 +117,12 @@ impl Desk {
         while !self.ends() {
             let (found, all) = eye.look(&self.handle, &lookout);
             let (warming, now) = (clock::steady() < eye.began.plus(WARMING), clock::now());
-            let unsure = |condition: Condition, _: &str| match condition {
+            // A reload and a start count a source's absence anew: it is over when the source is back.
+            let away: Vec<String> =
+                self.handle.sources().into_iter().filter(InflowStatus::is_away).map(|line| line.source).collect();
+            let unsure = |condition: Condition, subject: &str| match condition {
                 Condition::State => false,
+                Condition::Source if away.iter().any(|name| name == subject) => true,
                 Condition::Clock if warming => true,
                 _ => !all,
             };

@@ -28,7 +28,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post as posted};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Timestamp;
@@ -46,9 +47,19 @@ pub use start::{KNOWN, Manner};
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Order {
     /// What.
+    #[serde(deserialize_with = "by_words")]
     pub operation: Operation,
     /// Who, and why. On the socket the name is the peer's; what stands here counts only from root (`sudo`).
     pub actor: Actor,
+}
+
+/// Reads an operation whose verb is a word: by its number nobody is meant.
+fn by_words<'de, D: Deserializer<'de>>(from: D) -> Result<Operation, D::Error> {
+    let told = serde_json::Value::deserialize(from)?;
+    if let Some(name) = ["verb", "act"].into_iter().find(|name| told.get(name).is_some_and(|word| !word.is_string())) {
+        return Err(D::Error::custom(format!("`operation.{name}` must be a text")));
+    }
+    serde_json::from_value(told).map_err(D::Error::custom)
 }
 
 /// The agent that the API speaks for; changed when the configuration is loaded again.

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::config::audit::Audit;
 use crate::daemon::trouble::Trouble;
 use crate::engine::archivist::{Archivist, ArchivistError, Keep};
 use crate::engine::ledger::Ledger;
@@ -28,7 +29,7 @@ pub(super) struct Archiving {
 pub(super) struct Place {
     pub(super) state: PathBuf,
     pub(super) keep: Keep,
-    pub(super) checkpoints: Option<PathBuf>,
+    pub(super) audit: Audit,
 }
 
 impl Archiving {
@@ -85,8 +86,9 @@ fn work(archivist: &mut Option<Archivist>, place: &Place, ledger: &Ledger, endin
     let archivist = match archivist {
         Some(archivist) => archivist,
         None => {
-            let checkpoints = place.checkpoints.clone();
-            archivist.insert(Archivist::open(&place.state, ledger.clone(), place.keep, checkpoints)?)
+            let voucher = place.audit.seed().map_err(ArchivistError::Key)?;
+            let checkpoints = place.audit.checkpoints.clone();
+            archivist.insert(Archivist::open(&place.state, ledger.clone(), place.keep, checkpoints, voucher)?)
         }
     };
     archivist.round()?;

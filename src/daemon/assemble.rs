@@ -4,8 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
+use crate::config::alerts::Way;
 use crate::config::build;
 use crate::config::channels::channels;
+use crate::config::hook::HookWay;
 use crate::config::lookout::lookout;
 use crate::config::retention::Retention;
 use crate::config::watch::{CaptureMode, Watch as WatchConfig};
@@ -76,7 +78,7 @@ pub(super) fn assemble(
         let (name, ledger) = (name.clone(), ledger.clone());
         credential.tell(move |renewed| begin::renewed(&ledger, &name, renewed));
     }
-    begin::credentials(ledger, used(&config.connectors))?;
+    begin::credentials(ledger, used(&config.connectors, &settings))?;
     let inflows = build::sources(&settings, &credentials)?;
     let lines = channels(&settings, &credentials)?;
     let rebuild: Rebuild = {
@@ -150,10 +152,32 @@ pub(super) fn assemble(
     Ok(Assembled { keepers: kept, workers, drops, sources: inflows, handlers, tidy, pulse, lines, lookout })
 }
 
-/// Which connector uses which credential.
-fn used(connectors: &[ConnectorSpec]) -> Vec<(String, String)> {
-    let credential = |spec: &ConnectorSpec| Some((spec.name.to_string(), spec.endpoint()?.credential.clone()?));
-    connectors.iter().filter_map(credential).collect()
+/// Who uses which credential.
+fn used(connectors: &[ConnectorSpec], settings: &Settings) -> Vec<(String, String)> {
+    let mut used = Vec::new();
+    let mut uses = |who: String, credential: Option<&String>| {
+        used.extend(credential.map(|credential| (who, credential.clone())));
+    };
+    for spec in connectors {
+        if let Some(endpoint) = spec.endpoint() {
+            let login = endpoint.proxy.as_ref().and_then(|proxy| proxy.login.as_ref());
+            uses(spec.name.to_string(), endpoint.credential.as_ref());
+            uses(format!("the proxy of {}", spec.name), login);
+        }
+        if let Some(HookWay::Url { credential, .. }) = spec.hook.as_ref().map(|hook| &hook.way) {
+            uses(format!("the hook of {}", spec.name), credential.as_ref());
+        }
+    }
+    for source in &settings.events {
+        uses(format!("event source {}", source.name), source.credential.as_ref());
+        uses(format!("the proxy of {}", source.name), source.proxy.as_ref().and_then(|proxy| proxy.login.as_ref()));
+    }
+    for alert in &settings.alerts {
+        if let Way::Webhook { credential, .. } | Way::Email { credential, .. } = &alert.way {
+            uses(format!("channel {}", alert.name), credential.as_ref());
+        }
+    }
+    used
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -14,7 +14,7 @@ use crate::daemon::trouble::Trouble;
 use crate::daemon::wake::Wake;
 use crate::engine::alarm::AlertStatus;
 use crate::engine::inflow::InflowStatus;
-use crate::engine::intake::Intake;
+use crate::engine::intake::{Intake, Valve};
 use crate::engine::keeper::Asked;
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::lookout::Lookout;
@@ -56,6 +56,8 @@ pub struct Handle {
     pub(super) lookout: Arc<Lookout>,
     /// Class of each column; none = nothing is classified.
     pub(super) classes: Option<Arc<Classes>>,
+    /// How much may wait of what is posted.
+    pub(super) valve: Valve,
     /// A sign of life of the state file's writer, when the service manager asks for any.
     pub(super) pulse: Option<Beat>,
     /// Another one after the configuration was loaded again.
@@ -76,13 +78,14 @@ impl Handle {
     /// The entrance for events from outside.
     pub fn intake(&self) -> Intake {
         let intake = Intake::new(self.ledger.clone(), self.all().map(|(_, mailbox)| mailbox.clone()));
-        intake.behind(Gate::of_entrance(self.classes.as_deref()))
+        intake.behind(Gate::of_entrance(self.classes.as_deref())).up_to(self.valve.clone())
     }
 
     /// What needs a person and stands in no file: what the agent meets and lives with.
     pub fn needs(&self) -> Vec<Need> {
         let mut needs: Vec<Need> = self.ledger.refused().into_iter().collect();
         needs.extend(self.trouble.needs());
+        needs.extend(self.valve.need());
         needs.extend(self.board.needs(clock::now()));
         // Who write to the same disk meet the same.
         needs.sort_by(|a, b| (&a.subject, &a.what).cmp(&(&b.subject, &b.what)));
@@ -124,6 +127,11 @@ impl Handle {
         self.workers.iter().map(|(name, _)| &**name)
     }
 
+    /// Whether a connector or a handler of this name runs.
+    pub fn runs(&self, name: &str) -> bool {
+        self.all().any(|(known, _)| **known == *name)
+    }
+
     /// Those that deliver, and those that handle.
     pub(super) fn all(&self) -> impl Iterator<Item = &(Arc<str>, Mailbox)> {
         self.workers.iter().chain(&self.handlers)
@@ -141,6 +149,14 @@ impl Handle {
             let _ = bell.send(Wake::Asked);
         }
         self.all().for_each(|(_, mailbox)| mailbox.tell(Message::Wake));
+    }
+
+    /// Whether a log watches a table; none = there is no such log. A file that cannot be read now may watch anything.
+    pub fn watches(&self, log: &str, table: &str) -> Option<bool> {
+        let database = self.databases.iter().find(|database| database.name == log)?;
+        let opened = CapturedLog::open(&database.name, &database.path, Access::Read);
+        let watched = opened.and_then(|mut log| log.watched());
+        Some(watched.map_or(true, |watched| watched.iter().any(|known| known.table == table)))
     }
 
     /// Reconciles a table in the background; false when no such log is kept. `force` = also when very many of its records

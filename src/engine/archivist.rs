@@ -1,6 +1,7 @@
 //! The archivist of the audit: signs where the chain stands, seals its days into the archive, lets what is sealed leave the
 //! state file, and deletes what is older than it must be kept.
 
+mod prove;
 mod seal;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::clock::{self, Timestamp};
 use crate::engine::archive::{self, Archive, ArchiveError, Keys};
 use crate::engine::ledger::{Ledger, LedgerError, MANY};
-use crate::format::note::{Checkpoint, Signer};
+use crate::format::note::{Checkpoint, Signer, Verifier};
 use crate::rules::chain::day;
 use crate::rules::clock::cutoff;
 use crate::rules::hex::hex;
@@ -59,11 +60,14 @@ pub enum ArchivistError {
         /// Why.
         error: std::io::Error,
     },
+    /// The key of the configuration.
+    #[error("audit.key: {0}; put that right: nothing is signed or sealed until then")]
+    Key(String),
     /// No key can be made.
     #[error("the system gives no random numbers, so that no key can be made")]
     Random,
     /// A row is not what was recorded.
-    #[error("record {n} of the audit was changed: nothing of it is sealed; `hms-sync audit verify` says more")]
+    #[error("record {n} of the audit was changed: nothing from there on is sealed; `hms-sync audit verify` says more")]
     Broken {
         /// Its number.
         n: i64,
@@ -88,30 +92,55 @@ pub struct Archivist {
     archive: Archive,
     seed: Zeroizing<[u8; 32]>,
     signer: Signer,
+    /// Vouches for every key that is made, and stays the same.
+    voucher: Option<Signer>,
     keep: Keep,
     /// A second file for checkpoints, best on another machine.
     copy: Option<PathBuf>,
     copy_fails: bool,
     signed: Option<Head>,
+    /// Up to here the rows were read again and are as they were recorded; none = nothing was yet.
+    proved: Option<Head>,
     signed_at: Timestamp,
 }
 
 impl Archivist {
-    /// Opens the archive beside the state file, and makes its first key when there is none.
+    /// Opens the archive beside the state file, and makes its first key when there is none. `voucher`: what the key that vouches
+    /// for the others is made of.
     ///
     /// # Errors
     /// The folder cannot be made, or the key not be kept.
-    pub fn open(state: &Path, ledger: Ledger, keep: Keep, copy: Option<PathBuf>) -> Result<Archivist, ArchivistError> {
+    pub fn open(
+        state: &Path,
+        ledger: Ledger,
+        keep: Keep,
+        copy: Option<PathBuf>,
+        voucher: Option<Zeroizing<[u8; 32]>>,
+    ) -> Result<Archivist, ArchivistError> {
         let mut reader = StateReader::open(state)?;
         let instance = reader.read(|db| fact(db, "instance"))?;
         let archive = Archive::beside(state, &instance);
         archive.prepare()?;
-        let (seed, signer) = key(&archive, &mut reader, &ledger)?;
+        let voucher = voucher.map(|seed| archive.signer(&seed).ok_or(ArchivistError::Random)).transpose()?;
+        let (seed, signer) = key(&archive, &mut reader, &ledger, voucher.as_ref())?;
         let signed =
             archive.checkpoints()?.last().map(|note| Head { n: note.checkpoint.size, hash: note.checkpoint.root });
         // Due at once: what an earlier run wrote before it was killed is not signed yet.
         let signed_at = clock::steady().minus(HOURLY);
-        Ok(Archivist { ledger, reader, archive, seed, signer, keep, copy, copy_fails: false, signed, signed_at })
+        Ok(Archivist {
+            ledger,
+            reader,
+            archive,
+            seed,
+            signer,
+            voucher,
+            keep,
+            copy,
+            copy_fails: false,
+            signed,
+            proved: None,
+            signed_at,
+        })
     }
 
     /// How long to wait for the next round when nothing is heard.
@@ -140,7 +169,8 @@ impl Archivist {
             self.turn()?;
         }
         self.release()?;
-        self.forget()
+        self.forget()?;
+        self.prove()
     }
 
     /// Signs where the chain stands, unless it stands where it was signed last.
@@ -219,6 +249,14 @@ fn record(db: &crate::store::state::Db, verb: &str, subject: &str, reason: &str)
     act::record(db, &act, clock::now())
 }
 
+/// A reason with the word of whoever vouches for a key.
+fn vouched(reason: String, voucher: Option<&Signer>, key: &Verifier) -> String {
+    match voucher {
+        Some(voucher) => format!("{reason} {}", voucher.certify(key)),
+        None => reason,
+    }
+}
+
 fn random() -> Result<Zeroizing<[u8; 32]>, ArchivistError> {
     let mut seed = Zeroizing::new([0; 32]);
     rand::fill(seed.as_mut_slice()).map_err(|_| ArchivistError::Random)?;
@@ -230,6 +268,7 @@ fn key(
     archive: &Archive,
     reader: &mut StateReader,
     ledger: &Ledger,
+    voucher: Option<&Signer>,
 ) -> Result<(Zeroizing<[u8; 32]>, Signer), ArchivistError> {
     let Keys { current, next } = archive.keys()?;
     let known = reader.read(|db| note(db, KEY))?;
@@ -245,7 +284,8 @@ fn key(
     }
     let seed = random()?;
     let signer = archive.signer(&seed).ok_or(ArchivistError::Random)?;
-    let text = signer.verifier().map(|key| key.text()).unwrap_or_default();
+    let verifier = signer.verifier().ok_or(ArchivistError::Random)?;
+    let text = verifier.text();
     let lost = known.is_some();
     let reason = match known {
         None => "the first key".to_owned(),
@@ -257,6 +297,7 @@ fn key(
             format!("the key before it is lost: {lost}")
         }
     };
+    let reason = vouched(reason, voucher, &verifier);
     archive.keep_keys(&seed, None)?;
     ledger.call(move |state| {
         state.commit(|db| {

@@ -35,7 +35,7 @@ pub fn ended(ledger: &Ledger) -> Result<(), LedgerError> {
     ledger.call(|state| state.commit(|db| note(db, "stop", &format!("process {}", std::process::id()))))
 }
 
-/// Takes down which connector uses which credential: by its name, never more.
+/// Takes down who uses which credential: by its name, never more.
 ///
 /// # Errors
 /// The state file refuses.
@@ -45,8 +45,8 @@ pub fn credentials(ledger: &Ledger, used: Vec<(String, String)>) -> Result<(), L
     }
     ledger.call(move |state| {
         state.commit(|db| {
-            used.iter().try_for_each(|(connector, credential)| {
-                let reason = Some(format!("used by {connector}"));
+            used.iter().try_for_each(|(who, credential)| {
+                let reason = Some(format!("used by {who}"));
                 credential_act(db, credential, reason.as_deref())
             })
         })

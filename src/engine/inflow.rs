@@ -103,6 +103,11 @@ impl InflowStatus {
         }
     }
 
+    /// Whether it is followed and not connected.
+    pub fn is_away(&self) -> bool {
+        !matches!(self.state, Standing::Connected | Standing::Stopped)
+    }
+
     /// What a person must do about it, if anything.
     pub fn need(&self, at: Timestamp) -> Option<Need> {
         let since = self.since.as_deref().and_then(|at| at.parse().ok()).map(Timestamp::from_jiff)?;

@@ -4,8 +4,10 @@
 //! the workers are woken once it is there.
 
 mod tidy;
+mod valve;
 
 pub use tidy::Tidy;
+pub use valve::{Fill, Valve};
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ pub struct Intake {
     ledger: Ledger,
     workers: Arc<[Mailbox]>,
     gate: Arc<Gate>,
+    valve: Option<Valve>,
 }
 
 /// What is posted.
@@ -78,6 +81,9 @@ pub enum IntakeError {
     /// The state file refused.
     #[error("{0}")]
     Refused(Arc<StateError>),
+    /// As much waits as may.
+    #[error("{0}")]
+    Full(Fill),
 }
 
 impl From<LedgerGone> for IntakeError {
@@ -89,7 +95,12 @@ impl From<LedgerGone> for IntakeError {
 impl Intake {
     /// An entrance to the state file of a ledger; `workers` are woken by what comes in.
     pub fn new(ledger: Ledger, workers: impl IntoIterator<Item = Mailbox>) -> Intake {
-        Intake { ledger, workers: workers.into_iter().collect(), gate: Arc::default() }
+        Intake { ledger, workers: workers.into_iter().collect(), gate: Arc::default(), valve: None }
+    }
+
+    /// The same with a limit on how much may wait.
+    pub fn up_to(self, valve: Valve) -> Intake {
+        Intake { valve: Some(valve), ..self }
     }
 
     /// The same with a gate: who stores asks it first, with [`Intake::admit`].
@@ -133,7 +144,8 @@ impl Intake {
         note: Option<(String, String)>,
         answer: impl FnOnce(Result<Posted, IntakeError>) + Send + 'static,
     ) -> Result<(), LedgerGone> {
-        self.ledger.join(Box::new(Entry { post, note, posted: None, workers: self.workers.clone(), answer }))
+        let (workers, valve) = (self.workers.clone(), self.valve.clone());
+        self.ledger.join(Box::new(Entry { post, note, posted: None, full: None, workers, valve, answer }))
     }
 }
 
@@ -142,7 +154,9 @@ struct Entry<A> {
     post: Post,
     note: Option<(String, String)>,
     posted: Option<Posted>,
+    full: Option<Fill>,
     workers: Arc<[Mailbox]>,
+    valve: Option<Valve>,
     answer: A,
 }
 
@@ -157,7 +171,20 @@ impl<A: FnOnce(Result<Posted, IntakeError>) + Send> Part for Entry<A> {
             body_hash: *body_hash,
             to: None,
         };
-        self.posted = Some(match intake::take(db, &message, clock::now())? {
+        let found = intake::find(db, &message)?;
+        // What is there already is answered as before, also when nothing more is taken in.
+        self.full = match (&self.valve, &found) {
+            (Some(valve), None) => valve.look(db)?,
+            _ => None,
+        };
+        if self.full.is_some() {
+            return Ok(());
+        }
+        let taken = match found {
+            Some(known) => known,
+            None => Taken::New(intake::put(db, &message, clock::now())?),
+        };
+        self.posted = Some(match taken {
             Taken::New(id) => Posted { state: PostState::New, id },
             Taken::Known(id) => Posted { state: PostState::Known, id },
             Taken::Differs(id) => Posted { state: PostState::Differs, id },
@@ -168,6 +195,7 @@ impl<A: FnOnce(Result<Posted, IntakeError>) + Send> Part for Entry<A> {
     fn answer(self: Box<Self>, result: Result<Committed, Arc<StateError>>) {
         let tell = |message: fn() -> Message| self.workers.iter().for_each(|worker| worker.tell(message()));
         match (result, self.posted) {
+            (Ok(_), _) if let Some(full) = self.full => (self.answer)(Err(IntakeError::Full(full))),
             (Ok(_), Some(posted)) => {
                 if posted.state == PostState::New {
                     tell(|| Message::Wake);

@@ -128,9 +128,15 @@ impl Lookout {
         endings
     }
 
-    /// The disks, as far as they can be asked.
+    /// The disks, as far as they can be asked: each once, by the first folder that lies on it.
     pub fn disks(&self) -> Vec<Disk> {
+        let mut known = Vec::new();
         let ask = |folder: &PathBuf| {
+            let device = rustix::fs::stat(folder).ok()?.st_dev;
+            if known.contains(&device) {
+                return None;
+            }
+            known.push(device);
             let disk = rustix::fs::statvfs(folder).ok()?;
             let (free, all) =
                 (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));

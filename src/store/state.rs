@@ -54,6 +54,8 @@ pub type Db = Connection;
 /// Result of a state file operation inside a transaction; the path is added at the edge.
 pub type Sql<T> = rusqlite::Result<T>;
 
+/// Longest path that a unix socket can have (sun_path less its NUL).
+const LONGEST_SOCKET: usize = 107;
 /// The version from which on attempts and acts are a chain.
 const CHAINED: i64 = 7;
 
@@ -150,9 +152,12 @@ impl State {
         work(&self.db).map_err(|error| StateError::of(&self.path, error))
     }
 
-    /// Writes down beside the lock where the agent listens, so that the command line finds it.
+    /// Writes down beside the lock where the agent listens, so that the command line finds it, from whatever folder it asks.
     pub fn announce(&mut self, socket: &Path) -> std::io::Result<()> {
-        writeln!(self.lock, "{}", socket.display())
+        let whole = std::path::absolute(socket)?;
+        // A longer path no system connects to; as it was told it may be short enough, from the agent's own folder.
+        let short = whole.as_os_str().len() <= LONGEST_SOCKET;
+        writeln!(self.lock, "{}", if short { &whole } else { socket }.display())
     }
 
     /// Where the file is.

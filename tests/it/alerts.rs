@@ -2,6 +2,7 @@
 //! at the cost of a delivery.
 
 mod mail;
+mod records;
 mod surviving;
 
 use std::path::PathBuf;

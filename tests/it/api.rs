@@ -120,5 +120,23 @@ fn deliveries_and_connectors_are_mended_by_call_and_the_history_says_who_did_it_
     assert_eq!(tcp.post("/sync/legacy/visits/77", "").json()["status"], "failed");
     assert_eq!(tcp.post("/logs/office/tables/visits/reconcile", "{\"force\": false, \"wait\": true}").status, 200);
     assert_eq!(tcp.post("/logs/nowhere/tables/visits/reconcile", "{\"force\": false}").status, 404);
+    assert_eq!(tcp.post("/logs/office/tables/nowhere/reconcile", "{\"force\": false}").status, 404);
+    agent.stop();
+}
+
+#[test]
+fn an_agent_that_was_started_with_a_relative_path_is_reached_from_every_folder() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", "");
+    office.add_settings("api: {listen: \"unix:api.sock\"}");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hms-sync"));
+    command.current_dir(office.config()).args(["-c", ".", "-v", "run"]).stdin(std::process::Stdio::null());
+    command.env("HOME", office.folder()).env("XDG_RUNTIME_DIR", office.folder()).env_remove("XDG_STATE_HOME");
+    let agent = Agent::start(command);
+    agent.says("running: ");
+    let synced = office.run(&["sync", "legacy"]);
+    assert_eq!(synced.code, Some(0), "{synced:#?}");
+    let status = office.run(&["status"]);
+    assert_eq!(status.code, Some(0), "{status:#?}");
     agent.stop();
 }

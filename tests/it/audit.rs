@@ -265,6 +265,8 @@ fn what_people_and_the_agent_do_is_recorded_with_who_and_why() {
     let target = Receiver::start();
     target.meet(|entry| (entry.path == "/visits/2").then(|| Scenario::status(400, "")));
     let office = Office::with(&target, "", THREE);
+    office.add_settings("credentials: {hook: {type: bearer, token: {env: HOME}}}");
+    office.add_settings("alerts: [{type: webhook, name: ops, url: \"https://127.0.0.1:9/\", credentialsId: hook}]");
     assert_eq!(office.once().0, Some(1));
     well(&office, &["deliveries", "discard", "--connector", "legacy", "--state", "dead", "--reason", "never mind"]);
     let agent = office.agent();
@@ -288,6 +290,8 @@ fn what_people_and_the_agent_do_is_recorded_with_who_and_why() {
     assert_eq!(found("discard")[0]["reason"], "never mind");
     assert!(found("discard")[0]["actor"] != "system");
     assert_eq!(found("replay").len(), 1);
+    let credential = found("credential")[0];
+    assert_eq!((&credential["subject"], &credential["reason"]), (&"hook".into(), &"used by channel ops".into()));
     let hashes: BTreeSet<&str> = found("configuration").iter().filter_map(|act| act["subject"].as_str()).collect();
     assert_eq!(hashes.len(), 2, "the reload brought another: {hashes:?}");
     assert!(!found("reload").is_empty() && !found("watch").is_empty(), "{acts:#?}");

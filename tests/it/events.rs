@@ -3,18 +3,20 @@
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::SeqCst};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::journal::{Entry, body, committed};
+use crate::support::loopback::Way;
 use crate::support::office::{Agent, Office, RETRY, ended, wait};
 use crate::support::proxy::ConnectProxy;
 use crate::support::receiver::{Door, Receiver};
+use crate::support::scenario::Scenario;
 use crate::support::socks::SocksProxy;
-use crate::support::source::{Source, Visit};
+use crate::support::source::{Admit, Source, Visit};
 
 /// An office that follows a source and delivers to a target. `more` are further keys of the source, `connector` further
 /// lines of the connector.
@@ -286,6 +288,44 @@ fn a_source_that_refuses_the_credential_or_sends_elsewhere_needs_a_person() {
     wait("it is let in", || status(&office)["state"] == "connected");
     assert_eq!(needs(&office), Vec::<String>::new());
     assert!(!agent.said().contains("elsewhere") && !agent.said().contains("secret"), "{}", agent.said());
+    agent.stop();
+}
+
+#[test]
+fn that_a_source_is_away_is_over_when_it_is_back_and_not_when_the_agent_counts_anew() {
+    static ANSWER: AtomicU16 = AtomicU16::new(401);
+    let target = Receiver::start();
+    target.meet(|_| Some(Scenario::named("status_422")));
+    let admit: Admit = |_| match ANSWER.load(SeqCst) {
+        200 => Ok(()),
+        status => Err((status, "")),
+    };
+    let source = Source::choosy(admit, Visit::stay);
+    let office = office(&source, &target, "", "");
+    let file = office.folder().join("alerts.jsonl");
+    office.add_settings("alertAfter: {check: 1s, clear: 1s, diskFree: 1}");
+    office.add_settings(&format!("alerts: [{{type: file, path: {}}}]", file.display()));
+    let words = || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let notices = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        notices
+            .map(|notice| format!("{} {}", notice["event"], notice["condition"]).replace('"', ""))
+            .collect::<Vec<_>>()
+    };
+    let agent = office.agent();
+    wait("it is told", || words() == ["opened source"]);
+    ANSWER.store(503, SeqCst);
+    agent.signal(Signal::HUP);
+    wait("it is only away now", || status(&office)["state"] == "down");
+    // Time for an alert to be over: another one is opened and cleared.
+    assert_eq!(Way::socket(&office).post("/sync", r#"{"type":"rule-changed","payload":{"id":1}}"#).status, 200);
+    wait("another one is told", || words().contains(&"opened dead-letters".to_owned()));
+    assert_eq!(office.run(&["deliveries", "discard", "--connector", "vista", "--state", "dead"]).code, Some(0));
+    wait("and over", || words().contains(&"cleared dead-letters".to_owned()));
+    ANSWER.store(200, SeqCst);
+    agent.signal(Signal::HUP);
+    wait("it is back", || words().contains(&"cleared source".to_owned()));
+    assert_eq!(words(), ["opened source", "opened dead-letters", "cleared dead-letters", "cleared source"]);
     agent.stop();
 }
 

@@ -76,6 +76,11 @@ impl Csrf {
         &self.spec.header
     }
 
+    /// Whoever is told here hears of each time that a token is fetched, and whether one came. Only the first counts.
+    pub fn tell(&self, told: impl Fn(bool) + Send + Sync + 'static) {
+        self.passes.tell(told);
+    }
+
     /// The token and its generation, where it has not to be fetched.
     pub fn held(&self) -> Option<(Token, u64)> {
         self.passes.held()

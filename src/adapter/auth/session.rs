@@ -111,6 +111,11 @@ impl Session {
         self.spec.token.as_ref().map(|token| &token.place)
     }
 
+    /// Whoever is told here hears of each sign-in, and whether it gave a session. Only the first counts.
+    pub fn tell(&self, told: impl Fn(bool) + Send + Sync + 'static) {
+        self.passes.tell(told);
+    }
+
     /// What a sign-in gave and its generation, where nobody has to sign in for it.
     pub fn held(&self) -> Option<(SignedIn, u64)> {
         self.passes.held()

@@ -9,9 +9,13 @@ impl Credential {
     pub fn tell(&self, told: impl Fn(bool) + Send + Sync + 'static) {
         let told = Arc::new(told);
         for part in &self.parts {
-            if let Scheme::OAuth2(oauth) = &part.scheme {
-                let told = told.clone();
-                oauth.tell(move |renewed| told(renewed));
+            let told = told.clone();
+            let told = move |renewed| told(renewed);
+            match &part.scheme {
+                Scheme::OAuth2(oauth) => oauth.tell(told),
+                Scheme::Session(session) => session.tell(told),
+                Scheme::Csrf(csrf) => csrf.tell(told),
+                _ => {}
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
 use crate::engine::auditor::key_of;
+use crate::format::note::Signer;
 
 /// Prints the newest checkpoint, and with -v the key that has signed it
 ///
@@ -17,7 +18,7 @@ use crate::engine::auditor::key_of;
 pub struct Head {
     #[command(flatten)]
     place: Where,
-    /// Print the key that verifies it instead: for `audit verify --key`
+    /// Print the key that verifies it instead, for `audit verify --key`: with `audit: {key:}` the one that vouches for all others
     #[arg(long)]
     key: bool,
 }
@@ -30,7 +31,19 @@ pub fn head(place: &Place, head: &Head) -> Outcome {
         let text = "there is no checkpoint yet: the agent signs one when it has run for a while, and when it stops";
         return Err(Failure::new(Code::Unavailable, text));
     };
-    let key = key_of(&mut trail, note.checkpoint.size)?.map(|key| key.text());
+    let seed = match head.place.archive {
+        // A copy, wherever it lies, has the keys of its rows.
+        Some(_) => None,
+        None => {
+            let audit = place.config()?.settings.audit;
+            audit.seed().map_err(|why| Failure::new(Code::Config, format!("audit.key: {why}")))?
+        }
+    };
+    let key = match seed.and_then(|seed| Signer::new(&note.checkpoint.origin, &seed)?.verifier()) {
+        Some(lasting) => Some(lasting),
+        None => key_of(&mut trail, note.checkpoint.size)?,
+    };
+    let key = key.map(|key| key.text());
     if place.json() {
         output::json(&json!({
             "origin": note.checkpoint.origin,

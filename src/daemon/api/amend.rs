@@ -11,7 +11,7 @@ use super::{Desk, Order};
 use crate::engine::delivery::chosen;
 use crate::engine::operate::{Actor, Operation, Report};
 use crate::store::state::StateReader;
-use crate::store::state::parked::Selection;
+use crate::store::state::parked::{ParkedState, Selection};
 
 /// Why.
 #[derive(Debug, Default, Deserialize)]
@@ -36,6 +36,12 @@ pub(super) async fn operations(
     Extension(caller): Extension<Caller>,
     Given(Order { operation, actor }): Given<Order>,
 ) -> Result<Json<Report>, Problem> {
+    use Operation::{Discard, Hold, Release, Retry};
+    if let Retry { which, .. } | Discard { which } | Hold { which } | Release { which } = &operation
+        && which.state.as_deref().is_some_and(|state| ParkedState::parse(state).is_none())
+    {
+        return Err(Problem::senseless("`state` is waiting, behind, held or dead"));
+    }
     let actor = Actor { name: caller.name(Some(&actor.name)), reason: actor.reason };
     operate(&desk, operation, actor).await.map(Json)
 }

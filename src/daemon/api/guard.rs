@@ -29,6 +29,8 @@ pub(super) const SESSION: &str = "/session";
 pub(super) const METRICS: &str = "/metrics";
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const BEARER: &str = "Bearer ";
 
 /// Lets a call through, or says why not.
@@ -154,9 +156,16 @@ fn is_foreign(method: &Method, headers: &HeaderMap, port: Option<SocketAddr>) ->
             .and_then(|host| host.to_str().ok())
             .is_some_and(|host| *origin == *format!("http://{host}")),
     };
-    let changes = ![Method::GET, Method::HEAD].contains(method);
     let site = |site: &HeaderValue| site == "same-origin" || site == "none";
-    !headers.get_all(header::ORIGIN).iter().all(ours) || (changes && !headers.get_all(FETCH_SITE).iter().all(site))
+    !headers.get_all(header::ORIGIN).iter().all(ours)
+        || (!is_followed(method, headers) && !headers.get_all(FETCH_SITE).iter().all(site))
+}
+
+/// Whether a person follows a link to here, from whatever page: what is shown then fills the window, and that page reads none
+/// of it.
+fn is_followed(method: &Method, headers: &HeaderMap) -> bool {
+    let says = |name: &HeaderName, word: &str| headers.get(name).is_some_and(|value| value == word);
+    method == Method::GET && says(&FETCH_MODE, "navigate") && says(&FETCH_DEST, "document")
 }
 
 /// Whether a call with a session's cookie does not come from our page: that names its origin when it changes something, and
@@ -203,8 +212,14 @@ mod tests {
             assert!(foreign(Method::GET, &[(header::ORIGIN, origin)]), "{origin}");
         }
         for site in ["cross-site", "same-site"] {
-            assert!(foreign(Method::POST, &[(FETCH_SITE, site)]), "{site}");
-            assert!(!foreign(Method::GET, &[(FETCH_SITE, site)]), "a link to a page");
+            let (site, navigates) = ((FETCH_SITE, site), (FETCH_MODE, "navigate"));
+            for method in [Method::POST, Method::GET] {
+                assert!(foreign(method.clone(), std::slice::from_ref(&site)), "{site:?}");
+                assert!(foreign(method, &[site.clone(), navigates.clone(), (FETCH_DEST, "iframe")]), "{site:?}");
+            }
+            let link = [site, navigates, (FETCH_DEST, "document")];
+            assert!(!foreign(Method::GET, &link), "a link to a page");
+            assert!(foreign(Method::POST, &link), "a form that is sent");
         }
     }
 

@@ -212,7 +212,7 @@ const CALLS: &[Call] = &[
         path: "/events",
         summary: "Events as they come, as server-sent events",
         takes: &[
-            ("type", "query", "Text", "Only these, as in `listen`, joined by commas"),
+            ("type", "query", "Types", "Only these, as in `listen`, joined by commas"),
             ("direction", "query", "Direction", "Only what came from outside, or only what the application wrote"),
             ("values", "query", "Values", "Only that it happened, without key and values"),
             ("Last-Event-ID", "header", "Places", "Goes on after the event with this id"),

@@ -71,6 +71,7 @@ pub(super) async fn post(
     let Posted { state, id } = match posted.await {
         Ok(Ok(posted)) => posted,
         Ok(Err(IntakeError::Refused(error))) => return Err(Problem::full(format!("nothing was stored: {error}"))),
+        Ok(Err(IntakeError::Full(full))) => return Err(Problem::full(format!("nothing was stored: {full}")).after(60)),
         Ok(Err(IntakeError::Gone)) | Err(_) => return Err(ended()),
     };
     if state == PostState::Differs {

@@ -32,11 +32,15 @@ pub(super) async fn connector(
     Extension(caller): Extension<Caller>,
     Named(name): Named<String>,
 ) -> Result<Response, Problem> {
+    let absent = || Problem::absent(format!("no connector `{name}`"));
+    if !desk.handle().runs(&name) {
+        return Err(absent());
+    }
     noted(&desk, caller, Deed::Sync, &name, None).await;
     if desk.handle().sync(&name) {
         Ok(Json(json!({ "status": "sync started", "connector": name })).into_response())
     } else {
-        Err(Problem::absent(format!("no connector `{name}`")))
+        Err(absent())
     }
 }
 
@@ -56,7 +60,10 @@ pub(super) async fn record(
         Some(query) if query.strip_suffix('=').unwrap_or(query) == KNOWN => true,
         Some(_) => return Err(Problem::bad(format!("the query: it knows `{KNOWN}` only"))),
     };
-    noted(&desk, caller, Deed::Sync, &system, Some(format!("one record of {kind}"))).await;
+    // What nobody could deliver is answered, and is no deed.
+    if desk.handle().runs(&system) {
+        noted(&desk, caller, Deed::Sync, &system, Some(format!("one record of {kind}"))).await;
+    }
     desk.ask(move |handle| handle.sync_record(&system, &kind, &id, known)).await.map(Json)
 }
 
@@ -79,6 +86,12 @@ pub(super) async fn reconcile(
     Named((log, table)): Named<(String, String)>,
     Given(manner): Given<Manner>,
 ) -> Result<Response, Problem> {
+    let asked = (log.clone(), table.clone());
+    match desk.ask(move |handle| handle.watches(&asked.0, &asked.1)).await? {
+        None => return Err(Problem::absent(format!("no log `{log}`"))),
+        Some(false) => return Err(Problem::absent(format!("no table `{table}` is watched in `{log}`"))),
+        Some(true) => {}
+    }
     noted(&desk, caller, Deed::Reconcile, &format!("{log}.{table}"), None).await;
     let (told, came) = channel();
     if !desk.handle().reconcile(&log, &table, manner.force, manner.wait.then_some(told)) {

@@ -172,13 +172,17 @@ impl Keeping {
                 }
                 Err(_) | Ok(Err(IntakeError::Gone)) => return Err(Over),
                 Ok(Err(IntakeError::Refused(error))) if error.is_broken() => return Err(Over),
-                Ok(Err(IntakeError::Refused(error))) => {
+                Ok(Err(error)) => {
                     if !refused {
                         log::error!(source:% = self.name; "event source {}: nothing is read on: {error}", self.name);
                     }
                     refused = true;
-                    let text = "the state file takes nothing: a message is held and nothing is read on";
-                    self.board.stands(self.at, Standing::Connected, Some(text.to_owned()));
+                    let why = match error {
+                        IntakeError::Full(_) => "as much waits for the connectors as may",
+                        _ => "the state file takes nothing",
+                    };
+                    let text = format!("{why}: a message is held and nothing is read on");
+                    self.board.stands(self.at, Standing::Connected, Some(text));
                 }
             }
             tokio::select! {

@@ -11,6 +11,7 @@ use crate::engine::overview::{LogStatus, Overview};
 use crate::engine::report::ConnectorStatus;
 use crate::rules::alert::{Condition, Finding, Severity};
 use crate::rules::room::alarms;
+use crate::store::state::log;
 
 /// A certificate or calendar that ends within this time is urgent.
 const URGENT: Duration = Duration::from_secs(7 * 86_400);
@@ -289,6 +290,7 @@ fn of_needs(seen: &Seen<'_>, found: &mut Vec<Finding>) {
         let condition = match need.subject.as_str() {
             STATE => Condition::State,
             AUDIT => Condition::Audit,
+            log::INTAKE => Condition::Capture,
             subject if seen.sources.iter().any(|source| source.source == subject) => continue,
             subject if seen.overview.logs.iter().any(|log| log.log == subject) => Condition::Capture,
             _ => Condition::Agent,

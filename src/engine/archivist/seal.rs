@@ -1,6 +1,6 @@
 //! Sealing: a day of the chain becomes a file of the archive, and another key signs from then on.
 
-use super::{Archivist, ArchivistError, FORGET, KEY, KEY_ROW, NEXT_KEY, SEAL, random, record};
+use super::{Archivist, ArchivistError, FORGET, KEY, KEY_ROW, NEXT_KEY, SEAL, random, record, vouched};
 use crate::clock::{self, Timestamp};
 use crate::engine::archive::day_text;
 use crate::format::note::Checkpoint;
@@ -137,7 +137,8 @@ impl Archivist {
         let next = random()?;
         let signer = self.archive.signer(&next).ok_or(ArchivistError::Random)?;
         let key = signer.verifier().ok_or(ArchivistError::Random)?;
-        let (text, certificate) = (key.text(), self.signer.certify(&key));
+        let certificate = vouched(self.signer.certify(&key), self.voucher.as_ref(), &key);
+        let text = key.text();
         self.archive.keep_keys(&self.seed, Some(&next))?;
         self.ledger.call(move |state| {
             state.commit(|db| {

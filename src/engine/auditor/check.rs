@@ -55,7 +55,10 @@ pub struct Verdict {
 struct Key {
     from: i64,
     verifier: Verifier,
+    /// The key before it has said that it follows.
     vouched: bool,
+    /// It was given, or one that was has said so.
+    pinned: bool,
 }
 
 /// A check under way.
@@ -189,17 +192,19 @@ impl Check {
         match row.body {
             Body::Act { verb: NEXT_KEY, subject: Some(subject), reason, .. } => {
                 let verifier = Verifier::read(subject).ok()?;
+                let reason = reason.unwrap_or_default();
                 let vouched = match self.keys.last() {
-                    Some(key) => key.verifier.has_certified(&verifier, reason.unwrap_or_default()),
+                    Some(key) => key.verifier.has_certified(&verifier, reason),
                     None => true,
                 };
-                if !vouched {
+                let pinned = self.pins.iter().any(|pin| *pin == verifier || pin.has_certified(&verifier, reason));
+                if !vouched && !pinned {
                     self.warnings.push(format!(
                         "record {}: a new key signs from here on, and the one before it has not said so: was it lost?",
                         row.n
                     ));
                 }
-                self.keys.push(Key { from: row.n, verifier, vouched });
+                self.keys.push(Key { from: row.n, verifier, vouched, pinned });
             }
             Body::Act { verb: FORGET, reason: Some(reason), .. } => {
                 self.forgotten.extend(reason.rsplit(' ').next().and_then(bytes::<32>));
@@ -279,11 +284,11 @@ impl Check {
             self.fail(0, &what, "the archive");
         }
         if !self.pins.is_empty() {
-            let pinned = self.keys.iter().position(|key| self.pins.contains(&key.verifier));
+            let pinned = self.keys.iter().position(|key| key.pinned);
             match pinned {
                 None => self.fail(self.last, "is signed by other keys than the one that was given", "the keys"),
                 Some(at) => {
-                    let stranger = self.keys.iter().skip(at + 1).find(|key| !key.vouched);
+                    let stranger = self.keys.iter().skip(at + 1).find(|key| !key.vouched && !key.pinned);
                     if let Some(from) = stranger.map(|key| key.from) {
                         self.fail(from, "brings a key that the given one does not lead to", "the keys");
                     }

@@ -3,6 +3,9 @@
 //! As in a captured log (`keeper/tidy.rs`) the highest row always stays, so that no number is given twice, and what is parked
 //! has its own copy. With an event goes its idempotency key.
 
+use std::sync::Arc;
+
+use super::Valve;
 use crate::clock;
 use crate::engine::keeper::{Keep, KeeperError};
 use crate::engine::ledger::Ledger;
@@ -18,13 +21,21 @@ pub struct Tidy {
     ledger: Ledger,
     reader: StateReader,
     keep: Keep,
-    connectors: Vec<ConnectorId>,
+    connectors: Arc<[ConnectorId]>,
+    valve: Valve,
 }
 
 impl Tidy {
     /// For the log of a state file that these connectors (and handlers) read.
     pub fn new(log: LogId, ledger: Ledger, reader: StateReader, keep: Keep, connectors: Vec<ConnectorId>) -> Tidy {
-        Tidy { log, ledger, reader, keep, connectors }
+        let connectors: Arc<[ConnectorId]> = connectors.into();
+        let valve = Valve::new(log, connectors.clone(), keep.cap_bytes);
+        Tidy { log, ledger, reader, keep, connectors, valve }
+    }
+
+    /// What bounds the log where it cannot be pruned.
+    pub fn valve(&self) -> Valve {
+        self.valve.clone()
     }
 
     /// Prunes one block, if any is due. True = there may be more.
@@ -37,6 +48,7 @@ impl Tidy {
         if to_note(now, &known).is_some() {
             self.ledger.call(move |state| state.commit(|db| belief::keep(db, now)))?;
         }
+        self.reader.read(|db| self.valve.look(db))?;
         let Some(below) = self.prunable()? else { return Ok(false) };
         Ok(self.ledger.call(move |state| state.commit(|db| intake::prune(db, below)))? > 0)
     }
@@ -48,7 +60,7 @@ impl Tidy {
             let Some(lowest) = intake::lowest(db)? else { return Ok(None) };
             let highest = intake::highest(db)?;
             let mut passed: Option<i64> = None;
-            for connector in connectors {
+            for connector in connectors.iter() {
                 let at = cursor::get(db, *connector, log)?.map_or(0, |at| at.seq);
                 passed = Some(passed.map_or(at, |passed| passed.min(at)));
             }

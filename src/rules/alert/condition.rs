@@ -80,7 +80,11 @@ impl Condition {
         (Condition::AckOverdue, "ack-overdue", "a file is not answered in time"),
         (Condition::DropTrouble, "drop-trouble", "a file is held, was not verified, or an answer was put aside"),
         (Condition::Source, "source", "an event source is down for too long, or refuses us"),
-        (Condition::Capture, "capture", "changes of a table are not captured, or its file cannot be read"),
+        (
+            Condition::Capture,
+            "capture",
+            "changes of a table are not captured, its file cannot be read, or too much waits of what was posted",
+        ),
         (Condition::DiskLow, "disk-low", "a disk has too little room"),
         (Condition::State, "state", "the state file takes nothing or is damaged: nothing is sent"),
         (Condition::Certificate, "certificate", "a certificate ends soon: the target's, ours, or an authority's"),

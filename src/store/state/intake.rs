@@ -39,38 +39,66 @@ pub enum Taken {
     Differs(EventId),
 }
 
-/// Stores a message; durable when the transaction is.
+/// Stores a message, unless it is there already; durable when the transaction is.
 pub fn take(db: &Connection, message: &Message<'_>, now: Timestamp) -> Sql<Taken> {
-    let epoch = epoch(db)?;
-    if let Some((source, id)) = message.message {
-        let known: Option<(i64, [u8; 8], [u8; 32])> = db
-            .prepare_cached("SELECT seq, nonce, body_hash FROM intake WHERE source = ?1 AND message = ?2")?
-            .query_row((source, id), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        if let Some((seq, nonce, hash)) = known {
-            let id = EventId { epoch, seq, nonce: leading(&nonce) };
-            return Ok(if hash == message.body_hash { Taken::Known(id) } else { Taken::Differs(id) });
-        }
+    match find(db, message)? {
+        Some(known) => Ok(known),
+        None => put(db, message, now).map(Taken::New),
     }
+}
+
+/// The event that is there already under a message's id, if any.
+pub fn find(db: &Connection, message: &Message<'_>) -> Sql<Option<Taken>> {
+    let Some((source, id)) = message.message else { return Ok(None) };
+    let known: Option<(i64, [u8; 8], [u8; 32])> = db
+        .prepare_cached("SELECT seq, nonce, body_hash FROM intake WHERE source = ?1 AND message = ?2")?
+        .query_row((source, id), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((seq, nonce, hash)) = known else { return Ok(None) };
+    let id = EventId { epoch: epoch(db)?, seq, nonce: leading(&nonce) };
+    Ok(Some(if hash == message.body_hash { Taken::Known(id) } else { Taken::Differs(id) }))
+}
+
+/// Stores a message of which [`find`] knows nothing.
+pub fn put(db: &Connection, message: &Message<'_>, now: Timestamp) -> Sql<EventId> {
+    let payload = image::encode_record(message.payload);
+    let size = i64::try_from(payload.len()).unwrap_or(i64::MAX).saturating_add(ROW);
+    let before: Option<i64> = db.prepare_cached(LAST_TOTAL)?.query_row([], |row| row.get(0)).optional()?.flatten();
     let nonce: [u8; 8] = db.prepare_cached("SELECT randomblob(8)")?.query_row([], |row| row.get(0))?;
     db.prepare_cached(
-        "INSERT INTO intake(nonce, at, kind, lane_key, payload, body_hash, source, message, record, dest, url)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO intake(nonce, at, kind, lane_key, payload, body_hash, source, message, record, dest, url, total)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
     .execute(params![
         nonce,
         now.0,
         message.kind,
         message.lane_key,
-        image::encode_record(message.payload),
+        payload,
         message.body_hash,
         message.message.map(|(source, _)| source),
         message.message.map(|(_, id)| id),
         record_of(message),
         message.to.map(|(connector, _)| connector),
         message.to.map(|(_, url)| url),
+        before.unwrap_or(0).saturating_add(size),
     ])?;
-    Ok(Taken::New(EventId { epoch, seq: db.last_insert_rowid(), nonce: leading(&nonce) }))
+    Ok(EventId { epoch: epoch(db)?, seq: db.last_insert_rowid(), nonce: leading(&nonce) })
+}
+
+/// Bytes that a row takes beside its payload, about.
+const ROW: i64 = 120;
+const LAST_TOTAL: &str = "SELECT total FROM intake ORDER BY seq DESC LIMIT 1";
+const FIRST_AFTER: &str = "SELECT total, length(payload) FROM intake WHERE seq > ?1 ORDER BY seq LIMIT 1";
+
+/// Bytes that the events after a position take, about. Those that are older than the sums are not counted.
+pub fn bytes_after(db: &Connection, seq: i64) -> Sql<u64> {
+    let first: Option<(Option<i64>, i64)> =
+        db.prepare_cached(FIRST_AFTER)?.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let Some((first, payload)) = first else { return Ok(0) };
+    let last: Option<i64> = db.prepare_cached(LAST_TOTAL)?.query_row([], |row| row.get(0))?;
+    let before = first.map_or(0, |total| total.saturating_sub(payload.saturating_add(ROW)));
+    Ok(u64::try_from(last.unwrap_or(0).saturating_sub(before)).unwrap_or(0))
 }
 
 /// What names a message's record, as text; empty = nothing that is text does.

@@ -66,6 +66,8 @@ fn without_the_token_there_is_nothing_but_health_and_guessing_ends_soon() {
     let Way::Tcp(_, token) = &way else { unreachable!() };
     assert_eq!(none.get(&format!("/status?token={token}")).status, 401, "never in a URL");
     assert_eq!(none.call("GET", "/status", &[("Authorization", &format!("Basic {token}"))], b"").status, 401);
+    let old = way.with_token("the one of last year");
+    assert!((0..20).all(|_| none.get("/status").status == 401 && old.get("/status").status == 401), "no guesses");
     let refused: Vec<u16> = (0..20).map(|_| wrong.get("/status").status).collect();
     assert!(refused.contains(&429) && refused.iter().all(|status| [401, 429].contains(status)), "{refused:?}");
     assert_eq!(way.get("/status").status, 200, "the right one is not locked out");

@@ -35,6 +35,13 @@ impl Fuzzer {
         if self.dice.u8(..8) == 0 {
             return self.odd();
         }
+        if let Some(choices) = schema["oneOf"].as_array() {
+            let choice = &choices[self.dice.usize(..choices.len())];
+            return self.value(choice);
+        }
+        if !schema["const"].is_null() {
+            return schema["const"].clone();
+        }
         if let Some(choices) = schema["enum"].as_array() {
             return choices[self.dice.usize(..choices.len())].clone();
         }

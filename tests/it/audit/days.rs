@@ -132,6 +132,41 @@ fn a_key_that_is_lost_is_followed_by_another_and_that_is_told() {
 }
 
 #[test]
+fn one_key_of_the_configuration_vouches_for_all_that_sign_also_when_one_of_them_is_lost() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", THREE);
+    office.add_settings("audit: {key: {file: ../vouching.key}}");
+    let file = office.folder().join("vouching.key");
+    let give = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let check = office.run(&["check"]);
+    assert!(check.code == Some(78) && check.stdout.contains("audit.key: the secret"), "{check:?}");
+    give("no key");
+    let once = office.run(&["run", "--once"]);
+    assert!(once.code == Some(0) && once.stderr.contains("is no key: 64 hexadecimal digits"), "{once:?}");
+    assert!(!once.stderr.contains("no key\n"), "{once:?}");
+    give(&format!("{}\n", "5a".repeat(32)));
+    work(&office, 0..3);
+    let key = well(&office, &["audit", "head", "--key"]).stdout;
+    assert_eq!(whole(&office, &["--key", key.trim()])["warnings"].as_array().unwrap().len(), 0);
+    // Somebody who has only the archive and that key is told so too.
+    let folder = office.folder().join("state/audit");
+    whole(&office, &["--archive", folder.to_str().unwrap(), "--key", key.trim()]);
+    std::fs::remove_file(beside(&office, ".key")).unwrap();
+    work(&office, 3..4);
+    assert_eq!(whole(&office, &["--key", key.trim()])["warnings"].as_array().unwrap().len(), 0);
+    // Another key has vouched for none of them.
+    give(&format!("{}\n", "5b".repeat(32)));
+    let other = well(&office, &["audit", "head", "--key"]).stdout;
+    let (_, what) = broken(&office, &["--key", other.trim()]);
+    assert!(what.contains("other keys"), "{what}");
+    let rows = well(&office, &["audit", "export"]).stdout;
+    assert!(!rows.contains("5a5a5a"), "the key itself stands nowhere");
+}
+
+#[test]
 fn days_that_could_not_be_sealed_are_sealed_together_when_the_archive_is_back() {
     let target = Receiver::start();
     let office = Office::with(&target, "", THREE);

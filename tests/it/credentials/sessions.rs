@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::assertions::{office, secret};
 use crate::support::doorman::{Doorman, answer, form};
 use crate::support::journal::Entry;
+use crate::support::office::Office;
 
 const JSON: &str = "application/json";
 const PAGE: &str = "<html><form action=\"/login\"></form></html>";
@@ -97,7 +98,16 @@ fn a_session_is_begun_once_and_again_when_the_target_shows_its_sign_in_page() {
         );
         assert!(!agent.said().contains("c4nary"));
         agent.stop();
+        assert_eq!(in_the_audit(&office), ["used by legacy", "renewed", "renewed"]);
     }
+}
+
+/// What the audit says of the credential.
+fn in_the_audit(office: &Office) -> Vec<String> {
+    let acts = office.run(&["--json", "audit", "show", "--acts", "--limit", "0"]).stdout;
+    let acts = acts.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let ours = acts.filter(|act| act["verb"] == "credential" && act["subject"] == "it");
+    ours.map(|act| act["reason"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -108,6 +118,7 @@ fn a_sign_in_that_is_refused_halts_and_says_what_to_look_at() {
     office.once();
     let reason = office.mode("legacy").1.unwrap().text;
     assert!(reason.contains("credential it") && reason.contains("without the cookie of a session"), "{reason}");
+    assert!(in_the_audit(&office).contains(&"not renewed".to_owned()));
     assert!(!reason.contains("c4nary"));
     assert_eq!(target.count("/visits"), 0);
     let check = office.run(&["check", "--online"]);
@@ -180,6 +191,7 @@ fn many_lanes_share_one_token_and_one_of_them_fetches_the_next() {
     );
     assert!(!agent.said().contains("c4nary"));
     agent.stop();
+    assert_eq!(in_the_audit(&office), ["used by legacy", "renewed", "renewed", "renewed", "renewed"]);
 }
 
 #[test]

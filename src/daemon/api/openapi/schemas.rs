@@ -5,10 +5,32 @@ use serde_json::{Map, Value, json};
 /// Every schema by its name.
 pub(super) fn all() -> Value {
     let mut all = of_calls();
-    if let (Some(all), Value::Object(glance)) = (all.as_object_mut(), of_status()) {
-        all.extend(glance);
+    for more in [of_status(), of_words()] {
+        if let (Some(all), Value::Object(more)) = (all.as_object_mut(), more) {
+            all.extend(more);
+        }
     }
     all
+}
+
+/// Texts and numbers in paths, queries and headers.
+fn of_words() -> Value {
+    let text = || json!({ "type": "string" });
+    json!({
+        "Any": {},
+        "Text": text(),
+        "Types": { "type": "string", "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "examples": ["visits.insert,rule-*"] },
+        "Name": { "type": "string", "minLength": 1 },
+        "Flag": { "type": "string", "maxLength": 0 },
+        "Wait": { "type": "string", "pattern": "^[0-9]+(ms|s|m)$", "examples": ["10s"] },
+        "Key": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" },
+        "Limit": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 },
+        "State": { "enum": ["waiting", "behind", "held", "dead"] },
+        "Direction": { "enum": ["inbound", "outbound"] },
+        "Values": { "enum": ["none"] },
+        "Page": text(),
+        "Places": { "type": "string", "pattern": "^[^,:]+:[0-9]+(,[^,:]+:[0-9]+)*$", "examples": ["office:12,intake:3"] },
+    })
 }
 
 /// What `status` says.
@@ -83,17 +105,6 @@ fn of_calls() -> Value {
     let list = |name: &str| json!({ "type": "array", "items": of(name) });
     let flag = || json!({ "type": "boolean" });
     json!({
-        "Any": {},
-        "Text": text(),
-        "Name": { "type": "string", "minLength": 1 },
-        "Flag": { "type": "string", "maxLength": 0 },
-        "Wait": { "type": "string", "pattern": "^[0-9]+(ms|s|m)$", "examples": ["10s"] },
-        "Key": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" },
-        "Limit": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 },
-        "State": { "enum": ["waiting", "behind", "held", "dead"] },
-        "Direction": { "enum": ["inbound", "outbound"] },
-        "Values": { "enum": ["none"] },
-        "Page": text(),
         "Code": object(&["code", "seconds", "pages"], &[
             ("code", text()), ("seconds", number()), ("pages", texts()),
         ], true),
@@ -101,7 +112,6 @@ fn of_calls() -> Value {
         "Session": object(&["name", "way"], &[
             ("name", text()), ("way", json!({ "enum": ["page", "token", "socket"] })), ("key", text()),
         ], true),
-        "Places": { "type": "string", "pattern": "^[^,:]+:[0-9]+(,[^,:]+:[0-9]+)*$", "examples": ["office:12,intake:3"] },
         "Post": object(&["type", "payload"], &[
             ("type", json!({ "type": "string", "minLength": 1, "maxLength": 200 })),
             ("payload", json!({ "type": "object" })),
@@ -159,13 +169,7 @@ fn of_calls() -> Value {
                 ("name", text()), ("reason", json!({ "type": ["string", "null"] })),
             ], false)),
         ], false),
-        "Operation": object(&["verb"], &[
-            ("verb", json!({ "enum": [
-                "retry", "discard", "hold", "holdqueued", "release", "pause", "resume", "replay", "prune", "drop",
-            ] })),
-            ("which", of("Selection")), ("stale", flag()), ("connector", text()), ("log", text()), ("after", number()),
-            ("event", text()), ("dryRun", flag()),
-        ], false),
+        "Operation": { "oneOf": operations() },
         "Selection": object(&["ids"], &[
             ("connector", text()), ("state", json!({ "enum": ["waiting", "behind", "held", "dead", null] })),
             ("kind", text()), ("class", text()), ("ids", texts()), ("limit", number()),
@@ -178,13 +182,53 @@ fn of_calls() -> Value {
         ], false),
         "Manner": object(&["force"], &[("force", flag()), ("wait", flag())], true),
         "Reconciled": { "type": "object", "description": "That it has begun; with `wait`, what came of it" },
-        "Stream": { "type": "string", "description":
+        "Stream": { "description":
             "`data:` is an event as `hms-sync tail` prints it; `event: gap` tells of positions that are not kept any more" },
         "Health": object(&["status"], &[("status", json!({ "enum": ["ok", "ready"] }))], true),
         "Problem": object(&["type", "title", "status", "detail"], &[
             ("type", text()), ("title", text()), ("status", number()), ("detail", text()),
         ], false),
     })
+}
+
+/// What each verb of an operation takes.
+fn operations() -> Vec<Value> {
+    let text = || json!({ "type": "string" });
+    let verb = |verb: &str, required: &[&str], fields: &[(&str, Value)]| {
+        let verb = [("verb", json!({ "const": verb }))];
+        object(&[&["verb"], required].concat(), &[&verb, fields].concat(), false)
+    };
+    let which = || ("which", of("Selection"));
+    let file = |act: &str, required: &[&str], fields: &[(&str, Value)]| {
+        let act = [("act", json!({ "const": act })), ("drop", text())];
+        verb("drop", &[&["act", "drop"], required].concat(), &[&act, fields].concat())
+    };
+    vec![
+        verb("retry", &["which"], &[which(), ("stale", json!({ "type": "boolean" }))]),
+        verb("discard", &["which"], &[which()]),
+        verb("hold", &["which"], &[which()]),
+        verb("release", &["which"], &[which()]),
+        verb(
+            "holdqueued",
+            &["connector", "log", "event"],
+            &[("connector", text()), ("log", text()), ("event", text())],
+        ),
+        verb("pause", &["connector"], &[("connector", text())]),
+        verb("resume", &["connector"], &[("connector", text())]),
+        verb(
+            "replay",
+            &["connector", "log", "after"],
+            &[("connector", text()), ("log", text()), ("after", json!({ "type": "integer", "minimum": 0 }))],
+        ),
+        verb("prune", &[], &[("dryRun", json!({ "type": "boolean" }))]),
+        file("run", &[], &[("date", json!({ "type": ["string", "null"] }))]),
+        file("resend", &["file"], &[("file", text()), ("outlet", json!({ "type": ["string", "null"] }))]),
+        file("as-new", &["file", "keys"], &[("file", text()), ("keys", json!({ "type": "array", "items": text() }))]),
+        file("accept", &["file"], &[("file", text())]),
+        file("discard", &["file"], &[("file", text())]),
+        file("dismiss", &["ack"], &[("ack", text())]),
+        file("set-sequence", &["seq"], &[("seq", json!({ "type": "integer", "minimum": 0 }))]),
+    ]
 }
 
 fn of(name: &str) -> Value {
