@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Drop;
 use super::worker::{StepError, Worker};
 use crate::clock::{self, Timestamp};
-use crate::event::{Event, Value};
+use crate::event::{Event, Record, Value};
 use crate::format::json;
 use crate::rules::cutoff::Newest;
 use crate::rules::governance::Gate;
@@ -30,7 +30,12 @@ pub(super) fn record_key(event: &Event) -> String {
         return format!("{} {}", event.kind, event.id);
     }
     let key = event.key.iter().map(|(name, value)| (Arc::clone(name), value.clone())).collect();
-    format!("{} {}", event.kind, String::from_utf8_lossy(&json::value(&Value::Map(key))))
+    ledger_key(&event.kind, key)
+}
+
+/// The same of a type and a key.
+pub fn ledger_key(kind: &str, key: Record) -> String {
+    format!("{kind} {}", String::from_utf8_lossy(&json::value(&Value::Map(key))))
 }
 
 /// What names a record in ledgers, as far as a view lets the key be shown.

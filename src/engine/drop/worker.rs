@@ -331,17 +331,9 @@ impl Worker {
                 .call(move |state| state.commit(|db| connector::set_mode(db, id, Mode::Running, None, clock::now())))?;
         }
         self.make_cuts()?;
-        let next = match self.asked_slot() {
-            Ok(next) => next,
+        let slot = match self.asked_slot(&date)? {
+            Ok(slot) => slot,
             Err(reason) => return self.stand_still(reason),
-        };
-        let slot = match date.parse::<Date>() {
-            Ok(date) if date != next.date => {
-                let last = self.reader.read(|db| drops::last_cut(db, id))?;
-                let same = last.filter(|(last, _)| *last == date.to_string());
-                Slot { date, nth: same.map_or(0, |(_, nth)| nth + 1) }
-            }
-            _ => next,
         };
         if self.make_cut(Cut { slot, at: clock::now() }, Until::Now)? {
             self.ledger.call(move |state| state.commit(|db| request::done(db, id)))?;

@@ -13,8 +13,9 @@ const FIRST: &str = "OF042.VISITS.D270302.S000001";
 /// Who did what: verb, subject, reason.
 fn acts(nightly: &Nightly) -> Vec<(String, String, Option<String>)> {
     let state = Connection::open(nightly.office.state()).unwrap();
-    let mut acts =
-        state.prepare("SELECT verb, subject, reason FROM act WHERE connector IS NOT NULL ORDER BY n").unwrap();
+    let mut acts = state
+        .prepare("SELECT verb, subject, reason FROM act WHERE connector IS NOT NULL AND actor <> 'system' ORDER BY n")
+        .unwrap();
     let rows = acts.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
     rows.map(Result::unwrap).collect()
 }

@@ -14,6 +14,7 @@ use crate::engine::drop::gather::join;
 use crate::engine::drop::{Drop, Extract};
 use crate::event::Event;
 use crate::rules::answer::{Said, Whole, class, host_has};
+use crate::rules::hex::hex;
 use crate::rules::outcome::Reason;
 use crate::store::state::act::{self, Act};
 use crate::store::state::counter::{self, Counter};
@@ -101,7 +102,7 @@ pub(super) fn apply(
             change::forget(db, file.id)?;
         }
         tally.lost = tally.lost.min(tally.rejected);
-        let reason = format!("{}: {tally}", read.name);
+        let reason = format!("{} (sha256 {}): {tally}", read.name, hex(&read.sha256));
         act::record(
             db,
             &Act {

@@ -209,7 +209,7 @@ impl Worker {
         self.ledger.call(move |state| {
             state.commit(|db| {
                 let now = clock::now();
-                let reason = Some(reason.as_str());
+                let text = format!("sha256 {}: {reason}", hex(&sha256));
                 act::record(
                     db,
                     &Act {
@@ -217,7 +217,7 @@ impl Worker {
                         verb: "drop quarantine",
                         connector: Some(id),
                         subject: Some(&shown),
-                        reason,
+                        reason: Some(&text),
                     },
                     now,
                 )?;
@@ -227,7 +227,7 @@ impl Worker {
                     at: now,
                     file: None,
                     word: QUARANTINED.to_owned(),
-                    reason: reason.map(str::to_owned),
+                    reason: Some(reason),
                 };
                 acks::remember(db, id, &read)
             })
