@@ -89,11 +89,15 @@ fn show_progress(place: &Place) {
     let style = ProgressStyle::with_template("{msg:<20} {bar:40} {pos}/{len} {eta}");
     let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     watch(move |step| {
-        bar.set_message(step.step.to_owned());
+        if bar.message() != step.step || step.done < bar.position() {
+            // Each step begins anew, and with it what is left of it is guessed anew.
+            bar.reset();
+            bar.set_message(step.step.to_owned());
+        }
         bar.set_length(step.of);
         bar.set_position(step.done);
         if step.done >= step.of {
-            bar.reset();
+            bar.finish_and_clear();
         }
     });
 }

@@ -73,7 +73,7 @@ pub struct Worker {
     pub(super) dice: fastrand::Rng,
     /// The highest place in the file that gathers.
     pub(super) ordinal: Option<(FileId, i64)>,
-    mode: Mode,
+    pub(super) mode: Mode,
     /// From when on a drop that has made no cut yet counts.
     begin: Timestamp,
     reading: Reading,
@@ -471,7 +471,7 @@ impl Worker {
     }
 
     /// The drop makes no cuts until a person resumes it; what was cut still goes.
-    fn stand_still(&mut self, reason: Reason) -> Result<(), StepError> {
+    pub(super) fn stand_still(&mut self, reason: Reason) -> Result<(), StepError> {
         self.say(log::Level::Error, &reason.to_string());
         self.mode = Mode::Halted;
         let id = self.id;
