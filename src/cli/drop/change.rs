@@ -14,8 +14,9 @@ use crate::engine::drop::progress::watch;
 use crate::engine::operate::{FileOperation, Operation, Refused, Report, called};
 use crate::rules::outcome::Reason;
 use crate::store::state::StateReader;
+use crate::store::state::connector::{Mode, Remembered};
 use crate::store::state::drops::place::{self, PlaceState};
-use crate::store::state::drops::{self, DropFile};
+use crate::store::state::drops::{self, DropFile, FileState};
 use crate::store::state::parked::{self, Selection};
 
 /// Cuts now. With an agent it only starts; without one it runs to its end.
@@ -40,11 +41,15 @@ pub fn run(place: &Place, run: Run) -> Outcome {
     if !report.refused.is_empty() {
         return done(place, &report);
     }
+    let newest_of = |state: &mut StateReader, known: &Remembered| state.read(|db| drops::newest(db, known.id, 1));
+    let (mut state, before) = known(place, &config, &run.drop)?;
+    let before = newest_of(&mut state, &before)?.first().map(|file| file.id);
     show_progress(place);
     let summary = order::run_drop(config, &run.drop)?;
     let (mut state, known) = known(place, &place.config()?, &run.drop)?;
-    let files = state.read(|db| drops::newest(db, known.id, 1))?;
-    let newest = files.first();
+    let files = newest_of(&mut state, &known)?;
+    // One of before is not what was asked for.
+    let newest = files.first().filter(|file| Some(file.id) != before || file.state == FileState::Open);
     if place.json() {
         let line = state.read(|db| newest.map(|file| crate::engine::drop::file_line(db, file)).transpose())?;
         output::json(
@@ -59,7 +64,14 @@ pub fn run(place: &Place, run: Run) -> Outcome {
     if newest.is_some_and(|file| file.held.is_some()) {
         return Ok(Code::Failed);
     }
+    if matches!(known.mode, Mode::Halted | Mode::Paused) {
+        let why = known.reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        return Err(Failure::new(Code::Failed, format!("{} is {}{why}", run.drop, known.mode.as_str())));
+    }
     left_off(&mut state, &run.drop, newest, summary.left_off.as_ref())?;
+    if newest.is_none() {
+        return Err(Failure::new(Code::Temporary, format!("{}: nothing was cut; the log says why", run.drop)));
+    }
     Ok(Code::Ok)
 }
 

@@ -6,11 +6,13 @@
 use super::outlet::{Outlet, Reach};
 use super::publish::Ended;
 use crate::adapter::place::Content;
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 use crate::engine::operate::called;
 use crate::rules::hex::hex;
 use crate::store::state::act::{self, Act};
+use crate::store::state::batch::{GATE, PARK};
 use crate::store::state::drops::DropFile;
+use crate::store::state::parked::{Parked, ParkedState};
 use crate::store::state::{ConnectorId, Db, Sql};
 
 /// A file has its lines, its numbers and its name.
@@ -61,6 +63,20 @@ pub(super) fn purge(db: &Db, file: &DropFile, now: Timestamp) -> Sql<()> {
     let sha256 = file.sha256.map(|sha256| format!(", sha256 {}", hex(&sha256))).unwrap_or_default();
     let text = format!("its bytes and payloads{sha256}");
     record(db, file.connector, "drop purge", &called(file), &text, now)
+}
+
+/// A change stands aside: class and field names. Of what the host said only its code, since its words may name somebody.
+pub(super) fn park(db: &Db, connector: ConnectorId, parked: &Parked) -> Sql<()> {
+    let reason = &parked.reason;
+    let text = if parked.state == ParkedState::Dead { reason.class.to_string() } else { reason.to_string() };
+    let verb = if *reason.class == *GATE { GATE } else { PARK };
+    record(db, connector, verb, &parked.event.id.to_string(), &text, clock::now())
+}
+
+/// A change that stood aside goes with a file, because of a later one of its record, or because it was released.
+pub(super) fn along(db: &Db, connector: ConnectorId, parked: &Parked) -> Sql<()> {
+    let text = format!("goes with the next file; {} before", parked.reason.class);
+    record(db, connector, "drop release", &parked.event.id.to_string(), &text, clock::now())
 }
 
 fn record(db: &Db, connector: ConnectorId, verb: &str, subject: &str, reason: &str, now: Timestamp) -> Sql<()> {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Drop;
 use super::worker::{StepError, Worker};
+use super::{Drop, entry};
 use crate::clock::{self, Timestamp};
 use crate::event::{Event, Record, Value};
 use crate::format::json;
@@ -157,6 +157,7 @@ impl Worker {
                 change::take_over(db, id, file, &changes)?;
                 for known in &going {
                     parked::end(db, id, &known.parked.event, now)?;
+                    entry::along(db, id, &known.parked)?;
                 }
                 Ok(())
             })
@@ -269,6 +270,7 @@ pub(super) fn park(db: &Db, connector: ConnectorId, held: &Parked) -> Sql<()> {
         let behind = Parked { state: ParkedState::Behind, ..held.clone() };
         parked::park(db, connector, &behind)?;
     }
+    entry::park(db, connector, held)?;
     counter::add(db, connector, Counter::Held, 1)
 }
 

@@ -213,3 +213,28 @@ fn a_file_that_a_person_must_see_to_ends_the_run_with_1_not_with_try_again() {
     let ended = nightly.run(&["drop", "run", "nightly"]);
     assert!(ended.code == Some(1) && ended.stderr.contains("nightly at host: held: foreign: "), "{ended:?}");
 }
+
+#[test]
+fn a_row_that_is_held_and_what_becomes_of_it_stand_in_the_audit_without_a_value() {
+    let nightly = Nightly::new(&[]);
+    nightly
+        .sql("INSERT INTO visits VALUES (1, 'much too long a name', 1, NULL), (2, 'another of such names', 1, NULL)");
+    nightly.well(&["drop", "run", "nightly"]);
+    nightly.sql("UPDATE visits SET name = 'Short' WHERE id = 1");
+    nightly.well(&["drop", "run", "nightly"]);
+    let parked = nightly.json(&["deliveries", "list"]);
+    let event = parked[0]["event"].as_str().unwrap();
+    nightly.well(&["drop", "discard", "nightly", "--event", event, "--reason", "entered by mistake"]);
+    let state = Connection::open(nightly.office.state()).unwrap();
+    let sql = "SELECT verb, subject, ifnull(reason, '') FROM act WHERE verb IN ('park', 'drop release', 'discard') ORDER BY n";
+    let mut acts = state.prepare(sql).unwrap();
+    let rows = acts.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    let acts: Vec<(String, String, String)> = rows.unwrap().map(Result::unwrap).collect();
+    let short: Vec<(&str, &str)> = acts.iter().map(|(verb, _, reason)| (&**verb, &**reason)).collect();
+    let held = ("park", "encoding: VD-NAME: overflow (V-DETAIL)");
+    assert_eq!(
+        short,
+        [held, held, ("drop release", "goes with the next file; encoding before"), ("discard", "entered by mistake")]
+    );
+    assert_eq!((&acts[0].1, &acts[1].1, event), (&acts[2].1, &acts[3].1, acts[3].1.as_str()));
+}

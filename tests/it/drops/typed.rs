@@ -95,6 +95,24 @@ fn a_cut_takes_the_business_date_that_is_said_and_never_one_before_the_last() {
 }
 
 #[test]
+fn a_run_that_cuts_nothing_does_not_pass_off_an_older_file() {
+    let mut nightly = Nightly::new(&[]);
+    nightly.sql(THREE);
+    nightly.well(&["drop", "run", "nightly"]);
+    fs::create_dir_all(nightly.office.config().join("calendars")).unwrap();
+    fs::write(nightly.office.config().join("calendars/old.txt"), "covers 2026\n").unwrap();
+    let schedule = "{cut_off: \"18:00\", zone: America/Chicago, calendar: old.txt}";
+    nightly.set(&[("schedule", schedule)]);
+    let ended = nightly.run(&["drop", "run", "nightly"]);
+    assert!(ended.code == Some(1) && !ended.stdout.contains("published"), "{ended:?}");
+    assert!(ended.stderr.contains("nightly is halted: calendar: the calendar does not cover 2027"), "{ended:?}");
+    fs::write(nightly.office.config().join("calendars/old.txt"), "covers 2026-2027\n").unwrap();
+    // What was asked for is made by the next one, and this one's too.
+    let made = nightly.json(&["drop", "run", "nightly"]);
+    assert_eq!((&made["file"]["seq"], &made["file"]["state"]), (&2.into(), &"published".into()), "{made}");
+}
+
+#[test]
 fn a_second_cut_on_one_day_leaves_the_next_night_its_file() {
     let nightly = Nightly::new(&[]);
     nightly.sql(THREE);
