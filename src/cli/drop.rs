@@ -60,7 +60,7 @@ struct List {
 struct Show {
     /// The drop
     drop: String,
-    /// The file: its number, its business date, its name, or `cut:N`
+    /// The file: its number, its business date, its name, or `file:N`
     file: String,
     /// At most so many lines
     #[arg(long, default_value_t = 100, value_name = "N")]
@@ -128,7 +128,7 @@ struct Resend {
 struct Regenerate {
     /// The drop
     drop: String,
-    /// The file: its number, its business date, its name, or `cut:N`
+    /// The file: its number, its business date, its name, or `file:N`
     file: String,
     /// Where to write it; needed but for a dry run, which only compares
     #[arg(long, value_name = "FILE", required_unless_present = "dry_run")]
@@ -151,7 +151,7 @@ struct Release {
 struct Discard {
     /// The drop
     drop: String,
-    /// A file: its number, its business date, its name, or `cut:N`
+    /// A file: its number, its business date, its name, or `file:N`
     #[arg(required_unless_present = "event")]
     file: Option<String>,
     /// A held row instead, by its event as `deliveries list` names it
@@ -166,7 +166,7 @@ struct Discard {
 struct Which {
     /// The drop
     drop: String,
-    /// The file: its number, its business date, its name, or `cut:N`
+    /// The file: its number, its business date, its name, or `file:N`
     file: String,
     #[command(flatten)]
     why: Why,

@@ -127,7 +127,7 @@ pub(super) fn meant(state: &mut StateReader, known: &Remembered, which: &str) ->
         1 => Ok(found.remove(0)),
         0 => {
             let text = format!(
-                "{} has no file `{which}`: name its number, its business date, its name, or `cut:N`",
+                "{} has no file `{which}`: name its number, its business date, its name, or `file:N`",
                 known.name
             );
             Err(Failure::new(Code::Data, text))

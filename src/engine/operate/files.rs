@@ -151,11 +151,11 @@ fn with(db: &Db, known: &Remembered, which: &str, work: impl FnOnce(&DropFile) -
 /// Why a word does not say which file is meant.
 pub fn several_are(which: &str, several: &[DropFile]) -> String {
     let name = |file: &DropFile| match file.numbers {
-        Some(numbers) => format!("{}{} = {}", drops::CUT, numbers.n, called(file)),
+        Some(numbers) => format!("{}{} = {}", drops::COUNT, numbers.n, called(file)),
         None => called(file),
     };
     let names: Vec<String> = several.iter().map(name).collect();
-    format!("`{which}` may be {}: name the one by its `{}N`", names.join(" or "), drops::CUT)
+    format!("`{which}` may be {}: name the one by its `{}N`", names.join(" or "), drops::COUNT)
 }
 
 /// A file as people call it.

@@ -353,12 +353,12 @@ pub fn since_of_newest(
 }
 
 /// What stands before the count of a file, which no other one has: numbers may come again.
-pub const CUT: &str = "cut:";
+pub const COUNT: &str = "file:";
 
-/// The files that a number, a date, a name or a count (`cut:4`) means: the newest first.
+/// The files that a number, a date, a name or a count (`file:4`) means: the newest first.
 pub fn meant(db: &Connection, connector: ConnectorId, which: &str) -> Sql<Vec<DropFile>> {
     let number = which.parse::<i64>().ok();
-    let count = which.strip_prefix(CUT).and_then(|count| count.parse::<i64>().ok());
+    let count = which.strip_prefix(COUNT).and_then(|count| count.parse::<i64>().ok());
     let sql = format!(
         "SELECT {COLUMNS} FROM drop_file WHERE connector = ?1 AND state <> 'open'
            AND (seq = ?2 OR date = ?3 OR name = ?3 OR n = ?4) ORDER BY id DESC"

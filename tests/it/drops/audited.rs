@@ -192,14 +192,14 @@ fn a_number_is_given_twice_only_when_that_is_said_and_each_of_both_can_be_meant(
     let which = nightly.run(&["drop", "show", "nightly", "1"]);
     assert!(
         which.code == Some(65)
-            && which.stderr.contains("`1` may be cut:3 = 1 (")
-            && which.stderr.contains("cut:1 = 1 ("),
+            && which.stderr.contains("`1` may be file:3 = 1 (")
+            && which.stderr.contains("file:1 = 1 ("),
         "{which:?}"
     );
-    assert_eq!(nightly.json(&["drop", "show", "nightly", "cut:1"])["records"], 2);
-    assert_eq!(nightly.json(&["drop", "show", "nightly", "cut:3"])["records"], 0);
+    assert_eq!(nightly.json(&["drop", "show", "nightly", "file:1"])["records"], 2);
+    assert_eq!(nightly.json(&["drop", "show", "nightly", "file:3"])["records"], 0);
     // The second one has not the bytes of the first: what is there is another file.
-    let held = nightly.run(&["drop", "resend", "nightly", "cut:1", "--reason", "lost"]);
+    let held = nightly.run(&["drop", "resend", "nightly", "file:1", "--reason", "lost"]);
     assert!(held.code == Some(1) && held.stderr.contains("foreign"), "{held:?}");
     // Numbers that began anew are free again.
     nightly.well(&["drop", "set-sequence", "nightly", "2"]);
