@@ -11,6 +11,7 @@ mod bare;
 mod beside;
 mod capture;
 mod drain;
+mod drops;
 mod faults;
 mod flight;
 mod idle;
@@ -76,6 +77,7 @@ const ALL: &[(&str, Bench)] = &[
     ("beside", beside::run),
     ("capture", capture::run),
     ("drain", drain::run),
+    ("drops", drops::run),
     ("faults", faults::run),
     ("flight", flight::run),
     ("idle", idle::run),

@@ -36,7 +36,7 @@ pub mod problem;
 pub mod proxy;
 pub mod retention;
 pub mod settings;
-mod source;
+pub(crate) mod source;
 pub mod template;
 mod tls;
 mod tree;

@@ -344,6 +344,53 @@ const TARGETS: &[Row] = &[
             Some((measured, floor, Some(slowest <= 100.0)))
         },
     ),
+    (
+        (
+            "F1",
+            "records",
+            "1,000,000 records of 200 bytes, packed and zoned fields, to EBCDIC on one core: at least 250 MB/s",
+            "fixed records, packed and zoned, to EBCDIC",
+        ),
+        |records| {
+            let (encode, table) = (records["encode MB/s"].as_f64()?, records["table MB/s"].as_f64()?);
+            let ratio = records["of table"].as_f64()?;
+            Some((
+                format!("{encode:.0} MB/s, {ratio:.2} × the floor"),
+                format!("{table:.0} MB/s: each byte through a table"),
+                Some(encode >= 250.0),
+            ))
+        },
+    ),
+    (
+        (
+            "F2",
+            "drops",
+            "a file of 1,000,000 records, from the changes to the published file: under 64 MB of memory",
+            "peak memory with a file of 1,000,000 records",
+        ),
+        |drops| {
+            let (peak, few) = (drops["peak MB"].as_f64()?, drops["peak MB with 10000"].as_f64()?);
+            let seconds = drops["seconds"].as_f64()?;
+            Some((
+                format!("{peak:.1} MB, in {seconds:.0} s"),
+                format!("{few:.1} MB with 10,000 records"),
+                Some(peak < 64.0),
+            ))
+        },
+    ),
+    (
+        ("F3", "sftp", "SFTP upload to a server on the machine: at least 0.9 × OpenSSH's `sftp`", "SFTP upload"),
+        |sftp| {
+            let rate = |side: &str| median(&numbers(&sftp[side]));
+            let (ours, floor) = (median(&some(numbers(&sftp["MB/s"]))?), rate("floor MB/s"));
+            let ratio = sftp["ratio"].as_f64()?;
+            Some((
+                format!("{ours:.0} MB/s, {ratio:.2} × the floor"),
+                format!("{floor:.0} MB/s: OpenSSH's `sftp`, the same file, server and key by turns"),
+                Some(ratio >= 0.9),
+            ))
+        },
+    ),
     (("D31", "instructions", "map, gate and encode an event of 12 fields: at most 2 µs", ""), |pure| {
         let took = pure["median us"].as_f64()?;
         let count = |what: &str| {

@@ -64,9 +64,14 @@ pub fn written(process: u32) -> [f64; 3] {
 
 /// Most memory that a running process has had, in MB.
 pub fn peak_memory(process: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    peak_memory_of(process).unwrap()
+}
+
+/// The same; none = it has ended.
+pub fn peak_memory_of(process: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0)
 }
 
 /// A process that ends with its owner.

@@ -27,7 +27,8 @@ pub struct Check {
     files: Vec<PathBuf>,
 }
 
-/// Runs `check`: 0 when nothing is wrong (warnings are printed), else 78; 69 when only a target cannot be reached.
+/// Runs `check`: 0 when nothing is wrong (warnings are printed), else 78, or 74 when the disk fails under a file; 69 when only
+/// a target cannot be reached.
 pub fn check(place: &Place, check: Check) -> Outcome {
     let (mut problems, mut reached, mut plans) = (Vec::new(), Vec::new(), Vec::new());
     if check.files.is_empty() {
@@ -76,7 +77,8 @@ pub fn check(place: &Place, check: Check) -> Outcome {
     }
     if errors > 0 {
         let text = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
-        return Err(Failure::new(Code::Config, text));
+        let disk = problems.iter().any(|problem| problem.disk);
+        return Err(Failure::new(if disk { Code::Disk } else { Code::Config }, text));
     }
     Ok(if unreached > 0 { Code::Unavailable } else { Code::Ok })
 }
@@ -218,6 +220,7 @@ fn strangers<'n, N: Iterator<Item = &'n str>>(settings: &Settings, names: impl F
         key: format!("alertAfter.connectors.{name}"),
         message: format!("there is no connector `{name}`{}", hint(name, names())),
         hint: None,
+        disk: false,
     };
     unknown.map(problem).collect()
 }
@@ -233,6 +236,7 @@ fn nothing_to_run(settings: &Settings) -> Problem {
         key: String::new(),
         message: format!("{what} yet: there is nothing to run"),
         hint: Some("`hms-sync scaffold connector NAME` writes one".to_owned()),
+        disk: false,
     }
 }
 

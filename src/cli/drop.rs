@@ -60,7 +60,7 @@ struct List {
 struct Show {
     /// The drop
     drop: String,
-    /// The file: its number, its business date or its name
+    /// The file: its number, its business date, its name, or `file:N`
     file: String,
     /// At most so many lines
     #[arg(long, default_value_t = 100, value_name = "N")]
@@ -93,6 +93,9 @@ struct Preview {
     /// Writes the file's bytes here, instead of showing what they mean
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
+    /// The business date [default: that of the next cut-off]
+    #[arg(long, value_name = "DATE")]
+    bus_date: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -125,11 +128,13 @@ struct Resend {
 struct Regenerate {
     /// The drop
     drop: String,
-    /// The file: its number, its business date or its name
+    /// The file: its number, its business date, its name, or `file:N`
     file: String,
-    /// Where to write it
-    #[arg(long, value_name = "FILE")]
-    to: PathBuf,
+    /// Where to write it; needed but for a dry run, which only compares
+    #[arg(long, value_name = "FILE", required_unless_present = "dry_run")]
+    to: Option<PathBuf>,
+    #[command(flatten)]
+    why: Why,
 }
 
 #[derive(Debug, clap::Args)]
@@ -146,7 +151,7 @@ struct Release {
 struct Discard {
     /// The drop
     drop: String,
-    /// A file: its number, its business date or its name
+    /// A file: its number, its business date, its name, or `file:N`
     #[arg(required_unless_present = "event")]
     file: Option<String>,
     /// A held row instead, by its event as `deliveries list` names it
@@ -161,7 +166,7 @@ struct Discard {
 struct Which {
     /// The drop
     drop: String,
-    /// The file: its number, its business date or its name
+    /// The file: its number, its business date, its name, or `file:N`
     file: String,
     #[command(flatten)]
     why: Why,
@@ -173,6 +178,9 @@ struct SetSequence {
     drop: String,
     /// The number of the next file
     seq: u64,
+    /// Also a number that a file has already
+    #[arg(long)]
+    again: bool,
     #[command(flatten)]
     why: Why,
 }
@@ -194,8 +202,8 @@ pub fn drop(place: &Place, drop: Drop) -> Outcome {
         Verb::List(List { drop: None, .. }) => show::all(place),
         Verb::List(List { drop: Some(drop), limit }) => show::files(place, &drop, limit),
         Verb::Show(which) => show::file(place, &which.drop, &which.file, which.limit),
-        Verb::Preview(preview) => preview::preview(place, &preview.drop, preview.to.as_deref()),
-        Verb::Regenerate(again) => preview::regenerate(place, &again.drop, &again.file, &again.to),
+        Verb::Preview(look) => preview::preview(place, &look.drop, look.bus_date.as_deref(), look.to.as_deref()),
+        Verb::Regenerate(again) => preview::regenerate(place, again),
         Verb::Run(run) => change::run(place, run),
         Verb::Resend(resend) => change::resend(place, resend),
         Verb::Release(release) => change::release(place, release),

@@ -77,6 +77,10 @@ impl Failure {
 
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Failure {
+        // Never 78 for a disk that fails, after which systemd would not start the agent again.
+        if problems.is_disk() {
+            return Failure::new(Code::Disk, format!("the configuration cannot be read\n{problems}"));
+        }
         Failure::new(Code::Config, format!("the configuration is wrong\n{problems}"))
     }
 }

@@ -1,5 +1,7 @@
 //! `layout show`: where the items of a copybook stand.
 
+use std::cell::RefCell;
+use std::io;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -8,6 +10,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
 use crate::config::library::{self, Library};
+use crate::config::source;
 use crate::format::copybook::{self, Format, Reading};
 use crate::format::frame::{Framing, Lengths};
 use crate::format::layout::{Item, Layout as Records};
@@ -28,8 +31,8 @@ enum Verb {
 /// Shows where each item of a COBOL copybook stands
 ///
 /// OFFSET counts bytes from 0, COLUMN from 1; LENGTH is that of one occurrence, with each table in it at its longest.
-/// What cannot be read is named with its line, and the command ends with 65; a record that does not fit --lrecl ends it
-/// with 78.
+/// What is no copybook is named with its line, and the command ends with 65; a record that does not fit --lrecl ends it
+/// with 78. A file that is not there: 69, that may not be read: 77, that the disk does not give: 74.
 #[derive(Debug, clap::Args)]
 struct Show {
     /// The copybook
@@ -87,21 +90,30 @@ pub fn layout(place: &Place, layout: Layout) -> Outcome {
 
 fn show(place: &Place, show: &Show) -> Outcome {
     let name = show.file.display().to_string();
-    let text = library::read(&show.file)
-        .map_err(|error| Failure::new(Code::Unavailable, format!("{name} cannot be read: {error}")))?;
+    let text = library::read(&show.file).map_err(|error| unread(&name, &error))?;
     let folders = match (&*show.copy_dir, show.file.parent()) {
         ([], Some(folder)) => vec![folder.to_owned()],
         (given, _) => given.to_vec(),
     };
     let library = Library::new(folders);
+    // One that is there and cannot be read is not the same as none.
+    let copied: RefCell<Option<Failure>> = RefCell::default();
     let reading = Reading {
         format: if show.free { Format::Free } else { Format::Fixed },
         extended: show.extended,
         replacing: show.replacing.clone(),
-        library: &|name| library.find(name),
+        library: &|name| {
+            library.find(name).unwrap_or_else(|(file, error)| {
+                copied.borrow_mut().get_or_insert_with(|| unread(&file, &error));
+                None
+            })
+        },
     };
-    let layout =
-        copybook::read(&name, &text, &reading).map_err(|problems| Failure::new(Code::Data, problems.to_string()))?;
+    let layout = copybook::read(&name, &text, &reading);
+    if let Some(failure) = copied.take() {
+        return Err(failure);
+    }
+    let layout = layout.map_err(|problems| Failure::new(Code::Data, problems.to_string()))?;
     let records = chosen(&layout, show)?;
     if place.json() {
         let documents: Vec<Value> = records.iter().map(|record| document(record)).collect();
@@ -113,6 +125,17 @@ fn show(place: &Place, show: &Show) -> Outcome {
         framing.check(&records.iter().map(|record| Lengths::of(record)).collect::<Vec<_>>())
     });
     if wrong.is_empty() { Ok(Code::Ok) } else { Err(Failure::new(Code::Config, wrong.join("\n"))) }
+}
+
+/// A copybook that cannot be read: the disk's fault (74), a matter of permissions (77), no file at all (65), or none there.
+fn unread(name: &str, error: &io::Error) -> Failure {
+    let code = match error.kind() {
+        _ if source::is_disk(error) => Code::Disk,
+        io::ErrorKind::PermissionDenied => Code::Refused,
+        io::ErrorKind::IsADirectory | io::ErrorKind::FileTooLarge => Code::Data,
+        _ => Code::Unavailable,
+    };
+    Failure::new(code, format!("{name} cannot be read: {}", source::reason(error)))
 }
 
 fn chosen<'l>(layout: &'l Records, show: &Show) -> Result<Vec<&'l Item>, Failure> {

@@ -410,5 +410,6 @@ pub(crate) fn problem(file: &str, key: &str, message: String) -> Problem {
         key: key.to_owned(),
         message,
         hint: None,
+        disk: false,
     }
 }

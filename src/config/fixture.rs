@@ -95,7 +95,7 @@ pub fn of_file(path: &Path) -> Result<Fixtures, Problems> {
     let text = match super::library::read(path) {
         Ok(text) => text,
         Err(error) => {
-            source.whole(&format!("cannot be read: {}", super::source::reason(&error)), None);
+            source.unread(super::problem::Place::default(), "", &super::source::Unread::new("", &error));
             return Err(Problems::new(source.into_problems()));
         }
     };

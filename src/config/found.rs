@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::fields::Fields;
 use crate::config::hint;
 use crate::config::problem::{Place, Severity};
-use crate::config::source::Source;
+use crate::config::source::{Source, Unread};
 use crate::config::tree::{Node, Value};
 use crate::event;
 
@@ -31,6 +31,11 @@ impl<'a> Found<'a> {
     /// Notes an error at the value, with a way out.
     pub(crate) fn error_hint(&self, message: impl AsRef<str>, hint: impl Into<String>) {
         self.source.note(Severity::Error, self.node.place, &self.key, message.as_ref(), Some(hint.into()));
+    }
+
+    /// Notes at the value that the file which it names cannot be read.
+    pub(crate) fn unread(&self, unread: &Unread) {
+        self.source.unread(self.node.place, &self.key, unread);
     }
 
     /// Notes a warning at the value.

@@ -1,7 +1,7 @@
 //! Copybooks on disk: the one that is asked for, and those that it copies.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::format::codepage;
@@ -25,25 +25,47 @@ impl Library {
     }
 
     /// The text of the copybook that `COPY name` means: as it is spelled, in upper and in lower case, with the usual
-    /// endings. A name that leads out of the folders means none.
-    pub fn find(&self, name: &str) -> Option<String> {
+    /// endings; none = there is none. A name that leads out of the folders means none.
+    ///
+    /// # Errors
+    /// With the name of the file that is there and cannot be read: no other is taken in its place.
+    pub fn find(&self, name: &str) -> Result<Option<String>, (String, io::Error)> {
         if name.is_empty() || name.contains(['/', '\\', '\0']) || name.starts_with('.') {
-            return None;
+            return Ok(None);
         }
         let spellings = [name.to_owned(), name.to_uppercase(), name.to_lowercase()];
         let names = spellings.iter().flat_map(|name| ENDINGS.map(|ending| format!("{name}{ending}")));
         let names: Vec<String> = names.collect();
-        let mut files = self.folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
-        files.find_map(|file| read(&file).ok())
+        for file in self.folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name))) {
+            match read(&file) {
+                Ok(text) => return Ok(Some(text)),
+                Err(error) if is_absent(&error) => {}
+                Err(error) => return Err((file.display().to_string(), error)),
+            }
+        }
+        Ok(None)
     }
+}
+
+/// No file of the name: nothing, a folder, or a part of the path that is none.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::InvalidFilename
+    )
 }
 
 /// The text of a copybook: UTF-8, or else Latin 1, which old comments are in.
 pub fn read(file: &Path) -> io::Result<String> {
-    if fs::metadata(file)?.len() > LARGEST {
-        return Err(io::Error::other(format!("more than {LARGEST} bytes are no copybook")));
+    let mut bytes = Vec::new();
+    // What is no file may have no end.
+    fs::File::open(file)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {LARGEST} bytes are no copybook")));
     }
-    let bytes = fs::read(file)?;
     Ok(match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => match codepage::named("ISO-8859-1") {

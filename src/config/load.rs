@@ -12,7 +12,7 @@ use crate::config::found::Found;
 use crate::config::instead::Instead;
 use crate::config::problem::{Place, Problem, Problems, Severity, verdict};
 use crate::config::settings::{Scope, Settings};
-use crate::config::source::{Source, reason};
+use crate::config::source::{Source, Unread};
 use crate::config::tree::{Node, Notation, Value};
 use crate::engine::overview::{Configured, Timing};
 
@@ -320,7 +320,7 @@ impl Loading {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
             Err(error) => {
                 let source = Source::new(folder);
-                source.whole(&format!("cannot be read: {}", reason(&error)), None);
+                source.unread(Place::default(), "", &Unread::new("", &error));
                 self.problems.extend(source.into_problems());
                 return Vec::new();
             }

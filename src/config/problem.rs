@@ -41,6 +41,9 @@ pub struct Problem {
     /// What to do, or the nearest known word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The disk failed while the file was read: what is in it may be right, and reading it again may help.
+    #[serde(skip)]
+    pub disk: bool,
 }
 
 impl Problem {
@@ -96,6 +99,11 @@ impl Problems {
         self.0
     }
 
+    /// Whether the disk failed while it was read. What else is wrong shows when it can be read.
+    pub fn is_disk(&self) -> bool {
+        self.0.iter().any(|problem| problem.disk && problem.severity == Severity::Error)
+    }
+
     /// How many of them are errors.
     pub fn errors(&self) -> usize {
         self.0.iter().filter(|problem| problem.severity == Severity::Error).count()
@@ -137,6 +145,7 @@ mod tests {
             key: "name".into(),
             message: "is missing".into(),
             hint: Some("give one".into()),
+            disk: false,
         }
     }
 

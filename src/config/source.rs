@@ -54,7 +54,7 @@ impl Source {
             }
             Ok(_) => {}
             Err(error) => {
-                self.whole(&format!("cannot be read: {}", reason(&error)), None);
+                self.unread(Place::default(), "", &Unread::new("", &error));
                 return None;
             }
         }
@@ -119,7 +119,16 @@ impl Source {
             key: key.to_owned(),
             message: message.to_owned(),
             hint,
+            disk: false,
         });
+    }
+
+    /// Notes that a file cannot be read, at the place that names it.
+    pub(crate) fn unread(&self, place: Place, key: &str, unread: &Unread) {
+        self.note(Severity::Error, place, key, &unread.text, None);
+        if let Some(noted) = self.problems.borrow_mut().last_mut() {
+            noted.disk = unread.disk;
+        }
     }
 
     /// Takes over what was found in a file that this one names; what another has brought already is not said again.
@@ -141,6 +150,38 @@ impl Source {
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }
+}
+
+/// Why a file cannot be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Unread {
+    /// In words.
+    pub(crate) text: String,
+    /// The disk failed: [`is_disk`].
+    pub(crate) disk: bool,
+}
+
+impl Unread {
+    /// A file that cannot be read; its name is empty where the message stands at the file itself.
+    pub(crate) fn new(name: &str, error: &std::io::Error) -> Unread {
+        let text = format!("{name}{}cannot be read: {}", if name.is_empty() { "" } else { " " }, reason(error));
+        Unread { text, disk: is_disk(error) }
+    }
+}
+
+impl From<String> for Unread {
+    /// A file that is not there, or is not what it should be.
+    fn from(text: String) -> Unread {
+        Unread { text, disk: false }
+    }
+}
+
+/// Whether the disk, or the way to it, failed: nothing that a person wrote is wrong.
+pub(crate) fn is_disk(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let failing =
+        [Errno::IO, Errno::NXIO, Errno::NODEV, Errno::STALE, Errno::NOTCONN, Errno::HOSTDOWN, Errno::TIMEDOUT];
+    failing.iter().any(|errno| Some(errno.raw_os_error()) == error.raw_os_error())
 }
 
 /// A short reason without the operating system's error number.

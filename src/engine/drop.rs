@@ -9,6 +9,7 @@ mod ask;
 mod carried;
 mod cut;
 mod deliver;
+mod entry;
 mod gather;
 mod keys;
 mod late;
@@ -37,7 +38,7 @@ use std::time::Duration;
 use jiff::civil::Time;
 
 pub use carried::{Carried, CarriedLine, carried, stands};
-pub use gather::shown_record;
+pub use gather::{ledger_key, shown_record};
 pub use preview::{Preview, Previewed, preview, regenerate};
 pub use report::{
     AckLine, DropStatus, FileLine, MemberLine, OutletLine, ack_lines, ago, drop_status, file_line, has_bytes,

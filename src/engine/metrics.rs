@@ -86,6 +86,23 @@ pub fn metrics(parts: Parts<'_>) -> Result<Vec<Family>, StateError> {
             sheet.level(&FILE_SUCCESS, &[&drop.drop], seconds(at));
         }
         drop.files.iter().for_each(|(state, n)| sheet.level(&FILES, &[&drop.drop, state], *n as f64));
+        let date = drop.last_date.as_ref().and_then(|date| time(&format!("{date}T00:00:00Z")));
+        if let Some(date) = date {
+            sheet.level(&FILE_DATE, &[&drop.drop], seconds(date));
+        }
+        let next = overview.connectors.iter().find(|status| status.connector == drop.drop);
+        if let Some(next) = next.and_then(|status| status.next_run.as_deref()).and_then(time) {
+            sheet.level(&NEXT_CUT, &[&drop.drop], seconds(next));
+        }
+        let troubles = [
+            ("held", drop.stuck),
+            ("unverified", drop.unverified),
+            ("late", u64::from(drop.late.is_some())),
+            ("overdue", drop.overdue),
+            ("put_aside", drop.quarantined),
+            ("rejected", drop.rejected),
+        ];
+        troubles.iter().for_each(|(kind, n)| sheet.level(&FILE_TROUBLE, &[&drop.drop, kind], *n as f64));
     }
     for (name, shown) in lookout.shown() {
         if let Some(ahead) = shown.ahead_ms {

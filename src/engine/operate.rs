@@ -2,7 +2,7 @@
 
 mod files;
 
-pub use files::{FileOperation, called};
+pub use files::{FileOperation, called, several_are};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -15,7 +15,7 @@ use crate::store::state::act::{self, Act};
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::parked::{self, Parked, ParkedState, Selection};
-use crate::store::state::{ConnectorId, Db, Sql, State, StateError, attempt, cursor, log};
+use crate::store::state::{ConnectorId, Db, Sql, State, StateError, attempt, cursor, drops, log};
 
 /// What to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -80,6 +80,11 @@ pub enum Operation {
     },
     /// Does something with the files of a drop.
     Drop(FileOperation),
+    /// Says what another operation would do, and does nothing.
+    DryRun {
+        /// Which.
+        of: Box<Operation>,
+    },
     /// Takes down that somebody does something that is not done here.
     Note {
         /// What.
@@ -149,80 +154,87 @@ pub struct Refused {
 
 /// Does it, durably, in one commit.
 pub fn operate(state: &mut State, operation: &Operation, actor: &Actor) -> Result<Report, StateError> {
-    state.commit(|db| {
-        let mut report = Report::default();
-        match operation {
-            // The keepers do this: it is no matter of the state file.
-            Operation::Prune { .. } => {}
-            Operation::Drop(operation) => files::operate(db, operation, actor, &mut report)?,
-            Operation::Note { deed, subject } => {
-                let (subject, reason) = (Some(subject.as_str()), actor.reason.as_deref());
-                let act = Act { actor: &actor.name, verb: deed.as_str(), connector: None, subject, reason };
-                act::record(db, &act, clock::now())?;
-            }
-            Operation::Pause { connector } => set_mode(db, connector, Mode::Paused, "pause", actor, &mut report)?,
-            Operation::Resume { connector } => set_mode(db, connector, Mode::Running, "resume", actor, &mut report)?,
-            Operation::Replay { connector: name, log: log_name, after } => {
-                let found = connector::find(db, name)?.zip(log::find(db, log_name)?);
-                let Some((known, log)) = found else {
-                    let why = format!("no connector `{name}` has read a log `{log_name}`");
-                    report.refused.push(Refused { subject: name.clone(), why });
-                    return Ok(report);
-                };
-                cursor::set_back(db, known.id, log, *after)?;
-                let subject = format!("{log_name} after {after}");
-                note(db, actor, "replay", known.id, &subject)?;
-                report.done.push(format!("{name} {subject}"));
-            }
-            Operation::Retry { which, stale } => each(db, which, &mut report, |at, parked| {
-                if !retryable(which, parked) {
-                    return refuse(format!("is {}; only dead and held deliveries are retried", parked.state.as_str()));
-                }
-                if !parked::is_head(db, at, &parked.event)? {
-                    return refuse("waits behind an earlier change of its record: retry or discard that one first");
-                }
-                if parked.passed.is_some() && !stale {
-                    return refuse_aloud(
-                        "a later change of the record was delivered meanwhile: --latest sends the record as it is now, --stale sends this one all the same",
-                    );
-                }
-                release(db, at, parked)?;
-                note(db, actor, "retry", at, &parked.event.id.to_string())?;
-                Ok(Ok(()))
-            })?,
-            Operation::Release { which } => each(db, which, &mut report, |at, parked| {
-                if parked.state != ParkedState::Held {
-                    return refuse(format!("is {}, not held", parked.state.as_str()));
-                }
-                if parked::is_head(db, at, &parked.event)? {
-                    release(db, at, parked)?;
-                } else {
-                    let reason = Reason::new("behind", "an earlier change of the same record is parked");
-                    parked::park(db, at, &Parked { state: ParkedState::Behind, reason, ..parked.clone() })?;
-                }
-                note(db, actor, "release", at, &parked.event.id.to_string())?;
-                Ok(Ok(()))
-            })?,
-            Operation::Hold { which } => each(db, which, &mut report, |at, parked| {
-                if parked.state == ParkedState::Dead {
-                    return refuse("is a dead letter; it stands still as it is");
-                }
-                hold(db, at, parked.clone())?;
-                note(db, actor, "hold", at, &parked.event.id.to_string())?;
-                Ok(Ok(()))
-            })?,
-            Operation::HoldQueued { connector, log, event } => {
-                hold_queued(db, connector, log, event, actor, &mut report)?;
-            }
-            Operation::Discard { which } => each(db, which, &mut report, |at, parked| {
-                parked::end(db, at, &parked.event, clock::steady())?;
-                counter::add(db, at, Counter::Discarded, 1)?;
-                note(db, actor, "discard", at, &parked.event.id.to_string())?;
-                Ok(Ok(()))
-            })?,
+    state.commit(|db| perform(db, operation, actor))
+}
+
+fn perform(db: &Db, operation: &Operation, actor: &Actor) -> Sql<Report> {
+    let mut report = Report::default();
+    match operation {
+        Operation::DryRun { of } => {
+            // Done and taken back, so that it says what would be done and what would be refused.
+            let taken_back: Result<(), Report> = drops::or_nothing(db, || Ok(Err(perform(db, of, actor)?)))?;
+            report = taken_back.err().unwrap_or_default();
         }
-        Ok(report)
-    })
+        // The keepers do this: it is no matter of the state file.
+        Operation::Prune { .. } => {}
+        Operation::Drop(operation) => files::operate(db, operation, actor, &mut report)?,
+        Operation::Note { deed, subject } => {
+            let (subject, reason) = (Some(subject.as_str()), actor.reason.as_deref());
+            let act = Act { actor: &actor.name, verb: deed.as_str(), connector: None, subject, reason };
+            act::record(db, &act, clock::now())?;
+        }
+        Operation::Pause { connector } => set_mode(db, connector, Mode::Paused, "pause", actor, &mut report)?,
+        Operation::Resume { connector } => set_mode(db, connector, Mode::Running, "resume", actor, &mut report)?,
+        Operation::Replay { connector: name, log: log_name, after } => {
+            let found = connector::find(db, name)?.zip(log::find(db, log_name)?);
+            let Some((known, log)) = found else {
+                let why = format!("no connector `{name}` has read a log `{log_name}`");
+                report.refused.push(Refused { subject: name.clone(), why });
+                return Ok(report);
+            };
+            cursor::set_back(db, known.id, log, *after)?;
+            let subject = format!("{log_name} after {after}");
+            note(db, actor, "replay", known.id, &subject)?;
+            report.done.push(format!("{name} {subject}"));
+        }
+        Operation::Retry { which, stale } => each(db, which, &mut report, |at, parked| {
+            if !retryable(which, parked) {
+                return refuse(format!("is {}; only dead and held deliveries are retried", parked.state.as_str()));
+            }
+            if !parked::is_head(db, at, &parked.event)? {
+                return refuse("waits behind an earlier change of its record: retry or discard that one first");
+            }
+            if parked.passed.is_some() && !stale {
+                return refuse_aloud(
+                    "a later change of the record was delivered meanwhile: --latest sends the record as it is now, --stale sends this one all the same",
+                );
+            }
+            release(db, at, parked)?;
+            note(db, actor, "retry", at, &parked.event.id.to_string())?;
+            Ok(Ok(()))
+        })?,
+        Operation::Release { which } => each(db, which, &mut report, |at, parked| {
+            if parked.state != ParkedState::Held {
+                return refuse(format!("is {}, not held", parked.state.as_str()));
+            }
+            if parked::is_head(db, at, &parked.event)? {
+                release(db, at, parked)?;
+            } else {
+                let reason = Reason::new("behind", "an earlier change of the same record is parked");
+                parked::park(db, at, &Parked { state: ParkedState::Behind, reason, ..parked.clone() })?;
+            }
+            note(db, actor, "release", at, &parked.event.id.to_string())?;
+            Ok(Ok(()))
+        })?,
+        Operation::Hold { which } => each(db, which, &mut report, |at, parked| {
+            if parked.state == ParkedState::Dead {
+                return refuse("is a dead letter; it stands still as it is");
+            }
+            hold(db, at, parked.clone())?;
+            note(db, actor, "hold", at, &parked.event.id.to_string())?;
+            Ok(Ok(()))
+        })?,
+        Operation::HoldQueued { connector, log, event } => {
+            hold_queued(db, connector, log, event, actor, &mut report)?;
+        }
+        Operation::Discard { which } => each(db, which, &mut report, |at, parked| {
+            parked::end(db, at, &parked.event, clock::steady())?;
+            counter::add(db, at, Counter::Discarded, 1)?;
+            note(db, actor, "discard", at, &parked.event.id.to_string())?;
+            Ok(Ok(()))
+        })?,
+    }
+    Ok(report)
 }
 
 /// Whether `retry` takes a delivery of this choice: a dead letter or a held one. What a person holds is meant only when

@@ -1,13 +1,17 @@
 //! One record's whole history: every change of it that is still in a log or parked, and what came of it everywhere.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
+use crate::engine::drop::ledger_key;
+use crate::engine::drop::told::{InFile, in_files};
 use crate::engine::report::{EventHistory, stands};
 use crate::engine::single::parse_key;
 use crate::engine::trail::{TrailError, places};
 use crate::event::{Event, Record, Value};
 use crate::rules::governance::Gate;
-use crate::rules::lane::{lane, mac};
+use crate::rules::lane::{Collation, lane, mac};
 use crate::store::capture::{CaptureError, CapturedLog, Kind};
 use crate::store::state::{StateError, StateReader, connector, fact, intake, log as logs, parked};
 
@@ -154,6 +158,44 @@ pub fn macs(
 ) -> Result<Vec<[u8; 8]>, RecordError> {
     let secret = state.read(|db| fact(db, "mac_key"))?;
     let secret = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &secret);
+    let found = named(logs, state, name, key)?;
+    Ok(found.iter().map(|one| mac(&secret, lane(&one.log, &one.kind, &one.key, &one.folds))).collect())
+}
+
+/// The files that tell of the record `key` of the type or table `name`, by drop, oldest first; of drops that are configured no more
+/// too.
+///
+/// # Errors
+/// As [`macs`].
+pub fn files(
+    logs: &mut [CapturedLog],
+    state: &mut StateReader,
+    name: &str,
+    key: &str,
+) -> Result<Vec<InFile>, RecordError> {
+    let keys: BTreeSet<String> =
+        named(logs, state, name, key)?.into_iter().map(|one| ledger_key(&one.kind, one.key)).collect();
+    Ok(state.read(|db| {
+        let mut files = Vec::new();
+        for known in connector::all(db)? {
+            for key in &keys {
+                files.extend(in_files(db, &known, key)?);
+            }
+        }
+        Ok(files)
+    })?)
+}
+
+/// A record that a name and a key may mean.
+struct Named {
+    log: String,
+    kind: String,
+    key: Record,
+    folds: Vec<Collation>,
+}
+
+/// Every record that a name and a key may mean: in each log that has the type, and in each way in which the key may be stored.
+fn named(logs: &mut [CapturedLog], state: &mut StateReader, name: &str, key: &str) -> Result<Vec<Named>, RecordError> {
     let (mut known, mut found, mut meant) = (Vec::new(), Vec::new(), false);
     for log in logs {
         for kind in log.kinds()? {
@@ -162,7 +204,8 @@ pub fn macs(
                 meant = true;
                 for key in forms(&parse_key(key, &kind.key).map_err(RecordError::Key)?) {
                     let key = kind.key.iter().cloned().zip(key).collect::<Record>();
-                    found.push(mac(&secret, lane(log.name(), &kind.kind, &key, &kind.folds)));
+                    let (log, folds) = (log.name().to_owned(), kind.folds.clone());
+                    found.push(Named { log, kind: kind.kind.to_string(), key, folds });
                 }
             }
         }
@@ -172,7 +215,7 @@ pub fn macs(
         meant = true;
         for key in forms(&parse_key(key, &["id"]).map_err(RecordError::Key)?) {
             let key = std::iter::once("id").zip(key).collect::<Record>();
-            found.push(mac(&secret, lane(logs::INTAKE, name, &key, &[])));
+            found.push(Named { log: logs::INTAKE.to_owned(), kind: name.to_owned(), key, folds: Vec::new() });
         }
     }
     known.extend(posted);

@@ -112,3 +112,58 @@ fn words_are_replaced_and_free_format_is_read_when_asked_for() {
     let said = desk.ends(65, &["layout", "show", "F.cpy"]);
     assert!(said.err.contains("is the file in free format?"), "{said:?}");
 }
+
+/// A file that the system answers with an input/output error, as a failing disk does.
+const FAILING: &str = "/proc/self/mem";
+
+#[test]
+fn a_disk_that_fails_is_no_mistake_in_a_copybook() {
+    let desk = desk();
+    std::fs::create_dir(desk.path("FOLDER")).unwrap();
+    let said = desk.ends(65, &["layout", "show", "FOLDER"]);
+    assert!(said.err.contains("FOLDER cannot be read: it is a folder"), "{said:?}");
+    let said = desk.ends(65, &["layout", "show", "/dev/zero"]);
+    assert!(said.err.contains("more than 16777216 bytes are no copybook"), "{said:?}");
+    let said = desk.ends(74, &["layout", "show", FAILING]);
+    assert!(said.err.contains("/proc/self/mem cannot be read: Input/output error"), "{said:?}");
+    // One that is copied is not missing when it is there and cannot be read.
+    desk.write("MAIN.cpy", "       01 R. COPY PART.\n");
+    std::os::unix::fs::symlink(FAILING, desk.path("PART.cpy")).unwrap();
+    let said = desk.ends(74, &["layout", "show", "MAIN.cpy"]);
+    assert!(said.err.contains("PART.cpy cannot be read: Input/output error"), "{said:?}");
+}
+
+#[test]
+fn a_disk_that_fails_is_no_mistake_in_a_configuration() {
+    let desk = desk();
+    desk.settings("");
+    let drop = |copybook: &str| {
+        let text = format!(
+            "adapter: directory\nlisten: visits\ndrop:\n  schedule: {{cut_off: '18:00', zone: UTC}}\n  format: {{copybook: \
+             {copybook}, codepage: cp037, detail: {{record: R}}}}\n  name: 'V{{seq:06}}'\n  deliver: {{directory: /tmp}}\n"
+        );
+        desk.connector("nightly", &text);
+    };
+    // The service manager starts the agent again after 74, never after 78.
+    drop(FAILING);
+    for verb in ["check", "run"] {
+        let said = desk.ends(74, &[verb]);
+        let all = format!("{}{}", said.out, said.err);
+        assert!(
+            all.contains("drop.format.copybook: /proc/self/mem cannot be read: Input/output error"),
+            "{verb}: {all}"
+        );
+    }
+    drop("../..");
+    let said = desk.ends(78, &["check"]);
+    assert!(said.out.contains("cannot be read: it is a folder"), "{said:?}");
+    desk.write("config/copybooks/MAIN.cpy", "       01 R. COPY PART.\n");
+    std::os::unix::fs::symlink(FAILING, desk.path("config/copybooks/PART")).unwrap();
+    drop("MAIN.cpy");
+    let said = desk.ends(74, &["check"]);
+    assert!(said.out.contains("copybooks/PART cannot be read: Input/output error"), "{said:?}");
+    std::fs::remove_file(desk.path("config/sync.yaml")).unwrap();
+    std::os::unix::fs::symlink(FAILING, desk.path("config/sync.yaml")).unwrap();
+    let said = desk.ends(74, &["run"]);
+    assert!(said.err.contains("sync.yaml: error: cannot be read: Input/output error"), "{said:?}");
+}

@@ -30,7 +30,16 @@ pub(super) fn look(
     let file = spec.file.clone();
     let mut note = |severity, key: &str, message: String| {
         let key = key.to_owned();
-        problems.push(Problem { severity, file: file.clone(), line: 0, column: 0, key, message, hint: None });
+        problems.push(Problem {
+            severity,
+            file: file.clone(),
+            line: 0,
+            column: 0,
+            key,
+            message,
+            hint: None,
+            disk: false,
+        });
     };
     let now = clock::now();
     let today = now.to_jiff().to_zoned(files.timing.cut_offs.zone().clone()).date();
@@ -71,7 +80,16 @@ pub(super) fn look(
                 let (file, key) = (drop.file.clone(), "drop.format".to_owned());
                 let hint = Some("map or set what the receiver reads".to_owned());
                 let message = format!("{gap}: spaces, zeros or their VALUE");
-                problems.push(Problem { severity: Severity::Warning, file, line: 0, column: 0, key, message, hint });
+                problems.push(Problem {
+                    severity: Severity::Warning,
+                    file,
+                    line: 0,
+                    column: 0,
+                    key,
+                    message,
+                    hint,
+                    disk: false,
+                });
             }
             if let (Some(reached), Some(hook)) = (reached, &drop.hook) {
                 let name = format!("hook of {}", drop.subscription.name);

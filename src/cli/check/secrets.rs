@@ -28,6 +28,7 @@ pub fn look(settings: &Settings, online: bool, problems: &mut Vec<Problem>) {
             key: key.clone(),
             message: format!("the secret of credential `{credential}` cannot be had: {why}"),
             hint: hint.map(str::to_owned),
+            disk: false,
         });
     }
 }

@@ -130,5 +130,5 @@ pub fn compare(
 }
 
 fn problem(severity: Severity, file: &str, at: At, key: String, message: String) -> Problem {
-    Problem { severity, file: file.to_owned(), line: at.line, column: at.column, key, message, hint: None }
+    Problem { severity, file: file.to_owned(), line: at.line, column: at.column, key, message, hint: None, disk: false }
 }

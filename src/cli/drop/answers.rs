@@ -1,11 +1,11 @@
 //! `drop acks` and `drop dismiss`.
 
 use super::Dismiss;
-use super::change::done;
+use super::change::order;
 use super::show::known;
 use crate::cli::failure::Code;
 use crate::cli::place::Place;
-use crate::cli::{Outcome, order, output};
+use crate::cli::{Outcome, output};
 use crate::engine::drop::{AckLine, ack_lines};
 use crate::engine::operate::{FileOperation, Operation};
 
@@ -42,10 +42,6 @@ pub fn dismiss(place: &Place, dismiss: Dismiss) -> Outcome {
     let Dismiss { drop, answer, why } = dismiss;
     let config = place.config()?;
     known(place, &config, &drop)?;
-    if why.dry_run {
-        output::line(&format!("{answer} would count as dealt with"))?;
-        return Ok(Code::Ok);
-    }
-    let operation = FileOperation::Dismiss { drop, ack: answer };
-    done(place, &order::order(&config.settings, Operation::Drop(operation), why.reason)?)
+    let operation = Operation::Drop(FileOperation::Dismiss { drop, ack: answer });
+    order(place, &config.settings, operation, why)
 }

@@ -9,14 +9,20 @@ use super::{Discard, Release, Resend, Run, SetSequence, Which, Why};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, order, output};
+use crate::config::Settings;
 use crate::engine::drop::progress::watch;
 use crate::engine::operate::{FileOperation, Operation, Refused, Report, called};
-use crate::store::state::parked::{self, ParkedState, Selection};
+use crate::rules::outcome::Reason;
+use crate::store::state::StateReader;
+use crate::store::state::connector::{Mode, Remembered};
+use crate::store::state::drops::place::{self, PlaceState};
+use crate::store::state::drops::{self, DropFile, FileState};
+use crate::store::state::parked::{self, Selection};
 
 /// Cuts now. With an agent it only starts; without one it runs to its end.
 pub fn run(place: &Place, run: Run) -> Outcome {
     if run.why.dry_run {
-        return super::preview::preview(place, &run.drop, None);
+        return super::preview::preview(place, &run.drop, run.bus_date.as_deref(), None);
     }
     let config = place.config()?;
     let settings = config.settings.clone();
@@ -35,11 +41,15 @@ pub fn run(place: &Place, run: Run) -> Outcome {
     if !report.refused.is_empty() {
         return done(place, &report);
     }
+    let newest_of = |state: &mut StateReader, known: &Remembered| state.read(|db| drops::newest(db, known.id, 1));
+    let (mut state, before) = known(place, &config, &run.drop)?;
+    let before = newest_of(&mut state, &before)?.first().map(|file| file.id);
     show_progress(place);
     let summary = order::run_drop(config, &run.drop)?;
     let (mut state, known) = known(place, &place.config()?, &run.drop)?;
-    let files = state.read(|db| crate::store::state::drops::newest(db, known.id, 1))?;
-    let newest = files.first();
+    let files = newest_of(&mut state, &known)?;
+    // One of before is not what was asked for.
+    let newest = files.first().filter(|file| Some(file.id) != before || file.state == FileState::Open);
     if place.json() {
         let line = state.read(|db| newest.map(|file| crate::engine::drop::file_line(db, file)).transpose())?;
         output::json(
@@ -54,9 +64,32 @@ pub fn run(place: &Place, run: Run) -> Outcome {
     if newest.is_some_and(|file| file.held.is_some()) {
         return Ok(Code::Failed);
     }
-    match summary.left_off {
-        Some(reason) => Err(Failure::new(Code::Temporary, format!("{}: {reason}", run.drop))),
-        None => Ok(Code::Ok),
+    if matches!(known.mode, Mode::Halted | Mode::Paused) {
+        let why = known.reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        return Err(Failure::new(Code::Failed, format!("{} is {}{why}", run.drop, known.mode.as_str())));
+    }
+    left_off(&mut state, &run.drop, newest, summary.left_off.as_ref())?;
+    if newest.is_none() {
+        return Err(Failure::new(Code::Temporary, format!("{}: nothing was cut; the log says why", run.drop)));
+    }
+    Ok(Code::Ok)
+}
+
+/// Where a file stands still: 1 when a person is needed at a place, which does not go by trying again; else 75.
+fn left_off(
+    state: &mut StateReader,
+    drop: &str,
+    file: Option<&DropFile>,
+    reason: Option<&Reason>,
+) -> Result<(), Failure> {
+    let places = state.read(|db| file.map(|file| place::of(db, file.id)).transpose())?.unwrap_or_default();
+    if let Some(at) = places.iter().find(|at| matches!(at.state, PlaceState::Held | PlaceState::Unverified)) {
+        let why = at.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        return Err(Failure::new(Code::Failed, format!("{drop} at {}: {}{why}", at.place, at.state.as_str())));
+    }
+    match reason {
+        Some(reason) => Err(Failure::new(Code::Temporary, format!("{drop}: {reason}"))),
+        None => Ok(()),
     }
 }
 
@@ -68,11 +101,15 @@ fn show_progress(place: &Place) {
     let style = ProgressStyle::with_template("{msg:<20} {bar:40} {pos}/{len} {eta}");
     let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     watch(move |step| {
-        bar.set_message(step.step.to_owned());
+        if bar.message() != step.step || step.done < bar.position() {
+            // Each step begins anew, and with it what is left of it is guessed anew.
+            bar.reset();
+            bar.set_message(step.step.to_owned());
+        }
         bar.set_length(step.of);
         bar.set_position(step.done);
         if step.done >= step.of {
-            bar.reset();
+            bar.finish_and_clear();
         }
     });
 }
@@ -102,12 +139,34 @@ pub fn accept(place: &Place, which: Which) -> Outcome {
 pub fn set_sequence(place: &Place, set: SetSequence) -> Outcome {
     let config = place.config()?;
     known(place, &config, &set.drop)?;
-    if set.why.dry_run {
-        output::line(&format!("the next file of {} would have number {}", set.drop, set.seq))?;
-        return Ok(Code::Ok);
+    let operation = FileOperation::SetSequence { drop: set.drop, seq: set.seq, again: set.again };
+    order(place, &config.settings, Operation::Drop(operation), set.why)
+}
+
+/// Has it done, or says what would be.
+pub(super) fn order(place: &Place, settings: &Settings, operation: Operation, why: Why) -> Outcome {
+    if why.dry_run {
+        return dry(place, settings, operation);
     }
-    let operation = FileOperation::SetSequence { drop: set.drop, seq: set.seq };
-    done(place, &order::order(&config.settings, Operation::Drop(operation), set.why.reason)?)
+    done(place, &order::order(settings, operation, why.reason)?)
+}
+
+/// Says what would be done, and what would be refused.
+fn dry(place: &Place, settings: &Settings, operation: Operation) -> Outcome {
+    let what = match &operation {
+        Operation::Drop(FileOperation::Resend { .. }) => "would be sent again where it is not",
+        Operation::Drop(FileOperation::AsNew { .. }) => "would go",
+        Operation::Drop(FileOperation::Accept { .. }) => "would be taken for published",
+        Operation::Drop(FileOperation::Dismiss { .. }) => "would count as dealt with",
+        Operation::Drop(FileOperation::SetSequence { .. }) => "would be set",
+        Operation::Retry { .. } => "would go with the next file",
+        _ => "would be given up",
+    };
+    let mut report = order::order(settings, Operation::DryRun { of: Box::new(operation) }, None)?;
+    if !place.json() {
+        report.done.iter_mut().for_each(|subject| *subject = format!("{subject}: {what}"));
+    }
+    done(place, &report)
 }
 
 /// Gives up a file, or held rows.
@@ -130,41 +189,34 @@ pub fn release(place: &Place, release: Release) -> Outcome {
 fn rows(place: &Place, which: Selection, why: Why, operation: impl FnOnce(Selection) -> Operation) -> Outcome {
     let config = place.config()?;
     let (mut state, _) = known(place, &config, which.connector.as_deref().unwrap_or_default())?;
-    if why.dry_run {
-        let rows = state.read(|db| parked::select(db, &which))?;
-        for (_, parked) in rows.iter().filter(|(_, parked)| parked.state != ParkedState::Waiting) {
-            output::line(&format!("{} {}: {}", parked.event.id, parked.state.as_str(), parked.reason))?;
+    if why.dry_run && !place.json() {
+        for (_, parked) in state.read(|db| parked::select(db, &which))? {
+            output::line(&format!("{} is {}: {}", parked.event.id, parked.state.as_str(), parked.reason))?;
         }
-        return Ok(Code::Ok);
     }
-    done(place, &order::order(&config.settings, operation(which), why.reason)?)
+    order(place, &config.settings, operation(which), why)
 }
 
 /// Does it with one file, which must be there.
 fn ask(place: &Place, operation: FileOperation, file: &str, why: Why) -> Outcome {
     let config = place.config()?;
     let (mut state, known) = known(place, &config, operation.drop())?;
-    let found = meant(&mut state, &known, file)?;
+    let mut found = meant(&mut state, &known, file)?;
     if why.dry_run {
-        let what = match &operation {
-            FileOperation::Resend { .. } => "would be sent again where it is not",
-            FileOperation::AsNew { .. } => "would give its lines to a new file",
-            FileOperation::Accept { .. } => "would be taken for published",
-            _ => "would be given up",
-        };
-        output::line(&format!("{} {what}", called(&found)))?;
-        return Ok(Code::Ok);
+        return dry(place, &config.settings, Operation::Drop(operation));
     }
     let settings = config.settings.clone();
     let goes = matches!(operation, FileOperation::Resend { .. } | FileOperation::AsNew { .. });
+    let is_new = matches!(operation, FileOperation::AsNew { .. });
     let drop = operation.drop().to_owned();
     let report = order::order(&settings, Operation::Drop(operation), why.reason)?;
     show_progress(place);
     if goes && report.refused.is_empty() && order::running(&settings.state)?.is_none() {
         let summary = order::run_drop(config, &drop)?;
-        if let Some(reason) = summary.left_off {
-            return Err(Failure::new(Code::Temporary, format!("{drop}: {reason}")));
+        if let Some(newest) = state.read(|db| drops::newest(db, known.id, 1))?.pop().filter(|_| is_new) {
+            found = newest;
         }
+        left_off(&mut state, &drop, Some(&found), summary.left_off.as_ref())?;
     }
     done(place, &report)
 }

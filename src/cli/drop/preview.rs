@@ -1,26 +1,39 @@
 //! `drop preview` and `drop regenerate`.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
 
+use super::Regenerate;
+use super::change::done;
 use super::show::{known, meant};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, order, output};
 use crate::config::{self, Config, build};
 use crate::engine::drop::{self, Previewed};
+use crate::engine::operate::{FileOperation, Operation};
 use crate::engine::source::{Intake, Sources};
 use crate::format::json as encoding;
 use crate::store::capture::{Access, CapturedLog};
 use crate::store::state::{StateReader, connector, fact, log as logs};
 
 /// Shows, or writes to a file, what would be cut now.
-pub fn preview(place: &Place, name: &str, to: Option<&Path>) -> Outcome {
+pub fn preview(place: &Place, name: &str, date: Option<&str>, to: Option<&Path>) -> Outcome {
     let mut config = place.config()?;
+    if let Some(date) = date {
+        // What a cut for this date would be refused for.
+        let run = FileOperation::Run { drop: name.to_owned(), date: Some(date.to_owned()) };
+        known(place, &config, name)?;
+        let asked = Operation::DryRun { of: Box::new(Operation::Drop(run)) };
+        let report = order::order(&config.settings, asked, None)?;
+        if !report.refused.is_empty() {
+            return done(place, &report);
+        }
+    }
     let names: Vec<_> = config.drops.iter().map(|spec| spec.name.clone()).collect();
     let at = config.drops.iter().position(|spec| *spec.name == *name);
     let spec = at.map(|at| config.drops.swap_remove(at)).ok_or_else(|| order::unknown(name, &names))?;
@@ -28,7 +41,7 @@ pub fn preview(place: &Place, name: &str, to: Option<&Path>) -> Outcome {
     let drop = Arc::new(built(spec, &config, &mut real)?);
     let sources = sources(&config, &mut real)?;
     let folder = tempfile::tempdir().map_err(|error| cannot("a temporary folder", &error))?;
-    let made = drop::preview(Arc::clone(&drop), sources, &mut real, folder.path())
+    let made = drop::preview(Arc::clone(&drop), sources, &mut real, (date, folder.path()))
         .map_err(|error| Failure::new(Code::Failed, format!("{name}: {error}")))?;
     if drop.hook.is_some() && !place.quiet() {
         eprintln!("the hook is not asked: it may change or refuse records of the real file");
@@ -103,10 +116,18 @@ fn show(drop: &drop::Drop, file: &Previewed) -> Result<(), Failure> {
 }
 
 /// Makes an old file again and compares it.
-pub fn regenerate(place: &Place, name: &str, which: &str, to: &Path) -> Outcome {
+pub fn regenerate(place: &Place, again: Regenerate) -> Outcome {
+    let Regenerate { drop: name, file: which, to, why } = &again;
     let config = place.config()?;
     let (mut state, known) = known(place, &config, name)?;
     let file = meant(&mut state, &known, which)?;
+    let operation = Operation::Drop(FileOperation::Regenerate { drop: name.clone(), file: which.clone() });
+    // A file of records is made for somebody: that is taken down before.
+    let asked = if why.dry_run { Operation::DryRun { of: Box::new(operation) } } else { operation };
+    let report = order::order(&config.settings, asked, why.reason.clone())?;
+    if !report.refused.is_empty() {
+        return done(place, &report);
+    }
     let Some(hash) = file.config_hash else {
         return Err(Failure::new(Code::Data, format!("the file `{which}` was never cut")));
     };
@@ -116,20 +137,29 @@ pub fn regenerate(place: &Place, name: &str, which: &str, to: &Path) -> Outcome 
     let office = file.office.as_deref().unwrap_or(&config.settings.office);
     let drop = built(config::from_canonical_of(&text, office)?, &config, &mut state)?;
     let mut same = None;
-    write(to, |out| {
+    let mut make = |out: &mut dyn Write| -> std::io::Result<()> {
         let made = drop::regenerate(&drop, &file, &mut state, |bytes| out.write_all(bytes));
         same = Some(made.map_err(std::io::Error::other)?);
         Ok(())
-    })?;
+    };
+    match to.as_deref().filter(|_| !why.dry_run) {
+        Some(to) => write(to, |out| make(out))?,
+        None => make(&mut std::io::sink()).map_err(|error| Failure::new(Code::Failed, format!("{which}: {error}")))?,
+    }
     let called = file.name.as_deref().unwrap_or(which);
+    let made =
+        to.as_deref().filter(|_| !why.dry_run).map_or_else(|| "made again".to_owned(), |to| to.display().to_string());
     match same {
+        Some(Ok(true)) if place.json() => {
+            output::json(&json!({ "drop": name, "file": called, "to": to, "same": true, "dryRun": why.dry_run }))?;
+            Ok(Code::Ok)
+        }
         Some(Ok(true)) => {
-            output::line(&format!("{}: the same bytes as {called}", to.display()))?;
+            output::line(&format!("{made}: the same bytes as {called}"))?;
             Ok(Code::Ok)
         }
         Some(Ok(false)) => {
-            let text = format!("{}: other bytes than {called} had; both cannot be right", to.display());
-            Err(Failure::new(Code::Data, text))
+            Err(Failure::new(Code::Data, format!("{made}: other bytes than {called} had; both cannot be right")))
         }
         Some(Err(reason)) => Err(Failure::new(Code::Data, format!("{called}: {reason}"))),
         None => Err(Failure::new(Code::Failed, "nothing was made")),

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::engine::drop::{
     DropStatus, FileLine, MemberLine, ago, drop_status, file_line, member_lines, next_cut_of, shown_record,
 };
+use crate::engine::operate::several_are;
 use crate::rules::governance::Gate;
 use crate::store::state::connector::{self, Remembered};
 use crate::store::state::drops::{self, DropFile};
@@ -125,15 +126,13 @@ pub(super) fn meant(state: &mut StateReader, known: &Remembered, which: &str) ->
     match found.len() {
         1 => Ok(found.remove(0)),
         0 => {
-            let text = format!("{} has no file `{which}`: name its number, its business date or its name", known.name);
+            let text = format!(
+                "{} has no file `{which}`: name its number, its business date, its name, or `file:N`",
+                known.name
+            );
             Err(Failure::new(Code::Data, text))
         }
-        _ => {
-            let numbers: Vec<String> =
-                found.iter().filter_map(|file| file.numbers).map(|numbers| numbers.seq.to_string()).collect();
-            let text = format!("`{which}` may be number {}: name the one", numbers.join(" or "));
-            Err(Failure::new(Code::Data, text))
-        }
+        _ => Err(Failure::new(Code::Data, several_are(which, &found))),
     }
 }
 

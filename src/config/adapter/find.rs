@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::presets::PRESETS;
 use crate::config::found::Found;
 use crate::config::library;
-use crate::config::source::{Source, reason};
+use crate::config::source::{Source, Unread};
 use crate::config::tree::Notation;
 use crate::rules::operation::Spec;
 
@@ -98,7 +98,7 @@ fn locate(found: &Found<'_>, name: &str) -> Option<(String, Source)> {
         return match library::read(&path) {
             Ok(text) => Some((text, Source::new(&path))),
             Err(error) => {
-                found.error(format!("{} cannot be read: {}", path.display(), reason(&error)));
+                found.unread(&Unread::new(&path.display().to_string(), &error));
                 None
             }
         };

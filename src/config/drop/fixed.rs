@@ -173,11 +173,12 @@ fn layout(fields: &Fields<'_>, shelf: &Shelf) -> Option<Layout> {
     let extended = fields.take("extended").map_or(Some(false), |found| found.flag());
     let (place, replacing) = (place?, replacing?);
     let name = place.text()?;
-    let text = shelf.copybook(name, &folders).map_err(|message| {
-        place.error_hint(message, "put it into a folder copybooks/ beside the settings, or name `copy_dirs`");
+    let text = shelf.copybook(name, &folders).map_err(|why| match why.disk {
+        true => place.unread(&why),
+        false => place.error_hint(why.text, "put it into a folder copybooks/ beside the settings, or name `copy_dirs`"),
     });
     let format = if free? { Format::Free } else { Format::Fixed };
-    let library = |name: &str| shelf.copybook(name, &folders).ok();
+    let library = |name: &str| shelf.copied(name, &folders).map_err(|why| place.unread(&why)).ok().flatten();
     let reading = Reading { format, extended: extended?, replacing, library: &library };
     let title = name.rsplit('/').next().unwrap_or(name);
     match copybook::read(title, &text.ok()?, &reading) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::library::{self, Library};
-use crate::config::source::reason;
+use crate::config::source::Unread;
 use crate::config::tree::Value;
 
 /// The key of `drop:` under which the texts of other files are kept. No person writes it.
@@ -49,29 +49,32 @@ impl Shelf {
     }
 
     /// The text of a copybook, by its name in one of the folders or by its path.
-    pub(crate) fn copybook(&self, name: &str, folders: &[PathBuf]) -> Result<String, String> {
+    pub(crate) fn copybook(&self, name: &str, folders: &[PathBuf]) -> Result<String, Unread> {
+        self.copied(name, folders)?.ok_or_else(|| Unread::from(format!("there is no copybook `{name}`")))
+    }
+
+    /// The same of one that another copies; none = there is none.
+    pub(crate) fn copied(&self, name: &str, folders: &[PathBuf]) -> Result<Option<String>, Unread> {
         let found = match &self.kept {
             Some(kept) => kept.copybooks.get(name).cloned(),
             None if name.contains('/') => {
                 let path = self.folder.join(name);
-                Some(
-                    library::read(&path)
-                        .map_err(|error| format!("{} cannot be read: {}", path.display(), reason(&error)))?,
-                )
+                Some(read(&path)?)
             }
             None => {
                 let mut all = folders.to_vec();
                 all.extend(self.folders("copybooks"));
-                Library::new(all).find(name)
+                Library::new(all).find(name).map_err(|(file, error)| Unread::new(&file, &error))?
             }
         };
-        let text = found.ok_or_else(|| format!("there is no copybook `{name}`"))?;
-        self.used.borrow_mut().copybooks.insert(name.to_owned(), text.clone());
-        Ok(text)
+        if let Some(text) = &found {
+            self.used.borrow_mut().copybooks.insert(name.to_owned(), text.clone());
+        }
+        Ok(found)
     }
 
     /// The text of a calendar, by its name in a folder `calendars` or by its path.
-    pub(crate) fn calendar(&self, name: &str) -> Result<String, String> {
+    pub(crate) fn calendar(&self, name: &str) -> Result<String, Unread> {
         let text = match &self.kept {
             Some(kept) => kept.calendars.get(name).cloned().ok_or_else(|| format!("there is no calendar `{name}`"))?,
             None => {
@@ -86,8 +89,8 @@ impl Shelf {
     }
 }
 
-fn read(path: &Path) -> Result<String, String> {
-    library::read(path).map_err(|error| format!("{} cannot be read: {}", path.display(), reason(&error)))
+fn read(path: &Path) -> Result<String, Unread> {
+    library::read(path).map_err(|error| Unread::new(&path.display().to_string(), &error))
 }
 
 fn kept(found: &Found<'_>) -> Embedded {

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 
 use crate::config::drop::shelf::Shelf;
 use crate::config::found::Found;
+use crate::config::source::Unread;
 use crate::engine::drop::Timing;
 use crate::rules::calendar::{Calendar, CalendarFile};
 use crate::rules::cutoff::{CATCH_UP, CutOffs, Days, Missed, Window, time_of_day};
@@ -24,7 +25,10 @@ pub(super) fn timing(found: &Found<'_>, shelf: &Shelf) -> Option<(Timing, Option
     });
     let zone = fields.need("zone").and_then(|found| found.parsed(|name| zone::find(Some(name))));
     let calendar = match fields.take("calendar") {
-        Some(found) => found.parsed(|name| calendar(name, shelf)).map(Some),
+        Some(found) => {
+            let read = found.text().map(|name| calendar(name, shelf).map_err(|why| found.unread(&why)));
+            read.and_then(Result::ok).map(Some)
+        }
         None => Some(None),
     };
     // One that cannot be read is one all the same.
@@ -56,14 +60,15 @@ pub(super) fn timing(found: &Found<'_>, shelf: &Shelf) -> Option<(Timing, Option
 }
 
 /// A calendar in one of its two forms.
-fn calendar(name: &str, shelf: &Shelf) -> Result<Calendar, String> {
+fn calendar(name: &str, shelf: &Shelf) -> Result<Calendar, Unread> {
     let text = shelf.calendar(name)?;
     let about = |what: String| format!("{name}: {what}");
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    match ["yaml", "yml", "json"].iter().any(|known| ending.eq_ignore_ascii_case(known)) {
+    let parsed = match ["yaml", "yml", "json"].iter().any(|known| ending.eq_ignore_ascii_case(known)) {
         true => serde_saphyr::from_str::<CalendarFile>(&text)
             .map_err(|error| about(error.to_string().lines().next().unwrap_or_default().to_owned()))
             .and_then(|file| Calendar::from_file(&file).map_err(about)),
         false => Calendar::parse(&text).map_err(about),
-    }
+    };
+    Ok(parsed?)
 }

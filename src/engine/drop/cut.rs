@@ -9,7 +9,7 @@ use super::ask::{Asking, Verdicts, is_unasked, judged};
 use super::gather::{held, join, park};
 use super::scale::Scale;
 use super::worker::{StepError, Worker};
-use super::{Drop, Extract, RowError, WhenEmpty, snapshot};
+use super::{Drop, Extract, RowError, WhenEmpty, entry, snapshot};
 use crate::clock::{self, Timestamp};
 use crate::event::Record;
 use crate::format::feed::Row;
@@ -199,6 +199,7 @@ fn cut(
         counter::add(db, connector, Counter::Delivered, change::events(db, file.id)?)?;
         change::forget(db, file.id)?;
         drops::set_state(db, file.id, FileState::Skipped, now)?;
+        entry::skip(db, file, now)?;
         return Ok(Ok(Cut::Skipped));
     }
     let most = drop.content.max_records.filter(|most| *most > 0).unwrap_or(u64::MAX);
@@ -275,6 +276,9 @@ fn number(
     let cutting = Cutting { numbers, office, name: &name, records, part, config_hash: &drop.config_hash, now };
     drops::cut(db, file.id, &cutting)?;
     super::sequence::used(db, connector)?;
+    if let Some(file) = drops::get(db, file.id)? {
+        entry::cut(db, &file, now)?;
+    }
     Ok(Ok(()))
 }
 

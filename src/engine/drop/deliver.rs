@@ -5,7 +5,6 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::acknowledge;
 use super::outlet::Outlet;
 use super::progress;
 use super::publish::{Ended, publish};
@@ -14,6 +13,7 @@ use super::seal::SENT;
 use super::staged::{Files, Source, Staged};
 use super::staging::{Staging, Written};
 use super::worker::{StepError, Worker};
+use super::{acknowledge, entry};
 use crate::adapter::place::Content;
 use crate::clock::{self, Timestamp};
 use crate::engine::operate::called;
@@ -121,8 +121,10 @@ impl Worker {
             Err(reason) => return self.hold_at(file, at, reason),
         };
         let noted = Noted::from_str(&at.noted).unwrap_or_default();
+        let mut began = false;
         let ended = match outlet.open() {
             Ok(mut place) => {
+                began = true;
                 let (ledger, id, outlet_name) = (self.ledger.clone(), file.id, outlet.name.clone());
                 let mut all = noted.clone();
                 let mut note = |step| {
@@ -131,6 +133,8 @@ impl Worker {
                     ledger.call(move |state| state.commit(|db| place::note(db, id, &place, &text)))
                 };
                 let plan = outlet.plan(clock::now());
+                let (file, to, data) = (file.clone(), entry::place(outlet), files.data.content.clone());
+                self.ledger.call(move |state| state.commit(|db| entry::send(db, &file, (&to, &data), clock::now())))?;
                 let of = files.data.content.size;
                 let mut told = |done| progress::tell(&outlet.name, done, of);
                 publish(&mut *place, &files, &plan, noted, &mut note, &mut told)?
@@ -144,6 +148,7 @@ impl Worker {
         let now = clock::steady();
         let attempts = at.attempts.saturating_add(1);
         let placed = Placed { noted, attempts, since: clock::now(), ..at };
+        let came = began.then(|| (file.clone(), entry::place(outlet), files.data.content.clone(), ended.clone()));
         let placed = match ended {
             Ended::Published | Ended::Triggered => {
                 log::info!(connector:% = name; "{name}: {what} is published at {}", outlet.name);
@@ -167,7 +172,14 @@ impl Worker {
             }
         };
         let stored = placed.clone();
-        self.ledger.call(move |state| state.commit(|db| place::set(db, id, &stored)))?;
+        self.ledger.call(move |state| {
+            state.commit(|db| {
+                if let Some((file, at, data, ended)) = &came {
+                    entry::came(db, file, (at, data, ended), clock::now())?;
+                }
+                place::set(db, id, &stored)
+            })
+        })?;
         Ok(placed)
     }
 

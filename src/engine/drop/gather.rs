@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Drop;
 use super::worker::{StepError, Worker};
+use super::{Drop, entry};
 use crate::clock::{self, Timestamp};
-use crate::event::{Event, Value};
+use crate::event::{Event, Record, Value};
 use crate::format::json;
 use crate::rules::cutoff::Newest;
 use crate::rules::governance::Gate;
@@ -30,7 +30,12 @@ pub(super) fn record_key(event: &Event) -> String {
         return format!("{} {}", event.kind, event.id);
     }
     let key = event.key.iter().map(|(name, value)| (Arc::clone(name), value.clone())).collect();
-    format!("{} {}", event.kind, String::from_utf8_lossy(&json::value(&Value::Map(key))))
+    ledger_key(&event.kind, key)
+}
+
+/// The same of a type and a key.
+pub fn ledger_key(kind: &str, key: Record) -> String {
+    format!("{kind} {}", String::from_utf8_lossy(&json::value(&Value::Map(key))))
 }
 
 /// What names a record in ledgers, as far as a view lets the key be shown.
@@ -150,6 +155,7 @@ impl Worker {
                 change::take_over(db, id, file, &changes)?;
                 for known in &going {
                     parked::end(db, id, &known.parked.event, now)?;
+                    entry::along(db, id, &known.parked)?;
                 }
                 Ok(())
             })
@@ -262,6 +268,7 @@ pub(super) fn park(db: &Db, connector: ConnectorId, held: &Parked) -> Sql<()> {
         let behind = Parked { state: ParkedState::Behind, ..held.clone() };
         parked::park(db, connector, &behind)?;
     }
+    entry::park(db, connector, held)?;
     counter::add(db, connector, Counter::Held, 1)
 }
 

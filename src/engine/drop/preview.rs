@@ -42,11 +42,17 @@ pub struct Previewed {
     pub bytes: Vec<u8>,
 }
 
-/// Cuts and renders in a folder of its own. Nothing of the agent's changes, and nothing is sent.
+/// Cuts and renders in a folder of its own, for a business date or (none) that of the next cut-off. Nothing of the agent's changes, and
+/// nothing is sent.
 ///
 /// # Errors
 /// When a log, the state file or the folder cannot be used.
-pub fn preview(drop: Arc<Drop>, sources: Sources, real: &mut StateReader, folder: &Path) -> Result<Preview, StepError> {
+pub fn preview(
+    drop: Arc<Drop>,
+    sources: Sources,
+    real: &mut StateReader,
+    (date, folder): (Option<&str>, &Path),
+) -> Result<Preview, StepError> {
     let path = folder.join("state.db");
     let mut state = State::open(&path)?;
     let known = real.read(|db| connector::find(db, &drop.subscription.name))?;
@@ -63,7 +69,7 @@ pub fn preview(drop: Arc<Drop>, sources: Sources, real: &mut StateReader, folder
         folder: Some(folder.join("files")),
         rebuild: Arc::new(|_| None),
     };
-    let made = Worker::new(parts).and_then(Worker::preview);
+    let made = Worker::new(parts).and_then(|worker| worker.preview(date.unwrap_or_default()));
     ledger.stop();
     let _ = writer.join();
     made
@@ -93,12 +99,12 @@ pub fn regenerate(
 
 impl Worker {
     /// Cuts and renders what is there now.
-    fn preview(mut self) -> Result<Preview, StepError> {
+    fn preview(mut self, date: &str) -> Result<Preview, StepError> {
         let mut preview = Preview { files: Vec::new(), held: Vec::new(), refused: None };
         // Nobody is told of what is only looked at.
         self.asking = None;
         let before = self.parked()?;
-        match self.asked_slot() {
+        match self.asked_slot(date)? {
             Ok(slot) => {
                 let cut = Cut { slot, at: clock::now() };
                 preview.refused = self.try_cut(cut, Until::Now)?.err();

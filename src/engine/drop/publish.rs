@@ -399,7 +399,7 @@ fn hold<E>(way: &Way<'_>, held: Held) -> Stop<E> {
             "foreign",
             format!(
                 "the destination has another file under the name {name}: it was left as it is. Find out whose it is; when \
-                 it may go, remove it there and release this one"
+                 it may go, remove it there and send this one again"
             ),
         ),
         Held::Unproven => Reason::new(

@@ -1,6 +1,8 @@
 //! A cut that a person has asked for.
 
-use super::worker::Worker;
+use jiff::civil::Date;
+
+use super::worker::{StepError, Worker};
 use crate::clock;
 use crate::rules::cutoff::Slot;
 use crate::rules::outcome::Reason;
@@ -29,9 +31,22 @@ pub(super) fn done(db: &Db, connector: ConnectorId) -> Sql<()> {
 }
 
 impl Worker {
+    /// The slot of a cut now for a date; the same date again is one more of it. Without a date that of the next cut-off.
+    pub(super) fn asked_slot(&mut self, date: &str) -> Result<Result<Slot, Reason>, StepError> {
+        let next = match self.coming_slot() {
+            Ok(next) => next,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let Some(date) = date.parse::<Date>().ok().filter(|date| *date != next.date) else { return Ok(Ok(next)) };
+        let id = self.id;
+        let last = self.reader.read(|db| drops::last_cut(db, id))?;
+        let same = last.filter(|(last, _)| *last == date.to_string());
+        Ok(Ok(Slot { date, nth: same.map_or(0, |(_, nth)| nth + 1) }))
+    }
+
     /// The slot of a cut now: that of the next cut-off; one more of its date when its own was made already, so that the
     /// night after it keeps its file.
-    pub(super) fn asked_slot(&mut self) -> Result<Slot, Reason> {
+    fn coming_slot(&mut self) -> Result<Slot, Reason> {
         let (id, next) = (self.id, self.next_cut()?.slot);
         let coming = self.drop.timing.cut_offs.of(clock::now());
         let coming = coming.map_err(|error| Reason::new("calendar", error.to_string()))?.slot.date;

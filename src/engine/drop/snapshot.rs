@@ -3,10 +3,10 @@
 //! What stands there is known from the log: of each record the last change that was gathered is kept, a deleted one is
 //! forgotten. So the file is that of one moment, the cut, and no long read of the application's tables is needed.
 
-use super::Drop;
 use super::ask::{Verdicts, judged};
 use super::cut::{MOST_HELD, Wrong};
 use super::scale::Scale;
+use super::{Drop, entry};
 use crate::event::Op;
 use crate::format::feed::Row;
 use crate::rules::coalesce::Action;
@@ -51,7 +51,8 @@ pub(super) fn all(
                 Ok(record) => {
                     member::add(db, file.id, ordinal, (&id.to_string(), &key, action), &record)?;
                     count += 1;
-                    if parked::find(db, connector, &id.to_string())?.is_some() {
+                    if let Some(before) = parked::find(db, connector, &id.to_string())? {
+                        entry::along(db, connector, &before)?;
                         change::take_over(db, connector, file.id, std::slice::from_ref(&change))?;
                         parked::end(db, connector, &change.event, crate::clock::steady())?;
                     }

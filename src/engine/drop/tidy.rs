@@ -1,7 +1,7 @@
 //! Retention: what is older than a drop keeps it goes, or what is more.
 
-use super::Keep;
 use super::worker::{StepError, Worker};
+use super::{Keep, entry};
 use crate::clock::{self, Timestamp};
 use crate::rules::clock::cutoff;
 use crate::store::state::belief;
@@ -44,6 +44,7 @@ impl Worker {
                 state.commit(|db| {
                     member::purge(db, file.id)?;
                     change::forget(db, file.id)?;
+                    entry::purge(db, &file, clock::now())?;
                     drops::set_state(db, file.id, FileState::Purged, clock::now())
                 })
             })?;

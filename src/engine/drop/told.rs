@@ -1,8 +1,12 @@
 //! What a drop's files tell the host of one change: which file has it, where that is, and what the host said.
 
+use serde::Serialize;
+
 use super::gather::record_key;
 use crate::clock::Timestamp;
+use crate::engine::operate::called;
 use crate::event::{Event, EventId};
+use crate::rules::hex::hex;
 use crate::store::state::connector::Remembered;
 use crate::store::state::drops::member::{self, Told};
 use crate::store::state::drops::place::{self, PlaceState};
@@ -49,6 +53,70 @@ pub fn way(db: &Db, known: &Remembered, event: &Event) -> Sql<Option<Way>> {
         }
     }
     Ok((!way.steps.is_empty()).then_some(way))
+}
+
+/// What a file tells of a record, and how far the file is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InFile {
+    /// Which drop.
+    pub drop: String,
+    /// Number, business date and name.
+    pub file: String,
+    /// When it was cut.
+    pub cut: String,
+    /// `add`, `change`, `delete` or `message`.
+    pub action: String,
+    /// The event that gave the record's image.
+    pub event: String,
+    /// How far the file is, in the words of `drop list`.
+    pub state: &'static str,
+    /// SHA-256 of the file, once it is rendered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The places that have it, or may have it, and since when.
+    pub places: Vec<InPlace>,
+    /// What the host said of the record: `accepted` or `rejected`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// And its code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// What a place has of a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct InPlace {
+    /// Its name.
+    pub outlet: String,
+    /// `waiting`, `published`, `unverified` or `held`.
+    pub state: &'static str,
+    /// Since when.
+    pub since: String,
+}
+
+/// What the files of a drop tell of a record, by its key in the ledger, oldest first.
+pub fn in_files(db: &Db, known: &Remembered, key: &str) -> Sql<Vec<InFile>> {
+    let mut found = Vec::new();
+    for line in member::of_record(db, known.id, key)? {
+        let Some(file) = drops::get(db, line.file)? else { continue };
+        let places = place::of(db, file.id)?.into_iter();
+        let places =
+            places.map(|at| InPlace { outlet: at.place, state: at.state.as_str(), since: at.since.to_string() });
+        found.push(InFile {
+            drop: known.name.clone(),
+            file: called(&file),
+            cut: file.created.unwrap_or(file.cut_at).to_string(),
+            action: line.action,
+            event: line.event,
+            state: file.state.as_str(),
+            sha256: file.sha256.map(|sha256| hex(&sha256)),
+            places: places.collect(),
+            answer: line.answer,
+            code: line.code,
+        });
+    }
+    Ok(found)
 }
 
 fn state(file: &DropFile) -> &'static str {

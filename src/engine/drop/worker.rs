@@ -73,7 +73,7 @@ pub struct Worker {
     pub(super) dice: fastrand::Rng,
     /// The highest place in the file that gathers.
     pub(super) ordinal: Option<(FileId, i64)>,
-    mode: Mode,
+    pub(super) mode: Mode,
     /// From when on a drop that has made no cut yet counts.
     begin: Timestamp,
     reading: Reading,
@@ -331,17 +331,9 @@ impl Worker {
                 .call(move |state| state.commit(|db| connector::set_mode(db, id, Mode::Running, None, clock::now())))?;
         }
         self.make_cuts()?;
-        let next = match self.asked_slot() {
-            Ok(next) => next,
+        let slot = match self.asked_slot(&date)? {
+            Ok(slot) => slot,
             Err(reason) => return self.stand_still(reason),
-        };
-        let slot = match date.parse::<Date>() {
-            Ok(date) if date != next.date => {
-                let last = self.reader.read(|db| drops::last_cut(db, id))?;
-                let same = last.filter(|(last, _)| *last == date.to_string());
-                Slot { date, nth: same.map_or(0, |(_, nth)| nth + 1) }
-            }
-            _ => next,
         };
         if self.make_cut(Cut { slot, at: clock::now() }, Until::Now)? {
             self.ledger.call(move |state| state.commit(|db| request::done(db, id)))?;
@@ -479,7 +471,7 @@ impl Worker {
     }
 
     /// The drop makes no cuts until a person resumes it; what was cut still goes.
-    fn stand_still(&mut self, reason: Reason) -> Result<(), StepError> {
+    pub(super) fn stand_still(&mut self, reason: Reason) -> Result<(), StepError> {
         self.say(log::Level::Error, &reason.to_string());
         self.mode = Mode::Halted;
         let id = self.id;

@@ -93,6 +93,20 @@ pub(super) static FILE_SUCCESS: Metric =
     metric("sync_file_last_success_timestamp_seconds", Kind::Gauge, DROP, "When a drop has last published a file.");
 pub(super) static FILES: Metric =
     metric("sync_files", Kind::Gauge, &["drop", "state"], "Files of a drop by their state.");
+pub(super) static FILE_TROUBLE: Metric = metric(
+    "sync_file_trouble",
+    Kind::Gauge,
+    &["drop", "kind"],
+    "What a person should look at: files that are held, unverified, late or overdue (no answer), answers put aside, records rejected.",
+);
+pub(super) static FILE_DATE: Metric = metric(
+    "sync_file_last_business_date_timestamp_seconds",
+    Kind::Gauge,
+    DROP,
+    "The business date of the file that a drop has published last, at 00:00 UTC.",
+);
+pub(super) static NEXT_CUT: Metric =
+    metric("sync_file_next_cut_timestamp_seconds", Kind::Gauge, DROP, "When a drop cuts its next file.");
 pub(super) static FREE: Metric = metric(
     "sync_disk_free_bytes",
     Kind::Gauge,
@@ -134,7 +148,7 @@ pub(super) static CPU: Metric =
     metric("process_cpu_seconds_total", Kind::Counter, &[], "Processor time that the process has used.");
 
 /// Every metric, in the order in which it is told.
-pub static METRICS: [&Metric; 26] = [
+pub static METRICS: [&Metric; 29] = [
     &EVENTS,
     &CAPTURED,
     &CONFLICTS,
@@ -151,6 +165,9 @@ pub static METRICS: [&Metric; 26] = [
     &RECORDS,
     &FILE_SUCCESS,
     &FILES,
+    &FILE_TROUBLE,
+    &FILE_DATE,
+    &NEXT_CUT,
     &FREE,
     &CERTIFICATE,
     &SKEW,

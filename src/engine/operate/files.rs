@@ -70,6 +70,16 @@ pub enum FileOperation {
         drop: String,
         /// The number.
         seq: u64,
+        /// Also one that a file has already.
+        #[serde(default)]
+        again: bool,
+    },
+    /// Takes down that a file is made again for somebody here.
+    Regenerate {
+        /// Which drop.
+        drop: String,
+        /// Number, business date or name.
+        file: String,
     },
 }
 
@@ -83,7 +93,8 @@ impl FileOperation {
             | FileOperation::Accept { drop, .. }
             | FileOperation::Discard { drop, .. }
             | FileOperation::Dismiss { drop, .. }
-            | FileOperation::SetSequence { drop, .. } => drop,
+            | FileOperation::SetSequence { drop, .. }
+            | FileOperation::Regenerate { drop, .. } => drop,
         }
     }
 }
@@ -97,7 +108,8 @@ pub(super) fn operate(db: &Db, operation: &FileOperation, actor: &Actor, report:
     };
     let done = match operation {
         FileOperation::Run { date, .. } => run(db, &known, date.as_deref())?,
-        FileOperation::SetSequence { seq, .. } => set_sequence(db, &known, *seq)?,
+        FileOperation::SetSequence { seq, again, .. } => set_sequence(db, &known, *seq, *again)?,
+        FileOperation::Regenerate { file, .. } => with(db, &known, file, |file| Ok(regenerate(file)))?,
         FileOperation::Dismiss { ack, .. } => dismiss(db, &known, ack)?,
         FileOperation::Resend { file, outlet, .. } => {
             with(db, &known, file, |file| resend(db, file, outlet.as_deref()))?
@@ -109,6 +121,7 @@ pub(super) fn operate(db: &Db, operation: &FileOperation, actor: &Actor, report:
     let verb = match operation {
         FileOperation::Run { .. } => "drop run",
         FileOperation::SetSequence { .. } => "drop set-sequence",
+        FileOperation::Regenerate { .. } => "drop regenerate",
         FileOperation::Dismiss { .. } => "drop dismiss",
         FileOperation::Resend { .. } => "drop resend",
         FileOperation::AsNew { .. } => "drop resend --as-new",
@@ -131,11 +144,18 @@ fn with(db: &Db, known: &Remembered, which: &str, work: impl FnOnce(&DropFile) -
     match drops::meant(db, known.id, which)?.as_slice() {
         [] => Ok(Err(format!("has no file `{which}`: name its number, its business date or its name"))),
         [file] => work(file),
-        several => {
-            let names: Vec<String> = several.iter().map(called).collect();
-            Ok(Err(format!("`{which}` may be {}: name it by its number", names.join(" or "))))
-        }
+        several => Ok(Err(several_are(which, several))),
     }
+}
+
+/// Why a word does not say which file is meant.
+pub fn several_are(which: &str, several: &[DropFile]) -> String {
+    let name = |file: &DropFile| match file.numbers {
+        Some(numbers) => format!("{}{} = {}", drops::COUNT, numbers.n, called(file)),
+        None => called(file),
+    };
+    let names: Vec<String> = several.iter().map(name).collect();
+    format!("`{which}` may be {}: name the one by its `{}N`", names.join(" or "), drops::COUNT)
 }
 
 /// A file as people call it.
@@ -157,7 +177,16 @@ fn run(db: &Db, known: &Remembered, date: Option<&str>) -> Sql<Done> {
     Ok(Ok(date.map_or_else(|| "now".to_owned(), |date| format!("for {date}"))))
 }
 
-fn set_sequence(db: &Db, known: &Remembered, seq: u64) -> Sql<Done> {
+fn set_sequence(db: &Db, known: &Remembered, seq: u64, again: bool) -> Sql<Done> {
+    if seq == 0 {
+        return Ok(Err("numbers begin with 1".to_owned()));
+    }
+    if let Some(file) = drops::lap_has(db, known.id, seq)?.filter(|_| !again) {
+        return Ok(Err(format!(
+            "{} has this number already, and the host may refuse it: --again gives it twice",
+            called(&file)
+        )));
+    }
     crate::engine::drop::sequence::force(db, known.id, seq)?;
     Ok(Ok(format!("the next file is {seq}")))
 }
@@ -174,6 +203,16 @@ fn dismiss(db: &Db, known: &Remembered, which: &str) -> Sql<Done> {
         ack::remember(db, known.id, &Ack { word: DISMISSED.to_owned(), ..read.clone() })?;
     }
     Ok(Ok(which.to_owned()))
+}
+
+fn regenerate(file: &DropFile) -> Done {
+    match file.state {
+        FileState::Open | FileState::Skipped => {
+            Err(format!("{} is {}: it has no bytes", called(file), file.state.as_str()))
+        }
+        FileState::Purged => Err(format!("{} was purged at {}: what it was made of is gone", called(file), file.since)),
+        _ => Ok(called(file)),
+    }
 }
 
 fn resend(db: &Db, file: &DropFile, outlet: Option<&str>) -> Sql<Done> {

@@ -352,14 +352,30 @@ pub fn since_of_newest(
         .optional()
 }
 
-/// The files that a number, a date or a name means: the newest first.
+/// What stands before the count of a file, which no other one has: numbers may come again.
+pub const COUNT: &str = "file:";
+
+/// The files that a number, a date, a name or a count (`file:4`) means: the newest first.
 pub fn meant(db: &Connection, connector: ConnectorId, which: &str) -> Sql<Vec<DropFile>> {
     let number = which.parse::<i64>().ok();
+    let count = which.strip_prefix(COUNT).and_then(|count| count.parse::<i64>().ok());
     let sql = format!(
         "SELECT {COLUMNS} FROM drop_file WHERE connector = ?1 AND state <> 'open'
-           AND (seq = ?2 OR date = ?3 OR name = ?3) ORDER BY id DESC"
+           AND (seq = ?2 OR date = ?3 OR name = ?3 OR n = ?4) ORDER BY id DESC"
     );
-    db.prepare_cached(&sql)?.query_map(params![connector.0, number, which], file)?.collect()
+    db.prepare_cached(&sql)?.query_map(params![connector.0, number, which, count], file)?.collect()
+}
+
+/// The file that has a number since the numbers last began anew; none = it is free.
+pub fn lap_has(db: &Connection, connector: ConnectorId, seq: u64) -> Sql<Option<DropFile>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM drop_file WHERE connector = ?1 AND seq = ?2 AND n >
+           ifnull((SELECT max(earlier.n) FROM drop_file AS earlier JOIN drop_file AS later
+                   ON later.connector = ?1 AND later.n = earlier.n + 1
+                   WHERE earlier.connector = ?1 AND later.seq <= earlier.seq), 0)
+         ORDER BY n DESC LIMIT 1"
+    );
+    db.prepare_cached(&sql)?.query_row(params![connector.0, signed(seq)], file).optional()
 }
 
 /// The last cut that was made, whether or not it gave a file: business date and the how many-th of it.

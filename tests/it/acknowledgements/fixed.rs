@@ -184,3 +184,29 @@ fn a_file_without_records_is_answered_too() {
     desk.look();
     assert_eq!(desk.state(2), "refused");
 }
+
+#[test]
+fn an_answer_to_a_number_that_was_never_given_stops_the_drop_until_a_person_says_how_it_goes_on() {
+    let desk = desk("WD-CODE");
+    let mode = || -> serde_json::Value { serde_json::from_str(&desk.ok(&["--json", "drop", "list"]).stdout).unwrap() };
+    desk.three();
+    desk.cut();
+    // Numbers of others are their own.
+    desk.answer("VISACK.S000009", ebcdic(&[header("OTHERS", 9, "OK"), trailer(0)]));
+    desk.look();
+    assert_eq!(mode()[0]["mode"], "running", "{}", mode());
+    desk.answer("VISACK.S000005", ebcdic(&[header("VISITS", 5, "OK"), trailer(0)]));
+    let said = desk.look();
+    assert!(
+        said.contains(
+            "the host has answered our number 5, and the next one here would be 2: was an older state file put back?"
+        ),
+        "{said}"
+    );
+    assert_eq!(mode()[0]["mode"], "halted", "{}", mode());
+    let status = desk.office.run(&["status"]);
+    assert!(status.code == Some(1) && status.stdout.contains("drop set-sequence legacy"), "{status:?}");
+    desk.ok(&["drop", "set-sequence", "legacy", "6", "--reason", "the host has 5"]);
+    assert_eq!(desk.cut(), "published");
+    assert_eq!((desk.state(6), &mode()[0]["mode"]), ("published".to_owned(), &"running".into()));
+}

@@ -13,8 +13,9 @@ const FIRST: &str = "OF042.VISITS.D270302.S000001";
 /// Who did what: verb, subject, reason.
 fn acts(nightly: &Nightly) -> Vec<(String, String, Option<String>)> {
     let state = Connection::open(nightly.office.state()).unwrap();
-    let mut acts =
-        state.prepare("SELECT verb, subject, reason FROM act WHERE connector IS NOT NULL ORDER BY n").unwrap();
+    let mut acts = state
+        .prepare("SELECT verb, subject, reason FROM act WHERE connector IS NOT NULL AND actor <> 'system' ORDER BY n")
+        .unwrap();
     let rows = acts.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
     rows.map(Result::unwrap).collect()
 }
@@ -91,6 +92,24 @@ fn a_cut_takes_the_business_date_that_is_said_and_never_one_before_the_last() {
     nightly.well(&["drop", "run", "nightly", "--bus-date", "2027-03-05"]);
     let dates: Vec<_> = nightly.files().iter().map(|file| (file.seq, file.date.clone())).collect();
     assert_eq!(dates, [(1, "20270305".to_owned()), (2, "20270305".to_owned())]);
+}
+
+#[test]
+fn a_run_that_cuts_nothing_does_not_pass_off_an_older_file() {
+    let mut nightly = Nightly::new(&[]);
+    nightly.sql(THREE);
+    nightly.well(&["drop", "run", "nightly"]);
+    fs::create_dir_all(nightly.office.config().join("calendars")).unwrap();
+    fs::write(nightly.office.config().join("calendars/old.txt"), "covers 2026\n").unwrap();
+    let schedule = "{cut_off: \"18:00\", zone: America/Chicago, calendar: old.txt}";
+    nightly.set(&[("schedule", schedule)]);
+    let ended = nightly.run(&["drop", "run", "nightly"]);
+    assert!(ended.code == Some(1) && !ended.stdout.contains("published"), "{ended:?}");
+    assert!(ended.stderr.contains("nightly is halted: calendar: the calendar does not cover 2027"), "{ended:?}");
+    fs::write(nightly.office.config().join("calendars/old.txt"), "covers 2026-2027\n").unwrap();
+    // What was asked for is made by the next one, and this one's too.
+    let made = nightly.json(&["drop", "run", "nightly"]);
+    assert_eq!((&made["file"]["seq"], &made["file"]["state"]), (&2.into(), &"published".into()), "{made}");
 }
 
 #[test]

@@ -11,9 +11,10 @@ use super::aside::{is_or_repeats, subject};
 use super::understand::{Plan, Word};
 use crate::clock::{self, Timestamp};
 use crate::engine::drop::gather::join;
-use crate::engine::drop::{Drop, Extract};
+use crate::engine::drop::{Drop, Extract, entry};
 use crate::event::Event;
 use crate::rules::answer::{Said, Whole, class, host_has};
+use crate::rules::hex::hex;
 use crate::rules::outcome::Reason;
 use crate::store::state::act::{self, Act};
 use crate::store::state::counter::{self, Counter};
@@ -101,7 +102,7 @@ pub(super) fn apply(
             change::forget(db, file.id)?;
         }
         tally.lost = tally.lost.min(tally.rejected);
-        let reason = format!("{}: {tally}", read.name);
+        let reason = format!("{} (sha256 {}): {tally}", read.name, hex(&read.sha256));
         act::record(
             db,
             &Act {
@@ -214,7 +215,9 @@ impl Run<'_> {
             (None, Some(before)) => (before.log, before.event.clone()),
             (None, None) => return Ok(false),
         };
-        parked::park(db, connector, &Parked::new(event, log, ParkedState::Dead, reason, self.now))?;
+        let dead = Parked::new(event, log, ParkedState::Dead, reason, self.now);
+        parked::park(db, connector, &dead)?;
+        entry::park(db, connector, &dead)?;
         if before.is_none() {
             // It was counted as delivered when its file was published.
             counter::add(db, connector, Counter::Repeated, 1)?;

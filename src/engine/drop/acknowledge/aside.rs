@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 
 use super::apply::{self, Applied};
 use super::understand::{self, Which};
-use super::{Ack, MOST, acks};
+use super::{Ack, MOST, Matching, acks};
 use crate::adapter::place::quoted;
 use crate::clock;
 use crate::engine::drop::worker::{StepError, Worker};
@@ -101,7 +101,12 @@ impl Worker {
         };
         let file = match self.answered(&answer.which)? {
             Ok(file) => file,
-            Err(reason) => return Ok(Err(reason)),
+            Err(reason) => {
+                if let (Matching::Sequence { id: Some(_), .. }, Which::Number(seq)) = (&ack.file, &answer.which) {
+                    self.guard_numbers(*seq)?;
+                }
+                return Ok(Err(reason));
+            }
         };
         match file.state {
             FileState::Published | FileState::Acked | FileState::Partial | FileState::Refused => {}
@@ -209,7 +214,7 @@ impl Worker {
         self.ledger.call(move |state| {
             state.commit(|db| {
                 let now = clock::now();
-                let reason = Some(reason.as_str());
+                let text = format!("sha256 {}: {reason}", hex(&sha256));
                 act::record(
                     db,
                     &Act {
@@ -217,7 +222,7 @@ impl Worker {
                         verb: "drop quarantine",
                         connector: Some(id),
                         subject: Some(&shown),
-                        reason,
+                        reason: Some(&text),
                     },
                     now,
                 )?;
@@ -227,7 +232,7 @@ impl Worker {
                     at: now,
                     file: None,
                     word: QUARANTINED.to_owned(),
-                    reason: reason.map(str::to_owned),
+                    reason: Some(reason),
                 };
                 acks::remember(db, id, &read)
             })
