@@ -156,6 +156,9 @@ mod tests {
         running.pipes().stdout.take().unwrap().read_to_string(&mut said).unwrap();
         // The shell adds words of its own.
         let names: Vec<&str> = said.lines().filter_map(|line| line.split('=').next()).collect();
-        assert!(names.contains(&"PATH") && names.iter().all(|name| ["PATH", "PWD", "OLDPWD", "SHLVL", "_"].contains(name)), "{names:?}");
+        assert!(
+            names.contains(&"PATH") && names.iter().all(|name| ["PATH", "PWD", "OLDPWD", "SHLVL", "_"].contains(name)),
+            "{names:?}"
+        );
     }
 }

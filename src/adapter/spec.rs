@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use crate::adapter::auth::Credential;
 use crate::adapter::auth::body::slot;
-use crate::adapter::http::{Caller, Client, Next, Options, Rehearsed, Reply, rehearse};
 use crate::adapter::crew::Crew;
+use crate::adapter::http::{Caller, Client, Next, Options, Rehearsed, Reply, rehearse};
 use crate::adapter::rest::origin_of_text;
 use crate::adapter::{Adapter, Fleet, Left, Links, Parcel, Request, Shown};
 use crate::clock;

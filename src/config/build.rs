@@ -153,7 +153,8 @@ fn client_of(
         let found = credentials.get(name).map(Arc::clone);
         found.ok_or_else(|| wrong("credentialsId", format!("there is no credential `{name}`")))
     });
-    let http = options(&endpoint.tls, endpoint.proxy.as_ref(), settings).map_err(|(key, message)| wrong(key, message))?;
+    let http =
+        options(&endpoint.tls, endpoint.proxy.as_ref(), settings).map_err(|(key, message)| wrong(key, message))?;
     Ok((Options { plain: endpoint.plain, timeout: endpoint.timeout, ..http }, known.transpose()?))
 }
 

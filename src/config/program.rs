@@ -30,18 +30,8 @@ pub struct ProgramSpec {
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What belongs to an address.
-const ADDRESS: [&str; 10] = [
-    "url",
-    "method",
-    "headers",
-    "delete",
-    "authType",
-    "credentialsId",
-    "proxy",
-    "tls",
-    "plainHttp",
-    "plainMllp",
-];
+const ADDRESS: [&str; 10] =
+    ["url", "method", "headers", "delete", "authType", "credentialsId", "proxy", "tls", "plainHttp", "plainMllp"];
 
 /// Reads it: `exec` (path and arguments), `env` (names of variables, each a reference to a secret), `directory`, `timeout`.
 pub(crate) fn read(found: &Found<'_>) -> Option<ProgramSpec> {

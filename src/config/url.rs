@@ -60,8 +60,11 @@ pub(crate) fn check(found: &Found<'_>, how: Use<'_>) -> Option<String> {
     let scheme = scheme.to_ascii_lowercase();
     match (how, scheme.as_str()) {
         (Use::Target { .. } | Use::Https, "https") | (Use::WebSocket { .. }, "wss") | (Use::Mllp { .. }, "mllps") => {}
-        (Use::Target { .. } | Use::Https, "http") | (Use::WebSocket { .. }, "ws") | (Use::Mllp { .. }, "mllp") if here => {}
-        (Use::Target { plain: true, .. }, "http") | (Use::WebSocket { plain: true }, "ws") | (Use::Mllp { plain: true }, "mllp") => {
+        (Use::Target { .. } | Use::Https, "http") | (Use::WebSocket { .. }, "ws") | (Use::Mllp { .. }, "mllp")
+            if here => {}
+        (Use::Target { plain: true, .. }, "http")
+        | (Use::WebSocket { plain: true }, "ws")
+        | (Use::Mllp { plain: true }, "mllp") => {
             let secure = match how {
                 Use::WebSocket { .. } => "use wss",
                 Use::Mllp { .. } => "use mllps",

@@ -74,8 +74,8 @@ impl<'t> Message<'t> {
         };
         let number = own(10);
         let control = format!("{number}-CA");
-        let head =
-            ["MSH", own(2), own(5), own(6), own(3), own(4), own(7), "", "ACK", &control, own(11), own(12)].map(str::to_owned);
+        let head = ["MSH", own(2), own(5), own(6), own(3), own(4), own(7), "", "ACK", &control, own(11), own(12)]
+            .map(str::to_owned);
         let field = self.field.to_string();
         format!("{}\rMSA{field}CA{field}{number}\r", head.join(&field))
     }

@@ -155,7 +155,8 @@ mod tests {
     use super::*;
 
     fn message(accept: &str, application: &str) -> Vec<u8> {
-        format!("MSH|^~\\&|HMSSYNC|OF042|V|500|20260305||SIU^S12|K-1|P|2.5.1|||{accept}|{application}\rSCH|1\r").into_bytes()
+        format!("MSH|^~\\&|HMSSYNC|OF042|V|500|20260305||SIU^S12|K-1|P|2.5.1|||{accept}|{application}\rSCH|1\r")
+            .into_bytes()
     }
 
     fn ack(code: &str, control: &str) -> Vec<u8> {
@@ -182,7 +183,10 @@ mod tests {
             assert!(dialogue.is_over());
         }
         let mut dialogue = Dialogue::of(&message("", "")).unwrap();
-        assert_eq!(heard(&mut dialogue, &[b"\x0bMSH|^~\\&|lost".as_slice(), &ack("AE", "K-1")].concat()).as_deref(), Some("AE"));
+        assert_eq!(
+            heard(&mut dialogue, &[b"\x0bMSH|^~\\&|lost".as_slice(), &ack("AE", "K-1")].concat()).as_deref(),
+            Some("AE")
+        );
         let mut dialogue = Dialogue::of(&message("", "")).unwrap();
         // The carriage return behind the end is left out by some.
         let bare = ack("AR", "K-1");
@@ -198,7 +202,8 @@ mod tests {
         let mut together = Dialogue::of(&message("AL", "AL")).unwrap();
         let both = [ack("CA", "K-1"), ack("AA", "K-1")].concat();
         assert_eq!(heard(&mut together, &both).as_deref(), Some("AA"));
-        for (accept, application, code) in [("AL", "NE", "CA"), ("AL", "AL", "CE"), ("AL", "AL", "CR"), ("", "", "CA")] {
+        for (accept, application, code) in [("AL", "NE", "CA"), ("AL", "AL", "CE"), ("AL", "AL", "CR"), ("", "", "CA")]
+        {
             let mut dialogue = Dialogue::of(&message(accept, application)).unwrap();
             assert_eq!(heard(&mut dialogue, &ack(code, "K-1")).as_deref(), Some(code), "{accept}|{application}");
         }

@@ -217,10 +217,9 @@ fn verdict(rule: &Rule, reading: &dyn Reading, now: Timestamp, hide: &dyn Fn(&st
     let after = match &rule.after {
         None => None,
         Some(After::Time(time)) => Some(*time),
-        Some(After::Place(place)) => reading
-            .read(place)
-            .and_then(|found| found.into_iter().next())
-            .and_then(|text| wait(&text, None, now)),
+        Some(After::Place(place)) => {
+            reading.read(place).and_then(|found| found.into_iter().next()).and_then(|text| wait(&text, None, now))
+        }
         Some(After::Header(name)) => reading.header(name).and_then(|text| wait(text, reading.header("Date"), now)),
     };
     let outcome = match rule.is {

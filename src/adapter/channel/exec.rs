@@ -49,9 +49,7 @@ impl Channel for Program {
         writing.map_err(|error| failed(format!("no thread could be started: {error}")))?;
         let in_time = running.ends_within(self.timeout);
         match running.finish() {
-            _ if !in_time => {
-                Err(failed(format!("it did not end within {} s, and was killed", self.timeout.as_secs())))
-            }
+            _ if !in_time => Err(failed(format!("it did not end within {} s, and was killed", self.timeout.as_secs()))),
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(failed(format!("it ended with {status}"))),
             Err(error) => Err(failed(format!("it was lost: {error}"))),

@@ -142,9 +142,8 @@ impl Runner {
         let mut command = program::command(path, arguments);
         command.current_dir(directory).stdout(Stdio::piped()).stderr(Stdio::piped());
         for (name, source) in environment {
-            let secret = source.get().map_err(|why| {
-                Outcome::Halt(Reason::new("credential", format!("env {name}: {why}")))
-            })?;
+            let secret =
+                source.get().map_err(|why| Outcome::Halt(Reason::new("credential", format!("env {name}: {why}"))))?;
             command.env(name, secret.expose());
         }
         // Whoever closes finds either no run, or one that it can end.
@@ -156,9 +155,10 @@ impl Runner {
         let running = Running::start(command).map_err(|error| {
             let text = format!("{} cannot be started: {}", path.display(), error.kind());
             match error.kind() {
-                ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::InvalidInput => {
-                    Outcome::Halt(Reason::new("exec", text))
-                }
+                ErrorKind::NotFound
+                | ErrorKind::PermissionDenied
+                | ErrorKind::NotADirectory
+                | ErrorKind::InvalidInput => Outcome::Halt(Reason::new("exec", text)),
                 _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
                     Outcome::Halt(Reason::new("exec", format!("{text}; does it begin with #! and an interpreter?")))
                 }
@@ -333,9 +333,7 @@ pub fn understand(parcel: &Parcel, request: &Request, reply: &Reply) -> Vec<Unde
     // One that has answered nothing at all is down; one that has answered some is not.
     let down = said.iter().all(|said| *said == Said::Nothing);
     let one = |said: Said<'_>| match said {
-        Said::Line(line) => {
-            Understood::Answer(Reply { body: line.to_vec(), whole: true, ..Reply::default() })
-        }
+        Said::Line(line) => Understood::Answer(Reply { body: line.to_vec(), whole: true, ..Reply::default() }),
         Said::Twice => {
             let reason = Reason::new("bad-answer", "the program answered twice, and not the same");
             Understood::Outcome(Outcome::Unknown { reason, transport: false })

@@ -84,9 +84,7 @@ pub fn understand(request: &Request, reply: &Reply) -> Understood {
             let reason = Reason::new("ack", "the acknowledgement is for another message (MSA-2)");
             Understood::Outcome(Outcome::Unknown { reason, transport: false })
         }
-        Last::Answer(text) => {
-            Understood::Answer(Reply { body: text.into_bytes(), whole: true, ..Reply::default() })
-        }
+        Last::Answer(text) => Understood::Answer(Reply { body: text.into_bytes(), whole: true, ..Reply::default() }),
     }
 }
 
@@ -192,7 +190,8 @@ fn silent(dialogue: &Dialogue, mut trouble: Trouble) -> Trouble {
         };
     }
     if dialogue.is_accepted() {
-        let text = format!("{}; it has committed the message (CA), and the application has not answered", trouble.reason.text);
+        let text =
+            format!("{}; it has committed the message (CA), and the application has not answered", trouble.reason.text);
         trouble.reason.text = text.into();
     }
     trouble

@@ -25,7 +25,8 @@ pub(crate) fn read(found: &Found<'_>, scope: &Scope) -> Option<Endpoint> {
     let fields = found.fields()?;
     let allowed = fields.flag("plainMllp");
     let place = fields.need("url");
-    let plain = place.as_ref().and_then(Found::node_text).is_some_and(|url| url.to_ascii_lowercase().starts_with("mllp:"));
+    let plain =
+        place.as_ref().and_then(Found::node_text).is_some_and(|url| url.to_ascii_lowercase().starts_with("mllp:"));
     let url = place.and_then(|found| {
         let text = url::check(&found, Use::Mllp { plain: allowed })?;
         Template::parse_url(&text).map_err(|message| found.error(message)).ok()
