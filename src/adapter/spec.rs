@@ -10,16 +10,14 @@ pub mod exec;
 mod mllp;
 mod plan;
 mod reading;
+mod road;
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use crate::adapter::auth::Credential;
 use crate::adapter::auth::body::slot;
-use crate::adapter::crew::Crew;
-use crate::adapter::http::{Caller, Client, Next, Options, Rehearsed, Reply, rehearse};
-use crate::adapter::rest::origin_of_text;
+use crate::adapter::http::{Caller, Next, Rehearsed, Reply, rehearse};
 use crate::adapter::{Adapter, Fleet, Left, Links, Parcel, Request, Shown};
 use crate::clock;
 use crate::event::{Op, Record, Value};
@@ -29,9 +27,10 @@ use crate::rules::governance::Cleared;
 use crate::rules::operation::{Operation, Spec, Then};
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::verdict::{Word, judge};
-use exec::Runner;
 use plan::Plan;
 use reading::Answer;
+use road::Reach;
+pub use road::Road;
 
 /// What a target of a file's making is made of.
 #[derive(Debug)]
@@ -54,22 +53,6 @@ pub struct SpecSettings {
     pub credential: Option<Arc<Credential>>,
 }
 
-/// What a target is reached by: as the file's `transport` says.
-#[derive(Debug)]
-pub enum Road {
-    /// HTTP, with these client settings.
-    Http(Options),
-    /// MLLP, with the same settings: time, TLS, proxy.
-    Mllp(Options),
-    /// A program.
-    Exec(exec::Program),
-}
-
-/// How long a connection for MLLP is kept without a message.
-const KEEP_LINE: Duration = Duration::from_secs(10 * 60);
-/// How long a thread waits for the next batch of a program.
-const KEEP_THREAD: Duration = Duration::from_secs(10);
-
 /// A target that a file describes.
 #[derive(Debug)]
 pub struct SpecAdapter {
@@ -91,14 +74,6 @@ struct Shared {
     links: OnceLock<Arc<dyn Links>>,
 }
 
-/// What a target is reached by, ready.
-#[derive(Debug)]
-enum Reach {
-    Http(Client),
-    Mllp(Client, Arc<mllp::Place>),
-    Exec(Arc<Runner>),
-}
-
 /// How far a plan has come.
 #[derive(Debug)]
 pub struct Course {
@@ -114,20 +89,7 @@ impl SpecAdapter {
     /// An adapter. Errors name the setting and what is wrong.
     pub fn new(settings: SpecSettings) -> Result<SpecAdapter, Vec<String>> {
         let SpecSettings { spec, base, vars, office, headers, retry_on, road, credential } = settings;
-        let base = match &road {
-            // What a request names is the program with its arguments.
-            Road::Exec(program) => program.url(),
-            Road::Http(_) | Road::Mllp(_) => base.trim_end_matches('/').to_owned(),
-        };
-        let wrong = |error| vec![format!("url: {error}")];
-        let (origin, reach) = match road {
-            Road::Http(http) => (origin_of_text(&base, http.plain).map_err(wrong)?, Reach::Http(Client::new(http))),
-            Road::Mllp(http) => {
-                let place = mllp::Place::of(&base, http.plain).map_err(wrong)?;
-                (place.origin(), Reach::Mllp(Client::new(http), Arc::new(place)))
-            }
-            Road::Exec(program) => (program.origin(), Reach::Exec(Arc::new(Runner::new(program)))),
-        };
+        let (base, origin, reach) = road.open(&base).map_err(|error| vec![format!("url: {error}")])?;
         let mut fields: Vec<String> = Vec::new();
         let mut secrets = Record::new();
         for (_, operation) in spec.operations.all() {
@@ -212,10 +174,7 @@ impl Shared {
         body::parts(&self.spec.parts, scope)?;
         if let Some(verb) = self.spec.transport.verb() {
             let request = body::bare(call, scope, verb, &self.base, parcel.key())?;
-            if matches!(self.reach, Reach::Mllp(..)) {
-                mllp::sound(&request)?;
-            }
-            return Ok(request);
+            return self.reach.takes(&request).map(|()| request);
         }
         body::request(call, scope, &body::Around { base: &self.base, key: parcel.key(), headers: &self.headers })
     }
@@ -232,7 +191,7 @@ impl Shared {
 
     /// What an answer means at a step, with the word for where it leads.
     fn verdict(&self, parcel: &Parcel, at: usize, request: &Request, reply: &Reply) -> (Word, Outcome) {
-        if matches!(self.reach, Reach::Mllp(..) | Reach::Exec(_)) {
+        if !self.reach.is_http() {
             return self.spoken(parcel, at, request, reply);
         }
         let answer = Answer::new(reply, self.spec.hl7_in.as_ref());
@@ -393,21 +352,7 @@ impl Adapter for SpecAdapter {
     }
 
     fn fleet(&self, most: usize) -> std::io::Result<Box<dyn Fleet>> {
-        let caller = Arc::clone(&self.shared);
-        Ok(match &self.shared.reach {
-            Reach::Http(client) => Box::new(client.fleet(caller, most)?),
-            Reach::Mllp(client, place) => {
-                let (client, place) = (client.clone(), Arc::clone(place));
-                let hire = move || Box::new(mllp::Sender::new(client.clone(), Arc::clone(&place))) as _;
-                Box::new(Crew::new("mllp", caller, most, KEEP_LINE, hire))
-            }
-            Reach::Exec(runner) => {
-                runner.open();
-                let runner = Arc::clone(runner);
-                let hire = move || Box::new(exec::Caller(Arc::clone(&runner))) as _;
-                Box::new(Crew::new("exec", caller, most, KEEP_THREAD, hire))
-            }
-        })
+        self.shared.reach.fleet(Arc::clone(&self.shared), most)
     }
 
     fn abandon(&self) {

