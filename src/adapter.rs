@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod channel;
+pub mod crew;
 pub mod directory;
 pub mod hook;
 pub mod http;
@@ -11,6 +12,7 @@ pub mod oauth;
 pub mod pass;
 pub mod pgp;
 pub mod place;
+pub mod program;
 pub mod pull;
 pub mod rest;
 pub mod secret;
@@ -319,6 +321,9 @@ pub trait Adapter: Send + Sync + std::fmt::Debug {
     /// Reaches the target without changing anything (`check --online`): resolves, connects, TLS, and has the
     /// credential ready (an OAuth2 token is fetched, which proves client and secret).
     fn probe(&self) -> Result<String, Reason>;
+
+    /// Ends what is under way and would outlive the agent: nobody waits for it any more.
+    fn abandon(&self) {}
 
     /// What the target has shown of itself since the start.
     fn shown(&self) -> Shown {

@@ -33,6 +33,7 @@ pub mod lookout;
 mod mapping;
 pub mod masked;
 pub mod problem;
+pub mod program;
 pub mod proxy;
 pub mod retention;
 pub mod settings;

@@ -1,5 +1,6 @@
 //! ENCODE: pure functions between records and bytes.
 
+pub mod answers;
 pub mod certificate;
 pub mod codepage;
 pub mod copybook;
@@ -14,6 +15,7 @@ pub mod json;
 pub mod layout;
 pub mod markup;
 pub mod message;
+pub mod mllp;
 pub mod multipart;
 pub mod note;
 pub mod notice;

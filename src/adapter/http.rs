@@ -21,6 +21,7 @@ mod resolver;
 mod sight;
 mod socks;
 mod trouble;
+mod way;
 mod wire;
 mod witness;
 
@@ -42,6 +43,7 @@ pub(in crate::adapter) use rehearse::rehearse;
 pub use rehearse::{Rehearsed, reply};
 pub use resolver::{Resolver, forbidden};
 pub use trouble::Trouble;
+pub(in crate::adapter) use way::Way;
 #[cfg(feature = "ws")]
 pub(in crate::adapter) use {proxy::Manner, socks::To, socks::tunnel as socks, wire::trouble as trouble_of};
 
@@ -172,7 +174,7 @@ impl Client {
         wire.begin(self.settings.timeout, 0);
         let opener = Opener { settings: Arc::clone(&self.settings), wire, wary: false };
         let channel = opener.open(host, port, tls).map_err(|trouble| trouble.reason)?;
-        Ok(format!("{host}:{port} is reached{}", describe(&channel)))
+        Ok(format!("{host}:{port} is reached{}", describe(&channel, ", plain http")))
     }
 }
 
@@ -180,8 +182,8 @@ fn plain_http() -> Trouble {
     Trouble::halt("plain-http", "plain http is not allowed here; use https, or say plainHttp: true")
 }
 
-fn describe(channel: &Channel) -> String {
-    let Some(session) = channel.session() else { return ", plain http".to_owned() };
+fn describe(channel: &Channel, plain: &str) -> String {
+    let Some(session) = channel.session() else { return plain.to_owned() };
     let version = match session.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
         _ => "TLS 1.2",

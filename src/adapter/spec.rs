@@ -6,17 +6,19 @@
 
 mod body;
 mod echo;
+pub mod exec;
+mod mllp;
 mod plan;
 mod reading;
+mod road;
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::adapter::auth::Credential;
 use crate::adapter::auth::body::slot;
-use crate::adapter::http::{Caller, Client, Next, Options, Rehearsed, Reply, rehearse};
-use crate::adapter::rest::origin_of_text;
-use crate::adapter::{Adapter, Fleet, Left, Links, Parcel, Request};
+use crate::adapter::http::{Caller, Next, Rehearsed, Reply, rehearse};
+use crate::adapter::{Adapter, Fleet, Left, Links, Parcel, Request, Shown};
 use crate::clock;
 use crate::event::{Op, Record, Value};
 use crate::rules::classify::{Asked, classify};
@@ -27,6 +29,8 @@ use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::verdict::{Word, judge};
 use plan::Plan;
 use reading::Answer;
+use road::Reach;
+pub use road::Road;
 
 /// What a target of a file's making is made of.
 #[derive(Debug)]
@@ -43,8 +47,8 @@ pub struct SpecSettings {
     pub headers: Vec<(String, String)>,
     /// Further statuses that are retried.
     pub retry_on: Vec<u16>,
-    /// Client settings.
-    pub http: Options,
+    /// What it is reached by.
+    pub road: Road,
     /// Who it comes from.
     pub credential: Option<Arc<Credential>>,
 }
@@ -64,7 +68,7 @@ struct Shared {
     headers: Vec<(String, String)>,
     retry_on: Vec<u16>,
     credential: Option<Arc<Credential>>,
-    client: Client,
+    reach: Reach,
     origin: String,
     fields: Vec<String>,
     links: OnceLock<Arc<dyn Links>>,
@@ -84,9 +88,8 @@ pub struct Course {
 impl SpecAdapter {
     /// An adapter. Errors name the setting and what is wrong.
     pub fn new(settings: SpecSettings) -> Result<SpecAdapter, Vec<String>> {
-        let SpecSettings { spec, base, vars, office, headers, retry_on, http, credential } = settings;
-        let base = base.trim_end_matches('/').to_owned();
-        let origin = origin_of_text(&base, http.plain).map_err(|error| vec![format!("url: {error}")])?;
+        let SpecSettings { spec, base, vars, office, headers, retry_on, road, credential } = settings;
+        let (base, origin, reach) = road.open(&base).map_err(|error| vec![format!("url: {error}")])?;
         let mut fields: Vec<String> = Vec::new();
         let mut secrets = Record::new();
         for (_, operation) in spec.operations.all() {
@@ -113,8 +116,8 @@ impl SpecAdapter {
         if secrets.iter().next().is_some() {
             roots.push("secret", Value::Map(secrets));
         }
-        let (client, links) = (Client::new(http), OnceLock::new());
-        let shared = Shared { spec, base, roots, headers, retry_on, credential, client, origin, fields, links };
+        let links = OnceLock::new();
+        let shared = Shared { spec, base, roots, headers, retry_on, credential, reach, origin, fields, links };
         Ok(SpecAdapter { shared: Arc::new(shared) })
     }
 }
@@ -169,6 +172,10 @@ impl Shared {
         parcel: &Parcel,
     ) -> Result<Request, Reason> {
         body::parts(&self.spec.parts, scope)?;
+        if let Some(verb) = self.spec.transport.verb() {
+            let request = body::bare(call, scope, verb, &self.base, parcel.key())?;
+            return self.reach.takes(&request).map(|()| request);
+        }
         body::request(call, scope, &body::Around { base: &self.base, key: parcel.key(), headers: &self.headers })
     }
 
@@ -184,6 +191,9 @@ impl Shared {
 
     /// What an answer means at a step, with the word for where it leads.
     fn verdict(&self, parcel: &Parcel, at: usize, request: &Request, reply: &Reply) -> (Word, Outcome) {
+        if !self.reach.is_http() {
+            return self.spoken(parcel, at, request, reply);
+        }
         let answer = Answer::new(reply, self.spec.hl7_in.as_ref());
         let hide = |text: &str| echo::hide(text, request);
         let now = clock::now();
@@ -200,6 +210,31 @@ impl Shared {
                 (word_of(&outcome), outcome)
             }
         }
+    }
+
+    /// The same of an answer without a status: only rules say what it means.
+    fn spoken(&self, parcel: &Parcel, at: usize, request: &Request, reply: &Reply) -> (Word, Outcome) {
+        let answer = Answer::new(reply, None);
+        let hide = |text: &str| echo::hide(text, request);
+        let now = clock::now();
+        let step = self.operation(parcel.op()).ok().and_then(|operation| operation.steps.get(at));
+        let own = step.and_then(|step| judge(&step.rules, &answer, parcel.key(), now, &hide));
+        match own.or_else(|| judge(&self.spec.rules, &answer, parcel.key(), now, &hide)) {
+            Some(verdict) => (verdict.word, verdict.outcome),
+            None => {
+                let reason = Reason::new("bad-answer", "no rule of the adapter says what this answer means");
+                (Word::Unknown, Outcome::Unknown { reason, transport: false })
+            }
+        }
+    }
+
+    /// What was said of each record of a request to a program.
+    fn answered(&self, parcel: &Parcel, request: &Request, reply: &Reply) -> Vec<Outcome> {
+        let one = |understood| match understood {
+            exec::Understood::Answer(line) => self.spoken(parcel, 0, request, &line).1,
+            exec::Understood::Outcome(outcome) => outcome,
+        };
+        exec::understand(parcel, request, reply).into_iter().map(one).collect()
     }
 
     /// Goes on with a plan after an answer.
@@ -280,7 +315,11 @@ impl Adapter for SpecAdapter {
     }
 
     fn calls(&self, parcel: &Parcel) -> Result<Vec<Request>, Reason> {
-        let Some(request) = self.render(parcel)? else { return Ok(Vec::new()) };
+        let Some(mut request) = self.render(parcel)? else { return Ok(Vec::new()) };
+        if matches!(self.shared.reach, Reach::Exec(_)) {
+            // What is beside its records does not leave.
+            request.headers.clear();
+        }
         let Some(plan) = Plan::of(&request)? else { return Ok(vec![request]) };
         let operation = self.shared.operation(parcel.op())?;
         let mut scope = plan.scope;
@@ -297,7 +336,10 @@ impl Adapter for SpecAdapter {
         parcel: &Parcel,
         answer: &mut dyn FnMut(&Request) -> Option<Reply>,
     ) -> Result<Rehearsed, Reason> {
-        rehearse(&*self.shared, parcel, answer)
+        match self.shared.reach {
+            Reach::Mllp(..) => rehearse(&*self.shared, parcel, &mut |request| answer(request).map(mllp::as_heard)),
+            Reach::Http(_) | Reach::Exec(_) => rehearse(&*self.shared, parcel, answer),
+        }
     }
 
     fn fields(&self) -> &[String] {
@@ -310,15 +352,33 @@ impl Adapter for SpecAdapter {
     }
 
     fn fleet(&self, most: usize) -> std::io::Result<Box<dyn Fleet>> {
-        Ok(Box::new(self.shared.client.fleet(Arc::clone(&self.shared), most)?))
+        self.shared.reach.fleet(Arc::clone(&self.shared), most)
+    }
+
+    fn abandon(&self) {
+        if let Reach::Exec(runner) = &self.shared.reach {
+            runner.close();
+        }
+    }
+
+    fn shown(&self) -> Shown {
+        match &self.shared.reach {
+            Reach::Http(client) | Reach::Mllp(client, _) => client.shown(),
+            Reach::Exec(_) => Shown::default(),
+        }
     }
 
     fn probe(&self) -> Result<String, Reason> {
-        let Some(credential) = &self.shared.credential else { return self.shared.client.probe(&self.shared.origin) };
+        let client = match &self.shared.reach {
+            Reach::Http(client) => client,
+            Reach::Mllp(client, place) => return place.probe(client),
+            Reach::Exec(runner) => return runner.program().probe(),
+        };
+        let Some(credential) = &self.shared.credential else { return client.probe(&self.shared.origin) };
         // Where calls go may be known only by who has a token.
         let ready = if credential.leads() { credential.ready() } else { Ok(()) };
         let base = credential.base();
-        let reached = self.shared.client.probe(base.as_deref().unwrap_or(&self.shared.origin))?;
+        let reached = client.probe(base.as_deref().unwrap_or(&self.shared.origin))?;
         match ready.and_then(|()| credential.ready()) {
             Ok(()) => Ok(format!("{reached}, credential {} is ready", credential.name())),
             Err(outcome) => {
@@ -328,6 +388,10 @@ impl Adapter for SpecAdapter {
     }
 
     fn masked_headers(&self) -> Vec<(String, String)> {
+        if let Reach::Exec(runner) = &self.shared.reach {
+            let named = |(name, _): &(String, _)| (format!("env {name}"), "***".to_owned());
+            return runner.program().environment.iter().map(named).collect();
+        }
         self.shared.credential.as_ref().map(|credential| credential.masked()).unwrap_or_default()
     }
 }
@@ -353,12 +417,36 @@ impl Caller for Shared {
     }
 
     fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: Option<&mut Course>) -> Next {
-        reply.vouch(&self.origin);
+        let understood = match &self.reach {
+            Reach::Http(_) => {
+                reply.vouch(&self.origin);
+                None
+            }
+            Reach::Mllp(..) => match mllp::understand(request, reply) {
+                mllp::Understood::Answer(answer) => Some(answer),
+                mllp::Understood::Outcome(outcome) => return Next::End(outcome),
+            },
+            Reach::Exec(_) => {
+                let outcome = self.answered(parcel, request, reply).into_iter().next();
+                return Next::End(outcome.unwrap_or_else(|| exec::missing(reply, 0, true)));
+            }
+        };
+        let reply = understood.as_ref().unwrap_or(reply);
         match course {
             None => Next::End(self.verdict(parcel, 0, request, reply).1),
             Some(course) => {
                 self.go_on(parcel, request, reply, course).unwrap_or_else(|reason| Next::End(Outcome::Reject(reason)))
             }
+        }
+    }
+
+    fn judge_items(&self, parcel: &Parcel, reply: &Reply) -> Vec<Outcome> {
+        match (&self.reach, parcel.rendered()) {
+            (Reach::Exec(_), Some(request)) if exec::has_answered(parcel, request, reply) => {
+                self.answered(parcel, request, reply)
+            }
+            // Who has said nothing of any of them has not been there at all.
+            _ => Vec::new(),
         }
     }
 

@@ -176,13 +176,17 @@ fn whole(
     let columns = tables::look(&settings, problems);
     for mut spec in connectors {
         let (name, lines) = (spec.name.to_string(), std::mem::take(&mut spec.mapping_lines));
+        secrets::look_at(&spec.file, &spec.secrets(), online, problems);
         let at = spec.mapping_place;
         // What is wrong with its credential was said; the rest of the connector can be looked at without one.
         let nameless = match &mut spec.way {
             Way::Rest(endpoint) => endpoint.credential.take_if(|name| !credentials.contains_key(name)).is_some(),
-            Way::Spec(described) => {
-                described.endpoint.credential.take_if(|name| !credentials.contains_key(name)).is_some()
-            }
+            Way::Spec(described) => match &mut described.target {
+                config::connector::Target::Address { endpoint, .. } => {
+                    endpoint.credential.take_if(|name| !credentials.contains_key(name)).is_some()
+                }
+                config::connector::Target::Program(_) => false,
+            },
             Way::Drop(_) => false,
         };
         match build::connector(spec, &settings, &credentials, [0; 32]) {

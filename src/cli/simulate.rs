@@ -164,7 +164,8 @@ fn sheet(request: &Request) -> String {
     let headers: String = headers.iter().map(|(name, value)| format!("  {name}: {value}\n")).collect();
     let body = match std::str::from_utf8(body) {
         Ok("") => String::new(),
-        Ok(text) => format!("\n  {text}\n"),
+        // The segments of HL7 end in a carriage return, which would write each over the one before.
+        Ok(text) => format!("\n  {}\n", text.trim_end_matches('\r').replace('\r', "\n  ")),
         Err(_) => format!("\n  ({} bytes that are no text)\n", body.len()),
     };
     format!("  {method} {url}\n{headers}{body}")

@@ -93,10 +93,11 @@ fn judge(place: &Place, suite: &Fixtures, case: &Case) -> Result<Vec<String>, Fa
 
 fn of_adapter(place: &Place, name: &str, case: &Case) -> Result<Connector, Failure> {
     let folder = place.config_path().ok().filter(|path| path.is_dir());
-    let Some((text, _)) = adapter::text_of(folder.as_deref(), name) else {
+    let Some((text, at)) = adapter::text_of(folder.as_deref(), name) else {
         return Err(Failure::new(Code::Config, format!("there is no adapter `{name}`")));
     };
-    let spec = config::from_canonical(&fixture::around(name, &text, case)).map_err(Failure::from)?;
+    let transport = adapter::parse(&text, &at).map_err(Failure::from)?.transport;
+    let spec = config::from_canonical(&fixture::around(name, &text, transport, case)).map_err(Failure::from)?;
     let settings = Settings { office: "OF042".to_owned(), ..Settings::default() };
     build::connector(spec, &settings, &build::Credentials::new(), [0; 32]).map_err(Failure::from)
 }

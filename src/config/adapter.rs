@@ -5,6 +5,7 @@ mod names;
 mod presets;
 mod request;
 mod rule;
+mod transport;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::rules::expression::Expression;
 use crate::rules::operation::{Capture, Choice, Operation, Operations, Spec, Step, Then};
+use crate::rules::transport::Transport;
 use crate::rules::verdict::{Extract, WORDS, Word};
 
 pub(crate) use find::{Finding, find};
@@ -26,6 +28,7 @@ pub(crate) fn read(found: &Found<'_>) -> Option<Spec> {
     let fields = found.fields()?;
     let name = fields.need("adapter").and_then(|found| name(&found));
     let about = fields.text("about").unwrap_or_default();
+    let transport = fields.take("transport").map(|found| found.choice("transport", &Transport::WORDS));
     let vars = fields.take("vars").map(|found| vars(&found)).unwrap_or_default();
     let mut parts = Vec::new();
     for (name, found) in fields.take("parts").and_then(|found| found.entries()).unwrap_or_default() {
@@ -44,8 +47,10 @@ pub(crate) fn read(found: &Found<'_>) -> Option<Spec> {
     let operations = fields.need("push").and_then(|found| operations(&found));
     let rules = fields.need("classify").map(|found| rule::rules(&found, true)).unwrap_or_default();
     fields.done();
-    let spec = Spec { name: name?, about, vars, parts, operations: operations?, rules, hl7_in, repeatable };
+    let transport = transport.map_or(Some(Transport::Http), |known| known)?;
+    let spec = Spec { name: name?, about, transport, vars, parts, operations: operations?, rules, hl7_in, repeatable };
     names::check(found, &spec);
+    transport::check(found, &spec);
     Some(spec)
 }
 

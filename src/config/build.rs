@@ -17,10 +17,10 @@ use crate::adapter::http::{Client, Login, Options, Proxy};
 use crate::adapter::oauth::{Grant, Kept, OAuth2, OAuth2Spec, Proof, Signer};
 use crate::adapter::rest::{RestAdapter, RestSpec};
 use crate::adapter::secret::{SecretRef, SecretSource};
-use crate::adapter::spec::{SpecAdapter, SpecSettings};
+use crate::adapter::spec::{Road, SpecAdapter, SpecSettings};
 use crate::adapter::tls::{Tls, TlsFiles};
 use crate::adapter::websocket::{self, Door};
-use crate::config::connector::{ConnectorSpec, Described, Way};
+use crate::config::connector::{ConnectorSpec, Described, Target, Way};
 use crate::config::credential::{self, Assertion, Credential, KeyPlace, Word};
 use crate::config::drop::deliver::Deliver;
 use crate::config::drop::pgp::SealSpec;
@@ -35,6 +35,8 @@ use crate::engine::inflow::Inflow;
 use crate::engine::subscription::Subscription;
 use crate::format::message::Shape;
 use crate::rules::governance::Gate;
+use crate::rules::template::Template;
+use crate::rules::transport::Transport;
 
 /// Credentials ready to be shown, by name; one token for all connectors that share one.
 pub type Credentials = BTreeMap<String, Arc<auth::Credential>>;
@@ -66,44 +68,9 @@ pub fn connector(
 ) -> Result<Connector, Problems> {
     let gate = gate(&spec, settings, secret);
     let hook = hook(&spec, settings, credentials)?;
-    let wrong = |key: &str, message: String| Problems::new(vec![problem(&spec.file, key, message)]);
-    let (endpoint, described) = match spec.way {
-        Way::Rest(endpoint) => (*endpoint, None),
-        Way::Spec(described) => {
-            let Described { endpoint, base, spec, vars, .. } = *described;
-            (endpoint, Some((base, spec, vars)))
-        }
-        Way::Drop(_) => return Err(wrong("drop", "has files, and cannot make calls".to_owned())),
-    };
-    let Endpoint { url, method, headers, credential, timeout, proxy, tls, plain, delete, .. } = endpoint;
-    let credential = match credential {
-        None => None,
-        Some(name) => Some(
-            credentials
-                .get(&name)
-                .map(Arc::clone)
-                .ok_or_else(|| wrong("endpoint.credentialsId", format!("there is no credential `{name}`")))?,
-        ),
-    };
-    let http = Options {
-        plain,
-        timeout,
-        ..options(&tls, proxy.as_ref(), settings)
-            .map_err(|(key, message)| wrong(&format!("endpoint.{key}"), message))?
-    };
     let retry_on = spec.retry.retry_on.clone();
-    let idem_key = spec.idempotency_key;
-    let adapter: Result<Arc<dyn Adapter>, Vec<String>> = match described {
-        None => RestAdapter::new(RestSpec { url, method, headers, delete, idem_key, retry_on, http, credential })
-            .map(|adapter| Arc::new(adapter) as Arc<dyn Adapter>),
-        Some((base, file, vars)) => {
-            let office = settings.office.clone();
-            let settings = SpecSettings { spec: file, base, vars, office, headers, retry_on, http, credential };
-            SpecAdapter::new(settings).map(|adapter| Arc::new(adapter) as Arc<dyn Adapter>)
-        }
-    };
-    let adapter = adapter.map_err(|wrongs| {
-        Problems::new(wrongs.into_iter().map(|message| problem(&spec.file, "endpoint", message)).collect())
+    let adapter = adapter(spec.way, spec.idempotency_key, retry_on, settings, credentials).map_err(|wrongs| {
+        Problems::new(wrongs.into_iter().map(|(key, message)| problem(&spec.file, &key, message)).collect())
     })?;
     Ok(Connector {
         name: spec.name.clone(),
@@ -130,6 +97,65 @@ pub fn connector(
         config: spec.config,
         file: spec.file,
     })
+}
+
+/// What is wrong, each with the key that it is about.
+type Wrongs = Vec<(String, String)>;
+
+/// The way out of a connector that makes calls.
+fn adapter(
+    way: Way,
+    idem_key: Option<Template>,
+    retry_on: Vec<u16>,
+    settings: &Settings,
+    credentials: &Credentials,
+) -> Result<Arc<dyn Adapter>, Wrongs> {
+    let at_endpoint =
+        |wrongs: Vec<String>| -> Wrongs { wrongs.into_iter().map(|text| ("endpoint".to_owned(), text)).collect() };
+    match way {
+        Way::Drop(_) => Err(vec![("drop".to_owned(), "has files, and cannot make calls".to_owned())]),
+        Way::Rest(endpoint) => {
+            let (http, credential) = client_of(&endpoint, settings, credentials)?;
+            let Endpoint { url, method, headers, delete, .. } = *endpoint;
+            let spec = RestSpec { url, method, headers, delete, idem_key, retry_on, http, credential };
+            Ok(Arc::new(RestAdapter::new(spec).map_err(at_endpoint)?))
+        }
+        Way::Spec(described) => {
+            let Described { target, spec, vars, .. } = *described;
+            let office = settings.office.clone();
+            let settings = match target {
+                Target::Program(program) => {
+                    let (base, headers, road) = (String::new(), Vec::new(), Road::Exec(program.make()));
+                    SpecSettings { spec, base, vars, office, headers, retry_on, road, credential: None }
+                }
+                Target::Address { endpoint, base } => {
+                    let (http, credential) = client_of(&endpoint, settings, credentials)?;
+                    let road = match spec.transport {
+                        Transport::Mllp => Road::Mllp(http),
+                        Transport::Http | Transport::Exec => Road::Http(http),
+                    };
+                    SpecSettings { spec, base, vars, office, headers: endpoint.headers, retry_on, road, credential }
+                }
+            };
+            Ok(Arc::new(SpecAdapter::new(settings).map_err(at_endpoint)?))
+        }
+    }
+}
+
+/// What an endpoint is called with, and as whom.
+fn client_of(
+    endpoint: &Endpoint,
+    settings: &Settings,
+    credentials: &Credentials,
+) -> Result<(Options, Option<Arc<auth::Credential>>), Wrongs> {
+    let wrong = |key: &str, message: String| vec![(format!("endpoint.{key}"), message)];
+    let known = endpoint.credential.as_ref().map(|name| {
+        let found = credentials.get(name).map(Arc::clone);
+        found.ok_or_else(|| wrong("credentialsId", format!("there is no credential `{name}`")))
+    });
+    let http =
+        options(&endpoint.tls, endpoint.proxy.as_ref(), settings).map_err(|(key, message)| wrong(key, message))?;
+    Ok((Options { plain: endpoint.plain, timeout: endpoint.timeout, ..http }, known.transpose()?))
 }
 
 /// What may leave by a connector.

@@ -99,6 +99,14 @@ fn normalise(node: &mut Node, folder: &Path) {
                         normalise(value, folder);
                         places(value, folder, true);
                     }
+                    // Variables of a program; `env` of a secret is a text.
+                    ("env", Value::Map(names)) => {
+                        names.iter_mut().for_each(|(_, from)| {
+                            normalise(from, folder);
+                            places(from, folder, true);
+                        });
+                        names.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+                    }
                     ("headers" | "redact", Value::Map(names)) => names.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name)),
                     _ => normalise(value, folder),
                 }

@@ -17,7 +17,7 @@ use crate::config::governance;
 use crate::config::hook::{self, HookSpec};
 use crate::config::mapping;
 use crate::config::problem::Place;
-use crate::config::settings::Scope;
+use crate::config::settings::{Scope, SecretPlace};
 use crate::engine::connector::{Connector, Pace};
 use crate::event::Op;
 use crate::rules::batch::Batch;
@@ -32,8 +32,8 @@ use crate::rules::schedule::Schedule;
 use crate::rules::template::Template;
 use crate::rules::zone;
 
-pub use described::Described;
-use described::{described, needed, own_words, variables};
+pub use described::{Described, Target};
+use described::{described, needed, target, variables};
 
 /// A connector as its file describes it, checked; [`crate::config::build::connector`] makes it ready to run.
 #[derive(Debug)]
@@ -130,29 +130,18 @@ impl ConnectorSpec {
         let filter = optional(fields.take("where"), |found| {
             Filter::compile(found.text()?).map_err(|message| found.error(message)).ok()
         });
-        let endpoint = match files {
-            true => None,
-            false => fields.need_any(&["endpoint", "target"]).and_then(|found| {
-                // An adapter's file says what becomes of deletes.
-                let endpoint = Endpoint::read(&found, scope, deletes && described.is_none())?;
-                if described.is_some() {
-                    own_words(&found);
-                }
-                Some(endpoint)
-            }),
+        let transport = described.as_ref().and_then(Option::as_ref).map(|finding| finding.spec.transport);
+        let place = if files { None } else { fields.need_any(&["endpoint", "target"]) };
+        let (endpoint, target) = match (place, described.is_some()) {
+            (None, _) => (None, None),
+            (Some(found), false) => (Endpoint::read(&found, scope, deletes), None),
+            // What is wrong with the adapter's file was said; which keys belong here is not known.
+            (Some(found), true) => (None, transport.and_then(|transport| target(&found, transport, scope))),
         };
         let described = described.map(|finding| {
             let finding = finding?;
             let vars = variables(&fields, &finding.spec)?;
-            let base = endpoint.as_ref()?.url.url(|_| None);
-            let base = base
-                .map_err(|_| {
-                    fields
-                        .section()
-                        .error("`endpoint.url` is the base of the adapter's addresses: it has no placeholders")
-                })
-                .ok()?;
-            Some((finding, vars, base))
+            Some((finding, vars))
         });
         let map = fields.take_any(&["mapping", "map"]);
         let mapping_place = map.as_ref().map_or(found.place, |found| found.place);
@@ -177,14 +166,17 @@ impl ConnectorSpec {
         // What of these a drop has is an error already.
         let pace = if files { Some(Pace::Stream) } else { pace(&fields) };
         let retry = retry::retry(&fields);
+        described::statuses(transport.unwrap_or_default(), fields.section(), &retry.retry_on);
         let concurrency = fields.take("concurrency").and_then(|found| found.integer(1..=MOST_CONCURRENT));
         let rate = optional(fields.take("rate"), |found| {
             Rate::parse(found.text()?).map_err(|message| found.error(message)).ok()
         });
-        let batch = optional(fields.take("batch"), |found| {
+        let batches = fields.take("batch");
+        let batch = optional(batches.clone(), |found| {
             let batch = batch::batch(&found)?;
             if batch.is_some() {
-                go_together(&found, endpoint.as_ref(), idempotency_key.as_ref());
+                let endpoint = endpoint.as_ref().or_else(|| target.as_ref()?.endpoint());
+                go_together(&found, endpoint, idempotency_key.as_ref());
             }
             Some(batch)
         });
@@ -215,9 +207,9 @@ impl ConnectorSpec {
             (true, _) => Way::Drop(Box::new(dropped?)),
             (false, None) => Way::Rest(Box::new(endpoint?)),
             (false, Some(described)) => {
-                let (Finding { spec, text }, vars, base) = described?;
+                let (Finding { spec, text }, vars) = described?;
                 needed(found, &spec, &mapping);
-                Way::Spec(Box::new(Described { endpoint: endpoint?, base, spec: Arc::new(spec), vars, text }))
+                Way::Spec(Box::new(Described { target: target?, spec: Arc::new(spec), vars, text }))
             }
         };
         let beside = match &way {
@@ -238,8 +230,11 @@ impl ConnectorSpec {
             idempotency_key: idempotency_key?,
             pace: pace?,
             retry,
-            concurrency: concurrency.and_then(|count| usize::try_from(count).ok()).unwrap_or(Connector::CONCURRENCY),
-            batch: batch?.flatten(),
+            concurrency: concurrency
+                .and_then(|count| usize::try_from(count).ok())
+                .or(transport.unwrap_or_default().concurrency())
+                .unwrap_or(Connector::CONCURRENCY),
+            batch: described::batch(transport.unwrap_or_default(), batches.as_ref(), batch?),
             rate: rate?,
             allow: allow.flatten(),
             redact,
@@ -259,8 +254,16 @@ impl ConnectorSpec {
     pub fn endpoint(&self) -> Option<&Endpoint> {
         match &self.way {
             Way::Rest(endpoint) => Some(endpoint),
-            Way::Spec(described) => Some(&described.endpoint),
+            Way::Spec(described) => described.target.endpoint(),
             Way::Drop(_) => None,
+        }
+    }
+
+    /// Where its secrets are, beside its credential.
+    pub fn secrets(&self) -> Vec<SecretPlace> {
+        match &self.way {
+            Way::Spec(described) => described.target.secrets(),
+            Way::Rest(_) | Way::Drop(_) => Vec::new(),
         }
     }
 

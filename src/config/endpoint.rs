@@ -1,5 +1,7 @@
 //! `endpoint:` or `target:` of a connector: where, how, as whom.
 
+pub(crate) mod mllp;
+
 use std::time::Duration;
 
 use crate::adapter::http::Options;

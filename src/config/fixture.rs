@@ -8,6 +8,7 @@ use crate::config::problem::{Problem, Problems, verdict};
 use crate::config::source::Source;
 use crate::config::tree::{Notation, Value};
 use crate::event::{self, Op, Record};
+use crate::rules::transport::Transport;
 use crate::rules::verdict::WORDS;
 
 /// The end of the name of a file with fixtures beside an adapter's.
@@ -50,8 +51,8 @@ pub struct Case {
     pub record: Record,
     /// The adapter's variables.
     pub vars: Record,
-    /// The base of the addresses.
-    pub base: String,
+    /// The base of the addresses, or the path of a program; none = [`base_of`] the adapter's transport.
+    pub base: Option<String>,
     /// What earlier answers have left.
     pub link: Vec<(String, String)>,
     /// What is sent, and what is answered.
@@ -113,14 +114,28 @@ pub fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
+/// What a case is sent to unless it says otherwise.
+pub fn base_of(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Http => "https://target.example",
+        Transport::Mllp => "mllps://target.example:2575",
+        Transport::Exec => "/usr/local/bin/target",
+    }
+}
+
 /// A connector for a case of an adapter itself, in canonical form: `text` is the adapter's file.
-pub fn around(name: &str, text: &str, case: &Case) -> String {
+pub fn around(name: &str, text: &str, transport: Transport, case: &Case) -> String {
+    let base = case.base.as_deref().unwrap_or(base_of(transport));
+    let endpoint = match transport {
+        Transport::Http | Transport::Mllp => serde_json::json!({"url": base}),
+        Transport::Exec => serde_json::json!({"exec": base}),
+    };
     let vars = crate::format::json::value(&event::Value::Map(case.vars.clone()));
     serde_json::json!({
         "name": "fixture",
         "adapter": name,
         "adapterFile": text,
-        "endpoint": {"url": case.base},
+        "endpoint": endpoint,
         "vars": serde_json::from_slice::<serde_json::Value>(&vars).unwrap_or_default(),
     })
     .to_string()
@@ -167,7 +182,7 @@ fn case(found: &Found<'_>) -> Option<Case> {
         None => record.iter().take(1).map(|(name, value)| (name.clone(), value.clone())).collect(),
     };
     let vars = fields.take("vars").map(|found| self::record(&found)).unwrap_or_default();
-    let base = fields.text("base").unwrap_or_else(|| "https://target.example".to_owned());
+    let base = fields.text("base");
     let link = fields.take("link").map(|found| texts(&found)).unwrap_or_default();
     let exchanges = fields.take("exchanges").and_then(|found| found.items()).unwrap_or_default();
     let exchanges: Vec<Option<Exchange>> = exchanges.iter().map(exchange).collect();
@@ -222,20 +237,36 @@ fn texts(found: &Found<'_>) -> Vec<(String, String)> {
 fn exchange(found: &Found<'_>) -> Option<Exchange> {
     let fields = found.fields()?;
     let asked = fields.need("request").and_then(|found| found.fields())?;
-    let method = asked.text("method").unwrap_or_else(|| "POST".to_owned());
+    let method = asked.text("method");
     let url = asked.need("url").and_then(|found| found.text().map(str::to_owned));
     let headers = asked.take("headers").map(|found| texts(&found)).unwrap_or_default();
     let json = asked.take("json").and_then(|found| found.constant());
     let body = asked.take("body").and_then(|found| found.text_or_nothing().map(|text| text.as_bytes().to_vec()));
     asked.done();
-    let answer = fields.take("answer").and_then(|found| answer(&found));
+    let transport = url.as_deref().map_or(Transport::Http, transport_of);
+    let answer = fields.take("answer").and_then(|found| answer(&found, transport));
     fields.done();
+    let method = method.unwrap_or_else(|| transport.verb().unwrap_or("POST").to_owned());
     Some(Exchange { method, url: url?, headers, body, json, answer })
 }
 
-fn answer(found: &Found<'_>) -> Option<Reply> {
+/// By the address of a request.
+fn transport_of(url: &str) -> Transport {
+    match url.split(':').next() {
+        Some("mllp" | "mllps") => Transport::Mllp,
+        Some("exec") => Transport::Exec,
+        _ => Transport::Http,
+    }
+}
+
+fn answer(found: &Found<'_>, transport: Transport) -> Option<Reply> {
     let fields = found.fields()?;
-    let status = fields.take("status").map_or(Some(200), |found| found.integer(100..=599))?;
+    let status = match transport {
+        Transport::Http => fields.take("status").map_or(Some(200), |found| found.integer(100..=599))?,
+        // How the program ended.
+        Transport::Exec => fields.take("exit").map_or(Some(0), |found| found.integer(0..=255))?,
+        Transport::Mllp => 0,
+    };
     let mut headers = fields.take("headers").map(|found| texts(&found)).unwrap_or_default();
     let json = fields.take("json");
     let body = match &json {

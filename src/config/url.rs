@@ -15,6 +15,8 @@ pub(crate) enum Use<'p> {
     Https,
     /// An event source: wss; plain ws only to this machine or with `plainHttp: true` (given here).
     WebSocket { plain: bool },
+    /// A receiver of HL7 by MLLP: mllps; plain mllp only to this machine or with `plainMllp: true` (given here); host and port only.
+    Mllp { plain: bool },
     /// A proxy: http, socks5 or socks5h, and nothing behind host and port.
     Proxy,
     /// A mail server: smtps; smtp as well, for the relay in the house.
@@ -57,10 +59,17 @@ pub(crate) fn check(found: &Found<'_>, how: Use<'_>) -> Option<String> {
     let here = is_loopback(host);
     let scheme = scheme.to_ascii_lowercase();
     match (how, scheme.as_str()) {
-        (Use::Target { .. } | Use::Https, "https") | (Use::WebSocket { .. }, "wss") => {}
-        (Use::Target { .. } | Use::Https, "http") | (Use::WebSocket { .. }, "ws") if here => {}
-        (Use::Target { plain: true, .. }, "http") | (Use::WebSocket { plain: true }, "ws") => {
-            let secure = if matches!(how, Use::WebSocket { .. }) { "use wss" } else { "use https" };
+        (Use::Target { .. } | Use::Https, "https") | (Use::WebSocket { .. }, "wss") | (Use::Mllp { .. }, "mllps") => {}
+        (Use::Target { .. } | Use::Https, "http") | (Use::WebSocket { .. }, "ws") | (Use::Mllp { .. }, "mllp")
+            if here => {}
+        (Use::Target { plain: true, .. }, "http")
+        | (Use::WebSocket { plain: true }, "ws")
+        | (Use::Mllp { plain: true }, "mllp") => {
+            let secure = match how {
+                Use::WebSocket { .. } => "use wss",
+                Use::Mllp { .. } => "use mllps",
+                _ => "use https",
+            };
             found.warn("sends without encryption: everyone on the way can read and change it", Some(secure));
         }
         (Use::Target { key, .. }, "http") => {
@@ -70,6 +79,12 @@ pub(crate) fn check(found: &Found<'_>, how: Use<'_>) -> Option<String> {
             );
             return None;
         }
+        (Use::Mllp { .. }, "mllp") => {
+            return wrong(
+                "is plain MLLP to another machine",
+                Some("use mllps, or allow it with `plainMllp: true` where the way there is protected otherwise"),
+            );
+        }
         (Use::Https, "http") => return wrong("is plain http to another machine", Some("use https")),
         (Use::WebSocket { .. }, "ws") => return wrong("is a plain WebSocket to another machine", Some("use wss")),
         (Use::Proxy, "http" | "socks5" | "socks5h") | (Use::Mail, "smtp" | "smtps") => {}
@@ -77,6 +92,7 @@ pub(crate) fn check(found: &Found<'_>, how: Use<'_>) -> Option<String> {
             let known = match how {
                 Use::Target { .. } | Use::Https => "https",
                 Use::WebSocket { .. } => "wss",
+                Use::Mllp { .. } => "mllps",
                 Use::Proxy => "http, socks5 and socks5h",
                 Use::Mail => "smtp or smtps",
             };
@@ -84,8 +100,9 @@ pub(crate) fn check(found: &Found<'_>, how: Use<'_>) -> Option<String> {
             return None;
         }
     }
-    if how == Use::Proxy && (!matches!(uri.path(), "" | "/") || uri.query().is_some()) {
-        return wrong("has more than a host and a port", Some("write for example http://proxy.example:3128"));
+    if matches!(how, Use::Proxy | Use::Mllp { .. }) && (!matches!(uri.path(), "" | "/") || uri.query().is_some()) {
+        let example = if how == Use::Proxy { "http://proxy.example:3128" } else { "mllps://hl7.example:2575" };
+        return wrong("has more than a host and a port", Some(&format!("write for example {example}")));
     }
     warn_of_secret(found, &uri);
     Some(text.to_owned())

@@ -165,8 +165,10 @@ impl Lanes {
 }
 
 impl Drop for Lanes {
+    /// What is still under way is waited for no longer.
     fn drop(&mut self) {
         self.stop();
+        self.adapter.abandon();
     }
 }
 

@@ -9,6 +9,7 @@ const SEGMENTS: usize = 1_000;
 #[derive(Debug)]
 pub struct Message<'t> {
     segments: Vec<Vec<&'t str>>,
+    field: char,
     component: char,
     repetition: char,
     escape: char,
@@ -24,7 +25,7 @@ impl<'t> Message<'t> {
         let (component, repetition, escape) = (signs.next()?, signs.next()?, signs.next()?);
         let lines = text.split(['\r', '\n']).filter(|line| !line.trim().is_empty()).take(SEGMENTS);
         let segments = lines.map(|line| line.split(field).collect()).collect();
-        Some(Message { segments, component, repetition, escape })
+        Some(Message { segments, field, component, repetition, escape })
     }
 
     /// The values of a field in every segment of that name, in order, its repetitions apart; empty ones are left out.
@@ -52,6 +53,31 @@ impl<'t> Message<'t> {
             }
         }
         found
+    }
+
+    /// The first value of a field of the first `MSH`, by its number; empty when there is none.
+    pub fn head(&self, number: usize) -> String {
+        let path = Hl7Path { segment: "MSH".to_owned(), field: number, component: None };
+        self.find(&path).into_iter().next().unwrap_or_default()
+    }
+
+    /// How many messages the text holds.
+    pub fn count(&self) -> usize {
+        self.segments.iter().filter(|segment| segment.first() == Some(&"MSH")).count()
+    }
+
+    /// The commit of this message, for whoever sent it: an `ACK` with `CA`, addressed back and with its own time.
+    pub fn commit(&self) -> String {
+        let own = |number: usize| {
+            let head = self.segments.iter().find(|segment| segment.first() == Some(&"MSH"));
+            head.and_then(|head| head.get(number - 1)).copied().unwrap_or_default()
+        };
+        let number = own(10);
+        let control = format!("{number}-CA");
+        let head = ["MSH", own(2), own(5), own(6), own(3), own(4), own(7), "", "ACK", &control, own(11), own(12)]
+            .map(str::to_owned);
+        let field = self.field.to_string();
+        format!("{}\rMSA{field}CA{field}{number}\r", head.join(&field))
     }
 
     /// The text without its escapes.
@@ -104,6 +130,16 @@ mod tests {
         assert_eq!(find("MSH-10"), ["9"]);
         assert_eq!(find("MSH-2"), ["^~\\&"]);
         assert!(find("ZZZ-1").is_empty() && find("MSA-9").is_empty());
+    }
+
+    #[test]
+    fn a_message_is_committed_back_to_its_sender() {
+        let message = Message::read(ACK).unwrap();
+        assert_eq!((message.head(10), message.head(15), message.count()), ("9".to_owned(), String::new(), 1));
+        let commit = "MSH|^~\\&|HMSSYNC|OF042|IIS|ST|20260305||ACK|9-CA|P|2.5.1\rMSA|CA|9\r";
+        assert_eq!(message.commit(), commit);
+        let other = Message::read("MSH#*~\\&#A*1#B#C#D#2026##ADT*A01#7#T#2.3").unwrap();
+        assert_eq!(other.commit(), "MSH#*~\\&#C#D#A*1#B#2026##ACK#7-CA#T#2.3\rMSA#CA#7\r");
     }
 
     #[test]

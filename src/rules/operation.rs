@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::event::{Op, Record, Value};
 use crate::rules::expression::{Escape, Expression, Scope, Text};
 use crate::rules::outcome::Reason;
+use crate::rules::transport::Transport;
 use crate::rules::verdict::{Extract, Rule, Word};
 
 /// Everything that an adapter's file says.
@@ -14,6 +15,8 @@ pub struct Spec {
     pub name: String,
     /// What it is for, in one line.
     pub about: String,
+    /// What carries its calls.
+    pub transport: Transport,
     /// Its variables, with their defaults; none = the connector must give it.
     pub vars: Vec<(String, Option<Value>)>,
     /// Named texts, in order; later ones may use earlier ones.

@@ -105,6 +105,8 @@ impl Test {
 pub enum After {
     /// As a header field says (`Retry-After`).
     Header(String),
+    /// As a place in the answer says, in seconds.
+    Place(Extract),
     /// After this time.
     Time(Duration),
 }
@@ -215,6 +217,9 @@ fn verdict(rule: &Rule, reading: &dyn Reading, now: Timestamp, hide: &dyn Fn(&st
     let after = match &rule.after {
         None => None,
         Some(After::Time(time)) => Some(*time),
+        Some(After::Place(place)) => {
+            reading.read(place).and_then(|found| found.into_iter().next()).and_then(|text| wait(&text, None, now))
+        }
         Some(After::Header(name)) => reading.header(name).and_then(|text| wait(text, reading.header("Date"), now)),
     };
     let outcome = match rule.is {

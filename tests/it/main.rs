@@ -48,6 +48,7 @@ mod keeping;
 mod layers;
 mod logs;
 mod metrics;
+mod mllp;
 mod named;
 mod outage;
 #[cfg(feature = "ws")]
@@ -57,6 +58,7 @@ mod parked;
 mod pgp;
 mod power_cuts;
 mod process_faults;
+mod programs;
 #[cfg(feature = "sftp")]
 mod publishing;
 mod reloading;

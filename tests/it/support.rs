@@ -25,6 +25,7 @@ pub mod drops;
 pub mod faketime;
 #[cfg(feature = "pgp")]
 pub mod gnupg;
+pub mod hl7;
 pub mod journal;
 pub mod journald;
 pub mod loopback;

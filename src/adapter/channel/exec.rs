@@ -1,14 +1,10 @@
 //! A program of the site's own: the notice on its standard input, nothing else of ours around it.
 
 use std::io::Write as _;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-
 use super::Channel;
+use crate::adapter::program::{self, Running};
 use crate::format::notice::Notice;
 use crate::rules::outcome::Reason;
 
@@ -17,8 +13,8 @@ pub const USUAL: Duration = Duration::from_secs(30);
 /// and at most.
 pub const LONGEST: Duration = Duration::from_secs(300);
 
-/// Variables of our environment that a program is given; what else stands there may be a secret.
-const GIVEN: [&str; 5] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ"];
+/// Variables of our environment that a program is given beside `PATH`; what else stands there may be a secret.
+const GIVEN: [&str; 4] = ["HOME", "LANG", "LC_ALL", "TZ"];
 
 /// A program. It has told the notice when it ends with 0.
 #[derive(Debug)]
@@ -33,20 +29,11 @@ impl Program {
         Program { command, timeout }
     }
 
-    fn start(&self) -> Result<Child, String> {
+    fn start(&self) -> Result<Running, String> {
         let (program, arguments) = self.command.split_first().ok_or("it names no program")?;
-        let given = GIVEN.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-        Command::new(program)
-            .args(arguments)
-            .env_clear()
-            .envs(given)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // A group of its own, so that what it starts ends with it.
-            .process_group(0)
-            .spawn()
-            .map_err(|error| format!("cannot be started: {error}"))
+        let mut command = program::command(program, arguments);
+        command.envs(GIVEN.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        Running::start(command).map_err(|error| format!("cannot be started: {error}"))
     }
 }
 
@@ -54,29 +41,18 @@ impl Channel for Program {
     fn tell(&self, notice: &Notice) -> Result<(), Reason> {
         let name = self.command.first().map_or("", String::as_str);
         let failed = |why: String| Reason::new("exec", format!("{name}: {why}"));
-        let mut child = self.start().map_err(failed)?;
-        let group = Pid::from_child(&child);
-        let (json, stdin) = (notice.json(), child.stdin.take());
-        let (ended, end) = channel();
+        let mut running = self.start().map_err(failed)?;
+        let (json, stdin) = (notice.json(), running.pipes().stdin.take());
         // It need not read what it is given, and need not end.
-        let waiting = std::thread::Builder::new().name("alert/exec".into()).spawn(move || {
-            if let Some(mut stdin) = stdin {
-                let _ = stdin.write_all(json.as_bytes());
-            }
-            let _ = ended.send(child.wait());
-        });
-        let waited = waiting.map(|_| end.recv_timeout(self.timeout));
-        // Whatever it has left behind, and itself when it goes on.
-        let _ = kill_process_group(group, Signal::KILL);
-        match waited {
-            Ok(Ok(Ok(status))) if status.success() => Ok(()),
-            Ok(Ok(Ok(status))) => Err(failed(format!("it ended with {status}"))),
-            Ok(Ok(Err(error))) => Err(failed(format!("it was lost: {error}"))),
-            Ok(Err(RecvTimeoutError::Timeout)) => {
-                Err(failed(format!("it did not end within {} s, and was killed", self.timeout.as_secs())))
-            }
-            Ok(Err(RecvTimeoutError::Disconnected)) => Err(failed("it was lost".to_owned())),
-            Err(error) => Err(failed(format!("no thread could be started: {error}"))),
+        let write = move || stdin.map(|mut stdin| stdin.write_all(json.as_bytes()));
+        let writing = std::thread::Builder::new().name("alert/exec".into()).spawn(write);
+        writing.map_err(|error| failed(format!("no thread could be started: {error}")))?;
+        let in_time = running.ends_within(self.timeout);
+        match running.finish() {
+            _ if !in_time => Err(failed(format!("it did not end within {} s, and was killed", self.timeout.as_secs()))),
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(failed(format!("it ended with {status}"))),
+            Err(error) => Err(failed(format!("it was lost: {error}"))),
         }
     }
 }

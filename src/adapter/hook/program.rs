@@ -1,22 +1,22 @@
 //! A program that answers on its output, line by line, what it is asked on its input.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use super::none;
+use crate::adapter::program::{self, Running};
 use crate::rules::outcome::Reason;
 
 /// Longest answer, in bytes.
 pub(super) const LONGEST: u64 = 1 << 20;
 
-/// A program that runs. It is killed when this is dropped.
+/// A program that runs. It is killed when this is dropped, with what it has started.
 #[derive(Debug)]
 pub(super) struct Program {
-    child: Child,
+    _running: Running,
     /// Questions for the thread that waits for the pipes, which may block for as long as they like.
     questions: Sender<Vec<u8>>,
     answers: Receiver<std::io::Result<Vec<u8>>>,
@@ -26,28 +26,19 @@ impl Program {
     /// Starts it, with nothing of the agent's environment but `PATH`, and without a way to say anything else: what it
     /// writes to its error output is thrown away, because nobody knows whether there are values in it.
     pub(super) fn start(program: &Path, arguments: &[String]) -> Result<Program, Reason> {
-        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-        let started = Command::new(program)
-            .args(arguments)
-            .env_clear()
-            .env("PATH", path)
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            // A signal to the agent's group (Ctrl-C) is not for it: it ends when its input does.
-            .process_group(0)
-            .spawn();
-        let mut child =
+        let mut command = program::command(program, arguments);
+        command.current_dir("/").stdout(Stdio::piped());
+        let started = Running::start(command);
+        let mut running =
             started.map_err(|error| none(format!("{} cannot be started: {}", program.display(), error.kind())))?;
-        let pipes = child.stdin.take().zip(child.stdout.take());
+        let pipes = running.pipes().stdin.take().zip(running.pipes().stdout.take());
         let (questions, asked) = channel();
         let (answer, answers) = channel();
         let talking = pipes.ok_or(()).and_then(|(input, output)| {
             let talk = move || talk(input, output, &asked, &answer);
             std::thread::Builder::new().name("hook".to_owned()).spawn(talk).map_err(drop)
         });
-        let running = Program { child, questions, answers };
+        let running = Program { _running: running, questions, answers };
         talking.map(|_| running).map_err(|()| none("the system gives no thread to talk to it"))
     }
 
@@ -61,13 +52,6 @@ impl Program {
             Ok(Ok(_)) | Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => Err(ended()),
             Err(RecvTimeoutError::Timeout) => Err(none(format!("no answer within {} ms", patience.as_millis()))),
         }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

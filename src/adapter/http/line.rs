@@ -277,36 +277,41 @@ impl Line {
 
     /// Why no request can be sent, if none can. Session tickets and key updates are no speech.
     pub fn look(&mut self) -> Result<(), Trouble> {
-        let closed = || Trouble::passing("closed", "the target closed the connection before it was asked anything");
-        let unasked = || Trouble::garbage("the target spoke before it was asked; is it an HTTP server?");
-        let mut socket = Socket { stream: &self.stream, more: false };
-        let Some(session) = &mut self.session else {
-            return match socket.read(&mut [0]) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-                Err(error) => Err(trouble(&error, false)),
-                Ok(0) => Err(closed()),
-                Ok(_) => Err(unasked()),
-            };
-        };
-        for _ in 0..LOOKS {
-            // What came together with the end of the handshake is in memory already.
-            let state = session.process_new_packets();
-            let state = state.map_err(|error| trouble(&io::Error::new(io::ErrorKind::InvalidData, error), false))?;
-            if state.plaintext_bytes_to_read() > 0 {
-                return Err(unasked());
-            }
-            if state.peer_has_closed() {
-                return Err(closed());
-            }
-            match session.read_tls(&mut socket) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(trouble(&error, false)),
-                Ok(0) => return Err(closed()),
-                Ok(_) => {}
-            }
-        }
-        Err(unasked())
+        look(&self.stream, self.session.as_deref_mut())
     }
+}
+
+/// The same of any connection; never waits.
+pub fn look(stream: &TcpStream, session: Option<&mut ClientConnection>) -> Result<(), Trouble> {
+    let closed = || Trouble::passing("closed", "the target closed the connection before it was asked anything");
+    let unasked = || Trouble::garbage("the target spoke before it was asked; is it an HTTP server?");
+    let mut socket = Socket { stream, more: false };
+    let Some(session) = session else {
+        return match socket.read(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(trouble(&error, false)),
+            Ok(0) => Err(closed()),
+            Ok(_) => Err(unasked()),
+        };
+    };
+    for _ in 0..LOOKS {
+        // What came together with the end of the handshake is in memory already.
+        let state = session.process_new_packets();
+        let state = state.map_err(|error| trouble(&io::Error::new(io::ErrorKind::InvalidData, error), false))?;
+        if state.plaintext_bytes_to_read() > 0 {
+            return Err(unasked());
+        }
+        if state.peer_has_closed() {
+            return Err(closed());
+        }
+        match session.read_tls(&mut socket) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(trouble(&error, false)),
+            Ok(0) => return Err(closed()),
+            Ok(_) => {}
+        }
+    }
+    Err(unasked())
 }
 
 /// Again after a signal; nothing written is a failure.

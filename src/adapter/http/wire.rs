@@ -11,6 +11,7 @@ use rustls::ClientConnection;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
 use super::buffers::Corked;
+use super::line::look;
 use super::trouble::Trouble;
 use crate::adapter::tls::{self, Lasting};
 
@@ -222,7 +223,23 @@ impl Channel {
         }
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// The socket underneath.
+    pub(super) fn stream(&self) -> &TcpStream {
+        match self {
+            Channel::Plain(socket) | Channel::Tls(_, socket) => &socket.stream,
+        }
+    }
+
+    /// Whether the target has neither closed nor said anything unasked.
+    pub(super) fn is_fit(&mut self) -> bool {
+        match self {
+            Channel::Plain(socket) => look(&socket.stream, None).is_ok(),
+            Channel::Tls(session, socket) => look(&socket.stream, Some(session)).is_ok(),
+        }
+    }
+
+    /// Writes all of it.
+    pub(super) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Channel::Plain(socket) => {
                 let wire = Arc::clone(&socket.wire);
@@ -256,7 +273,7 @@ impl Channel {
     }
 
     /// 0 = the target ended the connection properly.
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Channel::Plain(socket) => socket.read(into),
             Channel::Tls(session, socket) => loop {

@@ -55,6 +55,12 @@ pub fn request(call: &Call, scope: &Scope, around: &Around<'_>) -> Result<Reques
     Ok(Request { method: call.method.clone().into(), url: url.into(), headers, body })
 }
 
+/// The same of a transport that has a body only: a message, a line.
+pub fn bare(call: &Call, scope: &Scope, verb: &'static str, base: &str, key: &str) -> Result<Request, Reason> {
+    let (_, body) = bytes(&call.body, scope, key)?;
+    Ok(Request { method: verb.into(), url: base.into(), headers: Vec::new(), body })
+}
+
 /// Fills the named parts into what expressions see, in order.
 pub fn parts(parts: &[(String, Body)], scope: &mut Scope) -> Result<(), Reason> {
     if parts.is_empty() {

@@ -51,6 +51,12 @@ impl<'r> Answer<'r> {
     }
 }
 
+/// Whether a text is a message of HL7 v2 that acknowledges one.
+pub fn is_acknowledgement(text: &str) -> bool {
+    let code = Hl7Path { segment: "MSA".to_owned(), field: 1, component: None };
+    Message::read(text).is_some_and(|message| !message.find(&code).is_empty())
+}
+
 /// The values at a pointer, `*` being every item; scalars as text, structures as `{…}` and `[…]` in JSON.
 pub fn pointed(json: &Json, pointer: &str) -> Vec<String> {
     let mut at = vec![json];

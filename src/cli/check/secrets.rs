@@ -7,7 +7,12 @@ use crate::config::{Problem, SecretPlace, Settings, Severity};
 /// run only when `online`. The agent may run as another user and with another environment: what depends on that is a
 /// warning.
 pub fn look(settings: &Settings, online: bool, problems: &mut Vec<Problem>) {
-    for SecretPlace { credential, key, place, from, lines } in &settings.secrets {
+    look_at(&settings.file, &settings.secrets, online, problems);
+}
+
+/// The same of what another file names.
+pub fn look_at(file: &str, secrets: &[SecretPlace], online: bool, problems: &mut Vec<Problem>) {
+    for SecretPlace { credential, key, place, from, lines } in secrets {
         if matches!(from, SecretRef::Exec(_)) && !online {
             continue;
         }
@@ -22,11 +27,11 @@ pub fn look(settings: &Settings, online: bool, problems: &mut Vec<Problem>) {
         };
         problems.push(Problem {
             severity,
-            file: settings.file.clone(),
+            file: file.to_owned(),
             line: place.line,
             column: place.column,
             key: key.clone(),
-            message: format!("the secret of credential `{credential}` cannot be had: {why}"),
+            message: format!("the secret of `{credential}` cannot be had: {why}"),
             hint: hint.map(str::to_owned),
             disk: false,
         });

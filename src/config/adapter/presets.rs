@@ -16,9 +16,11 @@ macro_rules! presets {
 presets!(
     "arcgis",
     "cdc_immunization",
+    "exec",
     "fhir_immunization",
     "google_calendar",
     "lotus_notes",
+    "mllp",
     "s3",
     "salesforce",
     "sap_odata",

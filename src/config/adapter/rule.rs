@@ -112,6 +112,9 @@ fn rest(fields: &Fields<'_>, is: Word, status: Option<Statuses>, tests: Vec<(Ext
         }
         match found.node_text().and_then(|text| text.strip_prefix("header:")) {
             Some(name) => Some(After::Header(name.trim().to_owned())),
+            None if found.node_text().is_some_and(|text| text.starts_with("json:") || text.starts_with("hl7:")) => {
+                super::extract(&found).map(After::Place)
+            }
             None => found.duration().map(After::Time),
         }
     });

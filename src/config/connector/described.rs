@@ -5,27 +5,108 @@ use std::sync::Arc;
 
 use super::BUILT_IN;
 use crate::config::adapter::{self, Finding};
-use crate::config::endpoint::Endpoint;
+use crate::config::endpoint::{Endpoint, mllp};
 use crate::config::fields::Fields;
 use crate::config::found::Found;
+use crate::config::program::{self, ProgramSpec};
+use crate::config::settings::{Scope, SecretPlace};
 use crate::event::{Record, Value};
+use crate::rules::batch::{Batch, Shape};
 use crate::rules::expression::{OMIT, ROOTS};
 use crate::rules::mapping::Mapping;
 use crate::rules::operation::Spec;
+use crate::rules::transport::Transport;
 
 /// A target that an adapter's file describes.
 #[derive(Debug)]
 pub struct Described {
     /// Where it is, and as whom.
-    pub endpoint: Endpoint,
-    /// The base of its addresses, as written.
-    pub base: String,
+    pub target: Target,
     /// What the file says.
     pub spec: Arc<Spec>,
     /// The connector's variables, with the file's defaults.
     pub vars: Record,
     /// The text of the file.
     pub text: String,
+}
+
+/// Where a described target is, as its transport has it.
+#[derive(Debug)]
+pub enum Target {
+    /// At an address.
+    Address {
+        /// Where it is, and as whom.
+        endpoint: Box<Endpoint>,
+        /// The base of its addresses, as written.
+        base: String,
+    },
+    /// Behind a program.
+    Program(ProgramSpec),
+}
+
+impl Target {
+    /// Its endpoint; none for a program.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            Target::Address { endpoint, .. } => Some(&**endpoint),
+            Target::Program(_) => None,
+        }
+    }
+
+    /// Where its secrets are, beside its credential.
+    pub fn secrets(&self) -> Vec<SecretPlace> {
+        match self {
+            Target::Address { .. } => Vec::new(),
+            Target::Program(program) => program.secrets(),
+        }
+    }
+}
+
+/// `endpoint:` as the transport has it.
+pub(super) fn target(found: &Found<'_>, transport: Transport, scope: &Scope) -> Option<Target> {
+    let endpoint = match transport {
+        Transport::Exec => return program::read(found).map(Target::Program),
+        Transport::Mllp => mllp::read(found, scope)?,
+        Transport::Http => {
+            // The adapter's file says what becomes of deletes.
+            let endpoint = Endpoint::read(found, scope, false)?;
+            own_words(found);
+            endpoint
+        }
+    };
+    let base = endpoint.url.url(|_| None).map_err(|_| {
+        found.error("`url` is the base of the adapter's addresses: it has no placeholders");
+    });
+    Some(Target::Address { base: base.ok()?, endpoint: Box::new(endpoint) })
+}
+
+/// What the transport does to `batch`: a message goes alone, and a program is given lines.
+pub(super) fn batch(transport: Transport, section: Option<&Found<'_>>, given: Option<Option<Batch>>) -> Option<Batch> {
+    match transport {
+        Transport::Http => given.flatten(),
+        Transport::Mllp => {
+            if let Some(found) = section {
+                found.error_hint("MLLP carries one message at a time", "leave `batch` out");
+            }
+            None
+        }
+        Transport::Exec => {
+            let shape = section.and_then(|found| found.entries_quietly().into_iter().find(|(key, _)| *key == "shape"));
+            if let Some((_, found)) = shape.filter(|(_, found)| found.node_text() != Some("ndjson")) {
+                found.error_hint("a program is given a record a line", "leave `shape` out");
+            }
+            let usual = Batch { max: Batch::MAX, max_bytes: Batch::MAX_BYTES, shape: Shape::Lines };
+            given.map_or(Some(usual), |batch| batch.map(|batch| Batch { shape: Shape::Lines, ..batch }))
+        }
+    }
+}
+
+/// What there is only where answers have a status.
+pub(super) fn statuses(transport: Transport, found: &Found<'_>, retry_on: &[u16]) {
+    if transport != Transport::Http && !retry_on.is_empty() {
+        let what = format!("`retryOn` is for statuses, and the adapter's transport is {}", transport.as_str());
+        found.error_hint(what, "leave it out: the rules of the adapter's file say what is retried");
+    }
 }
 
 /// `adapter:` that a file describes; none = it names none, none inside = it is wrong.
@@ -43,7 +124,7 @@ pub(super) fn described(fields: &Fields<'_>) -> Option<Option<Finding>> {
 }
 
 /// What an adapter's file says, a connector does not say again.
-pub(super) fn own_words(endpoint: &Found<'_>) {
+fn own_words(endpoint: &Found<'_>) {
     for (key, found) in endpoint.entries_quietly() {
         if matches!(key, "method" | "delete") {
             found.error_hint("is what the adapter's file says", "leave it out");

@@ -126,4 +126,11 @@ fn the_documents_name_every_filter_as_the_code_does() {
     for (name, _) in ROOTS {
         assert!(document.contains(&format!("`{name}")), "{name}");
     }
+    for (name, text) in hms_sync::config::adapter::PRESETS {
+        let spec = hms_sync::config::adapter::parse(text, name).unwrap();
+        assert!(document.contains(&format!("| `{name}` | {} |", spec.about)), "{name}");
+    }
+    for (name, _) in hms_sync::rules::transport::Transport::WORDS {
+        assert!(document.contains(&format!("| `{name}` |")), "{name}");
+    }
 }

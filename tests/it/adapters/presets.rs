@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::support::office::Office;
 
-const NAMED: [&str; 12] = [
+const NAMED: [&str; 14] = [
     "arcgis",
     "cdc_immunization",
+    "exec",
     "fhir_immunization",
     "google_calendar",
     "lotus_notes",
+    "mllp",
     "s3",
     "salesforce",
     "sap_odata",
