@@ -6,6 +6,7 @@
 
 mod body;
 mod echo;
+mod joint;
 mod plan;
 mod reading;
 
@@ -14,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::adapter::auth::Credential;
 use crate::adapter::auth::body::slot;
-use crate::adapter::http::{Caller, Client, Next, Options, Rehearsed, Reply, rehearse};
+use crate::adapter::http::{Caller, Client, Each, Next, Options, Rehearsed, Reply, rehearse};
 use crate::adapter::rest::origin_of_text;
 use crate::adapter::{Adapter, Fleet, Left, Links, Parcel, Request};
 use crate::clock;
@@ -22,6 +23,7 @@ use crate::event::{Op, Record, Value};
 use crate::rules::classify::{Asked, classify};
 use crate::rules::expression::Scope;
 use crate::rules::governance::Cleared;
+use crate::rules::operation::joint::{Item, Joint};
 use crate::rules::operation::{Operation, Spec, Then};
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::verdict::{Word, judge};
@@ -39,6 +41,8 @@ pub struct SpecSettings {
     pub vars: Record,
     /// The installation's name.
     pub office: String,
+    /// Several records go in one request, where the file says how.
+    pub joins: bool,
     /// Further header fields of the connector.
     pub headers: Vec<(String, String)>,
     /// Further statuses that are retried.
@@ -59,6 +63,7 @@ pub struct SpecAdapter {
 struct Shared {
     spec: Arc<Spec>,
     base: String,
+    joins: bool,
     /// `vars`, `office` and the places of secrets: what is the same for every record.
     roots: Record,
     headers: Vec<(String, String)>,
@@ -70,9 +75,18 @@ struct Shared {
     links: OnceLock<Arc<dyn Links>>,
 }
 
+/// How far a parcel has come that takes several calls.
+#[derive(Debug)]
+pub enum Course {
+    /// One record.
+    Plan(Box<Voyage>),
+    /// Several in one request.
+    Joint(joint::Round),
+}
+
 /// How far a plan has come.
 #[derive(Debug)]
-pub struct Course {
+pub struct Voyage {
     plan: Plan,
     scope: Scope,
     /// The step that is under way.
@@ -84,25 +98,23 @@ pub struct Course {
 impl SpecAdapter {
     /// An adapter. Errors name the setting and what is wrong.
     pub fn new(settings: SpecSettings) -> Result<SpecAdapter, Vec<String>> {
-        let SpecSettings { spec, base, vars, office, headers, retry_on, http, credential } = settings;
+        let SpecSettings { spec, base, vars, office, joins, headers, retry_on, http, credential } = settings;
         let base = base.trim_end_matches('/').to_owned();
         let origin = origin_of_text(&base, http.plain).map_err(|error| vec![format!("url: {error}")])?;
         let mut fields: Vec<String> = Vec::new();
         let mut secrets = Record::new();
-        for (_, operation) in spec.operations.all() {
-            for expression in spec.expressions(operation) {
-                if let Some(name) = expression.secret() {
-                    // Without a credential of that name it is empty.
-                    let fills = credential.as_ref().is_some_and(|credential| credential.fills(name));
-                    let place = if fills { slot(name) } else { String::new() };
-                    secrets.set(name, Value::Text(place.into()));
-                }
-                for (root, name) in expression.paths() {
-                    match root.as_str() {
-                        "key" => fields.push(format!("$key.{name}")),
-                        "event" => fields.push(format!("$event.{name}")),
-                        _ => {}
-                    }
+        for expression in spec.all_expressions() {
+            if let Some(name) = expression.secret() {
+                // Without a credential of that name it is empty.
+                let fills = credential.as_ref().is_some_and(|credential| credential.fills(name));
+                let place = if fills { slot(name) } else { String::new() };
+                secrets.set(name, Value::Text(place.into()));
+            }
+            for (root, name) in expression.paths() {
+                match root.as_str() {
+                    "key" => fields.push(format!("$key.{name}")),
+                    "event" => fields.push(format!("$event.{name}")),
+                    _ => {}
                 }
             }
         }
@@ -114,7 +126,7 @@ impl SpecAdapter {
             roots.push("secret", Value::Map(secrets));
         }
         let (client, links) = (Client::new(http), OnceLock::new());
-        let shared = Shared { spec, base, roots, headers, retry_on, credential, client, origin, fields, links };
+        let shared = Shared { spec, base, joins, roots, headers, retry_on, credential, client, origin, fields, links };
         Ok(SpecAdapter { shared: Arc::new(shared) })
     }
 }
@@ -126,6 +138,12 @@ impl Shared {
             let name = &self.spec.name;
             Reason::new("delete-rule", format!("the adapter {name} does not say what it does with a {op}"))
         })
+    }
+
+    /// What stands for a record where several go in one request; none = it goes alone.
+    fn item(&self, op: Op) -> Option<(&Joint, &Item)> {
+        let joint = self.spec.joint.as_ref().filter(|_| self.joins)?;
+        joint.items.of(op).map(|item| (joint, item))
     }
 
     /// What the expressions see of a record.
@@ -149,6 +167,9 @@ impl Shared {
     }
 
     fn render(&self, parcel: &Parcel, record: &Cleared) -> Result<Option<Request>, Reason> {
+        if let Some((joint, item)) = self.item(parcel.op()) {
+            return joint::item(self, joint, item, &mut self.scope(parcel, record), parcel).map(Some);
+        }
         let operation = self.operation(parcel.op())?;
         let mut scope = self.scope(parcel, record);
         if !self.spec.is_plain(operation) {
@@ -184,14 +205,25 @@ impl Shared {
 
     /// What an answer means at a step, with the word for where it leads.
     fn verdict(&self, parcel: &Parcel, at: usize, request: &Request, reply: &Reply) -> (Word, Outcome) {
+        let step = self.operation(parcel.op()).ok().and_then(|operation| operation.steps.get(at));
+        let own = step.map_or(&[][..], |step| &step.rules);
+        self.by_rules(&[own, &self.spec.rules], parcel, request, reply)
+    }
+
+    /// What an answer means by the first of these rules that fits, else by those of plain REST targets.
+    fn by_rules(
+        &self,
+        rules: &[&[crate::rules::verdict::Rule]],
+        parcel: &Parcel,
+        request: &Request,
+        reply: &Reply,
+    ) -> (Word, Outcome) {
         let answer = Answer::new(reply, self.spec.hl7_in.as_ref());
         let hide = |text: &str| echo::hide(text, request);
         let now = clock::now();
-        let step = self.operation(parcel.op()).ok().and_then(|operation| operation.steps.get(at));
         let retried = reply.status >= 300 && self.retry_on.contains(&reply.status);
-        let own = step.filter(|_| !retried).and_then(|step| judge(&step.rules, &answer, parcel.key(), now, &hide));
-        let all = || judge(&self.spec.rules, &answer, parcel.key(), now, &hide);
-        match own.or_else(|| if retried { None } else { all() }) {
+        let mut rules = rules.iter().filter(|_| !retried);
+        match rules.find_map(|rules| judge(rules, &answer, parcel.key(), now, &hide)) {
             Some(verdict) => (verdict.word, verdict.outcome),
             None => {
                 let delete = parcel.op() == Op::Delete;
@@ -203,7 +235,7 @@ impl Shared {
     }
 
     /// Goes on with a plan after an answer.
-    fn go_on(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: &mut Course) -> Result<Next, Reason> {
+    fn go_on(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: &mut Voyage) -> Result<Next, Reason> {
         let operation = self.operation(parcel.op())?;
         let (word, outcome) = self.verdict(parcel, course.at, request, reply);
         let Some(step) = operation.steps.get(course.at) else { return Ok(Next::End(outcome)) };
@@ -231,7 +263,7 @@ impl Shared {
         parcel: &Parcel,
         plan: Plan,
         links: Vec<(String, String)>,
-    ) -> Result<Option<(Request, Course)>, Reason> {
+    ) -> Result<Option<(Request, Voyage)>, Reason> {
         let operation = self.operation(parcel.op())?;
         let mut scope = plan.scope.clone();
         let links: Record = links.into_iter().map(|(name, value)| (name, Value::Text(value.into()))).collect();
@@ -240,11 +272,11 @@ impl Shared {
         let Some(at) = self.next(operation, 0, &scope)? else { return Ok(None) };
         let Some(step) = operation.steps.get(at) else { return Ok(None) };
         let request = self.call(&step.request, &mut scope, parcel)?;
-        Ok(Some((request, Course { plan, scope, at, captured: Vec::new() })))
+        Ok(Some((request, Voyage { plan, scope, at, captured: Vec::new() })))
     }
 }
 
-impl Course {
+impl Voyage {
     /// Keeps what a step captures of an answer.
     fn take(&mut self, step: &crate::rules::operation::Step, answer: &Answer<'_>) {
         use crate::rules::verdict::Reading as _;
@@ -340,12 +372,16 @@ impl Caller for Shared {
     }
 
     fn set_out(&self, parcel: &Parcel, request: &Request) -> Result<Option<(Request, Course)>, Reason> {
+        if let Some(first) = joint::first(self, parcel, request) {
+            return Ok(first.map(|(request, round)| (request, Course::Joint(round))));
+        }
         let Some(plan) = Plan::of(request)? else { return Ok(None) };
         let links = match self.links.get() {
             Some(links) => links.of(parcel.kind(), &plan.identity).map_err(|why| Reason::new("state", why))?,
             None => Vec::new(),
         };
-        self.begin(parcel, plan, links)
+        let begun = self.begin(parcel, plan, links)?;
+        Ok(begun.map(|(request, voyage)| (request, Course::Plan(Box::new(voyage)))))
     }
 
     fn wants_fields(&self) -> bool {
@@ -356,14 +392,30 @@ impl Caller for Shared {
         reply.vouch(&self.origin);
         match course {
             None => Next::End(self.verdict(parcel, 0, request, reply).1),
-            Some(course) => {
+            Some(Course::Plan(course)) => {
                 self.go_on(parcel, request, reply, course).unwrap_or_else(|reason| Next::End(Outcome::Reject(reason)))
             }
+            Some(course @ Course::Joint(_)) => match self.judge_items(parcel, request, reply, Some(course)) {
+                Each::Call(request) => Next::Call(request),
+                Each::All(outcome) => Next::End(outcome),
+                Each::Items(items) => Next::End(items.into_iter().next().unwrap_or(Outcome::Success)),
+                Each::Unsaid => Next::End(self.verdict(parcel, 0, request, reply).1),
+            },
+        }
+    }
+
+    fn judge_items(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: Option<&mut Course>) -> Each {
+        reply.vouch(&self.origin);
+        match course {
+            Some(Course::Joint(round)) => joint::judge(self, parcel, request, reply, round),
+            Some(Course::Plan(_)) => Each::Unsaid,
+            None => joint::judge(self, parcel, request, reply, &mut joint::Round::of(parcel.members())),
         }
     }
 
     fn leave(&self, parcel: &Parcel, course: Course) -> Option<Left> {
-        let Course { plan, captured, scope, .. } = course;
+        let Course::Plan(course) = course else { return None };
+        let Voyage { plan, captured, scope, .. } = *course;
         let values = match parcel.op() {
             Op::Delete => None,
             _ if captured.is_empty() => return None,

@@ -1,6 +1,7 @@
 //! An adapter's file: how the changes of records become requests of one kind of system, and what its answers mean.
 
 pub(crate) mod find;
+mod joint;
 mod names;
 mod presets;
 mod request;
@@ -42,9 +43,11 @@ pub(crate) fn read(found: &Found<'_>) -> Option<Spec> {
     let hl7_in = fields.take("hl7In").and_then(|found| extract(&found));
     let repeatable = fields.take("repeatable").and_then(|found| found.flag()).unwrap_or(true);
     let operations = fields.need("push").and_then(|found| operations(&found));
+    let joint = fields.take("batch").map(|found| joint::joint(&found));
     let rules = fields.need("classify").map(|found| rule::rules(&found, true)).unwrap_or_default();
     fields.done();
-    let spec = Spec { name: name?, about, vars, parts, operations: operations?, rules, hl7_in, repeatable };
+    let joint = joint.map_or(Some(None), |joint| joint.map(Some))?;
+    let spec = Spec { name: name?, about, vars, parts, operations: operations?, joint, rules, hl7_in, repeatable };
     names::check(found, &spec);
     Some(spec)
 }
@@ -238,6 +241,11 @@ fn then(found: &Found<'_>, ids: &[String]) -> Option<Then> {
 pub(super) fn expression(found: &Found<'_>, text: &str) -> Option<Expression> {
     let inner = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text);
     Expression::compile(inner).map_err(|message| found.error(message)).ok()
+}
+
+/// Whether an expression looks a name up.
+fn expression_names(expression: &Expression, name: &str) -> bool {
+    expression.names().iter().any(|known| known == name)
 }
 
 pub(super) fn extract(found: &Found<'_>) -> Option<Extract> {

@@ -98,7 +98,8 @@ pub fn connector(
             .map(|adapter| Arc::new(adapter) as Arc<dyn Adapter>),
         Some((base, file, vars)) => {
             let office = settings.office.clone();
-            let settings = SpecSettings { spec: file, base, vars, office, headers, retry_on, http, credential };
+            let joins = spec.batch.is_some();
+            let settings = SpecSettings { spec: file, base, vars, office, joins, headers, retry_on, http, credential };
             SpecAdapter::new(settings).map(|adapter| Arc::new(adapter) as Arc<dyn Adapter>)
         }
     };

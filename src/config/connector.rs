@@ -20,7 +20,7 @@ use crate::config::problem::Place;
 use crate::config::settings::Scope;
 use crate::engine::connector::{Connector, Pace};
 use crate::event::Op;
-use crate::rules::batch::Batch;
+use crate::rules::batch::{Batch, Shape};
 use crate::rules::filter::Filter;
 use crate::rules::governance::Redact;
 use crate::rules::listen::Listen;
@@ -191,8 +191,9 @@ impl ConnectorSpec {
             Rate::parse(found.text()?).map_err(|message| found.error(message)).ok()
         });
         let batch = optional(fields.take("batch"), |found| {
-            let batch = batch::batch(&found)?;
-            if batch.is_some() {
+            let spec = described.as_ref().map(|found| found.as_ref().map(|(finding, ..)| &finding.spec));
+            let batch = batch::batch(&found, spec)?;
+            if batch.is_some_and(|batch| batch.shape != Shape::Spec) {
                 go_together(&found, endpoint.as_ref(), idempotency_key.as_ref());
             }
             Some(batch)

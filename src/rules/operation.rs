@@ -1,5 +1,7 @@
 //! What an adapter's file sends for a change: steps, each a request and what its answer leads to.
 
+pub mod joint;
+
 use std::collections::BTreeMap;
 
 use crate::event::{Op, Record, Value};
@@ -20,6 +22,8 @@ pub struct Spec {
     pub parts: Vec<(String, Body)>,
     /// What is done for each kind of change.
     pub operations: Operations,
+    /// How several records go in one request; none = one record, one request.
+    pub joint: Option<joint::Joint>,
     /// What an answer means, when a step does not say.
     pub rules: Vec<Rule>,
     /// Where in an answer the HL7 v2 message stands.
@@ -29,23 +33,23 @@ pub struct Spec {
 }
 
 /// What is done for each kind of change.
-#[derive(Debug, Default)]
-pub struct Operations {
+#[derive(Debug)]
+pub struct Operations<T = Operation> {
     /// A new record.
-    pub create: Option<Operation>,
+    pub create: Option<T>,
     /// A changed one.
-    pub update: Option<Operation>,
+    pub update: Option<T>,
     /// Either.
-    pub upsert: Option<Operation>,
+    pub upsert: Option<T>,
     /// A deleted one.
-    pub delete: Option<Operation>,
+    pub delete: Option<T>,
     /// An event that is no row.
-    pub event: Option<Operation>,
+    pub event: Option<T>,
 }
 
-impl Operations {
+impl<T> Operations<T> {
     /// What is done for a change.
-    pub fn of(&self, op: Op) -> Option<&Operation> {
+    pub fn of(&self, op: Op) -> Option<&T> {
         match op {
             Op::Insert => self.create.as_ref().or(self.upsert.as_ref()),
             Op::Update => self.update.as_ref().or(self.upsert.as_ref()),
@@ -55,7 +59,7 @@ impl Operations {
     }
 
     /// All, with their names.
-    pub fn all(&self) -> impl Iterator<Item = (&'static str, &Operation)> {
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &T)> {
         let named = [
             ("create", &self.create),
             ("update", &self.update),
@@ -281,6 +285,18 @@ impl Spec {
     pub fn expressions<'s>(&'s self, operation: &'s Operation) -> Vec<&'s Expression> {
         let mut found: Vec<&Expression> = operation.steps.iter().flat_map(Step::expressions).collect();
         found.extend(self.parts.iter().flat_map(|(_, body)| body.expressions()));
+        found
+    }
+
+    /// Every expression that sees a record.
+    pub fn all_expressions(&self) -> Vec<&Expression> {
+        let mut found: Vec<&Expression> =
+            self.operations.all().flat_map(|(_, operation)| &operation.steps).flat_map(Step::expressions).collect();
+        found.extend(self.parts.iter().flat_map(|(_, body)| body.expressions()));
+        if let Some(joint) = &self.joint {
+            found.extend(joint.expressions());
+            found.extend(joint.steps.iter().flat_map(|step| step.request.expressions()));
+        }
         found
     }
 

@@ -53,6 +53,10 @@ pub(super) fn check(found: &Found<'_>, spec: &Spec) {
             before.push(&step.id);
         }
     }
+    if let Some(joint) = &spec.joint {
+        joint.expressions().into_iter().for_each(|expression| one(expression, &[]));
+        joint.steps.iter().flat_map(|step| step.request.expressions()).for_each(|expression| one(expression, &[]));
+    }
     for (_, body) in &spec.parts {
         body.expressions().into_iter().for_each(|expression| one(expression, &[]));
     }

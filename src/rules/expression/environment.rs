@@ -59,7 +59,7 @@ pub const TESTS: [&str; 11] = [
 
 /// The filters that the expressions of adapters have beside [`FILTERS`] and the words of
 /// [`crate::rules::convert::catalog`].
-pub const MORE: [(&str, &str); 19] = [
+pub const MORE: [(&str, &str); 20] = [
     ("convert", "`convert('minutes -> seconds')`, `convert('rfc3339 -> hl7', 'America/New_York')`: any converter"),
     ("lookup", "`lookup({'booked': 'B'})`: by a table; `lookup({...}, 'U')`: 'U' for what is not in it, else held"),
     ("coalesce", "`a | coalesce(b, c)`: the first that is not null"),
@@ -73,6 +73,7 @@ pub const MORE: [(&str, &str); 19] = [
     ("elements", "`record | elements('m')`: fields as XML elements `<m:name>`, lists repeated, null left out"),
     ("without", "`record | without('id', 'x')`: the record without these fields"),
     ("with", "`record | with('HMS_Id__c', id)`: the record with this field, in its place or at the end"),
+    ("merge", "`record | merge({'a': 1})`: the record with the fields of another, in their place or at the end"),
     ("compact", "a record without its fields that are null"),
     ("sha256bytes", "SHA-256 of the bytes of a text or blob, as bytes"),
     ("base32hex", "the bytes of a text or blob in base32hex without padding (RFC 4648 §7)"),
@@ -157,6 +158,12 @@ pub static FULL: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.add_filter("with", |value: Value, name: String, field: Value| {
         let field = scope::taken(&field).ok_or_else(|| refused("a value to put in"))?;
         by_record(&value, |record| record.set(&name, field))
+    });
+    environment.add_filter("merge", |value: Value, other: Value| match scope::taken(&other) {
+        Some(crate::event::Value::Map(other)) => {
+            by_record(&value, |record| other.into_iter().for_each(|(name, value)| record.set(&name, value)))
+        }
+        _ => Err(refused("a record to merge")),
     });
     environment.add_filter("compact", |value: Value| {
         by_record(&value, |record| {
