@@ -8,6 +8,7 @@ mod body;
 mod echo;
 mod joint;
 mod plan;
+mod probe;
 mod reading;
 
 use std::borrow::Cow;
@@ -17,7 +18,7 @@ use crate::adapter::auth::Credential;
 use crate::adapter::auth::body::slot;
 use crate::adapter::http::{Caller, Client, Each, Next, Options, Rehearsed, Reply, rehearse};
 use crate::adapter::rest::origin_of_text;
-use crate::adapter::{Adapter, Fleet, Left, Links, Parcel, Request};
+use crate::adapter::{Adapter, Fleet, Left, Links, Parcel, Request, Shown};
 use crate::clock;
 use crate::event::{Op, Record, Value};
 use crate::rules::classify::{Asked, classify};
@@ -131,6 +132,23 @@ impl SpecAdapter {
     }
 }
 
+impl SpecAdapter {
+    /// Connects, and has the credential ready.
+    fn reach(&self) -> Result<String, Reason> {
+        let Some(credential) = &self.shared.credential else { return self.shared.client.probe(&self.shared.origin) };
+        // Where calls go may be known only by who has a token.
+        let ready = if credential.leads() { credential.ready() } else { Ok(()) };
+        let base = credential.base();
+        let reached = self.shared.client.probe(base.as_deref().unwrap_or(&self.shared.origin))?;
+        match ready.and_then(|()| credential.ready()) {
+            Ok(()) => Ok(format!("{reached}, credential {} is ready", credential.name())),
+            Err(outcome) => {
+                Err(outcome.reason().cloned().unwrap_or_else(|| Reason::new("credential", "cannot be had")))
+            }
+        }
+    }
+}
+
 impl Shared {
     /// What is done for a change; none = the file does not say.
     fn operation(&self, op: Op) -> Result<&Operation, Reason> {
@@ -168,7 +186,8 @@ impl Shared {
 
     fn render(&self, parcel: &Parcel, record: &Cleared) -> Result<Option<Request>, Reason> {
         if let Some((joint, item)) = self.item(parcel.op()) {
-            return joint::item(self, joint, item, &mut self.scope(parcel, record), parcel).map(Some);
+            let item = joint::item(self, joint, item, &mut self.scope(parcel, record), parcel)?;
+            return self.bearable(item).map(Some);
         }
         let operation = self.operation(parcel.op())?;
         let mut scope = self.scope(parcel, record);
@@ -190,7 +209,19 @@ impl Shared {
         parcel: &Parcel,
     ) -> Result<Request, Reason> {
         body::parts(&self.spec.parts, scope)?;
-        body::request(call, scope, &body::Around { base: &self.base, key: parcel.key(), headers: &self.headers })
+        let around = body::Around { base: &self.base, key: parcel.key(), headers: &self.headers };
+        self.bearable(body::request(call, scope, &around)?)
+    }
+
+    /// A request, unless its body is larger than the target takes.
+    fn bearable(&self, request: Request) -> Result<Request, Reason> {
+        match self.spec.limits.body {
+            Some(most) if request.body.len() > most => {
+                let text = format!("the body has {} bytes, and the adapter's target takes {most}", request.body.len());
+                Err(Reason::new("encoding", text))
+            }
+            _ => Ok(request),
+        }
     }
 
     /// The first step from `from` on whose `when` holds.
@@ -346,17 +377,15 @@ impl Adapter for SpecAdapter {
     }
 
     fn probe(&self) -> Result<String, Reason> {
-        let Some(credential) = &self.shared.credential else { return self.shared.client.probe(&self.shared.origin) };
-        // Where calls go may be known only by who has a token.
-        let ready = if credential.leads() { credential.ready() } else { Ok(()) };
-        let base = credential.base();
-        let reached = self.shared.client.probe(base.as_deref().unwrap_or(&self.shared.origin))?;
-        match ready.and_then(|()| credential.ready()) {
-            Ok(()) => Ok(format!("{reached}, credential {} is ready", credential.name())),
-            Err(outcome) => {
-                Err(outcome.reason().cloned().unwrap_or_else(|| Reason::new("credential", "cannot be had")))
-            }
+        let reached = self.reach()?;
+        match &self.shared.spec.probe {
+            None => Ok(reached),
+            Some(probe) => probe::ask(&self.shared, probe).map(|()| format!("{reached}, and answers as it should")),
         }
+    }
+
+    fn shown(&self) -> Shown {
+        self.shared.client.shown()
     }
 
     fn masked_headers(&self) -> Vec<(String, String)> {
@@ -390,6 +419,7 @@ impl Caller for Shared {
 
     fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: Option<&mut Course>) -> Next {
         reply.vouch(&self.origin);
+        self.client.note_date(reply);
         match course {
             None => Next::End(self.verdict(parcel, 0, request, reply).1),
             Some(Course::Plan(course)) => {

@@ -2,6 +2,7 @@
 
 pub(crate) mod find;
 mod joint;
+mod limits;
 mod names;
 mod presets;
 mod request;
@@ -43,11 +44,24 @@ pub(crate) fn read(found: &Found<'_>) -> Option<Spec> {
     let hl7_in = fields.take("hl7In").and_then(|found| extract(&found));
     let repeatable = fields.take("repeatable").and_then(|found| found.flag()).unwrap_or(true);
     let operations = fields.need("push").and_then(|found| operations(&found));
+    let limits = fields.take("limits").and_then(|found| limits::limits(&found)).unwrap_or_default();
+    let probe = fields.take("probe").map(|found| limits::probe(&found));
     let joint = fields.take("batch").map(|found| joint::joint(&found));
     let rules = fields.need("classify").map(|found| rule::rules(&found, true)).unwrap_or_default();
     fields.done();
-    let joint = joint.map_or(Some(None), |joint| joint.map(Some))?;
-    let spec = Spec { name: name?, about, vars, parts, operations: operations?, joint, rules, hl7_in, repeatable };
+    let spec = Spec {
+        name: name?,
+        about,
+        vars,
+        parts,
+        operations: operations?,
+        limits,
+        probe: probe.map_or(Some(None), |probe| probe.map(Some))?,
+        joint: joint.map_or(Some(None), |joint| joint.map(Some))?,
+        rules,
+        hl7_in,
+        repeatable,
+    };
     names::check(found, &spec);
     Some(spec)
 }

@@ -26,6 +26,7 @@ use crate::rules::governance::Redact;
 use crate::rules::listen::Listen;
 use crate::rules::mapping::Mapping;
 use crate::rules::nearest::nearest;
+use crate::rules::operation::Limits;
 use crate::rules::rate::Rate;
 use crate::rules::retry::RetryPolicy;
 use crate::rules::schedule::Schedule;
@@ -221,13 +222,23 @@ impl ConnectorSpec {
         fields.done();
 
         let (name, (mapping, mapping_lines)) = (name?, mapping?);
+        // What the adapter's file says of its target, unless the connector says otherwise.
+        let limits = match &described {
+            Some(Some((finding, ..))) => finding.spec.limits.clone(),
+            _ => Limits::default(),
+        };
+        let concurrency = concurrency.and_then(|count| usize::try_from(count).ok()).or(limits.concurrency);
         let way = match (files, described) {
             (true, _) => Way::Drop(Box::new(dropped?)),
             (false, None) => Way::Rest(Box::new(endpoint?)),
             (false, Some(described)) => {
                 let (Finding { spec, text }, vars, base) = described?;
                 needed(found, &spec, &mapping);
-                Way::Spec(Box::new(Described { endpoint: endpoint?, base, spec: Arc::new(spec), vars, text }))
+                let mut endpoint = endpoint?;
+                if !endpoint.timed {
+                    endpoint.timeout = limits.timeout.unwrap_or(endpoint.timeout);
+                }
+                Way::Spec(Box::new(Described { endpoint, base, spec: Arc::new(spec), vars, text }))
             }
         };
         let beside = match &way {
@@ -248,9 +259,9 @@ impl ConnectorSpec {
             idempotency_key: idempotency_key?,
             pace: pace?,
             retry,
-            concurrency: concurrency.and_then(|count| usize::try_from(count).ok()).unwrap_or(Connector::CONCURRENCY),
+            concurrency: concurrency.unwrap_or(Connector::CONCURRENCY),
             batch: batch?.flatten(),
-            rate: rate?,
+            rate: rate?.or(limits.rate),
             allow: allow.flatten(),
             redact,
             hook: hook?,

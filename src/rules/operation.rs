@@ -3,10 +3,12 @@
 pub mod joint;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::event::{Op, Record, Value};
 use crate::rules::expression::{Escape, Expression, Scope, Text};
 use crate::rules::outcome::Reason;
+use crate::rules::rate::Rate;
 use crate::rules::verdict::{Extract, Rule, Word};
 
 /// Everything that an adapter's file says.
@@ -22,6 +24,10 @@ pub struct Spec {
     pub parts: Vec<(String, Body)>,
     /// What is done for each kind of change.
     pub operations: Operations,
+    /// What a connector keeps to unless it says otherwise.
+    pub limits: Limits,
+    /// How the target is asked whether it works, without changing anything; none = it is only connected to.
+    pub probe: Option<Probe>,
     /// How several records go in one request; none = one record, one request.
     pub joint: Option<joint::Joint>,
     /// What an answer means, when a step does not say.
@@ -30,6 +36,28 @@ pub struct Spec {
     pub hl7_in: Option<Extract>,
     /// Whether an attempt whose outcome is unknown may be made again.
     pub repeatable: bool,
+}
+
+/// What the target bears.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// At most so many requests; none = no limit.
+    pub rate: Option<Rate>,
+    /// Requests in flight.
+    pub concurrency: Option<usize>,
+    /// Time for a whole call.
+    pub timeout: Option<Duration>,
+    /// Most bytes of a request's body: what is larger is held.
+    pub body: Option<usize>,
+}
+
+/// A request that changes nothing, and what must come of it.
+#[derive(Debug)]
+pub struct Probe {
+    /// What is sent; its expressions see no record.
+    pub request: Call,
+    /// What an answer means: a success is a target that works.
+    pub rules: Vec<Rule>,
 }
 
 /// What is done for each kind of change.
@@ -297,6 +325,7 @@ impl Spec {
             found.extend(joint.expressions());
             found.extend(joint.steps.iter().flat_map(|step| step.request.expressions()));
         }
+        found.extend(self.probe.iter().flat_map(|probe| probe.request.expressions()));
         found
     }
 
