@@ -5,8 +5,10 @@
 
 mod dates;
 mod inverse;
+pub mod json;
 mod text;
 mod units;
+pub mod uuid;
 
 use crate::event::Value;
 use crate::rules::nearest::hint;

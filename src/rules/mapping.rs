@@ -1,5 +1,6 @@
 //! Mapping: source paths to target paths.
 
+mod compute;
 pub mod path;
 mod plan;
 mod reverse;
@@ -21,6 +22,10 @@ pub struct Entry {
     /// Source path: `duration`, `address.city`, `items.0.code`, `hms.patientId`, `$event.id`, `$key.id`,
     /// `$before.start`; `$key`, `$before` and `$after` alone are the whole record.
     pub source: String,
+    /// An expression over the record's columns instead of the source: `{family}, {given}`; one that stands alone keeps its type.
+    pub expression: Option<String>,
+    /// What each item of the list becomes that the source is, after `convert`.
+    pub each: Option<Vec<Entry>>,
     /// Target path, nested by dots (`\.` is a dot in a name), lists by index from 0; none = the source's name.
     pub to: Option<String>,
     /// Conversion steps in order, before `lookup`.
@@ -76,10 +81,13 @@ impl Mapping {
     /// when every source has it, and then a first segment that all targets share.
     pub fn compile(mut entries: Vec<Entry>) -> Result<Mapping, Vec<(usize, String)>> {
         plan::strip_systems(&mut entries);
-        let (fields, reads) = plan::compile(entries)?;
+        plan::compile(entries).map(Mapping::of)
+    }
+
+    fn of((fields, reads): (Vec<Field>, Vec<plan::Numbered>)) -> Mapping {
         let (entries, reads) = reads.into_iter().unzip();
         let names = plan::names(&fields);
-        Ok(Mapping { plan: Some((fields, names)), reads, entries })
+        Mapping { plan: Some((fields, names)), reads, entries }
     }
 
     /// The outgoing record. A failure's reason has class `mapping` and names the field: the event is held.

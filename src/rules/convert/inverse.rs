@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Step;
-use super::text::Word;
+use super::text::{self, Word};
+use super::{Step, json};
 use super::units::Scale;
 use crate::event::Value;
 use crate::rules::decimal::Decimal;
@@ -24,6 +24,16 @@ pub enum Back {
     Bytes,
     /// From the second unit of this to its first.
     Units(Scale),
+    /// Times 10 to a power.
+    Scale(i32),
+    /// Without what was put before and behind.
+    Without(String, String),
+    /// As a number.
+    Number,
+    /// The value of a JSON text.
+    OfJson,
+    /// As JSON text.
+    Json,
 }
 
 /// The digits to which a result is rounded, where that is what the converter made the value of: measures that people write
@@ -43,9 +53,21 @@ impl Back {
             Word::PadLeft(_, '0') if is_number => Some(Back::Digits),
             Word::Boolean => Some(Back::Bit),
             Word::Base64 => Some(Back::Bytes),
-            Word::Upper | Word::Lower | Word::Sha256 | Word::Substr(..) | Word::PadLeft(..) | Word::PadRight(..) => {
-                None
-            }
+            Word::Scale(places) => Some(Back::Scale(-places)),
+            Word::Concat(before, behind) => Some(Back::Without(before.clone(), behind.clone())),
+            Word::Decimals(_) => Some(Back::Number),
+            Word::Json => Some(Back::OfJson),
+            Word::ParseJson => Some(Back::Json),
+            Word::Upper
+            | Word::Lower
+            | Word::Sha256
+            | Word::Sha256Bytes
+            | Word::Base32Hex
+            | Word::Uuid5(_)
+            | Word::Escape(_)
+            | Word::Substr(..)
+            | Word::PadLeft(..)
+            | Word::PadRight(..) => None,
         }
     }
 
@@ -74,6 +96,19 @@ impl Back {
                 bytes.map(Value::Blob).ok_or("a text in base64")
             }
             Back::Units(scale) => measure(scale, &value),
+            Back::Scale(places) => text::scaled(&value, *places).ok_or("a number, or a text that is one"),
+            Back::Without(before, behind) => {
+                let inner = value.as_text().and_then(|text| {
+                    text.strip_prefix(before.as_str())?.strip_suffix(behind.as_str()).map(Value::from)
+                });
+                inner.ok_or("a text with what was put before and behind it")
+            }
+            Back::Number => Decimal::of(&value).map(|number| number.to_value(true)).ok_or("a text that is a number"),
+            Back::OfJson => match &value {
+                Value::Text(text) => json::read(text).ok_or("a text that is JSON"),
+                _ => Err("a text that is JSON"),
+            },
+            Back::Json => json::write(&value).map(|text| Value::Text(text.into())).ok_or("a value that JSON can hold"),
         }
     }
 }

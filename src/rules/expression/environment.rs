@@ -7,7 +7,7 @@ use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, filters, tests as builtin};
 
 use super::scope;
-use crate::rules::convert::Convert;
+use crate::rules::convert::{Convert, json, uuid};
 use crate::rules::escape;
 
 /// Steps that one evaluation may take.
@@ -119,10 +119,11 @@ pub fn plain() -> Environment<'static> {
     environment
 }
 
-/// The words of the converters that are filters too, without their arguments; those that minijinja has keep its meaning.
+/// The words of the converters that are filters too, without their arguments; those that
+/// stand in the lists above keep the meaning that they have there.
 static WORDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let words = crate::rules::convert::words().map(|(word, _)| word.split('(').next().unwrap_or(word));
-    words.filter(|word| FILTERS.iter().all(|(known, _)| known != word)).collect()
+    words.filter(|word| FILTERS.iter().chain(&MORE).all(|(known, _)| known != word)).collect()
 });
 
 /// Every filter of the expressions of adapters.
@@ -189,7 +190,7 @@ pub static FULL: LazyLock<Environment<'static>> = LazyLock::new(|| {
     });
     environment.add_filter("json", |value: Value| {
         let value = scope::taken(&value).ok_or_else(|| refused("a value that JSON can hold"))?;
-        let text = scope::json(&value).ok_or_else(|| refused("a value that JSON can hold"))?;
+        let text = json::write(&value).ok_or_else(|| refused("a value that JSON can hold"))?;
         Ok::<Value, Error>(Value::from(text))
     });
     environment
@@ -233,35 +234,23 @@ fn bytes(value: &Value) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// A UUID of version 5 (RFC 9562 §5.5); the name spaces are those of its §6.6.
+/// A UUID of a text in a name space.
 fn uuid5(text: &str, space: &str) -> Result<String, Error> {
-    const SPACES: [(&str, &str); 3] = [
-        ("dns", "6ba7b8109dad11d180b400c04fd430c8"),
-        ("url", "6ba7b8119dad11d180b400c04fd430c8"),
-        ("oid", "6ba7b8129dad11d180b400c04fd430c8"),
-    ];
-    let known = SPACES.iter().find(|(name, _)| *name == space).map(|(_, hex)| (*hex).to_owned());
-    let hex = known.unwrap_or_else(|| space.replace('-', "").to_lowercase());
-    let wrong = || Error::new(ErrorKind::InvalidOperation, "uuid5 wants dns, url, oid or a UUID as its name space");
-    let space =
-        data_encoding::HEXLOWER.decode(hex.as_bytes()).ok().filter(|bytes| bytes.len() == 16).ok_or_else(wrong)?;
-    let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
-    hash.update(&space);
-    hash.update(text.as_bytes());
-    let mut bytes: Vec<u8> = hash.finish().as_ref().iter().copied().take(16).collect();
-    if let [_, _, _, _, _, _, version, _, variant, ..] = bytes.as_mut_slice() {
-        *version = (*version & 0x0f) | 0x50;
-        *variant = (*variant & 0x3f) | 0x80;
-    }
-    let hex = data_encoding::HEXLOWER.encode(&bytes);
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    Ok([part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-"))
+    let space = uuid::space(space).map_err(|what| Error::new(ErrorKind::InvalidOperation, what))?;
+    Ok(uuid::five(&space, text))
 }
 
 fn by_word(word: &str, value: &Value, arguments: &[Value]) -> Result<Value, Error> {
     let name = match arguments {
         [] => word.to_owned(),
-        some => format!("{word}({})", some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        some => {
+            // In quotes a text keeps its commas and blanks.
+            let quoted = |argument: &Value| match argument.as_str().filter(|text| !text.contains('\'')) {
+                Some(text) => format!("'{text}'"),
+                None => argument.to_string(),
+            };
+            format!("{word}({})", some.iter().map(quoted).collect::<Vec<_>>().join(", "))
+        }
     };
     converted(value, &name, None)
 }

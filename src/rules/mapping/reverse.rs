@@ -40,6 +40,7 @@ struct Way {
     /// What `default` stands in for comes back as null.
     unlisted: Option<Value>,
     codes: Option<Codes>,
+    each: Option<Box<Reverse>>,
     convert: Vec<Convert>,
 }
 
@@ -58,11 +59,14 @@ impl Reverse {
     /// The way back of these passages; none = the record as it is.
     pub(super) fn of(passages: Option<Vec<Passage<'_>>>) -> Result<Reverse, Vec<NotInvertible>> {
         let Some(passages) = passages else { return Ok(Reverse { ways: None }) };
-        let is_column = |passage: &&Passage<'_>| matches!(passage.path.root, Root::Image | Root::Key | Root::After);
+        let is_column = |root: Root| matches!(root, Root::Image | Root::Key | Root::After);
         let mut ways: Vec<Way> = Vec::new();
         let mut lost: Vec<(Arc<str>, NotInvertible)> = Vec::new();
-        for passage in passages.iter().filter(|passage| !passage.one_way).filter(is_column) {
-            let column: Arc<str> = Arc::from(&*passage.path.rest);
+        let (computed, single): (Vec<_>, Vec<_>) =
+            passages.iter().filter(|passage| !passage.one_way).partition(|passage| passage.is_computed);
+        for passage in single {
+            let Some((_, path)) = passage.paths.first().filter(|(_, path)| is_column(path.root)) else { continue };
+            let column: Arc<str> = Arc::from(&*path.rest);
             let found = |ways: &[Way]| ways.iter().any(|way| way.column.as_deref().unwrap_or_default() == &*column);
             // One of several targets of a source is enough: the first from which it comes back.
             if found(&ways) {
@@ -77,6 +81,16 @@ impl Reverse {
                     let target = dotted(&passage.target);
                     lost.push((column, NotInvertible { entry: passage.entry, target, why }));
                 }
+            }
+        }
+        // What several columns make is not taken apart; each must come back by a target of its own.
+        for passage in computed {
+            let back = |name: &str| ways.iter().any(|way| way.column.as_deref() == Some(name));
+            let lacking = passage.paths.iter().find(|(name, _)| !back(name) && !lost.iter().any(|(known, _)| **known == **name));
+            if let Some((name, _)) = lacking {
+                let (entry, target) = (passage.entry, dotted(&passage.target));
+                let why = format!("is made by an expression, from which `{name}` does not come back");
+                lost.push((Arc::from(*name), NotInvertible { entry, target, why }));
             }
         }
         match lost.is_empty() {
@@ -118,7 +132,14 @@ impl Reverse {
 impl Way {
     /// The way back of one passage; the error says why there is none.
     fn back(passage: &Passage<'_>) -> Result<Way, String> {
-        let source = passage.source;
+        let (source, path) = passage.paths.first().copied().ok_or_else(|| "is read from nothing".to_owned())?;
+        let each = match passage.each.map(|each| each.reverse()).transpose() {
+            Ok(each) => each.map(Box::new),
+            Err(lost) => {
+                let said: Vec<String> = lost.iter().map(|lost| format!("`{}` {}", lost.target, lost.why)).collect();
+                return Err(format!("does not hold all of `{source}`: of its items {}", said.join("; ")));
+            }
+        };
         let codes = match passage.lookup {
             Some(table) => Some(
                 Codes::of(table, passage.default.is_some())
@@ -134,10 +155,11 @@ impl Way {
         });
         Ok(Way {
             target: passage.target.clone(),
-            column: (!passage.path.rest.is_empty()).then(|| Arc::from(&*passage.path.rest)),
+            column: (!path.rest.is_empty()).then(|| Arc::from(&*path.rest)),
             unlisted: passage.default.filter(|_| codes.is_some()).cloned(),
             convert: steps.collect::<Result<_, _>>()?,
             codes,
+            each,
         })
     }
 
@@ -150,6 +172,20 @@ impl Way {
             },
             None => value.clone(),
         };
+        if let Some(each) = &self.each {
+            value = match value {
+                Value::List(items) => {
+                    let back = |item| match item {
+                        Value::Map(record) => each.apply(&record).map(Value::Map),
+                        Value::Null => Ok(Value::Null),
+                        _ => Err(self.failed("holds an item that is no object")),
+                    };
+                    Value::List(items.into_iter().map(back).collect::<Result<_, _>>()?)
+                }
+                Value::Null => Value::Null,
+                _ => return Err(self.failed("is no list")),
+            };
+        }
         for convert in &self.convert {
             value =
                 convert.apply(value).map_err(|reason| self.failed(&format!("does not go back: {}", reason.text)))?;
