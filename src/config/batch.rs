@@ -10,14 +10,14 @@ pub(crate) fn batch(found: &Found<'_>, spec: Option<Option<&Spec>>) -> Option<Op
     let fields = found.fields()?;
     let joint = spec.flatten().and_then(|spec| spec.joint.as_ref());
     let most = i64::try_from(Batch::MOST).unwrap_or(i64::MAX);
-    let max = fields
-        .take("max")
-        .map_or(Some(joint.and_then(|joint| joint.max).unwrap_or(Batch::MAX)), |found| {
-            found.integer(1..=most).and_then(|max| usize::try_from(max).ok())
-        });
-    let max_bytes = fields.take("maxBytes").map_or(Some(joint.and_then(|joint| joint.max_bytes).unwrap_or(Batch::MAX_BYTES)), |found| {
-        found.bytes().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+    let max = fields.take("max").map_or(Some(joint.and_then(|joint| joint.max).unwrap_or(Batch::MAX)), |found| {
+        found.integer(1..=most).and_then(|max| usize::try_from(max).ok())
     });
+    let max_bytes = fields
+        .take("maxBytes")
+        .map_or(Some(joint.and_then(|joint| joint.max_bytes).unwrap_or(Batch::MAX_BYTES)), |found| {
+            found.bytes().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+        });
     let own = if spec.is_some() { Shape::Spec } else { Shape::Array };
     let shape = fields.take("shape").map_or(Some(own), |found| {
         let words = [("array", Shape::Array), ("ndjson", Shape::Lines), ("spec", Shape::Spec)];

@@ -34,7 +34,7 @@ use crate::rules::template::Template;
 use crate::rules::zone;
 
 pub use described::Described;
-use described::{described, needed, own_words, variables};
+use described::{described, needed, own_words, placed, variables};
 
 /// A connector as its file describes it, checked; [`crate::config::build::connector`] makes it ready to run.
 #[derive(Debug)]
@@ -234,6 +234,9 @@ impl ConnectorSpec {
             (false, Some(described)) => {
                 let (Finding { spec, text }, vars, base) = described?;
                 needed(found, &spec, &mapping);
+                if let Some(endpoint) = &endpoint {
+                    placed(found, &spec, endpoint, scope);
+                }
                 let mut endpoint = endpoint?;
                 if !endpoint.timed {
                     endpoint.timeout = limits.timeout.unwrap_or(endpoint.timeout);

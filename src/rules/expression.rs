@@ -11,10 +11,11 @@ use std::sync::{Arc, LazyLock};
 use minijinja::ErrorKind;
 
 use crate::event::Value;
+use crate::rules::convert::Convert;
 use crate::rules::nearest::hint;
 use crate::rules::outcome::Reason;
 use environment::{FULL, LONGEST, MOST_TOKENS, TESTS};
-use scan::{called, explain, foreign, words};
+use scan::{called, conversions, explain, foreign, words};
 
 pub use environment::{FILTERS, MORE, known};
 pub use scope::{OMIT, ROOTS, Scope};
@@ -74,6 +75,9 @@ impl Expression {
             if before == "is" && is_word && name != "not" && !TESTS.contains(&name) {
                 return Err(format!("there is no test `{name}`{}", hint(name, TESTS)));
             }
+        }
+        for (name, zone) in conversions(text) {
+            Convert::parse(&name, zone.as_deref())?;
         }
         let mut names: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
         names.sort_unstable();

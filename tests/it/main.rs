@@ -49,6 +49,7 @@ mod layers;
 mod logs;
 mod metrics;
 mod named;
+mod offline;
 mod outage;
 #[cfg(feature = "ws")]
 mod page;

@@ -63,7 +63,13 @@ pub trait Caller: Send + Sync + 'static {
     }
 
     /// What an answer to a joined request says of its records.
-    fn judge_items(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: Option<&mut Self::Course>) -> Each {
+    fn judge_items(
+        &self,
+        parcel: &Parcel,
+        request: &Request,
+        reply: &Reply,
+        course: Option<&mut Self::Course>,
+    ) -> Each {
         let _ = (parcel, request, reply, course);
         Each::Unsaid
     }

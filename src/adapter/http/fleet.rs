@@ -324,7 +324,8 @@ impl<C: Caller> HttpFleet<C> {
             Each::Unsaid => (Vec::new(), caller.judge(part, request, &reply, course.as_mut())),
             Each::All(outcome) => (Vec::new(), Next::End(outcome)),
             Each::Call(request) => (Vec::new(), Next::Call(request)),
-            Each::Items(items) => match items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()).cloned() {
+            Each::Items(items) => match items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()).cloned()
+            {
                 Some(telling) => (items, Next::End(telling)),
                 None => (Vec::new(), caller.judge(part, request, &reply, course.as_mut())),
             },

@@ -43,7 +43,8 @@ impl Round {
 
     /// The records of the request that is under way.
     fn open(&self) -> Vec<usize> {
-        let open = self.states.iter().enumerate().filter(|(_, state)| matches!(state, State::Open(at) if *at == self.at));
+        let open =
+            self.states.iter().enumerate().filter(|(_, state)| matches!(state, State::Open(at) if *at == self.at));
         open.map(|(at, _)| at).collect()
     }
 }
@@ -117,7 +118,8 @@ pub fn judge(shared: &Shared, parcel: &Parcel, request: &Request, reply: &Reply,
     }
     let open = round.open();
     let answer = Answer::new(reply, None);
-    let mut lists: Vec<&str> = open.iter().filter_map(|at| round.members.get(*at)).map(|one| one.list.as_str()).collect();
+    let mut lists: Vec<&str> =
+        open.iter().filter_map(|at| round.members.get(*at)).map(|one| one.list.as_str()).collect();
     lists.sort_unstable();
     lists.dedup();
     let mut said: Vec<(usize, (Word, Outcome))> = Vec::with_capacity(open.len());
@@ -210,7 +212,10 @@ fn each(
             for result in found.iter().copied() {
                 named.extend(pointed(result, pointer).into_iter().map(|name| (name, result)));
             }
-            Ok(members.iter().map(|member| named.get(&member.name).map_or_else(nothing, |result| judged(result))).collect())
+            Ok(members
+                .iter()
+                .map(|member| named.get(&member.name).map_or_else(nothing, |result| judged(result)))
+                .collect())
         }
         None if found.len() == members.len() => Ok(found.iter().map(|result| judged(result)).collect()),
         None => Err(unread("the answer does not list as many results as there were records")),

@@ -20,7 +20,8 @@ pub(super) fn joint(found: &Found<'_>) -> Option<Joint> {
     let fields = found.fields()?;
     let most = i64::try_from(Batch::MOST).unwrap_or(i64::MAX);
     let max = fields.take("max").map(|found| found.integer(2..=most).and_then(|max| usize::try_from(max).ok()));
-    let max_bytes = fields.take("maxBytes").map(|found| found.bytes().map(|n| usize::try_from(n).unwrap_or(usize::MAX)));
+    let max_bytes =
+        fields.take("maxBytes").map(|found| found.bytes().map(|n| usize::try_from(n).unwrap_or(usize::MAX)));
     let atomic = fields.take("atomic").map_or(Some(false), |found| found.flag());
     let key = fields.take("key").map(|found| request::text(&found));
     let items = fields.need("items").and_then(|found| items(&found));
@@ -220,12 +221,14 @@ fn check(found: &Found<'_>, joint: &Joint) -> bool {
         for expression in step.request.expressions() {
             let of_records = |name: &&String| !["vars", "office", "items", "secret"].contains(&name.as_str());
             if let Some(name) = expression.names().iter().find(of_records) {
-                let text = format!("`{}`: a request of several records has no one record's `{name}`", expression.as_str());
+                let text =
+                    format!("`{}`: a request of several records has no one record's `{name}`", expression.as_str());
                 wrong(text, "only `vars`, `office` and `items` can stand in it");
             }
             let Some(list) = list_of(expression) else {
                 if expression_names(expression, "items") {
-                    let text = format!("`{}`: a list of records stands by itself, without filters", expression.as_str());
+                    let text =
+                        format!("`{}`: a list of records stands by itself, without filters", expression.as_str());
                     wrong(text, "write `{items}` or `{items.NAME}`, and nothing else in its text");
                 }
                 continue;

@@ -11,9 +11,7 @@ const MOST_CONCURRENT: i64 = 64;
 /// Reads `limits:`.
 pub(super) fn limits(found: &Found<'_>) -> Option<Limits> {
     let fields = found.fields()?;
-    let rate = fields
-        .take("rate")
-        .map(|found| Rate::parse(found.text()?).map_err(|message| found.error(message)).ok());
+    let rate = fields.take("rate").map(|found| Rate::parse(found.text()?).map_err(|message| found.error(message)).ok());
     let concurrency = fields.take("concurrency").and_then(|found| found.integer(1..=MOST_CONCURRENT));
     let timeout = fields.duration("timeout");
     let body = fields.take("bodyBytes").and_then(|found| found.bytes());

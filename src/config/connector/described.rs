@@ -8,6 +8,7 @@ use crate::config::adapter::{self, Finding};
 use crate::config::endpoint::Endpoint;
 use crate::config::fields::Fields;
 use crate::config::found::Found;
+use crate::config::settings::Scope;
 use crate::event::{Record, Value};
 use crate::rules::expression::{OMIT, ROOTS};
 use crate::rules::mapping::Mapping;
@@ -109,5 +110,26 @@ pub(super) fn needed(found: &Found<'_>, spec: &Spec, mapping: &Mapping) {
         let names = missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let what = format!("the adapter needs {names}, which the mapping does not give: such events are held");
         found.warn(what, Some("add them to `mapping:`"));
+    }
+}
+
+/// A credential that goes into the body of requests must be called as the adapter's place for it is.
+pub(super) fn placed(found: &Found<'_>, spec: &Spec, endpoint: &Endpoint, scope: &Scope) {
+    let Some(credential) = &endpoint.credential else { return };
+    let mut places: Vec<&str> = spec.all_expressions().into_iter().filter_map(|one| one.secret()).collect();
+    places.sort_unstable();
+    places.dedup();
+    let Some(place) = places.first().filter(|_| !places.is_empty()) else { return };
+    for name in scope.body_names(credential) {
+        if !places.contains(&name.as_str()) {
+            let written: Vec<String> = places.iter().map(|place| format!("`{{secret.{place}}}`")).collect();
+            found.error_hint(
+                format!(
+                    "the credential `{credential}` goes into the body as `{name}`, and the adapter's place for it is {}",
+                    written.join(", ")
+                ),
+                format!("write `body: {place}` in the credential"),
+            );
+        }
     }
 }

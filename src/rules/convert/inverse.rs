@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::text::{self, Word};
-use super::{Step, json};
 use super::units::Scale;
+use super::{Step, json};
 use crate::event::Value;
 use crate::rules::decimal::Decimal;
 

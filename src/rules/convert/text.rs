@@ -25,10 +25,19 @@ pub const WORDS: &[(&str, &str)] = &[
     ("sha256bytes", "SHA-256 of the bytes of a text, number or blob, as bytes: for `base32hex` or `base64` after it"),
     ("base32hex", "the bytes of a text or blob in base32hex without padding (RFC 4648 §7)"),
     ("uuid5(space)", "a UUID of the text in a name space, `dns`, `url`, `oid` or a UUID (RFC 9562 §5.5)"),
-    ("concat(before, behind)", "a text with another before and behind it, in quotes where it has blanks: `concat('MRN-')`"),
-    ("scale(places)", "a number times 10 to the power of `places`: `scale(2)` makes cents of dollars, `scale(-2)` dollars of cents"),
+    (
+        "concat(before, behind)",
+        "a text with another before and behind it, in quotes where it has blanks: `concat('MRN-')`",
+    ),
+    (
+        "scale(places)",
+        "a number times 10 to the power of `places`: `scale(2)` makes cents of dollars, `scale(-2)` dollars of cents",
+    ),
     ("decimals(places)", "a number as text with so many decimals, the last one rounded half up"),
-    ("escape(what)", "a text for where it will stand: `url`, `odata`, `soql`, `xml` (a carriage return as `&#xD;`) or `hl7`"),
+    (
+        "escape(what)",
+        "a text for where it will stand: `url`, `odata`, `soql`, `xml` (a carriage return as `&#xD;`) or `hl7`",
+    ),
     ("json", "any value as JSON text"),
     ("parse_json", "the value of a JSON text: of a column that holds JSON, for paths of `each` and expressions"),
     ("substr(from, len)", "characters from number `from` (the first is 1), at most `len` of them (default: all)"),
@@ -214,9 +223,9 @@ impl Word {
             Word::Boolean => truth(&value).map(Value::Bool).ok_or("1/0, true/false, yes/no, y/n, t/f or on/off"),
             Word::Base64 => bytes(&value, |bytes| STANDARD.encode(bytes)),
             Word::Sha256 => bytes(&value, |bytes| hex(digest::digest(&digest::SHA256, bytes).as_ref())),
-            Word::Sha256Bytes => of_bytes(&value, |bytes| {
-                Value::Blob(digest::digest(&digest::SHA256, bytes).as_ref().to_vec())
-            }),
+            Word::Sha256Bytes => {
+                of_bytes(&value, |bytes| Value::Blob(digest::digest(&digest::SHA256, bytes).as_ref().to_vec()))
+            }
             Word::Base32Hex => bytes(&value, |bytes| data_encoding::BASE32HEX_NOPAD.encode(bytes)),
             Word::Uuid5(space) => text(&value, |text| uuid::five(space, text)),
             Word::Concat(before, behind) => text(&value, |text| format!("{before}{text}{behind}")),
@@ -228,7 +237,9 @@ impl Word {
             Word::Escape(what) => escaped(&value, *what),
             Word::Json => written(&value).ok_or("a value that JSON can hold"),
             Word::ParseJson => match &value {
-                Value::Text(text) => json::read(text).ok_or("a text that is JSON, with numbers of at most 15 digits or 64 bits"),
+                Value::Text(text) => {
+                    json::read(text).ok_or("a text that is JSON, with numbers of at most 15 digits or 64 bits")
+                }
                 Value::List(_) | Value::Map(_) => Ok(value),
                 _ => Err("a text that is JSON"),
             },

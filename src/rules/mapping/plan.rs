@@ -429,9 +429,9 @@ impl Read {
             return Ok(Some(value));
         }
         for convert in &self.convert {
-            value = convert
-                .apply(value)
-                .map_err(|reason| Reason::new(reason.class, format!("field `{}`: {}", self.from.written(), reason.text)))?;
+            value = convert.apply(value).map_err(|reason| {
+                Reason::new(reason.class, format!("field `{}`: {}", self.from.written(), reason.text))
+            })?;
         }
         if let Some(each) = &self.each {
             value = self.items(each, value, event)?;

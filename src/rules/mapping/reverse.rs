@@ -86,7 +86,8 @@ impl Reverse {
         // What several columns make is not taken apart; each must come back by a target of its own.
         for passage in computed {
             let back = |name: &str| ways.iter().any(|way| way.column.as_deref() == Some(name));
-            let lacking = passage.paths.iter().find(|(name, _)| !back(name) && !lost.iter().any(|(known, _)| **known == **name));
+            let lacking =
+                passage.paths.iter().find(|(name, _)| !back(name) && !lost.iter().any(|(known, _)| **known == **name));
             if let Some((name, _)) = lacking {
                 let (entry, target) = (passage.entry, dotted(&passage.target));
                 let why = format!("is made by an expression, from which `{name}` does not come back");
