@@ -92,7 +92,7 @@ impl Parcel {
     }
 
     /// What stands for each record that was joined into its request, where the adapter's file says how they are joined.
-    pub fn members(&self) -> &[join::Member] {
+    pub fn members(&self) -> &Arc<[join::Member]> {
         &self.members
     }
 

@@ -41,7 +41,7 @@ fn contents(office: &Office) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn simulate_test_and_adapter_test_work_without_any_network_and_change_no_file() {
     let target = Receiver::start();
-    let office = Office::with(&target, "start: beginning", "");
+    let office = Office::with(&target, "", "");
     std::fs::create_dir_all(office.config().join("fixtures")).unwrap();
     let fixture = "connector: legacy\ncases:\n  - {name: one, type: visits, record: {id: 1, name: Ada, minutes: 20}}\n";
     std::fs::write(office.config().join("fixtures/legacy.yaml"), fixture).unwrap();

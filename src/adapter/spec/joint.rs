@@ -1,6 +1,7 @@
 //! Several records in one request, as an adapter's file says: what stands for each, and what the answer says of it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -22,7 +23,7 @@ use crate::rules::verdict::{Extract, Reading, Word, judge as by_rules};
 /// How far a joined request has come.
 #[derive(Debug)]
 pub struct Round {
-    members: Vec<Member>,
+    members: Arc<[Member]>,
     /// The step that is under way.
     at: usize,
     /// Of each record what has come of it, or the step that it is to be sent in.
@@ -37,8 +38,8 @@ enum State {
 
 impl Round {
     /// At the beginning.
-    pub fn of(members: &[Member]) -> Round {
-        Round { members: members.to_vec(), at: 0, states: members.iter().map(|_| State::Open(0)).collect() }
+    pub fn of(members: &Arc<[Member]>) -> Round {
+        Round { members: Arc::clone(members), at: 0, states: members.iter().map(|_| State::Open(0)).collect() }
     }
 
     /// The records of the request that is under way.
@@ -99,7 +100,7 @@ pub fn first(shared: &Shared, parcel: &Parcel, request: &Request) -> Option<Opti
     if frames::is_item(request) {
         let member = frame::member(request)?;
         let sent = frame::filled(request, "Idempotency-Key", parcel.key(), std::slice::from_ref(&member));
-        return Some(Some((sent, Round::of(&[member]))));
+        return Some(Some((sent, Round::of(&Arc::from([member])))));
     }
     if parcel.members().is_empty() {
         return None;

@@ -92,9 +92,10 @@ fn item(found: &Found<'_>) -> Option<Item> {
     }
     for expression in body.expressions() {
         for name in expression.names().iter().filter(|name| *name == "link" || *name == "steps" || *name == "items") {
-            found.error_hint(
+            found.error_where(
+                expression.as_str(),
                 format!("`{}`: a record among several has no `{name}`", expression.as_str()),
-                "leave this kind of change out of `items`: it goes alone, as `push` says",
+                Some("leave this kind of change out of `items`: it goes alone, as `push` says"),
             );
         }
     }
@@ -198,7 +199,9 @@ fn check(found: &Found<'_>, joint: &Joint) -> bool {
     let lists = joint.lists();
     let mut sound = true;
     let mut wrong = |message: String, hint: &str| {
-        found.error_hint(message, hint);
+        // Where it speaks of an expression, that is the place.
+        let said = message.strip_prefix('`').and_then(|rest| rest.split('`').next()).unwrap_or("\0");
+        found.error_where(said, &message, Some(hint));
         sound = false;
     };
     if lists.len() > 1 && lists.contains(&"") {

@@ -34,9 +34,10 @@ pub(super) fn probe(found: &Found<'_>) -> Option<Probe> {
     for expression in call.expressions() {
         let of_records = |name: &&String| !["vars", "office", "secret"].contains(&name.as_str());
         if let Some(name) = expression.names().iter().find(of_records) {
-            found.error_hint(
+            found.error_where(
+                expression.as_str(),
                 format!("`{}`: a probe is about no record and has no `{name}`", expression.as_str()),
-                "only `vars`, `office` and `secret` can stand in it",
+                Some("only `vars`, `office` and `secret` can stand in it"),
             );
             return None;
         }

@@ -42,7 +42,8 @@ pub(super) fn check(found: &Found<'_>, spec: &Spec) {
                     _ => "an event has no",
                 };
                 let hint = hint(&name, known.iter().copied());
-                found.error(format!("`{}`: {what} `{name}`{hint}", expression.as_str()));
+                let message = format!("`{}`: {what} `{name}`{hint}", expression.as_str());
+                found.error_where(expression.as_str(), message, None);
             }
         }
     };
@@ -82,9 +83,10 @@ fn secrets(found: &Found<'_>, spec: &Spec) {
     let items = spec.joint.iter().flat_map(|joint| joint.expressions()).filter(is_secret).count();
     let in_parts = spec.parts.iter().flat_map(|(_, body)| body.expressions()).filter(is_secret).count();
     if misplaced.sum::<usize>() + in_parts + items > 0 {
-        found.error_hint(
+        found.error_where(
+            "secret.",
             "`secret` names what a credential puts into the XML of a request",
-            "write `{secret.NAME}` by itself in `xml:` of a request; elsewhere the credential's `body:` adds it",
+            Some("write `{secret.NAME}` by itself in `xml:` of a request; elsewhere the credential's `body:` adds it"),
         );
     }
 }

@@ -1,6 +1,7 @@
 //! The filters and tests of expressions: none of them makes much out of little, and none reaches outside.
 
-use std::sync::{Arc, LazyLock};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, RwLock};
 
 use aws_lc_rs::digest;
 use minijinja::value::{Rest, ValueKind};
@@ -82,6 +83,19 @@ pub const MORE: [(&str, &str); 20] = [
     ("raw", "as it is, without the escaping of what it stands in"),
 ];
 
+/// Most bytes that an expression comes to.
+pub const MOST_BYTES: usize = 16 << 20;
+
+/// Puts one text in place of another, unless that makes much out of little.
+fn replace(text: &str, from: &str, to: &str) -> Result<String, Error> {
+    let times = text.matches(from).count();
+    let grows = times.saturating_mul(to.len().saturating_sub(from.len()));
+    if text.len().saturating_add(grows) > MOST_BYTES {
+        return Err(Error::new(ErrorKind::BadSerialization, "a text that does not become larger than 16 MiB"));
+    }
+    Ok(text.replace(from, to))
+}
+
 /// With [`FILTERS`] and [`TESTS`] only.
 pub fn plain() -> Environment<'static> {
     let mut environment = Environment::empty();
@@ -93,7 +107,7 @@ pub fn plain() -> Environment<'static> {
     environment.add_filter("lower", filters::lower);
     environment.add_filter("upper", filters::upper);
     environment.add_filter("trim", filters::trim);
-    environment.add_filter("replace", filters::replace);
+    environment.add_filter("replace", replace);
     environment.add_filter("split", filters::split);
     environment.add_filter("first", filters::first);
     environment.add_filter("last", filters::last);
@@ -255,8 +269,28 @@ fn by_word(word: &str, value: &Value, arguments: &[Value]) -> Result<Value, Erro
     converted(value, &name, None)
 }
 
+/// Converters that were parsed before: trying out a form of date costs more than to use it.
+static PARSED: LazyLock<RwLock<HashMap<String, Arc<Convert>>>> = LazyLock::new(RwLock::default);
+
+/// Most that are kept: a file names few.
+const KEPT: usize = 256;
+
+fn parsed(name: &str, zone: Option<&str>) -> Result<Arc<Convert>, String> {
+    let key = format!("{name}\n{}", zone.unwrap_or_default());
+    if let Some(known) = PARSED.read().ok().and_then(|kept| kept.get(&key).cloned()) {
+        return Ok(known);
+    }
+    let convert = Arc::new(Convert::parse(name, zone)?);
+    if let Ok(mut kept) = PARSED.write()
+        && kept.len() < KEPT
+    {
+        kept.insert(key, Arc::clone(&convert));
+    }
+    Ok(convert)
+}
+
 fn converted(value: &Value, name: &str, zone: Option<&str>) -> Result<Value, Error> {
-    let convert = Convert::parse(name, zone).map_err(|message| Error::new(ErrorKind::InvalidOperation, message))?;
+    let convert = parsed(name, zone).map_err(|message| Error::new(ErrorKind::InvalidOperation, message))?;
     let value = scope::taken(value).ok_or_else(|| refused("a value that is there"))?;
     let value = convert.apply(value).map_err(|reason| Error::new(ErrorKind::BadSerialization, reason.text))?;
     Ok(scope::shown(&value, &Arc::default()))

@@ -59,6 +59,26 @@ pub fn called<'w>(words: &[&'w str]) -> Option<&'w str> {
     })
 }
 
+/// Whether a `*` stands beside a text or a list.
+pub fn repeats(expression: &str) -> bool {
+    let mut before = String::new();
+    let mut rest = expression;
+    while let Some(char) = rest.chars().next() {
+        let length = if matches!(char, '\'' | '"') { quoted(rest, char) } else { char.len_utf8() };
+        let (word, after) = rest.split_at(length);
+        rest = after;
+        if char.is_whitespace() {
+            continue;
+        }
+        let is_many = |word: &str| word.starts_with(['\'', '"', ']', '[']);
+        if (char == '*' && is_many(&before)) || (before == "*" && is_many(word)) {
+            return true;
+        }
+        before = word.chars().take(1).collect();
+    }
+    false
+}
+
 /// The converters that `convert('A -> B', 'ZONE')` names, as far as they stand there as texts.
 pub fn conversions(expression: &str) -> Vec<(String, Option<String>)> {
     let mut found = Vec::new();

@@ -179,7 +179,7 @@ fn each_bad_answer_has_an_outcome_of_its_own_and_loses_nothing() {
     let adapter = "adapter: site\npush: {upsert: {request: {method: PUT, url: \"{base}/{id}\", json: {n: \"{id}\"}}}}\nclassify:\n  - {status: 2xx, json: {/ok: true}, is: success}\n  - {status: 2xx, xml: {//ok: exists}, is: success}\n  - {status: 5xx, is: retry}\n  - {default: unknown, note: the answer is not understood}\n";
     for (name, says) in [
         ("50 MB", "too long or too broken"),
-        ("gzip bomb", "not understood"),
+        ("gzip bomb", "content-encoding"),
         ("invalid UTF-8", "not understood"),
         ("XML bomb", "not understood"),
         ("external entity", "not understood"),

@@ -39,7 +39,7 @@ fn names(entry: &Entry) -> Vec<String> {
 
 /// Answers each record by its name.
 fn by_name(target: &Receiver, status: impl Fn(&str) -> (u16, &'static str) + Send + 'static) {
-    target.meet(move |entry| {
+    target.answer(move |entry| {
         if entry.path != "/srv/all" {
             return None;
         }
@@ -134,7 +134,7 @@ fn of_a_list_that_is_taken_whole_or_not_the_one_at_fault_is_found_and_parked_alo
         let office = office(&target, &file, "batch: {}\nconcurrency: 1");
         insert(&office, 1, 16);
         let whole = atomic.is_empty();
-        target.meet(move |entry| {
+        target.answer(move |entry| {
             let bad = |name: &String| name == "N5";
             let body = match (whole, names(entry).iter().any(bad)) {
                 (true, true) => return Some(Scenario::named("refused")),
