@@ -46,7 +46,15 @@ pub(crate) fn read(found: &Found<'_>) -> Option<Spec> {
     let operations = fields.need("push").and_then(|found| operations(&found));
     let limits = fields.take("limits").and_then(|found| limits::limits(&found)).unwrap_or_default();
     let probe = fields.take("probe").map(|found| limits::probe(&found));
-    let joint = fields.take("batch").map(|found| joint::joint(&found));
+    let joint = fields.take("batch").map(|found| {
+        if !repeatable {
+            found.error_hint(
+                "does not go with `repeatable: false`: of what is refused together each is sent again",
+                "leave one of the two out",
+            );
+        }
+        joint::joint(&found)
+    });
     let rules = fields.need("classify").map(|found| rule::rules(&found, true)).unwrap_or_default();
     fields.done();
     let spec = Spec {

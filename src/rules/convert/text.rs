@@ -132,7 +132,7 @@ impl Word {
             }
             None => (text, None),
         };
-        let (first, second) = match arguments.map(|inner| split(inner)) {
+        let (first, second) = match arguments.map(split) {
             Some((first, second)) => (first.trim(), second.trim()),
             None => ("", ""),
         };

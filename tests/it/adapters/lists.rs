@@ -276,6 +276,11 @@ fn what_is_wrong_with_a_batch_is_said_with_its_place() {
         assert!(check.code == Some(78) && said.contains(says), "{batch}\nsays: {said}");
         assert!(said.contains("adapters/site.yaml:3:"), "{said}");
     }
+    let twice = file(&format!("{{items: {{upsert: {{json: {{a: 1}}}}}}, request: {{json: \"{{items}}\"}}, {whole}}}"));
+    let office = super::unchecked(&target, &format!("repeatable: false\n{twice}"), "");
+    let check = office.run(&["check"]);
+    let said = check.stdout + &check.stderr;
+    assert!(check.code == Some(78) && said.contains("does not go with `repeatable: false`"), "{said}");
     let none = "adapter: site\npush: {upsert: {request: {}}}\nclassify: [{default: standard}]\n";
     for (more, says) in [
         ("batch: {max: 10}", "the adapter site says nothing of several records in one request"),
