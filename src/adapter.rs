@@ -44,6 +44,8 @@ pub struct Parcel {
     load: Load,
     /// Records that were joined into its request; 0 = it is one record as it is.
     items: usize,
+    /// These records, where the adapter's file says how they are joined.
+    members: Arc<[join::Member]>,
     /// Where a handler pushed it, instead of the endpoint's URL.
     to: Option<Arc<str>>,
     /// The record's key as JSON, where the adapter asks for it; else empty.
@@ -60,7 +62,11 @@ impl Parcel {
     /// A parcel: `key` is the idempotency key (the event id, with `-a`/`-b` for the two parts of a key change and
     /// `-rN` for a changed replay); `kind` the event type.
     pub fn new(key: String, op: Op, kind: impl Into<Arc<str>>, record: Cleared) -> Parcel {
-        Parcel { key, op, kind: kind.into(), load: Load::Cleared(record), items: 0, to: None, identity: String::new() }
+        Parcel::of(key, op, kind.into(), Load::Cleared(record))
+    }
+
+    fn of(key: String, op: Op, kind: Arc<str>, load: Load) -> Parcel {
+        Parcel { key, op, kind, load, items: 0, members: Arc::default(), to: None, identity: String::new() }
     }
 
     /// A parcel that a handler pushed to a URL of the endpoint's origin; empty = to the endpoint's own.
@@ -75,12 +81,22 @@ impl Parcel {
 
     /// The same parcel as it was sent before, byte for byte.
     pub fn frozen(key: String, op: Op, kind: impl Into<Arc<str>>, request: Request) -> Parcel {
-        Parcel { key, op, kind: kind.into(), load: Load::Frozen(request), items: 0, to: None, identity: String::new() }
+        Parcel::of(key, op, kind.into(), Load::Frozen(request))
     }
 
     /// So many records in one request.
     pub fn joined(key: String, op: Op, kind: impl Into<Arc<str>>, request: Request, items: usize) -> Parcel {
         Parcel { items, ..Parcel::frozen(key, op, kind, request) }
+    }
+
+    /// The same, with what stands for each of them.
+    pub fn of_members(self, members: Vec<join::Member>) -> Parcel {
+        Parcel { members: members.into(), ..self }
+    }
+
+    /// What stands for each record that was joined into its request, where the adapter's file says how they are joined.
+    pub fn members(&self) -> &Arc<[join::Member]> {
+        &self.members
     }
 
     /// This parcel with its record's key, as JSON.
@@ -203,6 +219,8 @@ pub fn hash_in(shape: Shape, parts: &[Parcel]) -> Option<[u8; 32]> {
         Shape::Alone => return Some(hash),
         Shape::Array => b"array",
         Shape::Lines => b"lines",
+        // The frame in which it stands is a part of it already.
+        Shape::Spec => return Some(hash),
     };
     Some(sha256(&[&hash, form].concat()))
 }

@@ -403,6 +403,14 @@ const TARGETS: &[Row] = &[
             Some(took <= 2.0),
         ))
     }),
+    (("D31", "instructions", "the same through a preset with a template: at most 30 µs", ""), |pure| {
+        let presets = pure["presets us"].as_object()?;
+        let each: Vec<(&str, f64)> =
+            presets.iter().filter_map(|(name, took)| Some((name.as_str(), took.as_f64()?))).collect();
+        let most = each.iter().map(|(_, took)| *took).fold(0.0, f64::max);
+        let shown: Vec<String> = each.iter().map(|(name, took)| format!("{name} {took:.1} µs")).collect();
+        Some((shown.join(", "), String::new(), Some(most <= 30.0)))
+    }),
 ];
 
 /// The rate of a drain with 16 in flight.

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::adapter::http::{Caller, Next, Reply};
+use crate::adapter::http::{Caller, Each, Next, Reply};
 use crate::adapter::{Delivery, Ended, Fleet, Parcel, Request, sha256};
 use crate::rules::outcome::{Outcome, Reason};
 
@@ -250,11 +250,23 @@ fn one<C: Caller>(caller: &C, hand: &mut dyn Hand, part: &Parcel) -> Delivery {
         };
         bytes.1 += reply.body.len() as u64;
         answer_hash = Some(sha256(&reply.body));
-        items = if part.items() > 0 { caller.judge_items(part, &reply) } else { Vec::new() };
-        if let Some(telling) = items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()) {
-            break telling.clone();
-        }
-        match caller.judge(part, &request, &reply, course.as_mut()) {
+        let each = match part.items() {
+            0 => Each::Unsaid,
+            _ => caller.judge_items(part, &request, &reply, course.as_mut()),
+        };
+        let next = match each {
+            Each::Unsaid => caller.judge(part, &request, &reply, course.as_mut()),
+            Each::All(outcome) => Next::End(outcome),
+            Each::Call(request) => Next::Call(request),
+            Each::Items(each) => {
+                items = each;
+                match items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()) {
+                    Some(telling) => Next::End(telling.clone()),
+                    None => caller.judge(part, &request, &reply, course.as_mut()),
+                }
+            }
+        };
+        match next {
             Next::Call(next) => request = next,
             Next::End(outcome) => break outcome,
         }

@@ -32,7 +32,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use answer::Reply;
-pub use caller::{Caller, Next};
+pub use caller::{Caller, Each, Next};
 pub use envelope::{Base, Envelope};
 pub use exchange::Exchange;
 pub use fields::Fields;

@@ -2,7 +2,9 @@
 //!
 //! Every part is the request that its record would be alone. The joined one goes to the same place with the same header
 //! fields but these: `Idempotency-Key` is made of all keys, `Sync-Op` is the operation of all or `upsert`, `Sync-Keys`
-//! lists the keys in the order of the records. The same records in the same order make the same bytes.
+//! lists the keys in the order of the records. An adapter's file may say otherwise (see [`frame`]). The same records in the same order make the same bytes.
+
+pub mod frame;
 
 use std::fmt::Write as _;
 
@@ -18,18 +20,41 @@ const OP: &str = "Sync-Op";
 pub const KEYS: &str = "Sync-Keys";
 const TYPE: &str = "Content-Type";
 
-/// Whether a parcel can be a part of a joined request: it is rendered and has a body.
-pub fn joins(parcel: &Parcel) -> bool {
-    parcel.rendered().is_some_and(|request| !request.body.is_empty())
+/// What stands for a record in a request that an adapter's file says how to join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The list that it stands in.
+    pub list: String,
+    /// What names it at the target; empty = nothing does.
+    pub name: String,
+    /// What is in it.
+    pub body: Vec<u8>,
+}
+
+/// Whether a parcel can be a part of a joined request: it is rendered, has a body and, where an adapter's file says how, is one
+/// of those that it speaks of.
+pub fn joins(shape: Shape, parcel: &Parcel) -> bool {
+    let Some(request) = parcel.rendered() else { return false };
+    match shape {
+        Shape::Alone => false,
+        Shape::Array | Shape::Lines => !request.body.is_empty(),
+        Shape::Spec => frame::is_item(request),
+    }
+}
+
+/// What names a record at the target, where an adapter's file says so: two of one name never stand in one request.
+pub fn name(parcel: &Parcel) -> Option<&str> {
+    parcel.rendered().and_then(frame::name).filter(|name| !name.is_empty())
 }
 
 /// Whether two parcels can go in one request: to the same place, in the same way. Deletes go with deletes only, events
 /// that are no rows with their like.
 pub fn go_together(one: &Parcel, other: &Parcel) -> bool {
     let (Some(a), Some(b)) = (one.rendered(), other.rendered()) else { return false };
-    let own = |name: &str| name == KEY || name == OP;
+    let framed = frame::is_item(a);
+    let own = |name: &str| name == KEY || name == OP || (framed && frame::is_own(name));
     let same = |(a, b): (&(Text, Text), &(Text, Text))| a.0 == b.0 && (own(&a.0) || a.1 == b.1);
-    sort(one.op()) == sort(other.op())
+    (framed || sort(one.op()) == sort(other.op()))
         && a.method == b.method
         && a.url == b.url
         && a.headers.len() == b.headers.len()
@@ -49,10 +74,17 @@ fn sort(op: Op) -> u8 {
 pub fn join(shape: Shape, parts: &[&Parcel]) -> Option<Parcel> {
     let first = *parts.first()?;
     let request = first.rendered()?;
-    if shape == Shape::Alone || !joins(first) {
+    if !joins(shape, first) {
         return Some(first.clone());
     }
     let key = key(parts);
+    if shape == Shape::Spec {
+        let requests: Vec<&Request> = parts.iter().filter_map(|part| part.rendered()).collect();
+        let members: Vec<Member> = requests.iter().filter_map(|request| frame::member(request)).collect();
+        let request = frame::filled(request, KEY, &key, &members);
+        let op = if parts.iter().all(|part| part.op() == first.op()) { first.op() } else { Op::Update };
+        return Some(Parcel::joined(key, op, first.kind.clone(), request, parts.len()).of_members(members));
+    }
     let op = if parts.iter().all(|part| part.op() == first.op()) { first.op().as_str() } else { "upsert" };
     let header = |(name, value): &(Text, Text)| {
         let value = match &**name {
@@ -111,7 +143,7 @@ fn body(shape: Shape, parts: &[&Parcel]) -> Vec<u8> {
                 body.push(b'\n');
             }
         }
-        Shape::Array | Shape::Alone => {
+        Shape::Array | Shape::Alone | Shape::Spec => {
             for record in records {
                 body.push(if body.is_empty() { b'[' } else { b',' });
                 body.extend_from_slice(record);
@@ -184,6 +216,6 @@ mod tests {
         other.headers[3].1 = "OF042".into();
         other.url = "https://a.example/y".into();
         assert!(!go_together(&one, &Parcel::frozen("e-2-b".into(), Op::Insert, "t", other)));
-        assert!(!joins(&part("e-3-c", Op::Delete, "")));
+        assert!(!joins(Shape::Array, &part("e-3-c", Op::Delete, "")));
     }
 }

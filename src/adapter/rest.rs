@@ -6,14 +6,14 @@ use std::sync::Arc;
 use ureq::http::header::{HeaderName, HeaderValue};
 
 use crate::adapter::auth::Credential;
-use crate::adapter::http::{Caller, Client, Next, Options, Rehearsed, Reply, rehearse};
+use crate::adapter::http::{Caller, Client, Each, Next, Options, Rehearsed, Reply, rehearse};
 use crate::adapter::{Adapter, Fleet, Parcel, Request, Shown, Text};
 use crate::clock;
 use crate::event::{Op, Value};
 use crate::format::json;
 use crate::rules::classify::{Asked, classify, items};
 use crate::rules::governance::Cleared;
-use crate::rules::outcome::{Outcome, Reason};
+use crate::rules::outcome::Reason;
 use crate::rules::template::Template;
 
 /// What a deleted record does at the target.
@@ -385,12 +385,12 @@ impl Caller for Shared {
         Next::End(classify(&reply.answer(), self.asked(parcel, request), clock::now()))
     }
 
-    fn judge_items(&self, parcel: &Parcel, reply: &Reply) -> Vec<Outcome> {
+    fn judge_items(&self, parcel: &Parcel, _: &Request, reply: &Reply, _: Option<&mut ()>) -> Each {
         if reply.status != 207 {
-            return Vec::new();
+            return Each::Unsaid;
         }
         let delete = parcel.op() == Op::Delete;
-        items(&reply.body, parcel.items(), delete, &self.retry_on).unwrap_or_default()
+        items(&reply.body, parcel.items(), delete, &self.retry_on).map_or(Each::Unsaid, Each::Items)
     }
 
     fn credential(&self) -> Option<&Arc<Credential>> {

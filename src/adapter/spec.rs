@@ -7,8 +7,10 @@
 mod body;
 mod echo;
 pub mod exec;
+mod joint;
 mod mllp;
 mod plan;
+mod probe;
 mod reading;
 mod road;
 
@@ -17,13 +19,14 @@ use std::sync::{Arc, OnceLock};
 
 use crate::adapter::auth::Credential;
 use crate::adapter::auth::body::slot;
-use crate::adapter::http::{Caller, Next, Rehearsed, Reply, rehearse};
+use crate::adapter::http::{Caller, Client, Each, Next, Rehearsed, Reply, rehearse};
 use crate::adapter::{Adapter, Fleet, Left, Links, Parcel, Request, Shown};
 use crate::clock;
 use crate::event::{Op, Record, Value};
 use crate::rules::classify::{Asked, classify};
 use crate::rules::expression::Scope;
 use crate::rules::governance::Cleared;
+use crate::rules::operation::joint::{Item, Joint};
 use crate::rules::operation::{Operation, Spec, Then};
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::verdict::{Word, judge};
@@ -43,6 +46,8 @@ pub struct SpecSettings {
     pub vars: Record,
     /// The installation's name.
     pub office: String,
+    /// Several records go in one request, where the file says how.
+    pub joins: bool,
     /// Further header fields of the connector.
     pub headers: Vec<(String, String)>,
     /// Further statuses that are retried.
@@ -63,6 +68,7 @@ pub struct SpecAdapter {
 struct Shared {
     spec: Arc<Spec>,
     base: String,
+    joins: bool,
     /// `vars`, `office` and the places of secrets: what is the same for every record.
     roots: Record,
     headers: Vec<(String, String)>,
@@ -74,9 +80,18 @@ struct Shared {
     links: OnceLock<Arc<dyn Links>>,
 }
 
+/// How far a parcel has come that takes several calls.
+#[derive(Debug)]
+pub enum Course {
+    /// One record.
+    Plan(Box<Voyage>),
+    /// Several in one request.
+    Joint(joint::Round),
+}
+
 /// How far a plan has come.
 #[derive(Debug)]
-pub struct Course {
+pub struct Voyage {
     plan: Plan,
     scope: Scope,
     /// The step that is under way.
@@ -88,24 +103,22 @@ pub struct Course {
 impl SpecAdapter {
     /// An adapter. Errors name the setting and what is wrong.
     pub fn new(settings: SpecSettings) -> Result<SpecAdapter, Vec<String>> {
-        let SpecSettings { spec, base, vars, office, headers, retry_on, road, credential } = settings;
+        let SpecSettings { spec, base, vars, office, joins, headers, retry_on, road, credential } = settings;
         let (base, origin, reach) = road.open(&base).map_err(|error| vec![format!("url: {error}")])?;
         let mut fields: Vec<String> = Vec::new();
         let mut secrets = Record::new();
-        for (_, operation) in spec.operations.all() {
-            for expression in spec.expressions(operation) {
-                if let Some(name) = expression.secret() {
-                    // Without a credential of that name it is empty.
-                    let fills = credential.as_ref().is_some_and(|credential| credential.fills(name));
-                    let place = if fills { slot(name) } else { String::new() };
-                    secrets.set(name, Value::Text(place.into()));
-                }
-                for (root, name) in expression.paths() {
-                    match root.as_str() {
-                        "key" => fields.push(format!("$key.{name}")),
-                        "event" => fields.push(format!("$event.{name}")),
-                        _ => {}
-                    }
+        for expression in spec.all_expressions() {
+            if let Some(name) = expression.secret() {
+                // Without a credential of that name it is empty.
+                let fills = credential.as_ref().is_some_and(|credential| credential.fills(name));
+                let place = if fills { slot(name) } else { String::new() };
+                secrets.set(name, Value::Text(place.into()));
+            }
+            for (root, name) in expression.paths() {
+                match root.as_str() {
+                    "key" => fields.push(format!("$key.{name}")),
+                    "event" => fields.push(format!("$event.{name}")),
+                    _ => {}
                 }
             }
         }
@@ -117,8 +130,25 @@ impl SpecAdapter {
             roots.push("secret", Value::Map(secrets));
         }
         let links = OnceLock::new();
-        let shared = Shared { spec, base, roots, headers, retry_on, credential, reach, origin, fields, links };
+        let shared = Shared { spec, base, joins, roots, headers, retry_on, credential, reach, origin, fields, links };
         Ok(SpecAdapter { shared: Arc::new(shared) })
+    }
+}
+
+impl SpecAdapter {
+    /// Connects, and has the credential ready.
+    fn reached(&self, client: &Client) -> Result<String, Reason> {
+        let Some(credential) = &self.shared.credential else { return client.probe(&self.shared.origin) };
+        // Where calls go may be known only by who has a token.
+        let ready = if credential.leads() { credential.ready() } else { Ok(()) };
+        let base = credential.base();
+        let reached = client.probe(base.as_deref().unwrap_or(&self.shared.origin))?;
+        match ready.and_then(|()| credential.ready()) {
+            Ok(()) => Ok(format!("{reached}, credential {} is ready", credential.name())),
+            Err(outcome) => {
+                Err(outcome.reason().cloned().unwrap_or_else(|| Reason::new("credential", "cannot be had")))
+            }
+        }
     }
 }
 
@@ -129,6 +159,12 @@ impl Shared {
             let name = &self.spec.name;
             Reason::new("delete-rule", format!("the adapter {name} does not say what it does with a {op}"))
         })
+    }
+
+    /// What stands for a record where several go in one request; none = it goes alone.
+    fn item(&self, op: Op) -> Option<(&Joint, &Item)> {
+        let joint = self.spec.joint.as_ref().filter(|_| self.joins)?;
+        joint.items.of(op).map(|item| (joint, item))
     }
 
     /// What the expressions see of a record.
@@ -152,6 +188,10 @@ impl Shared {
     }
 
     fn render(&self, parcel: &Parcel, record: &Cleared) -> Result<Option<Request>, Reason> {
+        if let Some((joint, item)) = self.item(parcel.op()) {
+            let item = joint::item(self, joint, item, &mut self.scope(parcel, record), parcel)?;
+            return self.bearable(item).map(Some);
+        }
         let operation = self.operation(parcel.op())?;
         let mut scope = self.scope(parcel, record);
         if !self.spec.is_plain(operation) {
@@ -174,9 +214,22 @@ impl Shared {
         body::parts(&self.spec.parts, scope)?;
         if let Some(verb) = self.spec.transport.verb() {
             let request = body::bare(call, scope, verb, &self.base, parcel.key())?;
-            return self.reach.takes(&request).map(|()| request);
+            self.reach.takes(&request)?;
+            return self.bearable(request);
         }
-        body::request(call, scope, &body::Around { base: &self.base, key: parcel.key(), headers: &self.headers })
+        let around = body::Around { base: &self.base, key: parcel.key(), headers: &self.headers };
+        self.bearable(body::request(call, scope, &around)?)
+    }
+
+    /// A request, unless its body is larger than the target takes.
+    fn bearable(&self, request: Request) -> Result<Request, Reason> {
+        match self.spec.limits.body {
+            Some(most) if request.body.len() > most => {
+                let text = format!("the body has {} bytes, and the adapter's target takes {most}", request.body.len());
+                Err(Reason::new("encoding", text))
+            }
+            _ => Ok(request),
+        }
     }
 
     /// The first step from `from` on whose `when` holds.
@@ -194,14 +247,25 @@ impl Shared {
         if !self.reach.is_http() {
             return self.spoken(parcel, at, request, reply);
         }
+        let step = self.operation(parcel.op()).ok().and_then(|operation| operation.steps.get(at));
+        let own = step.map_or(&[][..], |step| &step.rules);
+        self.by_rules(&[own, &self.spec.rules], parcel, request, reply)
+    }
+
+    /// What an answer means by the first of these rules that fits, else by those of plain REST targets.
+    fn by_rules(
+        &self,
+        rules: &[&[crate::rules::verdict::Rule]],
+        parcel: &Parcel,
+        request: &Request,
+        reply: &Reply,
+    ) -> (Word, Outcome) {
         let answer = Answer::new(reply, self.spec.hl7_in.as_ref());
         let hide = |text: &str| echo::hide(text, request);
         let now = clock::now();
-        let step = self.operation(parcel.op()).ok().and_then(|operation| operation.steps.get(at));
         let retried = reply.status >= 300 && self.retry_on.contains(&reply.status);
-        let own = step.filter(|_| !retried).and_then(|step| judge(&step.rules, &answer, parcel.key(), now, &hide));
-        let all = || judge(&self.spec.rules, &answer, parcel.key(), now, &hide);
-        match own.or_else(|| if retried { None } else { all() }) {
+        let mut rules = rules.iter().filter(|_| !retried);
+        match rules.find_map(|rules| judge(rules, &answer, parcel.key(), now, &hide)) {
             Some(verdict) => (verdict.word, verdict.outcome),
             None => {
                 let delete = parcel.op() == Op::Delete;
@@ -238,7 +302,7 @@ impl Shared {
     }
 
     /// Goes on with a plan after an answer.
-    fn go_on(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: &mut Course) -> Result<Next, Reason> {
+    fn go_on(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: &mut Voyage) -> Result<Next, Reason> {
         let operation = self.operation(parcel.op())?;
         let (word, outcome) = self.verdict(parcel, course.at, request, reply);
         let Some(step) = operation.steps.get(course.at) else { return Ok(Next::End(outcome)) };
@@ -266,7 +330,7 @@ impl Shared {
         parcel: &Parcel,
         plan: Plan,
         links: Vec<(String, String)>,
-    ) -> Result<Option<(Request, Course)>, Reason> {
+    ) -> Result<Option<(Request, Voyage)>, Reason> {
         let operation = self.operation(parcel.op())?;
         let mut scope = plan.scope.clone();
         let links: Record = links.into_iter().map(|(name, value)| (name, Value::Text(value.into()))).collect();
@@ -275,11 +339,11 @@ impl Shared {
         let Some(at) = self.next(operation, 0, &scope)? else { return Ok(None) };
         let Some(step) = operation.steps.get(at) else { return Ok(None) };
         let request = self.call(&step.request, &mut scope, parcel)?;
-        Ok(Some((request, Course { plan, scope, at, captured: Vec::new() })))
+        Ok(Some((request, Voyage { plan, scope, at, captured: Vec::new() })))
     }
 }
 
-impl Course {
+impl Voyage {
     /// Keeps what a step captures of an answer.
     fn take(&mut self, step: &crate::rules::operation::Step, answer: &Answer<'_>) {
         use crate::rules::verdict::Reading as _;
@@ -374,15 +438,11 @@ impl Adapter for SpecAdapter {
             Reach::Mllp(client, place) => return place.probe(client),
             Reach::Exec(runner) => return runner.program().probe(),
         };
-        let Some(credential) = &self.shared.credential else { return client.probe(&self.shared.origin) };
-        // Where calls go may be known only by who has a token.
-        let ready = if credential.leads() { credential.ready() } else { Ok(()) };
-        let base = credential.base();
-        let reached = client.probe(base.as_deref().unwrap_or(&self.shared.origin))?;
-        match ready.and_then(|()| credential.ready()) {
-            Ok(()) => Ok(format!("{reached}, credential {} is ready", credential.name())),
-            Err(outcome) => {
-                Err(outcome.reason().cloned().unwrap_or_else(|| Reason::new("credential", "cannot be had")))
+        let reached = self.reached(client)?;
+        match &self.shared.spec.probe {
+            None => Ok(reached),
+            Some(probe) => {
+                probe::ask(&self.shared, client, probe).map(|()| format!("{reached}, and answers as it should"))
             }
         }
     }
@@ -404,12 +464,16 @@ impl Caller for Shared {
     }
 
     fn set_out(&self, parcel: &Parcel, request: &Request) -> Result<Option<(Request, Course)>, Reason> {
+        if let Some(first) = joint::first(self, parcel, request) {
+            return Ok(first.map(|(request, round)| (request, Course::Joint(round))));
+        }
         let Some(plan) = Plan::of(request)? else { return Ok(None) };
         let links = match self.links.get() {
             Some(links) => links.of(parcel.kind(), &plan.identity).map_err(|why| Reason::new("state", why))?,
             None => Vec::new(),
         };
-        self.begin(parcel, plan, links)
+        let begun = self.begin(parcel, plan, links)?;
+        Ok(begun.map(|(request, voyage)| (request, Course::Plan(Box::new(voyage)))))
     }
 
     fn wants_fields(&self) -> bool {
@@ -418,8 +482,9 @@ impl Caller for Shared {
 
     fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: Option<&mut Course>) -> Next {
         let understood = match &self.reach {
-            Reach::Http(_) => {
+            Reach::Http(client) => {
                 reply.vouch(&self.origin);
+                client.note_date(reply);
                 None
             }
             Reach::Mllp(..) => match mllp::understand(request, reply) {
@@ -434,24 +499,37 @@ impl Caller for Shared {
         let reply = understood.as_ref().unwrap_or(reply);
         match course {
             None => Next::End(self.verdict(parcel, 0, request, reply).1),
-            Some(course) => {
+            Some(Course::Plan(course)) => {
                 self.go_on(parcel, request, reply, course).unwrap_or_else(|reason| Next::End(Outcome::Reject(reason)))
             }
+            Some(course @ Course::Joint(_)) => match self.judge_items(parcel, request, reply, Some(course)) {
+                Each::Call(request) => Next::Call(request),
+                Each::All(outcome) => Next::End(outcome),
+                Each::Items(items) => Next::End(items.into_iter().next().unwrap_or(Outcome::Success)),
+                Each::Unsaid => Next::End(self.verdict(parcel, 0, request, reply).1),
+            },
         }
     }
 
-    fn judge_items(&self, parcel: &Parcel, reply: &Reply) -> Vec<Outcome> {
-        match (&self.reach, parcel.rendered()) {
-            (Reach::Exec(_), Some(request)) if exec::has_answered(parcel, request, reply) => {
-                self.answered(parcel, request, reply)
-            }
+    fn judge_items(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: Option<&mut Course>) -> Each {
+        if let Reach::Exec(_) = &self.reach {
             // Who has said nothing of any of them has not been there at all.
-            _ => Vec::new(),
+            return match exec::has_answered(parcel, request, reply) {
+                true => Each::Items(self.answered(parcel, request, reply)),
+                false => Each::Unsaid,
+            };
+        }
+        reply.vouch(&self.origin);
+        match course {
+            Some(Course::Joint(round)) => joint::judge(self, parcel, request, reply, round),
+            Some(Course::Plan(_)) => Each::Unsaid,
+            None => joint::judge(self, parcel, request, reply, &mut joint::Round::of(parcel.members())),
         }
     }
 
     fn leave(&self, parcel: &Parcel, course: Course) -> Option<Left> {
-        let Course { plan, captured, scope, .. } = course;
+        let Course::Plan(course) = course else { return None };
+        let Voyage { plan, captured, scope, .. } = *course;
         let values = match parcel.op() {
             Op::Delete => None,
             _ if captured.is_empty() => return None,

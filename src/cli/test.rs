@@ -8,7 +8,7 @@ use crate::adapter::Request;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
-use crate::config::fixture::{self, Case, Exchange, Fixtures, Subject};
+use crate::config::fixture::{self, Case, Change, Exchange, Fixtures, Subject};
 use crate::config::{self, Settings, adapter, build};
 use crate::engine::connector::Connector;
 use crate::engine::rehearse::{Came, Given, rehearse, same_json};
@@ -79,13 +79,14 @@ fn judge(place: &Place, suite: &Fixtures, case: &Case) -> Result<Vec<String>, Fa
         Subject::Adapter(name) => of_adapter(place, name, case)?,
         Subject::Connector(name) => of_connector(place, name)?,
     };
-    let given = Given {
-        op: case.op,
-        kind: case.kind.clone(),
-        key: case.key.clone(),
-        record: case.record.clone(),
+    let given = |change: &Change| Given {
+        op: change.op,
+        kind: change.kind.clone(),
+        key: change.key.clone(),
+        record: change.record.clone(),
         link: case.link.clone(),
     };
+    let given: Vec<Given> = case.changes.iter().map(given).collect();
     let mut answers = case.exchanges.iter();
     let came = rehearse(&connector, &given, &mut |_| answers.next()?.answer.clone());
     Ok(differences(case, &came))
@@ -125,6 +126,9 @@ fn differences(case: &Case, came: &Came) -> Vec<String> {
     let said = came.reason.as_ref().map(ToString::to_string).unwrap_or_default();
     if let Some(word) = case.outcome.filter(|word| *word != came.word) {
         wrong.push(format!("outcome: expected {word}, it is {} ({said})", came.word));
+    }
+    if let Some(words) = case.outcomes.as_ref().filter(|words| **words != came.words) {
+        wrong.push(format!("outcomes: expected {words:?}, they are {:?} ({said})", came.words));
     }
     if let Some(says) = case.says.as_ref().filter(|says| !said.contains(says.as_str())) {
         wrong.push(format!("reason: expected `{says}` in it, it is `{said}`"));

@@ -1,6 +1,8 @@
 //! An adapter's file: how the changes of records become requests of one kind of system, and what its answers mean.
 
 pub(crate) mod find;
+mod joint;
+mod limits;
 mod names;
 mod presets;
 mod request;
@@ -45,10 +47,34 @@ pub(crate) fn read(found: &Found<'_>) -> Option<Spec> {
     let hl7_in = fields.take("hl7In").and_then(|found| extract(&found));
     let repeatable = fields.take("repeatable").and_then(|found| found.flag()).unwrap_or(true);
     let operations = fields.need("push").and_then(|found| operations(&found));
+    let limits = fields.take("limits").and_then(|found| limits::limits(&found)).unwrap_or_default();
+    let probe = fields.take("probe").map(|found| limits::probe(&found));
+    let joint = fields.take("batch").map(|found| {
+        if !repeatable {
+            found.error_hint(
+                "does not go with `repeatable: false`: of what is refused together each is sent again",
+                "leave one of the two out",
+            );
+        }
+        joint::joint(&found)
+    });
     let rules = fields.need("classify").map(|found| rule::rules(&found, true)).unwrap_or_default();
     fields.done();
     let transport = transport.map_or(Some(Transport::Http), |known| known)?;
-    let spec = Spec { name: name?, about, transport, vars, parts, operations: operations?, rules, hl7_in, repeatable };
+    let spec = Spec {
+        name: name?,
+        about,
+        transport,
+        vars,
+        parts,
+        operations: operations?,
+        limits,
+        probe: probe.map_or(Some(None), |probe| probe.map(Some))?,
+        joint: joint.map_or(Some(None), |joint| joint.map(Some))?,
+        rules,
+        hl7_in,
+        repeatable,
+    };
     names::check(found, &spec);
     transport::check(found, &spec);
     Some(spec)
@@ -77,6 +103,14 @@ fn vars(found: &Found<'_>) -> Vec<(String, Option<crate::event::Value>)> {
     for (name, found) in found.entries().unwrap_or_default() {
         if !is_word(name) {
             found.error_hint("cannot name a variable", "letters, digits and _");
+        }
+        let secret = ["password", "secret", "token", "apikey", "api_key"];
+        let lower = name.to_ascii_lowercase();
+        if secret.iter().any(|word| lower.contains(word)) && found.node_text().is_some_and(|text| !text.is_empty()) {
+            found.warn(
+                "seems to hold a secret, which never stands in a file",
+                Some("use a credential; in `xml:` its place is `{secret.NAME}`"),
+            );
         }
         let value = match found.constant() {
             Some(crate::event::Value::Null) => None,
@@ -243,6 +277,11 @@ fn then(found: &Found<'_>, ids: &[String]) -> Option<Then> {
 pub(super) fn expression(found: &Found<'_>, text: &str) -> Option<Expression> {
     let inner = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text);
     Expression::compile(inner).map_err(|message| found.error(message)).ok()
+}
+
+/// Whether an expression looks a name up.
+fn expression_names(expression: &Expression, name: &str) -> bool {
+    expression.names().iter().any(|known| known == name)
 }
 
 pub(super) fn extract(found: &Found<'_>) -> Option<Extract> {

@@ -69,9 +69,11 @@ pub fn connector(
     let gate = gate(&spec, settings, secret);
     let hook = hook(&spec, settings, credentials)?;
     let retry_on = spec.retry.retry_on.clone();
-    let adapter = adapter(spec.way, spec.idempotency_key, retry_on, settings, credentials).map_err(|wrongs| {
-        Problems::new(wrongs.into_iter().map(|(key, message)| problem(&spec.file, &key, message)).collect())
-    })?;
+    let joins = spec.batch.is_some();
+    let adapter =
+        adapter(spec.way, spec.idempotency_key, retry_on, joins, settings, credentials).map_err(|wrongs| {
+            Problems::new(wrongs.into_iter().map(|(key, message)| problem(&spec.file, &key, message)).collect())
+        })?;
     Ok(Connector {
         name: spec.name.clone(),
         subscription: Subscription {
@@ -107,6 +109,7 @@ fn adapter(
     way: Way,
     idem_key: Option<Template>,
     retry_on: Vec<u16>,
+    joins: bool,
     settings: &Settings,
     credentials: &Credentials,
 ) -> Result<Arc<dyn Adapter>, Wrongs> {
@@ -126,7 +129,7 @@ fn adapter(
             let settings = match target {
                 Target::Program(program) => {
                     let (base, headers, road) = (String::new(), Vec::new(), Road::Exec(program.make()));
-                    SpecSettings { spec, base, vars, office, headers, retry_on, road, credential: None }
+                    SpecSettings { spec, base, vars, office, joins, headers, retry_on, road, credential: None }
                 }
                 Target::Address { endpoint, base } => {
                     let (http, credential) = client_of(&endpoint, settings, credentials)?;
@@ -134,7 +137,17 @@ fn adapter(
                         Transport::Mllp => Road::Mllp(http),
                         Transport::Http | Transport::Exec => Road::Http(http),
                     };
-                    SpecSettings { spec, base, vars, office, headers: endpoint.headers, retry_on, road, credential }
+                    SpecSettings {
+                        spec,
+                        base,
+                        vars,
+                        office,
+                        joins,
+                        headers: endpoint.headers,
+                        retry_on,
+                        road,
+                        credential,
+                    }
                 }
             };
             Ok(Arc::new(SpecAdapter::new(settings).map_err(at_endpoint)?))

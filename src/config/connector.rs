@@ -20,20 +20,22 @@ use crate::config::problem::Place;
 use crate::config::settings::{Scope, SecretPlace};
 use crate::engine::connector::{Connector, Pace};
 use crate::event::Op;
-use crate::rules::batch::Batch;
+use crate::rules::batch::{Batch, Shape};
 use crate::rules::filter::Filter;
 use crate::rules::governance::Redact;
 use crate::rules::listen::Listen;
 use crate::rules::mapping::Mapping;
 use crate::rules::nearest::nearest;
+use crate::rules::operation::Limits;
 use crate::rules::rate::Rate;
 use crate::rules::retry::RetryPolicy;
 use crate::rules::schedule::Schedule;
 use crate::rules::template::Template;
+use crate::rules::transport::Transport;
 use crate::rules::zone;
 
 pub use described::{Described, Target};
-use described::{described, needed, target, variables};
+use described::{described, needed, placed, target, variables};
 
 /// A connector as its file describes it, checked; [`crate::config::build::connector`] makes it ready to run.
 #[derive(Debug)]
@@ -114,7 +116,7 @@ impl ConnectorSpec {
             (None, Some(stem)) => Some(stem.to_owned()),
             (None, None) => fields.need("name").and_then(|found| name(&found)),
         };
-        not_yet(&fields);
+        let pulls = not_yet(&fields);
         let described = described(&fields);
         let adapter = if described.is_some() { Some(Adapter::Rest) } else { built_in(&fields) };
         // With an adapter that is none, by what stands there.
@@ -145,7 +147,16 @@ impl ConnectorSpec {
         });
         let map = fields.take_any(&["mapping", "map"]);
         let mapping_place = map.as_ref().map_or(found.place, |found| found.place);
-        let mapping = map.map_or_else(|| Some((Mapping::whole(), Vec::new())), |found| mapping::mapping(&found));
+        let mapping = map.map_or_else(
+            || Some((Mapping::whole(), Vec::new())),
+            |found| {
+                let (mapping, lines) = mapping::mapping(&found)?;
+                if pulls {
+                    mapping::backwards(&found, &mapping, &lines);
+                }
+                Some((mapping, lines))
+            },
+        );
         let dropped = match (adapter, drop_of(&fields, files)) {
             (Some(adapter), Some(found)) => {
                 let name = name.as_deref().unwrap_or_default();
@@ -173,8 +184,11 @@ impl ConnectorSpec {
         });
         let batches = fields.take("batch");
         let batch = optional(batches.clone(), |found| {
-            let batch = batch::batch(&found)?;
-            if batch.is_some() {
+            // A program is given lines, whatever its adapter's file says.
+            let spec = described.as_ref().filter(|_| transport != Some(Transport::Exec));
+            let spec = spec.map(|found| found.as_ref().map(|(finding, ..)| &finding.spec));
+            let batch = batch::batch(&found, spec)?;
+            if batch.is_some_and(|batch| batch.shape != Shape::Spec) {
                 let endpoint = endpoint.as_ref().or_else(|| target.as_ref()?.endpoint());
                 go_together(&found, endpoint, idempotency_key.as_ref());
             }
@@ -203,13 +217,26 @@ impl ConnectorSpec {
         fields.done();
 
         let (name, (mapping, mapping_lines)) = (name?, mapping?);
+        // What the adapter's file says of its target, unless the connector says otherwise.
+        let limits = match &described {
+            Some(Some((finding, ..))) => finding.spec.limits.clone(),
+            _ => Limits::default(),
+        };
+        let concurrency = concurrency.and_then(|count| usize::try_from(count).ok()).or(limits.concurrency);
         let way = match (files, described) {
             (true, _) => Way::Drop(Box::new(dropped?)),
             (false, None) => Way::Rest(Box::new(endpoint?)),
             (false, Some(described)) => {
                 let (Finding { spec, text }, vars) = described?;
                 needed(found, &spec, &mapping);
-                Way::Spec(Box::new(Described { target: target?, spec: Arc::new(spec), vars, text }))
+                let mut target = target?;
+                if let Target::Address { endpoint, .. } = &mut target {
+                    placed(found, &spec, endpoint, scope);
+                    if !endpoint.timed {
+                        endpoint.timeout = limits.timeout.unwrap_or(endpoint.timeout);
+                    }
+                }
+                Way::Spec(Box::new(Described { target, spec: Arc::new(spec), vars, text }))
             }
         };
         let beside = match &way {
@@ -230,12 +257,9 @@ impl ConnectorSpec {
             idempotency_key: idempotency_key?,
             pace: pace?,
             retry,
-            concurrency: concurrency
-                .and_then(|count| usize::try_from(count).ok())
-                .or(transport.unwrap_or_default().concurrency())
-                .unwrap_or(Connector::CONCURRENCY),
+            concurrency: concurrency.or(transport.unwrap_or_default().concurrency()).unwrap_or(Connector::CONCURRENCY),
             batch: described::batch(transport.unwrap_or_default(), batches.as_ref(), batch?),
-            rate: rate?,
+            rate: rate?.or(limits.rate),
             allow: allow.flatten(),
             redact,
             hook: hook?,
@@ -371,12 +395,14 @@ fn listen(found: &Found<'_>, kinds: &[String]) -> Option<Listen> {
     Some(listen)
 }
 
-/// What later versions will do and this one cannot is an error, not a silent push.
-fn not_yet(fields: &Fields<'_>) {
+/// What later versions will do and this one cannot is an error, not a silent push. Whether it would pull.
+fn not_yet(fields: &Fields<'_>) -> bool {
     const HINT: &str = "leave it out, or run a version that has it";
+    let mut pulls = false;
     if let Some(found) = fields.take("strategy") {
-        let words = [("push", true), ("pull", false), ("bidirectional", false)];
-        if found.choice("strategy", &words) == Some(false) {
+        let words = [("push", false), ("pull", true), ("bidirectional", true)];
+        pulls = found.choice("strategy", &words).unwrap_or_default();
+        if pulls {
             found.error_hint("only `push` is in this version", HINT);
         }
     }
@@ -385,6 +411,7 @@ fn not_yet(fields: &Fields<'_>) {
             found.error_hint("is not in this version", HINT);
         }
     }
+    pulls
 }
 
 fn idempotency_key(found: &Found<'_>) -> Option<Template> {

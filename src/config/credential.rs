@@ -210,6 +210,19 @@ impl Credential {
         }
     }
 
+    /// The names under which it goes into the body of a request.
+    pub fn body_names(&self) -> Vec<&str> {
+        match self {
+            Credential::ApiKey { place: KeyPlace::Body(name), .. } => vec![name],
+            Credential::Session(session) => match session.token.as_ref().map(|token| &token.place) {
+                Some(TokenPlace::Body(name)) => vec![name],
+                _ => Vec::new(),
+            },
+            Credential::Several(parts) => parts.iter().flat_map(Credential::body_names).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The files of the connections that it makes itself.
     pub fn tls(&self) -> Vec<&TlsFiles> {
         match self {

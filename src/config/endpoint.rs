@@ -31,6 +31,8 @@ pub struct Endpoint {
     pub in_body: bool,
     /// For a whole call; default [`Options::TIMEOUT`].
     pub timeout: Duration,
+    /// Whether the connector says so itself.
+    pub timed: bool,
     /// Proxy; none = straight (the environment is not asked).
     pub proxy: Option<ProxySpec>,
     /// TLS beyond the system's trust store.
@@ -60,7 +62,8 @@ impl Endpoint {
         let method = fields.take("method").map_or(Some("POST"), |found| found.choice("method", &METHODS));
         let credential = identity(&fields, scope);
         let headers = fields.take("headers").map(|found| headers(&found)).unwrap_or_default();
-        let timeout = fields.duration("timeout").unwrap_or(Options::TIMEOUT);
+        let own = fields.duration("timeout");
+        let (timeout, timed) = (own.unwrap_or(Options::TIMEOUT), own.is_some());
         let proxy = fields.take("proxy").and_then(|found| proxy::read(&found, |found| scope.credential(found)));
         let tls = fields.take("tls").and_then(|found| tls::files(&found)).unwrap_or_default();
         let delete = match fields.take("delete") {
@@ -83,6 +86,7 @@ impl Endpoint {
             credential,
             in_body,
             timeout,
+            timed,
             proxy,
             tls,
             plain,

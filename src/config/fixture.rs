@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::adapter::http::{Reply, reply};
+use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::problem::{Problem, Problems, verdict};
 use crate::config::source::Source;
@@ -34,13 +35,9 @@ pub struct Fixtures {
     pub cases: Vec<Case>,
 }
 
-/// One case.
-#[derive(Debug)]
-pub struct Case {
-    /// What it shows.
-    pub name: String,
-    /// Where it stands.
-    pub line: u32,
+/// A change of a case.
+#[derive(Clone, Debug)]
+pub struct Change {
     /// What happened to the record.
     pub op: Op,
     /// The event's type.
@@ -49,6 +46,19 @@ pub struct Case {
     pub key: Record,
     /// The record: after the change; before it, for a delete.
     pub record: Record,
+}
+
+/// One case.
+#[derive(Debug)]
+pub struct Case {
+    /// What it shows.
+    pub name: String,
+    /// Where it stands.
+    pub line: u32,
+    /// What happened: one change, or several that may go together.
+    pub changes: Vec<Change>,
+    /// They go together, as the adapter's file says.
+    pub joined: bool,
     /// The adapter's variables.
     pub vars: Record,
     /// The base of the addresses, or the path of a program; none = [`base_of`] the adapter's transport.
@@ -59,6 +69,8 @@ pub struct Case {
     pub exchanges: Vec<Exchange>,
     /// The word for what comes of it; none = it is not looked at.
     pub outcome: Option<&'static str>,
+    /// A word for each record of a request; none = it is not looked at.
+    pub outcomes: Option<Vec<String>>,
     /// What its reason says.
     pub says: Option<String>,
     /// Seconds after which it is tried again.
@@ -131,14 +143,17 @@ pub fn around(name: &str, text: &str, transport: Transport, case: &Case) -> Stri
         Transport::Exec => serde_json::json!({"exec": base}),
     };
     let vars = crate::format::json::value(&event::Value::Map(case.vars.clone()));
-    serde_json::json!({
+    let mut connector = serde_json::json!({
         "name": "fixture",
         "adapter": name,
         "adapterFile": text,
         "endpoint": endpoint,
         "vars": serde_json::from_slice::<serde_json::Value>(&vars).unwrap_or_default(),
-    })
-    .to_string()
+    });
+    if case.joined {
+        connector["batch"] = serde_json::json!({});
+    }
+    connector.to_string()
 }
 
 fn parse(source: Source, text: &str) -> Result<Fixtures, Problems> {
@@ -168,11 +183,10 @@ fn read(found: &Found<'_>) -> Option<Fixtures> {
     Some(Fixtures { subject: subject?, file: found.source.name.clone(), cases: cases? })
 }
 
-fn case(found: &Found<'_>) -> Option<Case> {
+/// What happened to one record.
+fn change(fields: &Fields<'_>) -> Option<Change> {
     const OPS: [(&str, Op); 4] =
         [("insert", Op::Insert), ("update", Op::Update), ("delete", Op::Delete), ("event", Op::Event)];
-    let fields = found.fields()?;
-    let name = fields.need("name").and_then(|found| found.text().map(str::to_owned));
     let op = fields.take("op").map_or(Some(Op::Insert), |found| found.choice("op", &OPS));
     let kind = fields.text("type").unwrap_or_else(|| "records".to_owned());
     let record = fields.need("record").map(|found| record(&found))?;
@@ -180,6 +194,25 @@ fn case(found: &Found<'_>) -> Option<Case> {
         Some(found) => self::record(&found),
         // The first field, as in most tables.
         None => record.iter().take(1).map(|(name, value)| (name.clone(), value.clone())).collect(),
+    };
+    Some(Change { op: op?, kind, key, record })
+}
+
+fn case(found: &Found<'_>) -> Option<Case> {
+    let fields = found.fields()?;
+    let name = fields.need("name").and_then(|found| found.text().map(str::to_owned));
+    let together = fields.take("changes");
+    let changes = match &together {
+        None => change(&fields).map(|change| vec![change]),
+        Some(list) => {
+            let read = |found: &Found<'_>| {
+                let fields = found.fields()?;
+                let change = change(&fields);
+                fields.done();
+                change
+            };
+            list.items().and_then(|items| items.iter().map(read).collect::<Option<Vec<_>>>())
+        }
     };
     let vars = fields.take("vars").map(|found| self::record(&found)).unwrap_or_default();
     let base = fields.text("base");
@@ -191,6 +224,7 @@ fn case(found: &Found<'_>) -> Option<Case> {
             WORDS.iter().map(|(word, _)| (*word, *word)).chain([("held", "held"), ("skipped", "skipped")]).collect();
         found.choice("outcome", &words)
     });
+    let outcomes = fields.take("outcomes").and_then(|found| found.texts());
     let says = fields.text("says");
     let after = fields.duration("after").map(|after| after.as_secs());
     let left = fields.take("left").map(|found| texts(&found));
@@ -198,15 +232,14 @@ fn case(found: &Found<'_>) -> Option<Case> {
     Some(Case {
         name: name?,
         line: found.place.line,
-        op: op?,
-        kind,
-        key,
-        record,
+        changes: changes?,
+        joined: together.is_some(),
         vars,
         base,
         link,
         exchanges: exchanges.into_iter().collect::<Option<_>>()?,
         outcome,
+        outcomes,
         says,
         after,
         left,

@@ -28,6 +28,20 @@ impl<'a> Found<'a> {
         self.source.note(Severity::Error, self.node.place, &self.key, message.as_ref(), None);
     }
 
+    /// Notes an error at the first text below that holds these words; at the value where none does.
+    pub(crate) fn error_where(&self, words: &str, message: impl AsRef<str>, hint: Option<&str>) {
+        fn spot(node: &Node, words: &str) -> Option<Place> {
+            match &node.value {
+                Value::Text(text) => text.contains(words).then_some(node.place),
+                Value::List(items) => items.iter().find_map(|item| spot(item, words)),
+                Value::Map(fields) => fields.iter().find_map(|(_, node)| spot(node, words)),
+                _ => None,
+            }
+        }
+        let place = spot(self.node, words).unwrap_or(self.node.place);
+        self.source.note(Severity::Error, place, &self.key, message.as_ref(), hint.map(str::to_owned));
+    }
+
     /// Notes an error at the value, with a way out.
     pub(crate) fn error_hint(&self, message: impl AsRef<str>, hint: impl Into<String>) {
         self.source.note(Severity::Error, self.node.place, &self.key, message.as_ref(), Some(hint.into()));

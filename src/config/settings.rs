@@ -102,6 +102,8 @@ pub(crate) struct Scope {
     credentials: Option<BTreeMap<String, Option<AuthType>>>,
     /// Those that go into the body of a request.
     in_body: BTreeSet<String>,
+    /// The names under which they do.
+    body_names: BTreeMap<String, Vec<String>>,
     /// As in [`Settings::governance`].
     pub(crate) governance: Option<Classes>,
     /// Event types of the watched tables.
@@ -113,7 +115,14 @@ pub(crate) struct Scope {
 impl Scope {
     /// A scope in which everything is possible, for when the settings could not be read.
     pub(crate) fn unknown() -> Scope {
-        Scope { credentials: None, in_body: BTreeSet::new(), governance: None, kinds: Vec::new(), office: None }
+        Scope {
+            credentials: None,
+            in_body: BTreeSet::new(),
+            body_names: BTreeMap::new(),
+            governance: None,
+            kinds: Vec::new(),
+            office: None,
+        }
     }
 
     /// The same, of an installation of this name.
@@ -127,6 +136,7 @@ impl Scope {
         Scope {
             credentials: Some(credentials.map(|(name, known)| (name.clone(), Some(known.auth_type()))).collect()),
             in_body: in_body(&settings.credentials),
+            body_names: body_names(&settings.credentials),
             governance: settings.governance.clone(),
             kinds: settings.watch.iter().map(|watch| watch.kind.clone()).collect(),
             office: Some(settings.office.clone()),
@@ -141,6 +151,11 @@ impl Scope {
     /// Whether a credential goes into the body of a request.
     pub(crate) fn is_in_body(&self, name: &str) -> bool {
         self.in_body.contains(name)
+    }
+
+    /// The names under which a credential goes into the body of a request.
+    pub(crate) fn body_names(&self, name: &str) -> &[String] {
+        self.body_names.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Reads the name of a credential, which must exist; with its type as far as known.
@@ -207,6 +222,7 @@ impl Settings {
         let scope = Scope {
             credentials: Some(known),
             in_body: in_body(&credentials),
+            body_names: body_names(&credentials),
             governance: None,
             kinds,
             office: Some(office.clone()),
@@ -249,6 +265,12 @@ fn office(found: &Found<'_>) -> Option<String> {
         return None;
     }
     Some(name.to_owned())
+}
+
+/// The names under which each goes into the body of a request.
+fn body_names(credentials: &BTreeMap<String, Credential>) -> BTreeMap<String, Vec<String>> {
+    let owned = |known: &Credential| known.body_names().into_iter().map(str::to_owned).collect();
+    credentials.iter().map(|(name, known)| (name.clone(), owned(known))).collect()
 }
 
 fn in_body(credentials: &BTreeMap<String, Credential>) -> BTreeSet<String> {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::adapter::http::{Rehearsed, Reply};
-use crate::adapter::{Links, Request};
+use crate::adapter::join::{go_together, join, joins, name};
+use crate::adapter::{Links, Parcel, Request};
 use crate::clock::Timestamp;
 use crate::engine::compile::{Compiled, compile};
 use crate::engine::connector::Connector;
@@ -12,7 +13,7 @@ use crate::format::json;
 use crate::rules::lane;
 use crate::rules::outcome::{Outcome, Reason};
 
-/// What a case begins with.
+/// A change that a case begins with.
 #[derive(Clone, Debug)]
 pub struct Given {
     /// What happened to the record.
@@ -34,6 +35,8 @@ pub struct Came {
     pub requests: Vec<Request>,
     /// A word: that of the outcome, `held`, `skipped`, or `unanswered`.
     pub word: &'static str,
+    /// A word for each record, where the answer spoke of each.
+    pub words: Vec<&'static str>,
     /// Why.
     pub reason: Option<Reason>,
     /// When it is tried again, in seconds.
@@ -48,14 +51,14 @@ const ID: EventId = EventId { epoch: 0x6f1c_09aa, seq: 17, nonce: 0x0b7e_22d1 };
 const AT: Timestamp = Timestamp(1_772_733_900_123);
 
 impl Given {
-    /// The event of a case.
-    pub fn event(&self) -> Event {
+    /// The event of a case, the `nth` of several.
+    pub fn event(&self, nth: i64) -> Event {
         let (before, after) = match self.op {
             Op::Delete => (Some(self.record.clone()), None),
             _ => (None, Some(self.record.clone())),
         };
         Event {
-            id: ID,
+            id: EventId { seq: ID.seq + nth, ..ID },
             log: "office".into(),
             kind: self.kind.as_str().into(),
             op: self.op,
@@ -84,22 +87,27 @@ impl Links for Fixed {
     }
 }
 
-/// Goes through a case at a connector; `answer` gives the answers.
-pub fn rehearse(connector: &Connector, given: &Given, answer: &mut dyn FnMut(&Request) -> Option<Reply>) -> Came {
-    connector.adapter.attach(Arc::new(Fixed(given.link.clone())));
-    let none = |word, reason| Came { requests: Vec::new(), word, reason, after: None, left: None };
-    let parcels = match compile(connector, &given.event(), "") {
-        Compiled::Skip => return none("skipped", None),
-        Compiled::Hold(reason) => return none("held", Some(reason)),
-        Compiled::Send(parcels) => parcels,
-    };
+/// Goes through a case at a connector; `answer` gives the answers. Several changes go together as the connector says.
+pub fn rehearse(connector: &Connector, given: &[Given], answer: &mut dyn FnMut(&Request) -> Option<Reply>) -> Came {
+    let link = given.first().map(|given| given.link.clone()).unwrap_or_default();
+    connector.adapter.attach(Arc::new(Fixed(link)));
+    let none = |word, reason| Came { requests: Vec::new(), word, words: Vec::new(), reason, after: None, left: None };
+    let mut parcels = Vec::new();
+    for (nth, given) in (0..).zip(given) {
+        match compile(connector, &given.event(nth), "") {
+            Compiled::Skip => return none("skipped", None),
+            Compiled::Hold(reason) => return none("held", Some(reason)),
+            Compiled::Send(parts) => parcels.extend(parts),
+        }
+    }
     let mut came = none("unanswered", None);
-    for parcel in &parcels {
-        let Rehearsed { requests, outcome, left } = match connector.adapter.rehearse(parcel, answer) {
+    for parcel in &requests(connector, parcels) {
+        let Rehearsed { requests, outcome, items, left } = match connector.adapter.rehearse(parcel, answer) {
             Ok(rehearsed) => rehearsed,
             Err(reason) => return Came { word: "held", reason: Some(reason), ..came },
         };
         came.requests.extend(requests);
+        came.words.extend(items.iter().map(Outcome::word));
         came.left = left.and_then(|left| left.values);
         came.word = outcome.as_ref().map_or("unanswered", Outcome::word);
         came.reason = outcome.as_ref().and_then(|outcome| outcome.reason().cloned());
@@ -112,6 +120,25 @@ pub fn rehearse(connector: &Connector, given: &Given, answer: &mut dyn FnMut(&Re
         }
     }
     came
+}
+
+/// Parcels as they go: those that go together in one request, in the order of the first of each.
+fn requests(connector: &Connector, parcels: Vec<Parcel>) -> Vec<Parcel> {
+    let shape = connector.shape();
+    let most = connector.batch.map_or(1, |batch| batch.max);
+    let mut groups: Vec<Vec<Parcel>> = Vec::new();
+    for parcel in parcels {
+        let fits = |group: &&mut Vec<Parcel>| {
+            let first = group.first().filter(|first| joins(shape, first) && joins(shape, &parcel));
+            let named = |other: &Parcel| name(other).is_some() && name(other) == name(&parcel);
+            group.len() < most && first.is_some_and(|first| go_together(first, &parcel)) && !group.iter().any(named)
+        };
+        match groups.iter_mut().find(fits) {
+            Some(group) => group.push(parcel),
+            None => groups.push(vec![parcel]),
+        }
+    }
+    groups.iter().filter_map(|group| join(shape, &group.iter().collect::<Vec<_>>())).collect()
 }
 
 /// Whether two JSON texts say the same, whatever their spacing.

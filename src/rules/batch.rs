@@ -12,6 +12,8 @@ pub enum Shape {
     Array,
     /// A record a line (NDJSON: each line ends in LF).
     Lines,
+    /// As the adapter's file says (`batch`); what it says nothing of goes alone.
+    Spec,
 }
 
 /// `batch` of a connector.

@@ -127,6 +127,25 @@ impl Decimal {
         }
     }
 
+    /// As text with so many decimals, the last one rounded half away from zero; none when there are too many digits.
+    pub fn shown(&self, places: u32) -> Option<String> {
+        let (number, exponent) = self.scaled()?;
+        let shift = exponent.checked_add(i64::from(places))?;
+        let ten = 10_i128.checked_pow(u32::try_from(shift.unsigned_abs()).ok()?);
+        let size = match (shift < 0, ten) {
+            (false, Some(ten)) => number.abs().checked_mul(ten)?,
+            (true, Some(ten)) => number.abs().checked_add(ten / 2)? / ten,
+            // Smaller than anything that is shown.
+            (true, None) => 0,
+            (false, None) => return None,
+        };
+        let places = usize::try_from(places).ok()?;
+        let digits = format!("{size:0>width$}", width = places + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - places);
+        let sign = if self.negative && size != 0 { "-" } else { "" };
+        Some(if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") })
+    }
+
     /// In the digits of a JSON number.
     fn to_json(&self) -> String {
         let sign = if self.negative { "-" } else { "" };
@@ -200,6 +219,23 @@ mod tests {
         assert_eq!(decimal("98.6").times(5, 9, (-160, 9)), Some(decimal("37")));
         assert_eq!(value("1", 1, 0), None);
         assert_eq!(value("1e300", 1, 1), None);
+    }
+
+    #[test]
+    fn a_number_is_shown_with_as_many_decimals_as_asked_for() {
+        for (text, places, shown) in [
+            ("12.5", 2, "12.50"),
+            ("-0.005", 2, "-0.01"),
+            ("0.004", 2, "0.00"),
+            ("-0.004", 2, "0.00"),
+            ("1200", 0, "1200"),
+            ("0.5", 0, "1"),
+            ("1e-60", 3, "0.000"),
+            ("123456789012345678901234567", 2, "123456789012345678901234567.00"),
+        ] {
+            assert_eq!(decimal(text).shown(places).as_deref(), Some(shown), "{text}");
+        }
+        assert_eq!(decimal("1e60").shown(2), None);
     }
 
     #[test]

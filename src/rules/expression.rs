@@ -11,10 +11,11 @@ use std::sync::{Arc, LazyLock};
 use minijinja::ErrorKind;
 
 use crate::event::Value;
+use crate::rules::convert::Convert;
 use crate::rules::nearest::hint;
 use crate::rules::outcome::Reason;
-use environment::{FULL, LONGEST, MOST_TOKENS, TESTS};
-use scan::{called, explain, foreign, words};
+use environment::{FULL, LONGEST, MOST_BYTES, MOST_TOKENS, TESTS};
+use scan::{called, conversions, explain, foreign, repeats, words};
 
 pub use environment::{FILTERS, MORE, known};
 pub use scope::{OMIT, ROOTS, Scope};
@@ -74,6 +75,12 @@ impl Expression {
             if before == "is" && is_word && name != "not" && !TESTS.contains(&name) {
                 return Err(format!("there is no test `{name}`{}", hint(name, TESTS)));
             }
+        }
+        if repeats(text) {
+            return Err("`*` is for numbers: it does not repeat a text or a list".to_owned());
+        }
+        for (name, zone) in conversions(text) {
+            Convert::parse(&name, zone.as_deref())?;
         }
         let mut names: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
         names.sort_unstable();
@@ -152,6 +159,9 @@ impl Expression {
         }
         if scope::is_omit(&value) {
             return Ok(Came { value: None, safe: false });
+        }
+        if value.as_str().is_some_and(|text| text.len() > MOST_BYTES) {
+            return Err(Reason::new("encoding", format!("`{}` comes to more than 16 MiB", self.text)));
         }
         let safe = value.is_safe();
         match scope::taken(&value) {

@@ -1,7 +1,9 @@
 //! Mapping: source paths to target paths.
 
+mod compute;
 pub mod path;
 mod plan;
+mod reverse;
 
 use std::borrow::Cow;
 
@@ -12,12 +14,18 @@ use crate::rules::outcome::Reason;
 use path::{Found, Path, Root};
 use plan::Field;
 
+pub use reverse::{NotInvertible, Reverse};
+
 /// One line of `map`/`mapping`, as the configuration gives it.
 #[derive(Clone, Debug, Default)]
 pub struct Entry {
     /// Source path: `duration`, `address.city`, `items.0.code`, `hms.patientId`, `$event.id`, `$key.id`,
     /// `$before.start`; `$key`, `$before` and `$after` alone are the whole record.
     pub source: String,
+    /// An expression over the record's columns instead of the source: `{family}, {given}`; one that stands alone keeps its type.
+    pub expression: Option<String>,
+    /// What each item of the list becomes that the source is, after `convert`.
+    pub each: Option<Vec<Entry>>,
     /// Target path, nested by dots (`\.` is a dot in a name), lists by index from 0; none = the source's name.
     pub to: Option<String>,
     /// Conversion steps in order, before `lookup`.
@@ -29,6 +37,8 @@ pub struct Entry {
     /// Code table: the value (as text, after `convert`) to the target's value; a code that is not listed takes
     /// `default`, else the event is held.
     pub lookup: Option<Vec<(String, Value)>>,
+    /// It is sent and not read back ([`Mapping::reverse`] leaves it out).
+    pub one_way: bool,
 }
 
 /// A compiled mapping.
@@ -71,10 +81,13 @@ impl Mapping {
     /// when every source has it, and then a first segment that all targets share.
     pub fn compile(mut entries: Vec<Entry>) -> Result<Mapping, Vec<(usize, String)>> {
         plan::strip_systems(&mut entries);
-        let (fields, reads) = plan::compile(entries)?;
+        plan::compile(entries).map(Mapping::of)
+    }
+
+    fn of((fields, reads): (Vec<Field>, Vec<plan::Numbered>)) -> Mapping {
         let (entries, reads) = reads.into_iter().unzip();
         let names = plan::names(&fields);
-        Ok(Mapping { plan: Some((fields, names)), reads, entries })
+        Mapping { plan: Some((fields, names)), reads, entries }
     }
 
     /// The outgoing record. A failure's reason has class `mapping` and names the field: the event is held.
@@ -91,6 +104,12 @@ impl Mapping {
             Some((fields, names)) => plan::record((fields, names), event, touch),
             None => Ok(event.image().clone()),
         }
+    }
+
+    /// The way back, for what is pulled: the target's record to the row's columns. The error lists every source that cannot
+    /// be had back from any of its targets.
+    pub fn reverse(&self) -> Result<Reverse, Vec<NotInvertible>> {
+        Reverse::of(self.plan.as_ref().map(|(fields, _)| plan::passages(fields)))
     }
 
     /// What it reads, for the gate.

@@ -1,10 +1,14 @@
 //! What an adapter's file sends for a change: steps, each a request and what its answer leads to.
 
+pub mod joint;
+
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::event::{Op, Record, Value};
 use crate::rules::expression::{Escape, Expression, Scope, Text};
 use crate::rules::outcome::Reason;
+use crate::rules::rate::Rate;
 use crate::rules::transport::Transport;
 use crate::rules::verdict::{Extract, Rule, Word};
 
@@ -23,6 +27,12 @@ pub struct Spec {
     pub parts: Vec<(String, Body)>,
     /// What is done for each kind of change.
     pub operations: Operations,
+    /// What a connector keeps to unless it says otherwise.
+    pub limits: Limits,
+    /// How the target is asked whether it works, without changing anything; none = it is only connected to.
+    pub probe: Option<Probe>,
+    /// How several records go in one request; none = one record, one request.
+    pub joint: Option<joint::Joint>,
     /// What an answer means, when a step does not say.
     pub rules: Vec<Rule>,
     /// Where in an answer the HL7 v2 message stands.
@@ -31,24 +41,46 @@ pub struct Spec {
     pub repeatable: bool,
 }
 
-/// What is done for each kind of change.
-#[derive(Debug, Default)]
-pub struct Operations {
-    /// A new record.
-    pub create: Option<Operation>,
-    /// A changed one.
-    pub update: Option<Operation>,
-    /// Either.
-    pub upsert: Option<Operation>,
-    /// A deleted one.
-    pub delete: Option<Operation>,
-    /// An event that is no row.
-    pub event: Option<Operation>,
+/// What the target bears.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// At most so many requests; none = no limit.
+    pub rate: Option<Rate>,
+    /// Requests in flight.
+    pub concurrency: Option<usize>,
+    /// Time for a whole call.
+    pub timeout: Option<Duration>,
+    /// Most bytes of a request's body: what is larger is held.
+    pub body: Option<usize>,
 }
 
-impl Operations {
+/// A request that changes nothing, and what must come of it.
+#[derive(Debug)]
+pub struct Probe {
+    /// What is sent; its expressions see no record.
+    pub request: Call,
+    /// What an answer means: a success is a target that works.
+    pub rules: Vec<Rule>,
+}
+
+/// What is done for each kind of change.
+#[derive(Debug)]
+pub struct Operations<T = Operation> {
+    /// A new record.
+    pub create: Option<T>,
+    /// A changed one.
+    pub update: Option<T>,
+    /// Either.
+    pub upsert: Option<T>,
+    /// A deleted one.
+    pub delete: Option<T>,
+    /// An event that is no row.
+    pub event: Option<T>,
+}
+
+impl<T> Operations<T> {
     /// What is done for a change.
-    pub fn of(&self, op: Op) -> Option<&Operation> {
+    pub fn of(&self, op: Op) -> Option<&T> {
         match op {
             Op::Insert => self.create.as_ref().or(self.upsert.as_ref()),
             Op::Update => self.update.as_ref().or(self.upsert.as_ref()),
@@ -58,7 +90,7 @@ impl Operations {
     }
 
     /// All, with their names.
-    pub fn all(&self) -> impl Iterator<Item = (&'static str, &Operation)> {
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &T)> {
         let named = [
             ("create", &self.create),
             ("update", &self.update),
@@ -284,6 +316,19 @@ impl Spec {
     pub fn expressions<'s>(&'s self, operation: &'s Operation) -> Vec<&'s Expression> {
         let mut found: Vec<&Expression> = operation.steps.iter().flat_map(Step::expressions).collect();
         found.extend(self.parts.iter().flat_map(|(_, body)| body.expressions()));
+        found
+    }
+
+    /// Every expression that sees a record.
+    pub fn all_expressions(&self) -> Vec<&Expression> {
+        let mut found: Vec<&Expression> =
+            self.operations.all().flat_map(|(_, operation)| &operation.steps).flat_map(Step::expressions).collect();
+        found.extend(self.parts.iter().flat_map(|(_, body)| body.expressions()));
+        if let Some(joint) = &self.joint {
+            found.extend(joint.expressions());
+            found.extend(joint.steps.iter().flat_map(|step| step.request.expressions()));
+        }
+        found.extend(self.probe.iter().flat_map(|probe| probe.request.expressions()));
         found
     }
 

@@ -2,6 +2,8 @@
 
 mod faults;
 mod files;
+mod lists;
+mod mapping;
 mod presets;
 mod secrets;
 mod steps;

@@ -50,6 +50,7 @@ mod logs;
 mod metrics;
 mod mllp;
 mod named;
+mod offline;
 mod outage;
 #[cfg(feature = "ws")]
 mod page;

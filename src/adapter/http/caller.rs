@@ -16,6 +16,19 @@ pub enum Next {
     Call(Request),
 }
 
+/// What an answer to a joined request says.
+#[derive(Debug)]
+pub enum Each {
+    /// Nothing of single records: it is judged as the answer to one is.
+    Unsaid,
+    /// One thing of all of them.
+    All(Outcome),
+    /// What came of each record, in the order of the request.
+    Items(Vec<Outcome>),
+    /// Another call, for those that need one.
+    Call(Request),
+}
+
 /// What a fleet asks of the adapter that it sends for: the requests, and what their answers mean.
 pub trait Caller: Send + Sync + 'static {
     /// How far a parcel has come that takes several calls.
@@ -49,10 +62,16 @@ pub trait Caller: Send + Sync + 'static {
         outcome
     }
 
-    /// What an answer means for each record of a joined request, in its order, where it says so; else empty.
-    fn judge_items(&self, parcel: &Parcel, reply: &Reply) -> Vec<Outcome> {
-        let _ = (parcel, reply);
-        Vec::new()
+    /// What an answer to a joined request says of its records.
+    fn judge_items(
+        &self,
+        parcel: &Parcel,
+        request: &Request,
+        reply: &Reply,
+        course: Option<&mut Self::Course>,
+    ) -> Each {
+        let _ = (parcel, request, reply, course);
+        Each::Unsaid
     }
 
     /// What seals its requests.

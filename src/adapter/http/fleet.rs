@@ -18,7 +18,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::answer::{Complete, Reply};
-use super::caller::{Caller, Next};
+use super::caller::{Caller, Each, Next};
 use super::line::Line;
 use super::message::encode;
 use super::open::Opener;
@@ -316,10 +316,19 @@ impl<C: Caller> HttpFleet<C> {
         let Some(task) = self.task(at) else { return };
         let mut course = task.course.take();
         let (Some(part), Some(request)) = (task.part(), task.request()) else { return };
-        let items = if part.items() > 0 { caller.judge_items(part, &reply) } else { Vec::new() };
-        let next = match items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()) {
-            Some(telling) => Next::End(telling.clone()),
-            None => caller.judge(part, request, &reply, course.as_mut()),
+        let each = match part.items() {
+            0 => Each::Unsaid,
+            _ => caller.judge_items(part, request, &reply, course.as_mut()),
+        };
+        let (items, next) = match each {
+            Each::Unsaid => (Vec::new(), caller.judge(part, request, &reply, course.as_mut())),
+            Each::All(outcome) => (Vec::new(), Next::End(outcome)),
+            Each::Call(request) => (Vec::new(), Next::Call(request)),
+            Each::Items(items) => match items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()).cloned()
+            {
+                Some(telling) => (items, Next::End(telling)),
+                None => (Vec::new(), caller.judge(part, request, &reply, course.as_mut())),
+            },
         };
         task.course = course;
         let outcome = match next {

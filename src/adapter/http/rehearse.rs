@@ -1,6 +1,6 @@
 //! A delivery without a connection: the answers are given, and the requests are shown.
 
-use super::caller::{Caller, Next};
+use super::caller::{Caller, Each, Next};
 use super::{Fields, Reply};
 use crate::adapter::{Left, Parcel, Request};
 use crate::rules::outcome::{Outcome, Reason};
@@ -12,6 +12,8 @@ pub struct Rehearsed {
     pub requests: Vec<Request>,
     /// What came of it; none = an answer was wanting.
     pub outcome: Option<Outcome>,
+    /// What came of each record of a joined request, where the answer said so.
+    pub items: Vec<Outcome>,
     /// What it leaves behind.
     pub left: Option<Left>,
 }
@@ -22,7 +24,7 @@ pub fn rehearse<C: Caller>(
     parcel: &Parcel,
     answer: &mut dyn FnMut(&Request) -> Option<Reply>,
 ) -> Result<Rehearsed, Reason> {
-    let mut rehearsed = Rehearsed { requests: Vec::new(), outcome: None, left: None };
+    let mut rehearsed = Rehearsed { requests: Vec::new(), outcome: None, items: Vec::new(), left: None };
     let Some(own) = caller.render(parcel)? else { return Ok(rehearsed) };
     let (mut request, mut course) = match caller.set_out(parcel, &own)? {
         Some((first, course)) => (first, Some(course)),
@@ -31,7 +33,22 @@ pub fn rehearse<C: Caller>(
     loop {
         rehearsed.requests.push(request.clone());
         let Some(reply) = answer(&request) else { return Ok(rehearsed) };
-        match caller.judge(parcel, &request, &reply, course.as_mut()) {
+        let each = match parcel.items() {
+            0 => Each::Unsaid,
+            _ => caller.judge_items(parcel, &request, &reply, course.as_mut()),
+        };
+        let next = match each {
+            Each::Unsaid => caller.judge(parcel, &request, &reply, course.as_mut()),
+            Each::All(outcome) => Next::End(outcome),
+            Each::Call(request) => Next::Call(request),
+            Each::Items(items) => {
+                let telling = items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()).cloned();
+                rehearsed.outcome = telling;
+                rehearsed.items = items;
+                return Ok(rehearsed);
+            }
+        };
+        match next {
             Next::Call(next) => request = next,
             Next::End(outcome) => {
                 let outcome = caller.settle(outcome);

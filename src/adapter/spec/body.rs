@@ -80,7 +80,7 @@ pub fn parts(parts: &[(String, Body)], scope: &mut Scope) -> Result<(), Reason> 
 }
 
 /// The bytes of a body with their media type.
-fn bytes(body: &Body, scope: &Scope, key: &str) -> Result<(Option<String>, Vec<u8>), Reason> {
+pub fn bytes(body: &Body, scope: &Scope, key: &str) -> Result<(Option<String>, Vec<u8>), Reason> {
     let media = |text: &str| Some(text.to_owned());
     Ok(match body {
         Body::Empty => (None, Vec::new()),

@@ -30,11 +30,19 @@ impl<'r> Answer<'r> {
         *self.text.get_or_init(|| std::str::from_utf8(&self.reply.body).ok())
     }
 
-    fn json(&self, pointer: &str) -> Vec<String> {
+    fn parsed(&self) -> Option<&Json> {
         let read =
             || serde_json::from_slice(self.reply.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.reply.body)).ok();
-        let Some(json) = self.json.get_or_init(read) else { return Vec::new() };
-        pointed(json, pointer)
+        self.json.get_or_init(read).as_ref()
+    }
+
+    fn json(&self, pointer: &str) -> Vec<String> {
+        self.parsed().map(|json| pointed(json, pointer)).unwrap_or_default()
+    }
+
+    /// The values at a pointer; none = the answer was not read to its end, or is no JSON.
+    pub fn results(&self, pointer: &str) -> Option<Vec<&Json>> {
+        self.parsed().filter(|_| self.reply.whole).map(|json| pointed_in(json, pointer))
     }
 
     fn xml(&self, path: &XmlPath) -> Vec<String> {
@@ -57,8 +65,8 @@ pub fn is_acknowledgement(text: &str) -> bool {
     Message::read(text).is_some_and(|message| !message.find(&code).is_empty())
 }
 
-/// The values at a pointer, `*` being every item; scalars as text, structures as `{…}` and `[…]` in JSON.
-pub fn pointed(json: &Json, pointer: &str) -> Vec<String> {
+/// The values at a pointer, `*` being every item.
+pub fn pointed_in<'j>(json: &'j Json, pointer: &str) -> Vec<&'j Json> {
     let mut at = vec![json];
     for name in pointer.split('/').skip(1) {
         let name = name.replace("~1", "/").replace("~0", "~");
@@ -75,12 +83,17 @@ pub fn pointed(json: &Json, pointer: &str) -> Vec<String> {
             })
             .collect();
     }
+    at
+}
+
+/// The same, scalars as text, structures as `{…}` and `[…]` in JSON.
+pub fn pointed(json: &Json, pointer: &str) -> Vec<String> {
     let text = |json: &Json| match json {
         Json::Null => None,
         Json::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
     };
-    at.into_iter().filter_map(text).collect()
+    pointed_in(json, pointer).into_iter().filter_map(text).collect()
 }
 
 /// Of the values at a place the first, or what a choice takes of its item.

@@ -6,7 +6,7 @@ use crate::config::found::Found;
 use crate::rules::expression::Escape;
 use crate::rules::expression::Expression;
 use crate::rules::nearest::hint;
-use crate::rules::operation::{Body, Spec, Step};
+use crate::rules::operation::{Body, Call, Spec};
 
 /// What `event` has.
 const EVENT: [&str; 6] = ["id", "seq", "type", "op", "at", "log"];
@@ -42,7 +42,8 @@ pub(super) fn check(found: &Found<'_>, spec: &Spec) {
                     _ => "an event has no",
                 };
                 let hint = hint(&name, known.iter().copied());
-                found.error(format!("`{}`: {what} `{name}`{hint}", expression.as_str()));
+                let message = format!("`{}`: {what} `{name}`{hint}", expression.as_str());
+                found.error_where(expression.as_str(), message, None);
             }
         }
     };
@@ -53,6 +54,13 @@ pub(super) fn check(found: &Found<'_>, spec: &Spec) {
             before.push(&step.id);
         }
     }
+    if let Some(joint) = &spec.joint {
+        joint.expressions().into_iter().for_each(|expression| one(expression, &[]));
+        joint.steps.iter().flat_map(|step| step.request.expressions()).for_each(|expression| one(expression, &[]));
+    }
+    if let Some(probe) = &spec.probe {
+        probe.request.expressions().into_iter().for_each(|expression| one(expression, &[]));
+    }
     for (_, body) in &spec.parts {
         body.expressions().into_iter().for_each(|expression| one(expression, &[]));
     }
@@ -62,17 +70,23 @@ pub(super) fn check(found: &Found<'_>, spec: &Spec) {
 /// A secret is put in when a call leaves, where its place stands whole: in the XML of a call.
 fn secrets(found: &Found<'_>, spec: &Spec) {
     let is_secret = |expression: &&Expression| expression.names().iter().any(|name| name == "secret");
-    let places = |step: &Step| match &step.request.body {
+    let places = |call: &Call| match &call.body {
         Body::Text { text, escape: Escape::Xml } => text.expressions().filter(|one| one.secret().is_some()).count(),
         _ => 0,
     };
+    let of = |call: &Call, all: Vec<&Expression>| all.iter().filter(|one| is_secret(one)).count() - places(call);
     let steps = spec.operations.all().flat_map(|(_, operation)| &operation.steps);
-    let misplaced = steps.map(|step| step.expressions().iter().filter(|one| is_secret(one)).count() - places(step));
+    let misplaced = steps.map(|step| of(&step.request, step.expressions()));
+    let joint = spec.joint.iter().flat_map(|joint| joint.steps.iter().map(|step| &step.request));
+    let others = joint.chain(spec.probe.iter().map(|probe| &probe.request));
+    let misplaced = misplaced.chain(others.map(|call| of(call, call.expressions())));
+    let items = spec.joint.iter().flat_map(|joint| joint.expressions()).filter(is_secret).count();
     let in_parts = spec.parts.iter().flat_map(|(_, body)| body.expressions()).filter(is_secret).count();
-    if misplaced.sum::<usize>() + in_parts > 0 {
-        found.error_hint(
+    if misplaced.sum::<usize>() + in_parts + items > 0 {
+        found.error_where(
+            "secret.",
             "`secret` names what a credential puts into the XML of a request",
-            "write `{secret.NAME}` by itself in `xml:` of a request; elsewhere the credential's `body:` adds it",
+            Some("write `{secret.NAME}` by itself in `xml:` of a request; elsewhere the credential's `body:` adds it"),
         );
     }
 }

@@ -4,7 +4,7 @@ use crate::config::credential::is_header_name;
 use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::tree::Value;
-use crate::rules::expression::{Escape, Text};
+use crate::rules::expression::{Escape, Expression, Text};
 use crate::rules::operation::{Body, Call, Part, Tree};
 
 const METHODS: [(&str, &str); 8] = [
@@ -51,6 +51,12 @@ pub(crate) fn call(found: &Found<'_>) -> Option<Call> {
         } else if headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
             found.error("is given twice");
         } else {
+            let lower = name.to_ascii_lowercase();
+            let secret = ["key", "token", "secret", "password"].iter().any(|word| lower.contains(word))
+                && lower != "idempotency-key";
+            if secret && found.node_text().is_some_and(|text| !text.contains('{')) {
+                found.warn("seems to hold a secret", Some("use a credential of type apiKey with `header:`"));
+            }
             headers.extend(text(&found).map(|text| (name.to_owned(), text)));
         }
     }
@@ -116,7 +122,11 @@ pub(crate) fn body(fields: &Fields<'_>) -> Option<Body> {
                 entries.iter().map(|(name, found)| Some(((*name).to_owned(), tree(found)?))).collect();
             fields.into_iter().collect::<Option<Vec<_>>>().map(Body::Form)
         }
-        "xml" => text(found).map(|text| Body::Text { text, escape: Escape::Xml }),
+        "xml" => {
+            let text = text(found)?;
+            text.expressions().for_each(|expression| raw(found, expression, "XML"));
+            Some(Body::Text { text, escape: Escape::Xml })
+        }
         "text" => text(found).map(|text| Body::Text { text, escape: Escape::Plain }),
         "hl7" => {
             let lines: Vec<String> = match found.node_text() {
@@ -124,7 +134,11 @@ pub(crate) fn body(fields: &Fields<'_>) -> Option<Body> {
                 None => found.texts()?,
             };
             let lines = lines.iter().filter(|line| !line.trim().is_empty());
-            let read = |line: &String| Text::parse(line.trim()).map_err(|message| found.error(message)).ok();
+            let read = |line: &String| {
+                let text = Text::parse(line.trim()).map_err(|message| found.error(message)).ok()?;
+                text.expressions().for_each(|expression| raw(found, expression, "HL7"));
+                Some(text)
+            };
             lines.map(read).collect::<Option<Vec<_>>>().map(Body::Hl7)
         }
         "multipart" => {
@@ -132,6 +146,20 @@ pub(crate) fn body(fields: &Fields<'_>) -> Option<Body> {
             parts.into_iter().collect::<Option<Vec<_>>>().map(Body::Multipart)
         }
         _ => super::expression(found, found.text()?).map(Body::Bytes),
+    }
+}
+
+/// A value of a record that is put in as it is can break what it stands in.
+fn raw(found: &Found<'_>, expression: &Expression, what: &str) {
+    let own = |name: &String| ["vars", "office", "parts", "secret"].contains(&name.as_str());
+    if expression.uses("raw") && !expression.uses("elements") && !expression.names().iter().all(own) {
+        found.warn(
+            format!(
+                "`{}` puts a value into {what} as it is: one with a sign of {what} in it breaks it",
+                expression.as_str()
+            ),
+            Some("leave `raw` out: values are escaped for where they stand"),
+        );
     }
 }
 

@@ -46,6 +46,11 @@ pub(super) fn check(found: &Found<'_>, spec: &Spec) {
             "end it with `- default: unknown`",
         );
     }
+    for (key, there) in [("probe", spec.probe.is_some()), ("batch", spec.joint.is_some())] {
+        if let Some(found) = below(found, key).filter(|_| there) {
+            found.error_hint(format!("`{key}` is for HTTP, and the transport is {word}"), "leave it out");
+        }
+    }
     if let Some(found) = below(found, "hl7In").filter(|_| spec.hl7_in.is_some()) {
         let what = if transport == Transport::Mllp { "the answer is the message itself" } else { "a line is JSON" };
         found.error_hint(what, "leave it out");

@@ -192,3 +192,24 @@ pub(super) fn needed(found: &Found<'_>, spec: &Spec, mapping: &Mapping) {
         found.warn(what, Some("add them to `mapping:`"));
     }
 }
+
+/// A credential that goes into the body of requests must be called as the adapter's place for it is.
+pub(super) fn placed(found: &Found<'_>, spec: &Spec, endpoint: &Endpoint, scope: &Scope) {
+    let Some(credential) = &endpoint.credential else { return };
+    let mut places: Vec<&str> = spec.all_expressions().into_iter().filter_map(|one| one.secret()).collect();
+    places.sort_unstable();
+    places.dedup();
+    let Some(place) = places.first().filter(|_| !places.is_empty()) else { return };
+    for name in scope.body_names(credential) {
+        if !places.contains(&name.as_str()) {
+            let written: Vec<String> = places.iter().map(|place| format!("`{{secret.{place}}}`")).collect();
+            found.error_hint(
+                format!(
+                    "the credential `{credential}` goes into the body as `{name}`, and the adapter's place for it is {}",
+                    written.join(", ")
+                ),
+                format!("write `body: {place}` in the credential"),
+            );
+        }
+    }
+}

@@ -31,7 +31,8 @@ pub(crate) fn read(found: &Found<'_>, scope: &Scope) -> Option<Endpoint> {
         let text = url::check(&found, Use::Mllp { plain: allowed })?;
         Template::parse_url(&text).map_err(|message| found.error(message)).ok()
     });
-    let timeout = fields.duration("timeout").unwrap_or(Options::TIMEOUT);
+    let own = fields.duration("timeout");
+    let (timeout, timed) = (own.unwrap_or(Options::TIMEOUT), own.is_some());
     let proxy = fields.take("proxy").and_then(|found| proxy::read(&found, |found| scope.credential(found)));
     let tls = fields.take("tls").and_then(|found| tls::files(&found)).unwrap_or_default();
     for (key, hint) in CALLS {
@@ -47,6 +48,7 @@ pub(crate) fn read(found: &Found<'_>, scope: &Scope) -> Option<Endpoint> {
         credential: None,
         in_body: false,
         timeout,
+        timed,
         proxy,
         tls,
         plain,

@@ -1,7 +1,9 @@
 //! Opening several events as one request (`batch`).
 
+use foldhash::HashSet;
+
 use super::{Phase, Slot, SlotId, Window};
-use crate::adapter::join::{go_together, joins};
+use crate::adapter::join::{self, go_together, joins};
 use crate::clock::Timestamp;
 use crate::rules::batch::{Batch, Shape};
 use crate::store::state::attempt::SPAN;
@@ -69,6 +71,7 @@ impl Window {
         let mut request: Vec<SlotId> = Vec::new();
         let mut head: Option<&Slot> = None;
         let (mut bytes, mut keys, mut most) = (0, 0, batch.max.max(1));
+        let mut names: HashSet<&str> = HashSet::default();
         for (looked, (_, id)) in self.ready.iter().enumerate() {
             if looked >= LOOK * batch.max {
                 return Found::Request(request, true);
@@ -91,6 +94,7 @@ impl Window {
                     return Found::Request(request, true);
                 }
                 (head, bytes, keys) = (Some(slot), slot.weight, key_bytes(slot));
+                names.extend(name(slot));
                 most = most.min(slot.most_together);
                 if request.len() >= most {
                     return Found::Request(request, true);
@@ -98,7 +102,8 @@ impl Window {
                 continue;
             };
             let fits = slot.together.is_none() && request.len() < slot.most_together && goes_with(first, slot);
-            if !fits {
+            // Two that are one record at the target would fail each other.
+            if !fits || name(slot).is_some_and(|name| names.contains(name)) {
                 continue;
             }
             if bytes + slot.weight > batch.max_bytes || keys + key_bytes(slot) > Batch::KEY_BYTES {
@@ -108,6 +113,7 @@ impl Window {
                 continue;
             }
             request.push(*id);
+            names.extend(name(slot));
             (bytes, keys) = (bytes + slot.weight, keys + key_bytes(slot));
             most = most.min(slot.most_together);
             if request.len() >= most {
@@ -147,7 +153,7 @@ impl Window {
 }
 
 fn can_join(slot: &Slot) -> bool {
-    slot.shape != Shape::Alone && matches!(&*slot.parts, [only] if joins(only))
+    matches!(&*slot.parts, [only] if joins(slot.shape, only))
 }
 
 fn goes_with(first: &Slot, slot: &Slot) -> bool {
@@ -159,6 +165,15 @@ fn goes_with(first: &Slot, slot: &Slot) -> bool {
     }
 }
 
+/// What names its record at the target, where an adapter's file says so.
+fn name(slot: &Slot) -> Option<&str> {
+    slot.parts.first().and_then(join::name)
+}
+
+/// Bytes in the list of keys, where there is one.
 fn key_bytes(slot: &Slot) -> usize {
+    if slot.shape == Shape::Spec {
+        return 0;
+    }
     slot.parts.first().map_or(0, |part| part.key().len() + 2)
 }

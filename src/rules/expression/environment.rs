@@ -1,13 +1,14 @@
 //! The filters and tests of expressions: none of them makes much out of little, and none reaches outside.
 
-use std::sync::{Arc, LazyLock};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, RwLock};
 
 use aws_lc_rs::digest;
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, filters, tests as builtin};
 
 use super::scope;
-use crate::rules::convert::Convert;
+use crate::rules::convert::{Convert, json, uuid};
 use crate::rules::escape;
 
 /// Steps that one evaluation may take.
@@ -59,7 +60,7 @@ pub const TESTS: [&str; 11] = [
 
 /// The filters that the expressions of adapters have beside [`FILTERS`] and the words of
 /// [`crate::rules::convert::catalog`].
-pub const MORE: [(&str, &str); 19] = [
+pub const MORE: [(&str, &str); 20] = [
     ("convert", "`convert('minutes -> seconds')`, `convert('rfc3339 -> hl7', 'America/New_York')`: any converter"),
     ("lookup", "`lookup({'booked': 'B'})`: by a table; `lookup({...}, 'U')`: 'U' for what is not in it, else held"),
     ("coalesce", "`a | coalesce(b, c)`: the first that is not null"),
@@ -73,6 +74,7 @@ pub const MORE: [(&str, &str); 19] = [
     ("elements", "`record | elements('m')`: fields as XML elements `<m:name>`, lists repeated, null left out"),
     ("without", "`record | without('id', 'x')`: the record without these fields"),
     ("with", "`record | with('HMS_Id__c', id)`: the record with this field, in its place or at the end"),
+    ("merge", "`record | merge({'a': 1})`: the record with the fields of another, in their place or at the end"),
     ("compact", "a record without its fields that are null"),
     ("sha256bytes", "SHA-256 of the bytes of a text or blob, as bytes"),
     ("base32hex", "the bytes of a text or blob in base32hex without padding (RFC 4648 §7)"),
@@ -80,6 +82,19 @@ pub const MORE: [(&str, &str); 19] = [
     ("required", "held when it is empty: for a variable that only some records need"),
     ("raw", "as it is, without the escaping of what it stands in"),
 ];
+
+/// Most bytes that an expression comes to.
+pub const MOST_BYTES: usize = 16 << 20;
+
+/// Puts one text in place of another, unless that makes much out of little.
+fn replace(text: &str, from: &str, to: &str) -> Result<String, Error> {
+    let times = text.matches(from).count();
+    let grows = times.saturating_mul(to.len().saturating_sub(from.len()));
+    if text.len().saturating_add(grows) > MOST_BYTES {
+        return Err(Error::new(ErrorKind::BadSerialization, "a text that does not become larger than 16 MiB"));
+    }
+    Ok(text.replace(from, to))
+}
 
 /// With [`FILTERS`] and [`TESTS`] only.
 pub fn plain() -> Environment<'static> {
@@ -92,7 +107,7 @@ pub fn plain() -> Environment<'static> {
     environment.add_filter("lower", filters::lower);
     environment.add_filter("upper", filters::upper);
     environment.add_filter("trim", filters::trim);
-    environment.add_filter("replace", filters::replace);
+    environment.add_filter("replace", replace);
     environment.add_filter("split", filters::split);
     environment.add_filter("first", filters::first);
     environment.add_filter("last", filters::last);
@@ -118,10 +133,11 @@ pub fn plain() -> Environment<'static> {
     environment
 }
 
-/// The words of the converters that are filters too, without their arguments; those that minijinja has keep its meaning.
+/// The words of the converters that are filters too, without their arguments; those that
+/// stand in the lists above keep the meaning that they have there.
 static WORDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let words = crate::rules::convert::words().map(|(word, _)| word.split('(').next().unwrap_or(word));
-    words.filter(|word| FILTERS.iter().all(|(known, _)| known != word)).collect()
+    words.filter(|word| FILTERS.iter().chain(&MORE).all(|(known, _)| known != word)).collect()
 });
 
 /// Every filter of the expressions of adapters.
@@ -158,6 +174,12 @@ pub static FULL: LazyLock<Environment<'static>> = LazyLock::new(|| {
         let field = scope::taken(&field).ok_or_else(|| refused("a value to put in"))?;
         by_record(&value, |record| record.set(&name, field))
     });
+    environment.add_filter("merge", |value: Value, other: Value| match scope::taken(&other) {
+        Some(crate::event::Value::Map(other)) => {
+            by_record(&value, |record| other.into_iter().for_each(|(name, value)| record.set(&name, value)))
+        }
+        _ => Err(refused("a record to merge")),
+    });
     environment.add_filter("compact", |value: Value| {
         by_record(&value, |record| {
             let fields = std::mem::take(record).into_iter();
@@ -182,7 +204,7 @@ pub static FULL: LazyLock<Environment<'static>> = LazyLock::new(|| {
     });
     environment.add_filter("json", |value: Value| {
         let value = scope::taken(&value).ok_or_else(|| refused("a value that JSON can hold"))?;
-        let text = scope::json(&value).ok_or_else(|| refused("a value that JSON can hold"))?;
+        let text = json::write(&value).ok_or_else(|| refused("a value that JSON can hold"))?;
         Ok::<Value, Error>(Value::from(text))
     });
     environment
@@ -226,41 +248,49 @@ fn bytes(value: &Value) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// A UUID of version 5 (RFC 9562 §5.5); the name spaces are those of its §6.6.
+/// A UUID of a text in a name space.
 fn uuid5(text: &str, space: &str) -> Result<String, Error> {
-    const SPACES: [(&str, &str); 3] = [
-        ("dns", "6ba7b8109dad11d180b400c04fd430c8"),
-        ("url", "6ba7b8119dad11d180b400c04fd430c8"),
-        ("oid", "6ba7b8129dad11d180b400c04fd430c8"),
-    ];
-    let known = SPACES.iter().find(|(name, _)| *name == space).map(|(_, hex)| (*hex).to_owned());
-    let hex = known.unwrap_or_else(|| space.replace('-', "").to_lowercase());
-    let wrong = || Error::new(ErrorKind::InvalidOperation, "uuid5 wants dns, url, oid or a UUID as its name space");
-    let space =
-        data_encoding::HEXLOWER.decode(hex.as_bytes()).ok().filter(|bytes| bytes.len() == 16).ok_or_else(wrong)?;
-    let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
-    hash.update(&space);
-    hash.update(text.as_bytes());
-    let mut bytes: Vec<u8> = hash.finish().as_ref().iter().copied().take(16).collect();
-    if let [_, _, _, _, _, _, version, _, variant, ..] = bytes.as_mut_slice() {
-        *version = (*version & 0x0f) | 0x50;
-        *variant = (*variant & 0x3f) | 0x80;
-    }
-    let hex = data_encoding::HEXLOWER.encode(&bytes);
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    Ok([part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-"))
+    let space = uuid::space(space).map_err(|what| Error::new(ErrorKind::InvalidOperation, what))?;
+    Ok(uuid::five(&space, text))
 }
 
 fn by_word(word: &str, value: &Value, arguments: &[Value]) -> Result<Value, Error> {
     let name = match arguments {
         [] => word.to_owned(),
-        some => format!("{word}({})", some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        some => {
+            // In quotes a text keeps its commas and blanks.
+            let quoted = |argument: &Value| match argument.as_str().filter(|text| !text.contains('\'')) {
+                Some(text) => format!("'{text}'"),
+                None => argument.to_string(),
+            };
+            format!("{word}({})", some.iter().map(quoted).collect::<Vec<_>>().join(", "))
+        }
     };
     converted(value, &name, None)
 }
 
+/// Converters that were parsed before: trying out a form of date costs more than to use it.
+static PARSED: LazyLock<RwLock<HashMap<String, Arc<Convert>>>> = LazyLock::new(RwLock::default);
+
+/// Most that are kept: a file names few.
+const KEPT: usize = 256;
+
+fn parsed(name: &str, zone: Option<&str>) -> Result<Arc<Convert>, String> {
+    let key = format!("{name}\n{}", zone.unwrap_or_default());
+    if let Some(known) = PARSED.read().ok().and_then(|kept| kept.get(&key).cloned()) {
+        return Ok(known);
+    }
+    let convert = Arc::new(Convert::parse(name, zone)?);
+    if let Ok(mut kept) = PARSED.write()
+        && kept.len() < KEPT
+    {
+        kept.insert(key, Arc::clone(&convert));
+    }
+    Ok(convert)
+}
+
 fn converted(value: &Value, name: &str, zone: Option<&str>) -> Result<Value, Error> {
-    let convert = Convert::parse(name, zone).map_err(|message| Error::new(ErrorKind::InvalidOperation, message))?;
+    let convert = parsed(name, zone).map_err(|message| Error::new(ErrorKind::InvalidOperation, message))?;
     let value = scope::taken(value).ok_or_else(|| refused("a value that is there"))?;
     let value = convert.apply(value).map_err(|reason| Error::new(ErrorKind::BadSerialization, reason.text))?;
     Ok(scope::shown(&value, &Arc::default()))

@@ -59,6 +59,57 @@ pub fn called<'w>(words: &[&'w str]) -> Option<&'w str> {
     })
 }
 
+/// Whether a `*` stands beside a text or a list.
+pub fn repeats(expression: &str) -> bool {
+    let mut before = String::new();
+    let mut rest = expression;
+    while let Some(char) = rest.chars().next() {
+        let length = if matches!(char, '\'' | '"') { quoted(rest, char) } else { char.len_utf8() };
+        let (word, after) = rest.split_at(length);
+        rest = after;
+        if char.is_whitespace() {
+            continue;
+        }
+        let is_many = |word: &str| word.starts_with(['\'', '"', ']', '[']);
+        if (char == '*' && is_many(&before)) || (before == "*" && is_many(word)) {
+            return true;
+        }
+        before = word.chars().take(1).collect();
+    }
+    false
+}
+
+/// The converters that `convert('A -> B', 'ZONE')` names, as far as they stand there as texts.
+pub fn conversions(expression: &str) -> Vec<(String, Option<String>)> {
+    let mut found = Vec::new();
+    let mut rest = expression;
+    // What was read last: `|`, `convert`, `(`.
+    let mut before = ["", "", ""];
+    while let Some(char) = rest.chars().next() {
+        let is_word = |char: char| char.is_alphanumeric() || char == '_';
+        let length = match char {
+            '\'' | '"' => quoted(rest, char),
+            char if is_word(char) => rest.find(|char| !is_word(char)).unwrap_or(rest.len()),
+            char => char.len_utf8(),
+        };
+        let (word, after) = rest.split_at(length);
+        rest = after;
+        if char.is_whitespace() {
+            continue;
+        }
+        if before == ["|", "convert", "("] && matches!(char, '\'' | '"') {
+            let inner = |word: &str| word.get(1..word.len().saturating_sub(1)).unwrap_or_default().to_owned();
+            let zone = after.trim_start().strip_prefix(',').map(str::trim_start).and_then(|rest| {
+                let quote = rest.chars().next().filter(|char| matches!(char, '\'' | '"'))?;
+                rest.get(..quoted(rest, quote)).map(inner)
+            });
+            found.push((inner(word), zone));
+        }
+        before = [before[1], before[2], word];
+    }
+    found
+}
+
 /// The length of a string literal with its quotes.
 fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;

@@ -12,7 +12,7 @@ use crate::event::{Record, Value};
 pub type Missing = Arc<OnceLock<String>>;
 
 /// Names that mean the same in every expression of an adapter, whatever the fields are called.
-pub const ROOTS: [(&str, &str); 10] = [
+pub const ROOTS: [(&str, &str); 11] = [
     ("record", "the whole record; `record['first name']` for a field whose name is no word"),
     ("event", "`id`, `seq`, `type`, `op`, `at`, `log`"),
     ("key", "the values of the record's key"),
@@ -20,6 +20,7 @@ pub const ROOTS: [(&str, &str); 10] = [
     ("link", "what earlier answers for this record left: `capture`"),
     ("steps", "what earlier steps captured: `steps.create.etag`"),
     ("parts", "the adapter's named parts"),
+    ("items", "in a request of several records the place of their list: `items`, or `items.NAME`"),
     ("idempotency", "the idempotency key"),
     ("office", "the installation's name"),
     ("secret", "what a credential with `body` puts in: `secret.password`, in an XML body only"),
@@ -229,41 +230,4 @@ pub fn taken(value: &Jinja) -> Option<Value> {
         }
         _ => return None,
     })
-}
-
-/// A value as JSON text; none = JSON cannot hold it (bytes, text that is not UTF-8, infinities).
-pub fn json(value: &Value) -> Option<String> {
-    fn write(value: &Value, out: &mut String) -> Option<()> {
-        match value {
-            Value::Null => out.push_str("null"),
-            Value::List(items) => {
-                out.push('[');
-                for (at, item) in items.iter().enumerate() {
-                    if at > 0 {
-                        out.push(',');
-                    }
-                    write(item, out)?;
-                }
-                out.push(']');
-            }
-            Value::Map(fields) => {
-                out.push('{');
-                for (at, (name, value)) in fields.iter().enumerate() {
-                    if at > 0 {
-                        out.push(',');
-                    }
-                    out.push_str(&serde_json::to_string(&**name).ok()?);
-                    out.push(':');
-                    write(value, out)?;
-                }
-                out.push('}');
-            }
-            Value::Text(text) => out.push_str(&serde_json::to_string(&**text).ok()?),
-            value => out.push_str(&value.as_text()?),
-        }
-        Some(())
-    }
-    let mut out = String::new();
-    write(value, &mut out)?;
-    Some(out)
 }

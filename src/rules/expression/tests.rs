@@ -85,6 +85,9 @@ fn a_mistake_is_found_before_any_record_comes() {
         ("{a && b}", "and"),
         ("{a", "character 1 is not closed"),
         ("a}", "without `{` at character 2"),
+        ("{'a' * 100000000}", "does not repeat"),
+        ("{100000000 * [note]}", "does not repeat"),
+        ("{name | convert('minutes -> metres')}", "`minutes` measures time"),
         ("{ }", "is empty"),
     ] {
         let error = Text::parse(text).unwrap_err();
@@ -100,4 +103,20 @@ fn no_expression_hangs_or_eats_the_memory() {
     assert!(wide.is_err(), "{wide:?}");
     let nested = format!("{{{}1{}}}", "(".repeat(300), ")".repeat(300));
     assert!(Text::parse(&nested).is_err());
+    // A field of a megabyte, put in place of each of its own letters, would be a terabyte.
+    let much = Scope {
+        record: [("note", Value::from("a".repeat(1 << 20).as_str()))].into_iter().collect(),
+        ..Scope::default()
+    };
+    for (text, what) in [
+        ("{note | replace('a', note)}", "16 MiB"),
+        ("{note | replace('', note)}", "16 MiB"),
+        (&format!("{{{}}}", vec!["note"; 40].join("~")), "more than 16 MiB"),
+    ] {
+        let reason = Text::parse(text).unwrap().value(&much).unwrap_err();
+        assert!(reason.text.contains(what), "{text}: {}", reason.class);
+    }
+    // More steps than an expression may take.
+    let steps = format!("{{{}}}", vec!["note | length | string | int"; 120].join(" + "));
+    assert!(Text::parse(&steps).is_err() || Text::parse(&steps).unwrap().value(&much).is_ok());
 }

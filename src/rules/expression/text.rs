@@ -84,6 +84,14 @@ impl Text {
         })
     }
 
+    /// Its one expression, when there is nothing else in it.
+    pub fn alone(&self) -> Option<&Expression> {
+        match self.pieces.as_slice() {
+            [Piece::Value(expression)] => Some(expression),
+            _ => None,
+        }
+    }
+
     /// What stands before the first expression.
     pub fn start(&self) -> &str {
         match self.pieces.first() {

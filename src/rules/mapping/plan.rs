@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::compute::Compute;
 use super::path::{Found, Path, Root};
-use super::{Entry, Touch};
-use crate::event::{Event, Record, Shared, Value};
+use super::{Entry, Mapping, Touch};
+use crate::event::{Event, Op, Record, Shared, Value};
 use crate::rules::convert::Convert;
 use crate::rules::nearest::hint;
 use crate::rules::outcome::Reason;
@@ -27,12 +28,54 @@ enum Make {
 
 #[derive(Clone, Debug)]
 struct Read {
-    path: Path<'static>,
-    /// The source as written, for messages.
-    source: String,
+    from: From,
     convert: Vec<Convert>,
+    each: Option<Mapping>,
     default: Option<Value>,
     lookup: Option<HashMap<String, Value>>,
+    /// The number (from 0) of the entry it stands in.
+    entry: usize,
+    one_way: bool,
+}
+
+#[derive(Clone, Debug)]
+enum From {
+    /// A path, with the source as written, for messages.
+    Path(Path<'static>, String),
+    /// Several columns.
+    Several(Compute),
+}
+
+/// One name on the way to a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Into a field.
+    Field(Arc<str>),
+    /// To an item of a list, from 0.
+    Item(usize),
+}
+
+/// A target that is read from a source, with all that happens on the way.
+#[derive(Debug)]
+pub struct Passage<'p> {
+    /// The number (from 0) of its entry.
+    pub entry: usize,
+    /// The way to the target.
+    pub target: Vec<Turn>,
+    /// Where the source is, with it as written; several of an expression.
+    pub paths: Vec<(&'p str, &'p Path<'static>)>,
+    /// It is an expression.
+    pub is_computed: bool,
+    /// Its conversions, in order.
+    pub convert: &'p [Convert],
+    /// What becomes of the items of a list.
+    pub each: Option<&'p Mapping>,
+    /// Its code table.
+    pub lookup: Option<&'p HashMap<String, Value>>,
+    /// What stands in for null, and for a code that is not listed.
+    pub default: Option<&'p Value>,
+    /// It is not read back.
+    pub one_way: bool,
 }
 
 type Errors = Vec<(usize, String)>;
@@ -44,7 +87,8 @@ pub type Numbered = (usize, Path<'static>);
 /// that all written targets share.
 pub fn strip_systems(entries: &mut [Entry]) {
     const HERE: &str = "hms.";
-    let is_read = |entry: &&Entry| entry.value.is_none() && !entry.source.starts_with('$');
+    let is_read =
+        |entry: &&Entry| entry.value.is_none() && entry.expression.is_none() && !entry.source.starts_with('$');
     let mut sources = entries.iter().filter(is_read).peekable();
     if sources.peek().is_none() || !sources.all(|entry| entry.source.starts_with(HERE)) {
         return;
@@ -78,9 +122,9 @@ pub fn compile(entries: Vec<Entry>) -> Result<(Vec<Field>, Vec<Numbered>), Error
     for (at, entry) in entries.into_iter().enumerate() {
         let placed = target(&entry).and_then(|target| {
             targets.push((target.join("."), at));
-            let make = leaf(entry)?;
+            let make = leaf(at, entry)?;
             if let Make::Read(read) = &make {
-                reads.push((at, read.path.clone()));
+                reads.extend(read.from.paths().map(|(_, path)| (at, path.clone())));
             }
             place(&mut fields, &target, &[], make)
         });
@@ -123,17 +167,34 @@ fn target(entry: &Entry) -> Result<Vec<String>, String> {
 }
 
 /// The way to one value.
-fn leaf(entry: Entry) -> Result<Make, String> {
+fn leaf(at: usize, entry: Entry) -> Result<Make, String> {
     if let Some(mut value) = entry.value {
         if entry.default.is_some() || entry.lookup.is_some() {
             return Err("`default` and `lookup` have no effect beside `value`".to_owned());
+        }
+        if entry.expression.is_some() || entry.each.is_some() {
+            return Err("`expression` and `each` have no effect beside `value`".to_owned());
         }
         for convert in &entry.convert {
             value = convert.apply(value).map_err(|reason| format!("`value`: {}", reason.text))?;
         }
         return Ok(Make::Constant(value));
     }
-    let path = Path::parse(&entry.source).map_err(|what| format!("source: {what}"))?.into_owned();
+    let from = match &entry.expression {
+        Some(_) if !entry.source.is_empty() => return Err("`expression` stands in place of a source".to_owned()),
+        Some(written) => From::Several(Compute::parse(written)?),
+        None => {
+            let path = Path::parse(&entry.source).map_err(|what| format!("source: {what}"))?.into_owned();
+            From::Path(path, entry.source)
+        }
+    };
+    let each = entry.each.map(|entries| {
+        let compiled = compile(entries).map_err(|errors| {
+            let said: Vec<String> = errors.into_iter().map(|(_, what)| what).collect();
+            format!("`each`: {}", said.join("; "))
+        });
+        compiled.map(Mapping::of)
+    });
     let lookup = match entry.lookup {
         Some(codes) => {
             let count = codes.len();
@@ -146,11 +207,13 @@ fn leaf(entry: Entry) -> Result<Make, String> {
         None => None,
     };
     Ok(Make::Read(Box::new(Read {
-        path,
-        source: entry.source,
+        from,
         convert: entry.convert,
+        each: each.transpose()?,
         default: entry.default,
         lookup,
+        entry: at,
+        one_way: entry.one_way,
     })))
 }
 
@@ -214,7 +277,7 @@ pub fn leaves(fields: &[Field]) -> Vec<(String, Option<&str>)> {
     fn walk<'f>(make: &'f Make, target: String, found: &mut Vec<(String, Option<&'f str>)>) {
         match make {
             Make::Constant(_) => found.push((target, None)),
-            Make::Read(read) => found.push((target, Some(&read.source))),
+            Make::Read(read) => found.extend(read.from.paths().map(|(source, _)| (target.clone(), Some(source)))),
             Make::Map(fields) => {
                 fields.iter().for_each(|field| walk(&field.make, format!("{target}.{}", field.name), found));
             }
@@ -225,6 +288,36 @@ pub fn leaves(fields: &[Field]) -> Vec<(String, Option<&str>)> {
     }
     let mut found = Vec::new();
     fields.iter().for_each(|field| walk(&field.make, field.name.to_string(), &mut found));
+    found
+}
+
+/// The targets that are read from sources, in order.
+pub fn passages(fields: &[Field]) -> Vec<Passage<'_>> {
+    fn walk<'f>(make: &'f Make, target: Vec<Turn>, found: &mut Vec<Passage<'f>>) {
+        let further = |turn: Turn| [target.as_slice(), &[turn]].concat();
+        match make {
+            Make::Constant(_) => {}
+            Make::Read(read) => found.push(Passage {
+                entry: read.entry,
+                target,
+                paths: read.from.paths().collect(),
+                is_computed: matches!(read.from, From::Several(_)),
+                convert: &read.convert,
+                each: read.each.as_ref(),
+                lookup: read.lookup.as_ref(),
+                default: read.default.as_ref(),
+                one_way: read.one_way,
+            }),
+            Make::Map(fields) => {
+                fields.iter().for_each(|field| walk(&field.make, further(Turn::Field(Arc::clone(&field.name))), found));
+            }
+            Make::List(items) => {
+                items.iter().enumerate().for_each(|(at, item)| walk(item, further(Turn::Item(at)), found));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    fields.iter().for_each(|field| walk(&field.make, vec![Turn::Field(Arc::clone(&field.name))], &mut found));
     found
 }
 
@@ -263,7 +356,7 @@ impl Make {
     fn value(&self, event: &Event, touch: &dyn Fn(&Path<'_>) -> Touch) -> Result<Option<Value>, Reason> {
         match self {
             Make::Constant(value) => Ok(Some(value.clone())),
-            Make::Read(read) => read.value(event, touch(&read.path)),
+            Make::Read(read) => read.value(event, touch),
             Make::Map(fields) => {
                 let inner = record((fields, &names(fields)), event, touch)?;
                 Ok((!inner.is_empty()).then_some(Value::Map(inner)))
@@ -278,22 +371,57 @@ impl Make {
     }
 }
 
-impl Read {
-    fn value(&self, event: &Event, touch: Touch) -> Result<Option<Value>, Reason> {
-        if touch == Touch::Dropped {
-            return Ok(None);
+impl From {
+    /// What it reads, with the source of each as written.
+    fn paths(&self) -> impl Iterator<Item = (&str, &Path<'static>)> {
+        let (one, several) = match self {
+            From::Path(path, source) => (Some((source.as_str(), path)), None),
+            From::Several(compute) => (None, Some(compute.reads().iter().map(|(name, path)| (name.as_str(), path)))),
+        };
+        one.into_iter().chain(several.into_iter().flatten())
+    }
+
+    /// As written.
+    fn written(&self) -> &str {
+        match self {
+            From::Path(_, source) => source,
+            From::Several(compute) => compute.written(),
         }
-        let mut value = match self.path.find(event) {
-            Found::Value(value) => value.into_owned(),
-            Found::NoImage => Value::Null,
-            Found::Missing => {
-                return match &self.default {
-                    Some(default) => Ok(Some(default.clone())),
-                    None if event.is_key_only_delete() => Ok(None),
-                    None => Err(self.missing(event)),
-                };
+    }
+}
+
+impl Read {
+    fn value(&self, event: &Event, touch: &dyn Fn(&Path<'_>) -> Touch) -> Result<Option<Value>, Reason> {
+        let missing = |why: &dyn Fn() -> Reason| match &self.default {
+            Some(default) => Ok(Some(default.clone())),
+            None if event.is_key_only_delete() => Ok(None),
+            None => Err(why()),
+        };
+        let (found, touch) = match &self.from {
+            From::Path(path, source) => {
+                let touch = touch(path);
+                if touch == Touch::Dropped {
+                    return Ok(None);
+                }
+                match path.find(event) {
+                    Found::Value(value) => (value.into_owned(), touch),
+                    Found::NoImage => (Value::Null, touch),
+                    Found::Missing => return missing(&|| self::missing(path, source, event)),
+                }
+            }
+            From::Several(compute) => {
+                if compute.reads().iter().any(|(_, path)| touch(path) == Touch::Dropped) {
+                    return Ok(None);
+                }
+                match compute.value(event) {
+                    Ok(None) => return Ok(None),
+                    Ok(Some(value)) => (value, Touch::None),
+                    Err(reason) if self.default.is_none() && !event.is_key_only_delete() => return Err(reason),
+                    Err(_) => return Ok(self.default.clone()),
+                }
             }
         };
+        let mut value = found;
         if value == Value::Null {
             return Ok(Some(self.default.clone().unwrap_or(Value::Null)));
         }
@@ -301,9 +429,12 @@ impl Read {
             return Ok(Some(value));
         }
         for convert in &self.convert {
-            value = convert
-                .apply(value)
-                .map_err(|reason| Reason::new(reason.class, format!("field `{}`: {}", self.source, reason.text)))?;
+            value = convert.apply(value).map_err(|reason| {
+                Reason::new(reason.class, format!("field `{}`: {}", self.from.written(), reason.text))
+            })?;
+        }
+        if let Some(each) = &self.each {
+            value = self.items(each, value, event)?;
         }
         match &self.lookup {
             Some(table) => match listed(table, &value).or(self.default.as_ref()) {
@@ -312,7 +443,7 @@ impl Read {
                     "mapping",
                     format!(
                         "field `{}` holds a code that its lookup does not list, and there is no default",
-                        self.source
+                        self.from.written()
                     ),
                 )),
             },
@@ -320,16 +451,42 @@ impl Read {
         }
     }
 
-    #[cold]
-    fn missing(&self, event: &Event) -> Reason {
-        let record = self.path.record(event);
-        let known: Vec<&str> = record.into_iter().flat_map(|record| record.iter().map(|(name, _)| &**name)).collect();
-        let hint = match self.path.root {
-            Root::Event(_) => String::new(),
-            _ => hint(&self.path.rest, known),
+    /// The items of a list, each mapped.
+    fn items(&self, each: &Mapping, value: Value, event: &Event) -> Result<Value, Reason> {
+        let wrong = |what: String| Reason::new("mapping", format!("field `{}`{what}", self.from.written()));
+        let Value::List(items) = value else {
+            return Err(wrong(format!(" is {}, and `each` wants a list", value.kind())));
         };
-        Reason::new("mapping", format!("field `{}` is missing{hint}", self.source))
+        let mut inner = Event { op: Op::Insert, before: None, ..event.clone() };
+        let mut mapped = Vec::with_capacity(items.len());
+        for (at, item) in items.into_iter().enumerate() {
+            match item {
+                Value::Null => mapped.push(Value::Null),
+                Value::Map(record) => {
+                    inner.after = Some(record);
+                    let record = each.apply(&inner);
+                    let record = record.map_err(|reason| wrong(format!(", item {}: {}", at + 1, reason.text)))?;
+                    mapped.push(Value::Map(record));
+                }
+                other => {
+                    let what = format!(", item {}: is {}, and `each` wants objects", at + 1, other.kind());
+                    return Err(wrong(what));
+                }
+            }
+        }
+        Ok(Value::List(mapped))
     }
+}
+
+#[cold]
+fn missing(path: &Path<'_>, source: &str, event: &Event) -> Reason {
+    let record = path.record(event);
+    let known: Vec<&str> = record.into_iter().flat_map(|record| record.iter().map(|(name, _)| &**name)).collect();
+    let hint = match path.root {
+        Root::Event(_) => String::new(),
+        _ => hint(&path.rest, known),
+    };
+    Reason::new("mapping", format!("field `{source}` is missing{hint}"))
 }
 
 /// The entry of a code table: by the value's text; a real without fraction is also found by its integer.

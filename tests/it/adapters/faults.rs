@@ -4,7 +4,7 @@ use hms_sync::store::state::connector::Mode;
 
 use super::{asked, office, text};
 use crate::support::receiver::Receiver;
-use crate::support::scenario::{End, Scenario, json};
+use crate::support::scenario::{Act, End, Scenario, json};
 
 const SOAP: &str = r#"
 adapter: site
@@ -141,4 +141,114 @@ fn an_answer_of_many_megabytes_or_a_bomb_decides_nothing_and_stops_nobody_else()
         target.journal().iter().filter(|entry| entry.committed).count() == 4
     });
     drop(agent);
+}
+
+/// An answer that is none: what it is, and what is said of it.
+fn nonsense(name: &str) -> Scenario {
+    let xml = |text: &str| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n", text.len());
+        Scenario::answer("xml", false, head + text, End::Keep)
+    };
+    match name {
+        "50 MB" => Scenario {
+            name: name.to_owned(),
+            act: Act::Flood {
+                head: b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 52428800\r\n\r\n".to_vec(),
+                unit: vec![b' '; 64 * 1024],
+                times: 800,
+            },
+        },
+        "gzip bomb" => Scenario::named("gzip_bomb"),
+        "invalid UTF-8" => {
+            let body = b"{\"ok\":true,\"x\":\"\xff\xfe\"}";
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+            Scenario::answer("utf8", false, [head.as_bytes(), body].concat(), End::Keep)
+        }
+        "XML bomb" => {
+            let lol: String =
+                (1..9).map(|n| format!("<!ENTITY l{n} \"{}\">", format!("&l{};", n - 1).repeat(10))).collect();
+            xml(&format!("<!DOCTYPE r [<!ENTITY l0 \"lol\">{lol}]><r><ok>&l8;</ok></r>"))
+        }
+        _ => xml("<!DOCTYPE r [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><r><ok>&x;</ok></r>"),
+    }
+}
+
+#[test]
+fn each_bad_answer_has_an_outcome_of_its_own_and_loses_nothing() {
+    let adapter = "adapter: site\npush: {upsert: {request: {method: PUT, url: \"{base}/{id}\", json: {n: \"{id}\"}}}}\nclassify:\n  - {status: 2xx, json: {/ok: true}, is: success}\n  - {status: 2xx, xml: {//ok: exists}, is: success}\n  - {status: 5xx, is: retry}\n  - {default: unknown, note: the answer is not understood}\n";
+    for (name, says) in [
+        ("50 MB", "too long or too broken"),
+        ("gzip bomb", "content-encoding"),
+        ("invalid UTF-8", "not understood"),
+        ("XML bomb", "not understood"),
+        ("external entity", "not understood"),
+    ] {
+        let target = Receiver::start();
+        let office = office(&target, adapter, "concurrency: 1");
+        office.sql("INSERT INTO visits VALUES (1, 'a', NULL), (2, 'b', NULL), (3, 'c', NULL), (4, 'd', NULL)");
+        let ok = || Scenario::answer("ok", true, json(200, "", "{\"ok\":true}"), End::Keep);
+        target.meet(move |entry| Some(if entry.path == "/srv/2" { nonsense(name) } else { ok() }));
+        let agent = office.agent();
+        let taken = || {
+            let mut taken: Vec<String> = target
+                .journal()
+                .iter()
+                .filter(|entry| entry.committed && entry.path != "/srv/2")
+                .map(|entry| entry.path.clone())
+                .collect();
+            taken.sort();
+            taken.dedup();
+            taken.len()
+        };
+        crate::support::office::wait(name, || taken() == 3);
+        let said = || office.run(&["--json", "status", "visits", "2"]).stdout;
+        crate::support::office::wait(name, || said().contains(says));
+        assert!(!said().contains("root:"), "{name}");
+        target.meet(move |_| Some(ok()));
+        office.wait_settled("legacy");
+        agent.stop();
+        let last = target.journal().iter().rev().find(|entry| entry.path == "/srv/2").map(|entry| entry.committed);
+        assert_eq!(last, Some(true), "{name}: it is delivered once the target speaks again");
+    }
+}
+
+#[test]
+fn a_field_never_adds_a_header_a_segment_or_a_parameter() {
+    let target = Receiver::start();
+    let adapter = "adapter: site\npush: {upsert: {request: {method: PUT, url: \"{base}/{id}?q={name}\", headers: {X-Name: \"{name}\"}, json: {}}}}\nclassify: [{default: standard}]\n";
+    let office = office(&target, adapter, "");
+    office.sql("INSERT INTO visits VALUES (1, 'canary' || char(13) || char(10) || 'X-Evil: yes', NULL), (2, 'good', NULL), (3, 'a&b=c#d', NULL)");
+    assert_eq!(office.once().0, Some(1));
+    let journal = target.journal();
+    let mut paths: Vec<&str> = journal.iter().map(|entry| entry.path.as_str()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths, ["/srv/2?q=good", "/srv/3?q=a%26b%3Dc%23d"]);
+    assert!(journal.iter().all(|entry| entry.header("x-evil").is_none()));
+    let list = office.run(&["deliveries", "list"]).stdout;
+    assert!(list.contains("`name`") && !list.contains("canary"), "{list}");
+}
+
+#[test]
+fn what_a_file_says_of_its_target_holds_unless_the_connector_says_otherwise() {
+    let target = Receiver::start();
+    let adapter = "adapter: site\nlimits: {rate: 1000/s, concurrency: 1, timeout: 20s, bodyBytes: 40}\nprobe:\n  request: {method: GET, url: \"{base}/health\"}\n  expect:\n    - {status: 200, json: {/up: true}, is: success}\n    - {default: unknown, note: it is not up}\npush: {upsert: {request: {method: PUT, url: \"{base}/{id}\", json: {n: \"{name}\"}}}}\nclassify: [{default: standard}]\n";
+    let office = office(&target, adapter, "");
+    office.sql("INSERT INTO visits VALUES (1, 'Ada', NULL), (2, 'a name that is too long for forty bytes', NULL)");
+    assert_eq!(office.once().0, Some(1));
+    assert_eq!(asked(&target.journal()), ["PUT /srv/1"]);
+    let list = office.run(&["deliveries", "list"]).stdout;
+    assert!(list.contains("the adapter's target takes 40"), "{list}");
+    let up = |up: bool| Scenario::answer("up", false, json(200, "", &format!("{{\"up\":{up}}}")), End::Keep);
+    target.next(up(true));
+    let check = office.run(&["check", "--online"]);
+    assert!(check.code == Some(0) && (check.stdout + &check.stderr).contains("answers as it should"));
+    target.next(up(false));
+    let check = office.run(&["check", "--online"]);
+    let said = check.stdout + &check.stderr;
+    assert!(check.code == Some(69) && said.contains("not answered as it should: it is not up"), "{said}");
+    assert_eq!(asked(&target.journal())[1..], ["GET /srv/health", "GET /srv/health"]);
+    target.next(up(true));
+    let doctor = office.run(&["doctor", "--online"]);
+    assert!((doctor.stdout + &doctor.stderr).contains("answers as it should"));
 }

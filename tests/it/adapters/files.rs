@@ -77,6 +77,18 @@ fn what_is_wrong_with_a_file_is_said_with_its_place_and_a_way_out() {
             "adapter: site\npush: {upsert: {request: {json: {a: \"{secret.token}\"}}}}\nclassify: [{default: standard}]\n",
             "`secret` names what a credential puts into the XML",
         ),
+        (
+            "adapter: site\npush: {upsert: {request: {json: {a: \"{minutes | convert('minutes -> metres')}\"}}}}\nclassify: [{default: standard}]\n",
+            "`minutes` measures time, `metres` length",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {json: {a: \"{name | convert('rfc3339 -> hl7', 'Amerika/X')}\"}}}}\nclassify: [{default: standard}]\n",
+            "Amerika/X",
+        ),
+        (
+            "adapter: site\npush: {upsert: {request: {}}}\nprobe: {request: {method: GET, url: \"{base}/{id}\"}, expect: [{default: success}]}\nclassify: [{default: standard}]\n",
+            "a probe is about no record and has no `id`",
+        ),
         ("adapter: [\n", "adapters/site.yaml"),
     ] {
         let office = super::unchecked(&target, file, "");
@@ -133,4 +145,34 @@ fn the_documents_name_every_filter_as_the_code_does() {
     for (name, _) in hms_sync::rules::transport::Transport::WORDS {
         assert!(document.contains(&format!("| `{name}` |")), "{name}");
     }
+}
+
+#[test]
+fn what_is_likely_to_be_a_mistake_is_said_too() {
+    let target = Receiver::start();
+    let whole = "classify: [{default: standard}]\n";
+    for (file, says) in [
+        ("push: {upsert: {request: {xml: \"<a>{name | raw}</a>\"}}}\n", "puts a value into XML as it is"),
+        ("push: {upsert: {request: {hl7: \"PID|{name | raw}\"}}}\n", "puts a value into HL7 as it is"),
+        ("push: {upsert: {request: {headers: {X-Api-Key: abc}, json: {}}}}\n", "seems to hold a secret"),
+        ("vars: {password: hunter2}\npush: {upsert: {request: {}}}\n", "seems to hold a secret"),
+    ] {
+        let office = super::unchecked(&target, &format!("adapter: site\n{file}{whole}"), "");
+        let check = office.run(&["check"]);
+        let said = check.stdout + &check.stderr;
+        assert!(check.code == Some(0) && said.contains(says), "{said}");
+        assert!(said.contains("adapters/site.yaml:") && !said.contains("hunter2"), "{said}");
+    }
+    let file =
+        format!("adapter: site\npush: {{upsert: {{request: {{xml: \"<a>{{secret.password}}</a>\"}}}}}}\n{whole}");
+    let office = super::unchecked(&target, &file, "");
+    office.add_settings("credentials: {iis: {type: apiKey, body: pass, key: {env: IIS_KEY}}}");
+    let connector = office.config().join("connectors/legacy.yaml");
+    let text = std::fs::read_to_string(&connector).unwrap().replace("endpoint: {", "endpoint: {credentialsId: iis, ");
+    std::fs::write(&connector, text).unwrap();
+    let check = office.run(&["check"]);
+    let said = check.stdout + &check.stderr;
+    let says =
+        "goes into the body as `pass`, and the adapter's place for it is `{secret.password}` (write `body: password`";
+    assert!(check.code == Some(78) && said.contains(says), "{said}");
 }

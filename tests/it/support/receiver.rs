@@ -68,6 +68,7 @@ struct Desk {
     before: HashMap<String, (String, String, Vec<u8>)>,
     closed: usize,
     meets: Option<Rule<Option<Scenario>>>,
+    answers: Option<Rule<Option<Scenario>>>,
     admits: Option<Rule<bool>>,
     tokens: Vec<Entry>,
     next_token: VecDeque<Scenario>,
@@ -170,6 +171,11 @@ impl Receiver {
     /// they would have met.
     pub fn meet(&self, rule: impl Fn(&Entry) -> Option<Scenario> + Send + 'static) {
         self.desk(|desk| desk.meets = Some(Box::new(rule)));
+    }
+
+    /// What certain requests meet from now on, by their bodies too, whatever they would have met.
+    pub fn answer(&self, rule: impl Fn(&Entry) -> Option<Scenario> + Send + 'static) {
+        self.desk(|desk| desk.answers = Some(Box::new(rule)));
     }
 
     /// Everything is committed and answered as it should be from now on.
@@ -340,6 +346,9 @@ impl Shared {
                 }
                 entry.body = buffer.drain(..length).collect();
             }
+            let by_body = self.desk.lock().unwrap().answers.as_ref().and_then(|rule| rule(&entry));
+            let scenario = by_body.filter(|_| !token).unwrap_or(scenario);
+            entry.scenario = scenario.name.clone();
             let act = self.settle(entry, scenario.act, token);
             match act {
                 Act::Answer { bytes, end, .. } => {

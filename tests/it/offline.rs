@@ -1,0 +1,67 @@
+//! What is done offline needs no network at all: it is done where there is none, and changes no file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::office::{Ended, Office, ended, files_beneath};
+use crate::support::receiver::Receiver;
+
+/// `unshare` with what this user needs for a network without interfaces.
+fn alone() -> &'static [&'static str] {
+    const WAYS: [&[&str]; 2] = [&["--net"], &["--map-root-user", "--net"]];
+    let works = |way: &&&[&str]| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(**way).args(["--", "true"]).output().is_ok_and(|output| output.status.success())
+    };
+    WAYS.iter().find(works).expect("this machine gives nobody a network of its own (util-linux: unshare)")
+}
+
+/// The command, in a network that has no interface.
+fn in_no_network(office: &Office, arguments: &[&str]) -> Ended {
+    let command = office.command(arguments);
+    let mut around = Command::new("unshare");
+    around.args(alone()).arg("--").arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => around.env(name, value),
+            None => around.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        around.current_dir(folder);
+    }
+    ended(&mut around)
+}
+
+fn contents(office: &Office) -> BTreeMap<PathBuf, Vec<u8>> {
+    files_beneath(office.folder()).into_iter().map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect()
+}
+
+#[test]
+fn simulate_test_and_adapter_test_work_without_any_network_and_change_no_file() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", "");
+    std::fs::create_dir_all(office.config().join("fixtures")).unwrap();
+    let fixture = "connector: legacy\ncases:\n  - {name: one, type: visits, record: {id: 1, name: Ada, minutes: 20}}\n";
+    std::fs::write(office.config().join("fixtures/legacy.yaml"), fixture).unwrap();
+    let scaffolded = office.run(&["scaffold", "adapter", "clinic"]);
+    assert_eq!(scaffolded.code, Some(0), "{scaffolded:?}");
+    office.sql("INSERT INTO visits VALUES (1, 'Ada', 20)");
+    let before = contents(&office);
+    for (arguments, says) in [
+        (&["simulate", "--since", "1h"][..], "POST https://"),
+        (&["test"], "held, 0 failed"),
+        (&["adapter", "test"], "held, 0 failed"),
+        (&["adapter", "list"], "salesforce"),
+        (&["check"], ""),
+    ] {
+        let came = in_no_network(&office, arguments);
+        assert!(came.code == Some(0) && came.stdout.contains(says), "{arguments:?}: {came:?}");
+        assert!(contents(&office) == before, "{arguments:?} changed a file");
+    }
+    // Where these were done there is no way out: a delivery there finds none.
+    let sent = in_no_network(&office, &["run", "--once"]);
+    assert_eq!(sent.code, Some(75), "{sent:?}");
+    assert!(target.journal().is_empty());
+}
