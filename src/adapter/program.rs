@@ -1,9 +1,11 @@
 //! A program of the site's own that runs: with nothing of ours around it, and ended with whatever it has started.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, PipeReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,20 @@ pub fn command(program: impl Into<OsString>, arguments: &[String]) -> Command {
     command
 }
 
+/// The groups of all that run now.
+static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+fn running() -> MutexGuard<'static, BTreeSet<i32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Kills whatever runs: for an end of the agent that waits for nothing.
+pub fn kill_all() {
+    for group in running().iter().filter_map(|group| Pid::from_raw(*group)) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
 /// A program that runs. When this is dropped, it and all of its group are killed.
 #[derive(Debug)]
 pub struct Running {
@@ -45,6 +61,8 @@ impl Running {
     /// What the operating system says: it is not there, it may not be run, there is no room for it.
     pub fn start(mut command: Command) -> io::Result<Running> {
         let (end, ended) = io::pipe()?;
+        // Whoever kills all finds either no program, or one that it can end.
+        let mut groups = running();
         let mut child = command.spawn()?;
         let group = Pid::from_child(&child);
         let watch = std::thread::Builder::new().name("program".into()).stack_size(64 * 1024).spawn(move || {
@@ -53,7 +71,10 @@ impl Running {
             drop(ended);
         });
         match watch {
-            Ok(watch) => Ok(Running { child, group, watch: Some(watch), end }),
+            Ok(watch) => {
+                groups.insert(group.as_raw_pid());
+                Ok(Running { child, group, watch: Some(watch), end })
+            }
             Err(error) => {
                 let _ = kill_process_group(group, Signal::KILL);
                 let _ = child.wait();
@@ -96,6 +117,7 @@ impl Running {
         if let Some(watch) = self.watch.take() {
             let _ = kill_process_group(self.group, Signal::KILL);
             let _ = watch.join();
+            running().remove(&self.group.as_raw_pid());
         }
     }
 

@@ -177,6 +177,18 @@ fn an_agent_that_stops_leaves_no_run_behind() {
 }
 
 #[test]
+fn an_agent_that_is_told_to_stop_twice_leaves_no_run_behind_either() {
+    let office = office("", "", "INSERT INTO visits VALUES (1, 'slow', 1)");
+    let mut agent = office.agent();
+    wait("it runs", || children(office.folder()).is_some());
+    agent.signal(rustix::process::Signal::TERM);
+    agent.signal(rustix::process::Signal::INT);
+    agent.wait();
+    let pids = children(office.folder()).unwrap();
+    wait("both are gone", || pids.iter().all(|pid| is_gone(pid)));
+}
+
+#[test]
 fn after_kill_9_the_same_lines_come_again_together() {
     let office = office("", "", "INSERT INTO visits VALUES (1, 'slow', 1), (2, 'Bea', 2), (3, 'Cy', 3)");
     let agent = office.agent();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Manner, names, verdict};
+use crate::adapter::program;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::{Outcome, journal};
 use crate::config::{self, Config, ConnectorSpec};
@@ -61,6 +62,7 @@ fn end_by_then() {
     let timer = std::thread::Builder::new().name("patience".into()).spawn(|| {
         std::thread::sleep(LAST);
         log::error!("the files do not answer: it ends without tidying them");
+        program::kill_all();
         std::process::exit(Code::Ok as i32);
     });
     if let Err(error) = timer {
@@ -106,7 +108,10 @@ pub(super) fn forever(config: Config, manner: Manner, load: &dyn Fn() -> Result<
                             Told::Stop
                         }
                         // At once, whatever is in flight or under way: a reload, a start, a disk that does not answer.
-                        (true, true) => std::process::exit(Code::Ok as i32),
+                        (true, true) => {
+                            program::kill_all();
+                            std::process::exit(Code::Ok as i32)
+                        }
                         (false, _) => Told::Reload,
                     };
                     if signals.send(message).is_err() {
