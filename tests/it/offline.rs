@@ -50,7 +50,7 @@ fn simulate_test_and_adapter_test_work_without_any_network_and_change_no_file() 
     office.sql("INSERT INTO visits VALUES (1, 'Ada', 20)");
     let before = contents(&office);
     for (arguments, says) in [
-        (&["simulate", "--since", "1h"][..], "POST https://"),
+        (&["simulate", "--since", "1h"][..], "  PUT https://"),
         (&["test"], "held, 0 failed"),
         (&["adapter", "test"], "held, 0 failed"),
         (&["adapter", "list"], "salesforce"),

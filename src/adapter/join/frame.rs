@@ -112,7 +112,7 @@ pub fn body(frame: &str, kind: Kind, members: &[Member]) -> Vec<u8> {
         Kind::Run => put(frame, |list| of(list).concat(), false),
         Kind::Form => {
             // A field whose list is empty is no field.
-            let full = |field: &&str| !mentioned(field).is_some_and(|list| !lists.contains(&list));
+            let full = |field: &&str| mentioned(field).is_none_or(|list| lists.contains(&list));
             let fields: Vec<&str> = frame.split('&').filter(full).collect();
             let list = |list: &str| escape::form(&String::from_utf8_lossy(&array(&of(list)))).into_bytes();
             put(&fields.join("&"), list, false)

@@ -179,7 +179,19 @@ fn the_catalog_lists_only_what_can_be_parsed() {
             form if units::find(form).is_some() => Convert::parse(&format!("{form} -> {form}"), None),
             form if dates::is_form(form) => Convert::parse(&format!("{form} -> date"), None),
             word => Convert::parse(
-                &word.replace("from", "1").replace("len", "2").replace("width", "3").replace("char", "x"),
+                &[
+                    ("from", "1"),
+                    ("len", "2"),
+                    ("width", "3"),
+                    ("char", "x"),
+                    ("space", "url"),
+                    ("before", "a"),
+                    ("behind", "b"),
+                    ("places", "2"),
+                    ("what", "xml"),
+                ]
+                .iter()
+                .fold(word.to_owned(), |word, (argument, value)| word.replace(argument, value)),
                 None,
             ),
         };

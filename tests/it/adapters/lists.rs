@@ -56,7 +56,7 @@ fn by_name(target: &Receiver, status: impl Fn(&str) -> (u16, &'static str) + Sen
 }
 
 fn insert(office: &Office, from: i64, to: i64) {
-    let rows: Vec<String> = (from..=to).map(|id| format!("({id}, 'N{id}', {id})")).collect();
+    let rows: Vec<String> = (from..=to).map(|id| format!("({id}, 'Person{id}', {id})")).collect();
     office.sql(&format!("INSERT INTO visits VALUES {}", rows.join(",")));
 }
 
@@ -72,7 +72,11 @@ fn records_travel_in_the_body_that_the_file_describes_and_deletes_go_alone() {
     let lists: Vec<&Entry> = journal.iter().filter(|entry| entry.path == "/srv/all").collect();
     let sizes: Vec<usize> = lists.iter().map(|entry| names(entry).len()).collect();
     assert_eq!((sizes.iter().sum::<usize>(), sizes.iter().max()), (60, Some(&20)), "{sizes:?}");
-    assert!(text(lists[0]).contains("\"records\":[{\"id\":1,\"name\":\"N1\",\"minutes\":1},"), "{}", text(lists[0]));
+    assert!(
+        text(lists[0]).contains("\"records\":[{\"id\":1,\"name\":\"Person1\",\"minutes\":1},"),
+        "{}",
+        text(lists[0])
+    );
     assert!(lists.iter().all(|entry| entry.header("sync-keys").is_none() && !entry.key.is_empty()));
     assert_eq!(journal.iter().filter(|entry| entry.path == "/srv/one/60" && entry.method == "DELETE").count(), 1);
 }
@@ -83,8 +87,8 @@ fn each_record_has_the_outcome_that_its_result_says_and_only_that_one_waits_or_i
     let office = office(&target, LISTS, "batch: {}");
     insert(&office, 1, 10);
     by_name(&target, |name| match name {
-        "N3" => (422, "N3 is no name"),
-        "N7" => (503, ""),
+        "Person3" => (422, "Person3 is no name"),
+        "Person7" => (503, ""),
         _ => (201, ""),
     });
     assert_eq!(office.once().0, Some(1));
@@ -92,10 +96,12 @@ fn each_record_has_the_outcome_that_its_result_says_and_only_that_one_waits_or_i
     let words = office.parked_words("legacy");
     assert!(words.contains(&"dead http-422".to_owned()) && words.len() == 2, "{words:?}");
     let list = office.run(&["deliveries", "list"]).stdout;
-    assert!(list.contains("*** is no name") && !list.contains("N3 is"), "{list}");
+    assert!(list.contains("*** is no name") && !list.contains("Person3 is"), "{list}");
     by_name(&target, |_| (200, ""));
     let agent = office.agent();
-    target.wait("the one that waited is taken", |journal| journal.last().is_some_and(|entry| names(entry) == ["N7"]));
+    target.wait("the one that waited is taken", |journal| {
+        journal.last().is_some_and(|entry| names(entry) == ["Person7"])
+    });
     agent.stop();
 }
 
@@ -135,7 +141,7 @@ fn of_a_list_that_is_taken_whole_or_not_the_one_at_fault_is_found_and_parked_alo
         insert(&office, 1, 16);
         let whole = atomic.is_empty();
         target.answer(move |entry| {
-            let bad = |name: &String| name == "N5";
+            let bad = |name: &String| name == "Person5";
             let body = match (whole, names(entry).iter().any(bad)) {
                 (true, true) => return Some(Scenario::named("refused")),
                 (_, false) => names(entry).iter().map(|_| "{\"status\":200}").collect::<Vec<_>>().join(","),
@@ -150,7 +156,7 @@ fn of_a_list_that_is_taken_whole_or_not_the_one_at_fault_is_found_and_parked_alo
         });
         assert_eq!(office.once().0, Some(1), "{name}");
         assert_eq!(office.parked_words("legacy"), ["dead http-422"], "{name}");
-        let fifth = target.journal().iter().filter(|entry| names(entry).contains(&"N5".to_owned())).count();
+        let fifth = target.journal().iter().filter(|entry| names(entry).contains(&"Person5".to_owned())).count();
         assert!(fifth >= 4, "{name}: halved until it was alone: {fifth}");
     }
 }
@@ -169,7 +175,7 @@ fn a_list_whose_answer_was_lost_is_sent_again_as_the_same_request_after_a_kill()
     assert_eq!(office.once().0, Some(0));
     let journal = target.journal();
     let (first, again) =
-        (&journal[0], journal.iter().skip(1).find(|entry| names(entry).contains(&"N1".to_owned())).unwrap());
+        (&journal[0], journal.iter().skip(1).find(|entry| names(entry).contains(&"Person1".to_owned())).unwrap());
     assert_eq!((&again.key, &again.body, &again.path), (&first.key, &first.body, &first.path));
 }
 
