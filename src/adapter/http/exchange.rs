@@ -128,14 +128,7 @@ impl Exchange {
                 reply.whole = false;
                 Ok(reply)
             }
-            Err(error)
-                if gzip
-                    && matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData) =>
-            {
-                Err(self.failure(Trouble::garbage("what came back is packed, and cannot be unpacked")))
-            }
-            // The status of a refusal stands, even when its explanation broke off.
-            Err(_) if !success => {
+            Err(error) if gzip && !error.get_ref().is_some_and(|inner| inner.is::<ureq::Error>()) => {
                 reply.whole = false;
                 Ok(reply)
             }

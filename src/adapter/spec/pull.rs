@@ -255,7 +255,14 @@ impl PullSource {
             judge(&self.pull.rules, &answer, "", now, &hide).or_else(|| judge(&self.rules, &answer, "", now, &hide));
         let outcome = match judged {
             Some(verdict) => verdict.outcome,
-            None => classify(&got.reply.answer(), Asked { delete: false, record_url: false, retry_on: &[] }, now),
+            None => {
+                let mut answer = got.reply.answer();
+                // JSON that does not parse costs the items that it breaks, where it can be told which.
+                if answer.content_type.is_some_and(|kind| kind.to_ascii_lowercase().contains("json")) {
+                    answer.content_type = None;
+                }
+                classify(&answer, Asked { delete: false, record_url: false, retry_on: &[] }, now)
+            }
         };
         (!outcome.is_delivered()).then(|| passing(outcome))
     }
