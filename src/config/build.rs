@@ -38,7 +38,7 @@ use crate::engine::subscription::Subscription;
 use crate::format::message::Shape;
 use crate::rules::governance::Gate;
 
-pub use source::source_of;
+pub use source::{asked_source_of, source_of};
 
 /// Credentials ready to be shown, by name; one token for all connectors that share one.
 pub type Credentials = BTreeMap<String, Arc<auth::Credential>>;
