@@ -21,7 +21,7 @@ impl Inbox {
         std::fs::create_dir(folder.path().join("done")).unwrap();
         let path = folder.path().display();
         let yaml = format!(
-            "adapter: directory\nstrategy: pull\npull:\n  table: t\n  directory: {path}\n  pattern: \"*.csv\"\n  key: /id\n  format: {{type: csv, columns: [{{name: id}}, {{name: title}}]}}\n{more}"
+            "adapter: directory\nstrategy: pull\npull:\n  table: t\n  directory: {path}\n  pattern: \"*.csv\"\n  key: /id\n  format: {{columns: [id, title]}}\n{more}"
         );
         Inbox { folder, cursor: None, read: source(&yaml) }
     }
@@ -156,7 +156,7 @@ fn a_copybook_gives_the_rows_of_a_mainframe_file() {
     let copybook = "       01 R.\n          05 ID PIC 9(4).\n          05 TITLE PIC X(6).\n";
     std::fs::write(folder.path().join("R.cpy"), copybook).unwrap();
     let yaml = format!(
-        "adapter: directory\nstrategy: pull\npull: {{table: t, directory: {path}, pattern: \"IN.*\", after: delete, key: /ID, format: {{type: fixed, copybook: {path}/R.cpy, codepage: ascii, framing: lf}}}}\n"
+        "adapter: directory\nstrategy: pull\npull: {{table: t, directory: {path}, pattern: \"IN.*\", after: delete, key: /ID, format: {{copybook: {path}/R.cpy, recfm: text, codepage: iso-8859-1}}}}\n"
     );
     let source = source(&yaml);
     let file = folder.path().join("IN.1");
@@ -180,7 +180,7 @@ fn a_folder_that_is_not_there_stops_the_reading_with_what_to_do() {
 #[test]
 fn what_files_cannot_do_is_said() {
     let base = "adapter: directory\nstrategy: pull\n";
-    let format = "format: {type: csv, columns: [{name: id}]}";
+    let format = "format: {columns: [id]}";
     let here = Path::new("/tmp").display();
     for (pull, says) in [
         (format!("pull: {{table: t, pattern: \"*\", {format}}}\n"), "does not say where"),
