@@ -1,7 +1,7 @@
 //! An outside system that can be read: records with versions, served in pages of every kind, by a clock of its own.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -261,7 +261,7 @@ impl Desk {
             (_, Some(page)) => (page.parse::<usize>().unwrap() - 1) * self.size,
             _ => 0,
         };
-        let last = all.iter().skip(from).take(self.size).last();
+        let last = all.iter().skip(from).take(self.size).next_back();
         let last = last.map(|(id, thing)| format!("{}-{id}", thing.updated)).unwrap_or_default();
         let items: Vec<Value> = all.iter().skip(from).take(self.size).map(|(id, thing)| item(**id, thing)).collect();
         let end = from + items.len();
