@@ -7,6 +7,7 @@ pub mod crew;
 pub mod directory;
 pub mod hook;
 pub mod http;
+pub mod inbox;
 pub mod join;
 pub mod oauth;
 pub mod pass;

@@ -11,6 +11,7 @@ mod joint;
 mod mllp;
 mod plan;
 mod probe;
+mod pull;
 mod reading;
 mod road;
 
@@ -31,6 +32,7 @@ use crate::rules::operation::{Operation, Spec, Then};
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::verdict::{Word, judge};
 use plan::Plan;
+pub use pull::{Answering, PullSettings, PullSource};
 use reading::Answer;
 use road::Reach;
 pub use road::Road;

@@ -5,11 +5,13 @@ mod joint;
 mod limits;
 mod names;
 mod presets;
+pub(crate) mod pull;
 mod request;
 mod rule;
 mod transport;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::config::fields::Fields;
 use crate::config::found::Found;
@@ -20,7 +22,9 @@ use crate::rules::verdict::{Extract, WORDS, Word};
 
 pub(crate) use find::{Finding, find};
 pub use find::{all, parse, text_of};
+pub(crate) use names::read as read_names;
 pub use presets::{FIXTURES, PRESETS};
+pub use pull::ROOTS as READING_ROOTS;
 
 /// Most steps of an operation.
 const STEPS: usize = 16;
@@ -46,7 +50,16 @@ pub(crate) fn read(found: &Found<'_>) -> Option<Spec> {
     }
     let hl7_in = fields.take("hl7In").and_then(|found| extract(&found));
     let repeatable = fields.take("repeatable").and_then(|found| found.flag()).unwrap_or(true);
-    let operations = fields.need("push").and_then(|found| operations(&found));
+    let pull = fields.take("pull").map(|found| pull::section(&found));
+    let operations = match (fields.take("push"), &pull) {
+        // What is only read from has nothing to send.
+        (None, Some(_)) => Some(Operations::default()),
+        (None, None) => {
+            found.error_hint("says nothing", "describe what is sent, `push:`, or what is read, `pull:`");
+            None
+        }
+        (Some(found), _) => operations(&found),
+    };
     let limits = fields.take("limits").and_then(|found| limits::limits(&found)).unwrap_or_default();
     let probe = fields.take("probe").map(|found| limits::probe(&found));
     let joint = fields.take("batch").map(|found| {
@@ -61,6 +74,7 @@ pub(crate) fn read(found: &Found<'_>) -> Option<Spec> {
     let rules = fields.need("classify").map(|found| rule::rules(&found, true)).unwrap_or_default();
     fields.done();
     let transport = transport.map_or(Some(Transport::Http), |known| known)?;
+    let pull = pull.map_or(Some(None), |pull| pull.map(|pull| Some(Arc::new(pull))));
     let spec = Spec {
         name: name?,
         about,
@@ -74,6 +88,7 @@ pub(crate) fn read(found: &Found<'_>) -> Option<Spec> {
         rules,
         hl7_in,
         repeatable,
+        pull: pull?,
     };
     names::check(found, &spec);
     transport::check(found, &spec);

@@ -1,6 +1,8 @@
 //! From checked descriptions to parts that run. What only shows now (a certificate file that cannot be read) is
 //! said in the same form as everything else that is wrong with a configuration.
 
+mod source;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +39,8 @@ use crate::format::message::Shape;
 use crate::rules::governance::Gate;
 use crate::rules::template::Template;
 use crate::rules::transport::Transport;
+
+pub use source::{asked_source_of, source_of};
 
 /// Credentials ready to be shown, by name; one token for all connectors that share one.
 pub type Credentials = BTreeMap<String, Arc<auth::Credential>>;
@@ -116,7 +120,7 @@ fn adapter(
     let at_endpoint =
         |wrongs: Vec<String>| -> Wrongs { wrongs.into_iter().map(|text| ("endpoint".to_owned(), text)).collect() };
     match way {
-        Way::Drop(_) => Err(vec![("drop".to_owned(), "has files, and cannot make calls".to_owned())]),
+        Way::Drop(_) | Way::Inbox => Err(vec![("drop".to_owned(), "has files, and cannot make calls".to_owned())]),
         Way::Rest(endpoint) => {
             let (http, credential) = client_of(&endpoint, settings, credentials)?;
             let Endpoint { url, method, headers, delete, .. } = *endpoint;
@@ -213,7 +217,9 @@ pub fn drop(spec: ConnectorSpec, settings: &Settings, secret: [u8; 32]) -> Resul
     let hook = hook(&spec, settings, &credentials(settings)?)?;
     let files = match spec.way {
         Way::Drop(files) => *files,
-        Way::Rest(_) | Way::Spec(_) => return Err(wrong("endpoint", vec!["makes calls, and has no files".to_owned()])),
+        Way::Rest(_) | Way::Spec(_) | Way::Inbox => {
+            return Err(wrong("endpoint", vec!["makes calls, and has no files".to_owned()]));
+        }
     };
     let mut feed =
         files.feed.make(&settings.office, &spec.name, None).map_err(|messages| wrong("drop.format", messages))?;

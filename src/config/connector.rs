@@ -1,6 +1,7 @@
 //! A connector's file: what to deliver, where, in which shape, and when.
 
 mod described;
+pub mod pull;
 mod retry;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ use crate::rules::zone;
 
 pub use described::{Described, Target};
 use described::{described, needed, placed, target, variables};
+pub use pull::{Origin, PullSpec, Strategy, When};
 
 /// A connector as its file describes it, checked; [`crate::config::build::connector`] makes it ready to run.
 #[derive(Debug)]
@@ -46,6 +48,10 @@ pub struct ConnectorSpec {
     pub listen: Listen,
     /// `where`.
     pub filter: Option<Filter>,
+    /// Which ways its records go.
+    pub strategy: Strategy,
+    /// How it reads; none = it only sends.
+    pub pull: Option<PullSpec>,
     /// Its way out.
     pub way: Way,
     /// Source to target.
@@ -99,6 +105,8 @@ pub enum Way {
     Drop(Box<DropSpec>),
     /// An adapter that a file describes.
     Spec(Box<Described>),
+    /// There is none: files come in.
+    Inbox,
 }
 
 /// `mode: batch` without a schedule.
@@ -116,7 +124,9 @@ impl ConnectorSpec {
             (None, Some(stem)) => Some(stem.to_owned()),
             (None, None) => fields.need("name").and_then(|found| name(&found)),
         };
-        let pulls = not_yet(&fields);
+        not_yet(&fields);
+        let strategy = pull::strategy(&fields);
+        let reads_only = strategy == Some(Strategy::Pull);
         let described = described(&fields);
         let adapter = if described.is_some() { Some(Adapter::Rest) } else { built_in(&fields) };
         // With an adapter that is none, by what stands there.
@@ -124,16 +134,30 @@ impl ConnectorSpec {
             Some(adapter) => adapter != Adapter::Rest,
             None => fields.take("drop").is_some() && fields.take_any(&["endpoint", "target"]).is_none(),
         };
+        // Files that come in have no drop.
+        let inbox = adapter.filter(|_| files && reads_only);
+        let files = files && inbox.is_none();
 
         let heard = fields.take("listen");
-        let listen = heard.as_ref().map_or_else(|| Listen::parse(&[]).ok(), |found| listen(found, &scope.kinds));
+        let listen = match (&heard, reads_only) {
+            (None, true) => Some(Listen::nothing()),
+            (None, false) => Listen::parse(&[]).ok(),
+            (Some(found), true) => {
+                pull::nothing(found);
+                None
+            }
+            (Some(found), false) => listen(found, &scope.kinds),
+        };
         let deletes =
             listen.as_ref().is_some_and(|listen| scope.kinds.iter().any(|kind| listen.hears(kind, Op::Delete)));
         let filter = optional(fields.take("where"), |found| {
             Filter::compile(found.text()?).map_err(|message| found.error(message)).ok()
         });
         let transport = described.as_ref().and_then(Option::as_ref).map(|finding| finding.spec.transport);
-        let place = if files { None } else { fields.need_any(&["endpoint", "target"]) };
+        if inbox.is_some() {
+            pull::no_calls(&fields);
+        }
+        let place = if files || inbox.is_some() { None } else { fields.need_any(&["endpoint", "target"]) };
         let (endpoint, target) = match (place, described.is_some()) {
             (None, _) => (None, None),
             (Some(found), false) => (Endpoint::read(&found, scope, deletes), None),
@@ -151,7 +175,7 @@ impl ConnectorSpec {
             || Some((Mapping::whole(), Vec::new())),
             |found| {
                 let (mapping, lines) = mapping::mapping(&found)?;
-                if pulls {
+                if strategy.is_some_and(Strategy::pulls) {
                     mapping::backwards(&found, &mapping, &lines);
                 }
                 Some((mapping, lines))
@@ -204,6 +228,31 @@ impl ConnectorSpec {
             }
             Some(serial)
         });
+        let (drawn, place) = (described.as_ref().and_then(|described| described.as_ref()), fields.take("adapter"));
+        let reading = strategy.and_then(|strategy| {
+            let around = pull::Around {
+                strategy,
+                listen: listen.as_ref(),
+                endpoint: endpoint.as_ref(),
+                pace: pace.as_ref(),
+                spec: drawn.map(|(finding, ..)| &finding.spec),
+                adapter: place.as_ref(),
+                inbox,
+            };
+            if files && strategy.pulls() {
+                let hint =
+                    "write a connector for the files that leave, and one with `strategy: pull` for those that come";
+                fields.section().error_hint("files go one way", hint);
+                fields.know(&["pull"]);
+                return None;
+            }
+            // Of an adapter that is wrong nothing can be said.
+            if described.is_some() && drawn.is_none() {
+                fields.know(&["pull"]);
+                return None;
+            }
+            pull::pull(&fields, &around)
+        });
         let allow = fields.take("allow").map(|found| governance::allow(&found, scope.governance.as_ref()));
         let redact = fields.take("redact").map(|found| governance::redact(&found)).unwrap_or_default();
         let hook = optional(fields.take("hook"), |found| hook::hook(&found, scope));
@@ -224,11 +273,14 @@ impl ConnectorSpec {
         };
         let concurrency = concurrency.and_then(|count| usize::try_from(count).ok()).or(limits.concurrency);
         let way = match (files, described) {
+            (false, None) if inbox.is_some() => Way::Inbox,
             (true, _) => Way::Drop(Box::new(dropped?)),
             (false, None) => Way::Rest(Box::new(endpoint?)),
             (false, Some(described)) => {
                 let (Finding { spec, text }, vars) = described?;
-                needed(found, &spec, &mapping);
+                if !reads_only {
+                    needed(found, &spec, &mapping);
+                }
                 let mut target = target?;
                 if let Target::Address { endpoint, .. } = &mut target {
                     placed(found, &spec, endpoint, scope);
@@ -242,13 +294,15 @@ impl ConnectorSpec {
         let beside = match &way {
             Way::Drop(drop) => canonical::Beside::Drop(&drop.embedded),
             Way::Spec(described) => canonical::Beside::Adapter(&described.text),
-            Way::Rest(_) => canonical::Beside::Nothing,
+            Way::Rest(_) | Way::Inbox => canonical::Beside::Nothing,
         };
         let config = canonical::text(found, &name, beside);
         let config_hash = canonical::hash(&config);
         Some(ConnectorSpec {
             name: name.into(),
             listen: listen?,
+            strategy: strategy?,
+            pull: reading?,
             filter: filter?,
             way,
             mapping,
@@ -279,7 +333,7 @@ impl ConnectorSpec {
         match &self.way {
             Way::Rest(endpoint) => Some(endpoint),
             Way::Spec(described) => described.target.endpoint(),
-            Way::Drop(_) => None,
+            Way::Drop(_) | Way::Inbox => None,
         }
     }
 
@@ -287,14 +341,14 @@ impl ConnectorSpec {
     pub fn secrets(&self) -> Vec<SecretPlace> {
         match &self.way {
             Way::Spec(described) => described.target.secrets(),
-            Way::Rest(_) | Way::Drop(_) => Vec::new(),
+            Way::Rest(_) | Way::Drop(_) | Way::Inbox => Vec::new(),
         }
     }
 
     /// Its drop; none for one that makes calls.
     pub fn drop(&self) -> Option<&DropSpec> {
         match &self.way {
-            Way::Rest(_) | Way::Spec(_) => None,
+            Way::Rest(_) | Way::Spec(_) | Way::Inbox => None,
             Way::Drop(drop) => Some(drop),
         }
     }
@@ -395,23 +449,14 @@ fn listen(found: &Found<'_>, kinds: &[String]) -> Option<Listen> {
     Some(listen)
 }
 
-/// What later versions will do and this one cannot is an error, not a silent push. Whether it would pull.
-fn not_yet(fields: &Fields<'_>) -> bool {
+/// What later versions will do and this one cannot is an error, not a silent push.
+fn not_yet(fields: &Fields<'_>) {
     const HINT: &str = "leave it out, or run a version that has it";
-    let mut pulls = false;
-    if let Some(found) = fields.take("strategy") {
-        let words = [("push", false), ("pull", true), ("bidirectional", true)];
-        pulls = found.choice("strategy", &words).unwrap_or_default();
-        if pulls {
-            found.error_hint("only `push` is in this version", HINT);
-        }
-    }
-    for key in ["pull", "bundle", "key"] {
+    for key in ["bundle", "key"] {
         if let Some(found) = fields.take(key) {
             found.error_hint("is not in this version", HINT);
         }
     }
-    pulls
 }
 
 fn idempotency_key(found: &Found<'_>) -> Option<Template> {

@@ -1,5 +1,7 @@
 //! Fixtures: a record, the requests that it must make, the answers, and what must come of it.
 
+mod reading;
+
 use std::path::Path;
 
 use crate::adapter::http::{Reply, reply};
@@ -11,6 +13,7 @@ use crate::config::tree::{Notation, Value};
 use crate::event::{self, Op, Record};
 use crate::rules::transport::Transport;
 use crate::rules::verdict::WORDS;
+pub use reading::Reading;
 
 /// The end of the name of a file with fixtures beside an adapter's.
 pub const BESIDE: &str = ".fixtures.yaml";
@@ -77,6 +80,8 @@ pub struct Case {
     pub after: Option<u64>,
     /// What it leaves behind; none = it is not looked at.
     pub left: Option<Vec<(String, String)>>,
+    /// What is read; none = something is sent.
+    pub read: Option<Reading>,
 }
 
 /// A request and its answer.
@@ -153,6 +158,10 @@ pub fn around(name: &str, text: &str, transport: Transport, case: &Case) -> Stri
     if case.joined {
         connector["batch"] = serde_json::json!({});
     }
+    if let (serde_json::Value::Object(fields), Some(reading)) = (&mut connector, &case.read) {
+        fields.insert("strategy".to_owned(), "pull".into());
+        fields.insert("pull".to_owned(), serde_json::json!({"table": reading.table}));
+    }
     connector.to_string()
 }
 
@@ -183,6 +192,16 @@ fn read(found: &Found<'_>) -> Option<Fixtures> {
     Some(Fixtures { subject: subject?, file: found.source.name.clone(), cases: cases? })
 }
 
+/// The outcomes of a fixture beside those of an answer.
+const MORE: [(&str, &str); 6] = [
+    ("held", "held"),
+    ("skipped", "skipped"),
+    ("read", "read"),
+    ("unchanged", "unchanged"),
+    ("expired", "expired"),
+    ("gone", "gone"),
+];
+
 /// What happened to one record.
 fn change(fields: &Fields<'_>) -> Option<Change> {
     const OPS: [(&str, Op); 4] =
@@ -202,7 +221,16 @@ fn case(found: &Found<'_>) -> Option<Case> {
     let fields = found.fields()?;
     let name = fields.need("name").and_then(|found| found.text().map(str::to_owned));
     let together = fields.take("changes");
+    let read = fields.take("pull").map(|found| {
+        for key in ["record", "changes"] {
+            if let Some(found) = fields.take(key) {
+                found.error_hint("stands beside `pull`", "what is read is said in `items`");
+            }
+        }
+        reading::read(&found, &fields)
+    });
     let changes = match &together {
+        _ if read.is_some() => Some(Vec::new()),
         None => change(&fields).map(|change| vec![change]),
         Some(list) => {
             let read = |found: &Found<'_>| {
@@ -220,8 +248,7 @@ fn case(found: &Found<'_>) -> Option<Case> {
     let exchanges = fields.take("exchanges").and_then(|found| found.items()).unwrap_or_default();
     let exchanges: Vec<Option<Exchange>> = exchanges.iter().map(exchange).collect();
     let outcome = fields.take("outcome").and_then(|found| {
-        let words: Vec<(&str, &str)> =
-            WORDS.iter().map(|(word, _)| (*word, *word)).chain([("held", "held"), ("skipped", "skipped")]).collect();
+        let words: Vec<(&str, &str)> = WORDS.iter().map(|(word, _)| (*word, *word)).chain(MORE).collect();
         found.choice("outcome", &words)
     });
     let outcomes = fields.take("outcomes").and_then(|found| found.texts());
@@ -243,6 +270,7 @@ fn case(found: &Found<'_>) -> Option<Case> {
         says,
         after,
         left,
+        read: read.map_or(Some(None), |read| read.map(Some))?,
     })
 }
 

@@ -3,11 +3,13 @@
 pub mod joint;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{Op, Record, Value};
 use crate::rules::expression::{Escape, Expression, Scope, Text};
 use crate::rules::outcome::Reason;
+use crate::rules::pull::Pull;
 use crate::rules::rate::Rate;
 use crate::rules::transport::Transport;
 use crate::rules::verdict::{Extract, Rule, Word};
@@ -39,6 +41,8 @@ pub struct Spec {
     pub hl7_in: Option<Extract>,
     /// Whether an attempt whose outcome is unknown may be made again.
     pub repeatable: bool,
+    /// What is read; none = the file does not say.
+    pub pull: Option<Arc<Pull>>,
 }
 
 /// What the target bears.
@@ -76,6 +80,12 @@ pub struct Operations<T = Operation> {
     pub delete: Option<T>,
     /// An event that is no row.
     pub event: Option<T>,
+}
+
+impl<T> Default for Operations<T> {
+    fn default() -> Operations<T> {
+        Operations { create: None, update: None, upsert: None, delete: None, event: None }
+    }
 }
 
 impl<T> Operations<T> {

@@ -62,6 +62,7 @@ mod process_faults;
 mod programs;
 #[cfg(feature = "sftp")]
 mod publishing;
+mod pulling;
 mod reloading;
 mod replaced;
 mod requests;
