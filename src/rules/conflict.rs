@@ -15,6 +15,7 @@ mod verdict;
 mod weigh;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 use std::sync::Arc;
