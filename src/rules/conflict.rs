@@ -9,6 +9,7 @@
 //! [`Sides`] give the same [`Verdict`] everywhere. Values are compared in one canonical form ([`same`]).
 
 mod decide;
+mod guard;
 pub mod same;
 mod sides;
 mod verdict;
