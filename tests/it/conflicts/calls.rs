@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{disputed, entry, told};
 use crate::support::loopback::Way;
+use crate::support::office::wait;
 use crate::support::receiver::Receiver;
 
 #[test]
@@ -42,6 +43,10 @@ fn a_conflict_is_listed_without_values_and_shown_with_them_to_who_is_signed_in()
         assert_eq!(tcp.with_token("wrong").get(path).status, 401, "{path}");
     }
     assert_eq!(tcp.with_token("wrong").post("/conflicts/1/resolve", r#"{"take": "local"}"#).status, 401);
+    wait("somebody is told", || {
+        let open = tcp.get("/alerts").json();
+        open.as_array().unwrap().iter().any(|alert| alert["condition"] == "conflicts" && alert["count"] == 1)
+    });
     let metrics = String::from_utf8(tcp.get("/metrics").body).unwrap();
     let figure = r#"sync_conflicts_total{table="visits",field="name",winner="held"} 1"#;
     assert!(metrics.contains(figure), "{metrics}");
