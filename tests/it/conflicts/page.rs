@@ -74,6 +74,12 @@ fn another_value_can_be_given_and_leaving_forgets_what_was_shown() {
     assert_eq!(told(&office), 0);
     browser.click("#disputes-list .buttons button");
     browser.wait("it is open", "document.querySelector('#dispute').open");
+    for width in [360, 1200] {
+        browser.view(width, width == 360);
+        let wide = "(() => { const box = document.querySelector('#dispute'); \
+             return Math.max(box.scrollWidth - box.clientWidth, document.documentElement.scrollWidth - innerWidth); })()";
+        assert_eq!(browser.js(wide), 0, "nothing is beyond the edge of {width}");
+    }
     browser.click("#take-value");
     browser.wait("it asks which", "!document.querySelector('#dispute-fields').hidden");
     browser.js("document.querySelector('#dispute-fields input').value = 'Ada C.'");
