@@ -60,6 +60,7 @@ mod power_cuts;
 mod process_faults;
 #[cfg(feature = "sftp")]
 mod publishing;
+mod pulling;
 mod reloading;
 mod replaced;
 mod requests;

@@ -1,32 +1,32 @@
 //! A system that is read by requests, as a file or a connector describes them.
 
+mod call;
 mod page;
+mod request;
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use super::body::{self, Around};
 use super::reading::Answer;
+use crate::adapter::Request;
 use crate::adapter::auth::Credential;
 use crate::adapter::auth::body::slot;
-use crate::adapter::http::{Client, Envelope, Exchange, Failure, Options, Reply};
+use crate::adapter::http::{Client, Exchange, Options};
 use crate::adapter::pull::{Ask, Fetched, Page, Reads, Source};
 use crate::adapter::rest::origin_of_text;
-use crate::adapter::{Request, Text as Head, sha256};
 use crate::clock::{self, Timestamp};
 use crate::event::{Record, Value};
-use crate::rules::classify::{Asked, classify, http_date};
-use crate::rules::escape;
-use crate::rules::expression::{Scope, Text};
-use crate::rules::hex::hex;
-use crate::rules::operation::Call;
+use crate::rules::classify::{Asked, classify};
+use crate::rules::expression::Scope;
 use crate::rules::outcome::{Outcome, Reason};
-use crate::rules::pull::course::{BACK, Course, Going, STRIKES, Step};
+use crate::rules::pull::course::{BACK, Course, Going, STRIKES};
 use crate::rules::pull::cursor::{From, Kind};
-use crate::rules::pull::link::{self, Elsewhere};
+use crate::rules::pull::link;
 use crate::rules::pull::{Feed, Items, Next, Pull};
 use crate::rules::verdict::{Rule, judge};
+pub use call::Answering;
+use call::{Calling, Got, passing, rehearsed, reject, retry, validator, validators};
 
 /// What a source of a file's making is made of.
 #[derive(Debug)]
@@ -70,14 +70,6 @@ pub struct PullSource {
     open: Mutex<Option<(bool, Exchange)>>,
     /// How often in a row the cursor of an answer went back.
     strikes: AtomicU8,
-}
-
-/// What was asked, and what came of it.
-struct Got {
-    request: Request,
-    reply: Reply,
-    ahead_ms: Option<i64>,
-    took: Duration,
 }
 
 impl PullSource {
@@ -126,117 +118,13 @@ impl PullSource {
 
     /// Where a run has come to: none = what was kept is of another make of this source.
     fn course(&self, ask: &Ask) -> Option<Course> {
-        let course = ask.next.as_deref().map_or_else(|| Some(Course::default()), Course::parse)?;
-        (course.feed < self.pull.feeds.len()).then_some(course)
-    }
-
-    /// The request of a page.
-    fn request(&self, ask: &Ask, course: &Course) -> Result<Request, Outcome> {
-        let Some(feed) = self.pull.feeds.get(course.feed) else { return Err(reject("the source has no such page")) };
-        let cursor = ask.cursor.as_deref().zip(self.kind).map(|(cursor, kind)| kind.asked(cursor));
-        let main = course.feed + 1 == self.pull.feeds.len();
-        let address = match (&course.step, &cursor, &self.pull.cursor) {
-            (Step::Url(url), _, _) => Some(url.as_str()),
-            (Step::First, Some(url), Some(kind)) if main && kind.is_url => Some(url.as_str()),
-            _ => None,
+        let course = match ask.next.as_deref() {
+            Some(next) => Course::parse(next)?,
+            // Where everything is read, what was deleted before is of no interest.
+            None if ask.cursor.is_none() => Course::at(self.pull.feeds.len().saturating_sub(1)),
+            None => Course::default(),
         };
-        let mut roots = self.roots.clone();
-        if let Some(cursor) = &cursor {
-            roots.push("cursor", Value::from(cursor.as_str()));
-        }
-        course.roots(&feed.next, &mut roots);
-        let scope = Scope { record: Record::new(), roots };
-        let mut request = self.built(&feed.request, &feed.query, &scope).map_err(Outcome::Halt)?;
-        if let Some(address) = address {
-            let url = self.follow(&request.url, address)?;
-            request.url = url.into();
-            if request.method == "GET" {
-                request.body.clear();
-                request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
-            }
-        }
-        Ok(request)
-    }
-
-    fn built(&self, call: &Call, query: &[(String, Text)], scope: &Scope) -> Result<Request, Reason> {
-        let around = Around { base: &self.base, key: "pull", headers: &self.headers };
-        let mut request = body::request(call, scope, &around)?;
-        // A question is nobody's change.
-        request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("idempotency-key"));
-        let mut url = request.url.to_string();
-        for (name, text) in query {
-            let Some(value) = parameter(text, scope)? else { continue };
-            url.push(if url.contains('?') { '&' } else { '?' });
-            url.push_str(&format!("{}={}", escape::percent(name), escape::percent(&value)));
-        }
-        request.url = url.into();
-        Ok(request)
-    }
-
-    /// The whole of an address that an answer has named.
-    fn follow(&self, from: &str, target: &str) -> Result<String, Outcome> {
-        let led = self.credential.as_ref().and_then(|credential| credential.base());
-        let allowed: Vec<&str> = std::iter::once(self.origin.as_str()).chain(led.as_deref()).collect();
-        link::follow(from, target, &allowed).map_err(|elsewhere| {
-            let text = match elsewhere {
-                Elsewhere::Origin(origin) => format!(
-                    "the answer leads to {origin} for its next page, and the connector's endpoint is {}: a source never leads elsewhere",
-                    self.origin
-                ),
-                Elsewhere::Odd => "the answer leads to something that is no address for its next page".to_owned(),
-            };
-            Outcome::Halt(Reason::new("next", text))
-        })
-    }
-
-    /// One call; a credential that is refused is renewed once.
-    fn call(&self, request: Request) -> Result<Got, Outcome> {
-        let (begun, at) = (Instant::now(), clock::now());
-        let credential = self.credential.as_deref();
-        let seal = |credential: &Credential| credential.seal(&request);
-        let sealed = credential.map(seal).transpose()?;
-        let mut reply = self.send(&request, sealed.as_ref().map(|sealed| &sealed.envelope))?;
-        if let (Some(credential), Some(used)) = (credential, &sealed)
-            && let Some(refusal) = credential.refusal(&reply)
-            && credential.refused(used, refusal)?
-        {
-            let again = seal(credential)?;
-            reply = self.send(&request, Some(&again.envelope))?;
-        }
-        self.client.note_date(&reply);
-        reply.vouch(&self.origin);
-        let took = begun.elapsed();
-        let ahead_ms = reply.date.as_deref().and_then(|date| http_date(date.trim())).map(|date| {
-            // Halfway between; and a `Date` leaves out half a second on the average.
-            let half = i64::try_from(took.as_millis() / 2).unwrap_or_default();
-            date.0.saturating_add(500).saturating_sub(at.0.saturating_add(half))
-        });
-        Ok(Got { request, reply, ahead_ms, took })
-    }
-
-    fn send(&self, request: &Request, envelope: Option<&Envelope>) -> Result<Reply, Outcome> {
-        let none = Envelope::default();
-        let envelope = envelope.unwrap_or(&none);
-        let wary = envelope.is_led_by_name();
-        let kept = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let kept = kept.filter(|(led, _)| *led == wary);
-        let is_kept = kept.is_some();
-        let mut exchange = kept.map_or_else(|| self.client.reading(self.largest, wary), |(_, exchange)| exchange);
-        let mut answer = exchange.call(request, envelope);
-        // A connection that was kept may have been closed meanwhile; a question may be asked again.
-        if is_kept
-            && matches!(&answer, Err(Failure::Trouble { trouble, .. }) if !trouble.answered && !trouble.halt && trouble.reason.class != "timeout")
-        {
-            exchange = self.client.reading(self.largest, wary);
-            answer = exchange.call(request, envelope);
-        }
-        match answer {
-            Ok(reply) => {
-                *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some((wary, exchange));
-                Ok(reply)
-            }
-            Err(failure) => Err(passing(failure.outcome())),
-        }
+        (course.feed < self.pull.feeds.len()).then_some(course)
     }
 
     /// What an answer means; none = it is a page.
@@ -255,7 +143,14 @@ impl PullSource {
             judge(&self.pull.rules, &answer, "", now, &hide).or_else(|| judge(&self.rules, &answer, "", now, &hide));
         let outcome = match judged {
             Some(verdict) => verdict.outcome,
-            None => classify(&got.reply.answer(), Asked { delete: false, record_url: false, retry_on: &[] }, now),
+            None => {
+                let mut answer = got.reply.answer();
+                // JSON that does not parse costs the items that it breaks, where it can be told which.
+                if answer.content_type.is_some_and(|kind| kind.to_ascii_lowercase().contains("json")) {
+                    answer.content_type = None;
+                }
+                classify(&answer, Asked { delete: false, record_url: false, retry_on: &[] }, now)
+            }
         };
         (!outcome.is_delivered()).then(|| passing(outcome))
     }
@@ -265,7 +160,30 @@ impl PullSource {
         judge(&self.pull.expired, &answer, "", clock::now(), &|_: &str| String::new()).is_some()
     }
 
-    fn read(&self, ask: &Ask) -> Result<Fetched, Outcome> {
+    /// What [`Source::fetch`] would make of an answer, without a connection: the request, and what came of it; none = there was
+    /// no answer. It is `now` on both sides, where the answer has no `Date`.
+    pub fn rehearse(&self, ask: &Ask, now: Timestamp, answer: &mut Answering<'_>) -> Option<Fetched> {
+        let mut silent = false;
+        let mut call = |request: Request| Ok(rehearsed(request, now, answer, &mut silent));
+        let fetched = self.read(ask, now, &mut call).unwrap_or_else(Fetched::Failed);
+        (!silent).then_some(fetched)
+    }
+
+    /// The same of [`Source::fetch_one`]; none inside = such a request is not described.
+    pub fn rehearse_one(
+        &self,
+        key: &Record,
+        links: &[(String, String)],
+        now: Timestamp,
+        answer: &mut Answering<'_>,
+    ) -> Option<Option<Fetched>> {
+        let mut silent = false;
+        let mut call = |request: Request| Ok(rehearsed(request, now, answer, &mut silent));
+        let fetched = self.single(key, links, &mut call).unwrap_or_else(|outcome| Some(Fetched::Failed(outcome)));
+        (!silent).then_some(fetched)
+    }
+
+    fn read(&self, ask: &Ask, now: Timestamp, call: &mut Calling<'_>) -> Result<Fetched, Outcome> {
         if let (Some(cursor), Some(kind)) = (&ask.cursor, self.kind)
             && !kind.fits(cursor)
         {
@@ -277,28 +195,29 @@ impl PullSource {
         let first = course.is_first();
         let asked = validators(ask.validator.as_deref().filter(|_| first), &request);
         request.headers.extend(asked.iter().cloned());
-        let got = self.call(request)?;
+        let got = call(request)?;
         if got.reply.status == 304 && !asked.is_empty() {
             return Ok(Fetched::Unchanged);
         }
         if self.is_expired(&got) {
             return match (&ask.cursor, first) {
-                (Some(_), _) => Ok(Fetched::Expired),
-                (None, false) => Err(retry("pages", "the source does not keep the pages of this run any more")),
+                (Some(_), true) => Ok(Fetched::Expired),
+                // If it is the cursor, the first page of the next run says so.
+                (_, false) => Err(retry("pages", "the source does not keep the pages of this run any more")),
                 (None, true) => Err(self.verdict(&got).unwrap_or_else(|| reject("the source is gone"))),
             };
         }
         if let Some(outcome) = self.verdict(&got) {
             return Err(outcome);
         }
-        self.page(ask, course, got).map(Fetched::Page)
+        self.page(ask, course, got, now).map(Fetched::Page)
     }
 
-    fn page(&self, ask: &Ask, mut course: Course, got: Got) -> Result<Page, Outcome> {
+    fn page(&self, ask: &Ask, mut course: Course, got: Got, now: Timestamp) -> Result<Page, Outcome> {
         let Some(feed) = self.pull.feeds.get(course.feed) else { return Err(reject("the source has no such page")) };
         let tree = page::Tree::of(&got.reply, &feed.items)?;
-        let mut read = page::read(&tree, feed)?;
-        let theirs = clock::now().0.saturating_add(got.ahead_ms.map_or(0, |ahead| ahead.saturating_add(500)));
+        let mut read = page::read(&tree, feed, &self.roots)?;
+        let theirs = now.0.saturating_add(got.ahead_ms.map_or(0, |ahead| ahead.saturating_add(500)));
         course.begin(Timestamp(theirs));
         self.move_cursor(ask, &mut course, feed, &tree, &read)?;
         let (first, moves) = (course.is_first(), course.moves(&self.pull));
@@ -366,7 +285,7 @@ impl PullSource {
             }
             From::Item(_) if feed.deletions => {}
             place @ From::Item(_) => {
-                for seen in page::cursors(tree, &feed.items, place)? {
+                for seen in page::cursors(tree, &feed.items, place, &self.roots)? {
                     course.see(cursor, from, &seen).map_err(odd)?;
                 }
             }
@@ -389,7 +308,12 @@ impl PullSource {
         Ok(())
     }
 
-    fn single(&self, key: &Record, links: &[(String, String)]) -> Result<Option<Fetched>, Outcome> {
+    fn single(
+        &self,
+        key: &Record,
+        links: &[(String, String)],
+        call: &mut Calling<'_>,
+    ) -> Result<Option<Fetched>, Outcome> {
         let Some(one) = &self.pull.one else { return Ok(None) };
         let mut roots = self.roots.clone();
         roots.push("key", Value::Map(key.clone()));
@@ -397,7 +321,7 @@ impl PullSource {
         roots.push("link", Value::Map(link));
         let scope = Scope { record: Record::new(), roots };
         let request = self.built(&one.request, &one.query, &scope).map_err(Outcome::Halt)?;
-        let got = self.call(request)?;
+        let got = call(request)?;
         if matches!(got.reply.status, 404 | 410) {
             return Ok(Some(Fetched::Gone));
         }
@@ -409,8 +333,7 @@ impl PullSource {
         let list = one.items.as_ref().unwrap_or(&whole);
         let tree = page::Tree::of(&got.reply, list)?;
         let shape = one.item.as_ref().unwrap_or(&feed.item);
-        let mut read = page::take(&tree, list, shape, false)?;
-        read.items.truncate(1);
+        let read = page::take(tree.one(list)?.into_iter().collect(), &tree, shape, false, &self.roots);
         if read.items.is_empty() && read.bad.is_empty() {
             return Ok(Some(Fetched::Gone));
         }
@@ -438,79 +361,13 @@ impl Source for PullSource {
     }
 
     fn fetch(&self, ask: &Ask) -> Fetched {
-        self.read(ask).unwrap_or_else(Fetched::Failed)
+        self.read(ask, clock::now(), &mut |request| self.call(request)).unwrap_or_else(Fetched::Failed)
     }
 
     fn fetch_one(&self, key: &Record, links: &[(String, String)]) -> Option<Fetched> {
-        match self.single(key, links) {
+        match self.single(key, links, &mut |request| self.call(request)) {
             Ok(fetched) => fetched,
             Err(outcome) => Some(Fetched::Failed(outcome)),
         }
     }
-}
-
-/// The value of a query parameter; none = it is left out.
-fn parameter(text: &Text, scope: &Scope) -> Result<Option<String>, Reason> {
-    for expression in text.expressions().filter(|expression| expression.is_strict()) {
-        let missing = |name: &&String| matches!(name.as_str(), "cursor" | "next") && scope.roots.get(name).is_none();
-        if expression.names().iter().any(|name| missing(&name)) {
-            return Ok(None);
-        }
-    }
-    let Some(value) = text.value(scope)? else { return Ok(None) };
-    match value {
-        Value::Null => Ok(None),
-        value => match value.as_text() {
-            Some(text) if text.is_empty() => Ok(None),
-            Some(text) => Ok(Some(text.into_owned())),
-            None => Err(Reason::new("encoding", format!("a query parameter is {}, not a single value", value.kind()))),
-        },
-    }
-}
-
-/// What an answer to this request is known by, for the next one: `URL ETAG` or `URL date`.
-fn validator(got: &Got) -> Option<String> {
-    let url = hex(sha256(got.request.url.as_bytes()).get(..8).unwrap_or_default());
-    if let Some(etag) = got.reply.fields.one("ETag").filter(|etag| !etag.is_empty()) {
-        return Some(format!("{url} etag {etag}"));
-    }
-    let modified = got.reply.fields.one("Last-Modified")?;
-    let (changed, now) = (http_date(modified.trim())?, http_date(got.reply.date.as_deref()?.trim())?);
-    // What was changed in the second of the answer may be changed again in it (RFC 9110 §8.8.2.2).
-    (now.0.saturating_sub(changed.0) >= 2_000).then(|| format!("{url} date {modified}"))
-}
-
-/// The header fields that ask only for what is new.
-fn validators(known: Option<&str>, request: &Request) -> Vec<(Head, Head)> {
-    let own = |name: &str| request.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-    let Some((url, rest)) = known.and_then(|known| known.split_once(' ')) else { return Vec::new() };
-    if url != hex(sha256(request.url.as_bytes()).get(..8).unwrap_or_default()) {
-        return Vec::new();
-    }
-    let (name, value) = match rest.split_once(' ') {
-        Some(("etag", value)) => ("If-None-Match", value),
-        Some(("date", value)) => ("If-Modified-Since", value),
-        _ => return Vec::new(),
-    };
-    if own(name) { Vec::new() } else { vec![(name.into(), value.to_owned().into())] }
-}
-
-/// Of a question nothing can have happened: what is not known is asked again.
-fn passing(outcome: Outcome) -> Outcome {
-    match outcome {
-        Outcome::Unknown { reason, transport } => Outcome::Retry { reason, after: None, transport },
-        Outcome::Conflict(reason) | Outcome::Reject(reason) | Outcome::SuccessWithRemarks(reason) => {
-            Outcome::Halt(reason)
-        }
-        Outcome::Success | Outcome::Duplicate => reject("the answer is no page"),
-        other => other,
-    }
-}
-
-fn reject(text: &'static str) -> Outcome {
-    Outcome::Halt(Reason::new("pull", text))
-}
-
-fn retry(class: &'static str, text: &'static str) -> Outcome {
-    Outcome::Retry { reason: Reason::new(class, text), after: None, transport: false }
 }
