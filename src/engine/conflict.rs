@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::engine::report::shown;
 use crate::event::{Record, Value};
 use crate::format::json;
-use crate::rules::conflict::{Dispute, Stand, Unit};
+use crate::rules::conflict::{Stand, precision};
 use crate::rules::governance::Gate;
 use crate::store::state::conflict::{self, Choice, Entry};
 use crate::store::state::{StateError, StateReader};
@@ -140,18 +140,11 @@ impl Conflict {
             first: time(stand.first),
             last: time(stand.last),
         };
-        let dispute = Dispute {
-            unit: Unit::Record,
-            fields: Vec::new(),
-            base: None,
-            local: entry.local.clone(),
-            remote: entry.remote.clone(),
-        };
         let values = Values {
             base: entry.base.as_ref().map(seen),
             local: side(&entry.local),
             remote: side(&entry.remote),
-            precision: dispute.precision(),
+            precision: precision(&entry.local, &entry.remote),
         };
         let mut conflict = Conflict { values: Some(values), ..Conflict::new(entry, view) };
         if let Some(decision) = &mut conflict.decision {

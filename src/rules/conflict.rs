@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use decide::decide;
 pub use sides::{Base, Resolution, Side, Sides, Span, Take, Times};
-pub use verdict::{Because, Decided, Dispute, Doubt, Held, Next, Stand, Verdict, Which, Why, Won, Write};
+pub use verdict::{Because, Decided, Dispute, Doubt, Held, Next, Stand, Verdict, Which, Why, Won, Write, precision};
 
 /// The name by which an order of authority calls the application, besides the name of its office.
 pub const HERE: &str = "hms";

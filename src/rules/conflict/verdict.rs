@@ -216,14 +216,19 @@ impl Verdict {
 }
 
 impl Dispute {
-    /// The times in words: which rule used them is said elsewhere. Empty when both sides know the times of their fields.
+    /// See [`precision`].
     pub fn precision(&self) -> &'static str {
-        match (self.local.by_record, self.remote.by_record) {
-            (false, false) => "",
-            (false, true) => "the outside system's time is that of the whole record",
-            (true, false) => "the application's time is that of the whole record",
-            (true, true) => "both times are those of the whole record",
-        }
+        precision(&self.local, &self.remote)
+    }
+}
+
+/// Which of the times are those of the whole record, in words; empty when both sides know the times of their fields.
+pub fn precision(local: &Stand, remote: &Stand) -> &'static str {
+    match (local.by_record, remote.by_record) {
+        (false, false) => "",
+        (false, true) => "the outside system's time is that of the whole record",
+        (true, false) => "the application's time is that of the whole record",
+        (true, true) => "both times are those of the whole record",
     }
 }
 
