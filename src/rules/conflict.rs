@@ -2,7 +2,7 @@
 //!
 //! A *base* holds the values at the last agreement. Each field, or group of fields, is compared with it: changed on one side
 //! only, that side's value goes to the other; changed on both to the same, they agree; changed on both and different, there is
-//! a *conflict*, and the rule of that field decides: [`decide`]. What no rule decides is held for a person, and only that: other fields
+//! a *conflict*, and the rule of that field decides: [`decide()`]. What no rule decides is held for a person, and only that: other fields
 //! of the record go on.
 //!
 //! Nothing here knows which side asks, in which order the changes arrived, or what time it is, unless that is an argument: the same

@@ -195,7 +195,7 @@ pub enum Why {
     Delete,
     /// The guard query has found a row that the change would meet.
     Guard,
-    /// The caller has tried, and both sides keep changing. Never said by [`super::decide`].
+    /// The caller has tried, and both sides keep changing. Never said by [`super::decide()`].
     Restless,
 }
 
