@@ -123,7 +123,7 @@ impl Decimal {
         match (self.to_integer(), self.to_double()) {
             (Some(integer), _) if whole => Value::Integer(integer),
             (_, Some(double)) => Value::Real(double),
-            _ => Value::Number(self.to_json().into()),
+            _ => Value::Number(self.shortest().into()),
         }
     }
 
@@ -146,8 +146,8 @@ impl Decimal {
         Some(if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") })
     }
 
-    /// In the digits of a JSON number.
-    fn to_json(&self) -> String {
+    /// In the digits of a JSON number: one spelling for each number, the shortest of a bearable length.
+    pub fn shortest(&self) -> String {
         let sign = if self.negative { "-" } else { "" };
         let digits = if self.digits.is_empty() { "0" } else { &self.digits };
         let places = usize::try_from(-self.exponent).unwrap_or(0);
@@ -245,8 +245,8 @@ mod tests {
         assert_eq!(decimal("9223372036854775808").to_integer(), None);
         assert_eq!(decimal("1.5").to_integer(), None);
         assert_eq!(decimal("1200").to_integer(), Some(1200));
-        assert_eq!(decimal("-0.00025").to_json(), "-0.00025");
-        assert_eq!(decimal("12.5e50").to_json(), "125e49");
+        assert_eq!(decimal("-0.00025").shortest(), "-0.00025");
+        assert_eq!(decimal("12.5e50").shortest(), "125e49");
     }
 
     proptest! {
