@@ -12,6 +12,7 @@ pub mod chain;
 pub mod classify;
 pub mod clock;
 pub mod coalesce;
+pub mod conflict;
 pub mod convert;
 pub mod cutoff;
 pub mod decimal;

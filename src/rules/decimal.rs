@@ -123,12 +123,12 @@ impl Decimal {
         match (self.to_integer(), self.to_double()) {
             (Some(integer), _) if whole => Value::Integer(integer),
             (_, Some(double)) => Value::Real(double),
-            _ => Value::Number(self.to_json().into()),
+            _ => Value::Number(self.shortest().into()),
         }
     }
 
-    /// In the digits of a JSON number.
-    fn to_json(&self) -> String {
+    /// In the digits of a JSON number: one spelling for each number, the shortest of a bearable length.
+    pub fn shortest(&self) -> String {
         let sign = if self.negative { "-" } else { "" };
         let digits = if self.digits.is_empty() { "0" } else { &self.digits };
         let places = usize::try_from(-self.exponent).unwrap_or(0);
