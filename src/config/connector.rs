@@ -114,7 +114,7 @@ impl ConnectorSpec {
             (None, Some(stem)) => Some(stem.to_owned()),
             (None, None) => fields.need("name").and_then(|found| name(&found)),
         };
-        not_yet(&fields);
+        let pulls = not_yet(&fields);
         let described = described(&fields);
         let adapter = if described.is_some() { Some(Adapter::Rest) } else { built_in(&fields) };
         // With an adapter that is none, by what stands there.
@@ -156,7 +156,16 @@ impl ConnectorSpec {
         });
         let map = fields.take_any(&["mapping", "map"]);
         let mapping_place = map.as_ref().map_or(found.place, |found| found.place);
-        let mapping = map.map_or_else(|| Some((Mapping::whole(), Vec::new())), |found| mapping::mapping(&found));
+        let mapping = map.map_or_else(
+            || Some((Mapping::whole(), Vec::new())),
+            |found| {
+                let (mapping, lines) = mapping::mapping(&found)?;
+                if pulls {
+                    mapping::backwards(&found, &mapping, &lines);
+                }
+                Some((mapping, lines))
+            },
+        );
         let dropped = match (adapter, drop_of(&fields, files)) {
             (Some(adapter), Some(found)) => {
                 let name = name.as_deref().unwrap_or_default();
@@ -368,12 +377,14 @@ fn listen(found: &Found<'_>, kinds: &[String]) -> Option<Listen> {
     Some(listen)
 }
 
-/// What later versions will do and this one cannot is an error, not a silent push.
-fn not_yet(fields: &Fields<'_>) {
+/// What later versions will do and this one cannot is an error, not a silent push. Whether it would pull.
+fn not_yet(fields: &Fields<'_>) -> bool {
     const HINT: &str = "leave it out, or run a version that has it";
+    let mut pulls = false;
     if let Some(found) = fields.take("strategy") {
-        let words = [("push", true), ("pull", false), ("bidirectional", false)];
-        if found.choice("strategy", &words) == Some(false) {
+        let words = [("push", false), ("pull", true), ("bidirectional", true)];
+        pulls = found.choice("strategy", &words).unwrap_or_default();
+        if pulls {
             found.error_hint("only `push` is in this version", HINT);
         }
     }
@@ -382,6 +393,7 @@ fn not_yet(fields: &Fields<'_>) {
             found.error_hint("is not in this version", HINT);
         }
     }
+    pulls
 }
 
 fn idempotency_key(found: &Found<'_>) -> Option<Template> {

@@ -2,10 +2,10 @@
 
 use crate::config::fields::Fields;
 use crate::config::found::Found;
-use crate::config::problem::Place;
+use crate::config::problem::{Place, Severity};
 use crate::event::Value;
 use crate::rules::convert::Convert;
-use crate::rules::mapping::{Entry, Mapping};
+use crate::rules::mapping::{Entry, Mapping, Reverse};
 
 /// Reads a mapping: a map of source path to target path, to a section or to a list of those; or a list of sections
 /// that name their source. With it comes the place of each entry.
@@ -36,6 +36,21 @@ pub(crate) fn mapping(found: &Found<'_>) -> Option<(Mapping, Vec<Place>)> {
     }
 }
 
+/// The way back of a mapping that is pulled through. What does not come back is an error at its line.
+pub(crate) fn backwards(found: &Found<'_>, mapping: &Mapping, lines: &[Place]) -> Option<Reverse> {
+    let lost = match mapping.reverse() {
+        Ok(reverse) => return Some(reverse),
+        Err(lost) => lost,
+    };
+    for lost in lost {
+        let place = lines.get(lost.entry).copied().unwrap_or(found.node.place);
+        let message = format!("`{}` cannot be pulled: it {}", lost.target, lost.why);
+        let hint = "write `oneWay: true` with it: it is sent, and what the target has there is not read";
+        found.source.note(Severity::Error, place, &found.key, &message, Some(hint.to_owned()));
+    }
+    None
+}
+
 /// One line. `source` is the key it stands under, if it does.
 fn entry(found: &Found<'_>, source: Option<&str>) -> Option<Entry> {
     if let Some(source) = source
@@ -59,6 +74,7 @@ fn entry(found: &Found<'_>, source: Option<&str>) -> Option<Entry> {
     let convert = fields.take("convert").map_or(Some(Vec::new()), |found| converts(&found));
     let default = constant(&fields, "default");
     let lookup = fields.take("lookup").map(|found| table(&found));
+    let one_way = fields.take("oneWay").map_or(Some(false), |found| found.flag());
     fields.done();
     // A key that is there but could not be read makes the line unusable.
     let whole = |part: Option<Option<Value>>| part.map_or(Some(None), |value| value.map(Some));
@@ -69,6 +85,7 @@ fn entry(found: &Found<'_>, source: Option<&str>) -> Option<Entry> {
         default: whole(default)?,
         value: whole(value)?,
         lookup: lookup.map_or(Some(None), |table| table.map(Some))?,
+        one_way: one_way?,
     })
 }
 

@@ -4,6 +4,7 @@
 //! through every converter.
 
 mod dates;
+mod inverse;
 mod text;
 mod units;
 
@@ -24,6 +25,7 @@ enum Step {
     Units(units::Scale),
     Dates(Box<dates::Dates>),
     Text(text::Word),
+    Back(inverse::Back),
 }
 
 impl Convert {
@@ -55,6 +57,7 @@ impl Convert {
             Step::Units(scale) => scale.apply(&value),
             Step::Dates(dates) => dates.apply(&value),
             Step::Text(word) => word.apply(value),
+            Step::Back(back) => back.apply(value),
         };
         converted.map_err(|wants| {
             Reason::new(
@@ -62,6 +65,18 @@ impl Convert {
                 format!("converter `{}` wants {wants}; this is {kind} that it cannot take", self.name),
             )
         })
+    }
+
+    /// What undoes it: of what it makes, this gives a value that it makes the same of. `before` is the step before it, which
+    /// can say more of the values. None where what it takes away is gone.
+    pub fn inverse(&self, before: Option<&Convert>) -> Option<Convert> {
+        let step = match &self.step {
+            Step::Units(scale) => Step::Back(inverse::Back::Units(scale.clone())),
+            Step::Dates(dates) => Step::Dates(Box::new(dates.inverse()?)),
+            Step::Text(word) => Step::Back(inverse::Back::of(word, before.map(|before| &before.step))?),
+            Step::Back(_) => return None,
+        };
+        Some(Convert { name: format!("{} (back)", self.name), step })
     }
 
     /// As written.

@@ -2,6 +2,7 @@
 
 pub mod path;
 mod plan;
+mod reverse;
 
 use std::borrow::Cow;
 
@@ -11,6 +12,8 @@ use crate::rules::outcome::Reason;
 
 use path::{Found, Path, Root};
 use plan::Field;
+
+pub use reverse::{NotInvertible, Reverse};
 
 /// One line of `map`/`mapping`, as the configuration gives it.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +32,8 @@ pub struct Entry {
     /// Code table: the value (as text, after `convert`) to the target's value; a code that is not listed takes
     /// `default`, else the event is held.
     pub lookup: Option<Vec<(String, Value)>>,
+    /// It is sent and not read back ([`Mapping::reverse`] leaves it out).
+    pub one_way: bool,
 }
 
 /// A compiled mapping.
@@ -91,6 +96,12 @@ impl Mapping {
             Some((fields, names)) => plan::record((fields, names), event, touch),
             None => Ok(event.image().clone()),
         }
+    }
+
+    /// The way back, for what is pulled: the target's record to the row's columns. The error lists every source that cannot
+    /// be had back from any of its targets.
+    pub fn reverse(&self) -> Result<Reverse, Vec<NotInvertible>> {
+        Reverse::of(self.plan.as_ref().map(|(fields, _)| plan::passages(fields)))
     }
 
     /// What it reads, for the gate.

@@ -97,12 +97,30 @@ impl Dates {
         Ok(())
     }
 
+    /// From the second form to the first. None when the second does not hold the day, the year, the hour or the minute that
+    /// the first does; seconds and their fractions may be missing.
+    pub fn inverse(&self) -> Option<Dates> {
+        let back = Dates { from: self.to.clone(), to: self.from.clone(), zone: self.zone.clone() };
+        let same = |sample: DateTime| {
+            let there = self.from.write(&Moment::Local(sample), &self.zone).ok()?;
+            let here = back.apply(&self.apply(&there).ok()?).ok()?;
+            let text = |value: &Value| value.as_text().map(std::borrow::Cow::into_owned);
+            (text(&here) == text(&there)).then_some(())
+        };
+        SAMPLES.into_iter().try_for_each(same)?;
+        Some(back)
+    }
+
     /// Converts; the error is what it wants.
     pub fn apply(&self, value: &Value) -> Result<Value, &'static str> {
         let moment = self.from.read(value).ok_or_else(|| self.from.wants())?;
         self.to.write(&moment, &self.zone).map_err(|_| "a date within the years that can be written")
     }
 }
+
+/// Times by which a form is tried out: afternoon and night, now and of an old person's birth.
+const SAMPLES: [DateTime; 2] =
+    [DateTime::constant(2026, 3, 5, 18, 5, 0, 0), DateTime::constant(1931, 11, 24, 4, 30, 0, 0)];
 
 /// Stands for the day of a time without date.
 const NO_DAY: civil::Date = civil::Date::constant(1, 1, 1);

@@ -104,6 +104,14 @@ impl Scale {
         Ok(Scale { up: source.factor, down: target.factor, offset: if offset.0 == 0 { (0, 1) } else { offset } })
     }
 
+    /// From the second unit to the first.
+    pub fn inverse(&self) -> Scale {
+        // (value − offset) × down / up.
+        let (top, bottom) = self.offset;
+        let offset = if top == 0 { (0, 1) } else { (-top * self.down, bottom * self.up) };
+        Scale { up: self.down, down: self.up, offset }
+    }
+
     /// An integer stays one where the result is exact; a result that has no end in decimals is the nearest double.
     pub fn apply(&self, value: &Value) -> Result<Value, &'static str> {
         const WANTS: &str = "a number, or a text that is one";

@@ -33,6 +33,39 @@ struct Read {
     convert: Vec<Convert>,
     default: Option<Value>,
     lookup: Option<HashMap<String, Value>>,
+    /// The number (from 0) of the entry it stands in.
+    entry: usize,
+    one_way: bool,
+}
+
+/// One name on the way to a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Into a field.
+    Field(Arc<str>),
+    /// To an item of a list, from 0.
+    Item(usize),
+}
+
+/// A target that is read from a source, with all that happens on the way.
+#[derive(Debug)]
+pub struct Passage<'p> {
+    /// The number (from 0) of its entry.
+    pub entry: usize,
+    /// The way to the target.
+    pub target: Vec<Turn>,
+    /// Where the source is.
+    pub path: &'p Path<'static>,
+    /// The source as written.
+    pub source: &'p str,
+    /// Its conversions, in order.
+    pub convert: &'p [Convert],
+    /// Its code table.
+    pub lookup: Option<&'p HashMap<String, Value>>,
+    /// What stands in for null, and for a code that is not listed.
+    pub default: Option<&'p Value>,
+    /// It is not read back.
+    pub one_way: bool,
 }
 
 type Errors = Vec<(usize, String)>;
@@ -78,7 +111,7 @@ pub fn compile(entries: Vec<Entry>) -> Result<(Vec<Field>, Vec<Numbered>), Error
     for (at, entry) in entries.into_iter().enumerate() {
         let placed = target(&entry).and_then(|target| {
             targets.push((target.join("."), at));
-            let make = leaf(entry)?;
+            let make = leaf(at, entry)?;
             if let Make::Read(read) = &make {
                 reads.push((at, read.path.clone()));
             }
@@ -123,7 +156,7 @@ fn target(entry: &Entry) -> Result<Vec<String>, String> {
 }
 
 /// The way to one value.
-fn leaf(entry: Entry) -> Result<Make, String> {
+fn leaf(at: usize, entry: Entry) -> Result<Make, String> {
     if let Some(mut value) = entry.value {
         if entry.default.is_some() || entry.lookup.is_some() {
             return Err("`default` and `lookup` have no effect beside `value`".to_owned());
@@ -151,6 +184,8 @@ fn leaf(entry: Entry) -> Result<Make, String> {
         convert: entry.convert,
         default: entry.default,
         lookup,
+        entry: at,
+        one_way: entry.one_way,
     })))
 }
 
@@ -225,6 +260,35 @@ pub fn leaves(fields: &[Field]) -> Vec<(String, Option<&str>)> {
     }
     let mut found = Vec::new();
     fields.iter().for_each(|field| walk(&field.make, field.name.to_string(), &mut found));
+    found
+}
+
+/// The targets that are read from sources, in order.
+pub fn passages(fields: &[Field]) -> Vec<Passage<'_>> {
+    fn walk<'f>(make: &'f Make, target: Vec<Turn>, found: &mut Vec<Passage<'f>>) {
+        let further = |turn: Turn| [target.as_slice(), &[turn]].concat();
+        match make {
+            Make::Constant(_) => {}
+            Make::Read(read) => found.push(Passage {
+                entry: read.entry,
+                target,
+                path: &read.path,
+                source: &read.source,
+                convert: &read.convert,
+                lookup: read.lookup.as_ref(),
+                default: read.default.as_ref(),
+                one_way: read.one_way,
+            }),
+            Make::Map(fields) => {
+                fields.iter().for_each(|field| walk(&field.make, further(Turn::Field(Arc::clone(&field.name))), found));
+            }
+            Make::List(items) => {
+                items.iter().enumerate().for_each(|(at, item)| walk(item, further(Turn::Item(at)), found));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    fields.iter().for_each(|field| walk(&field.make, vec![Turn::Field(Arc::clone(&field.name))], &mut found));
     found
 }
 
