@@ -268,7 +268,7 @@ CREATE TABLE segment (
 -- How the pull of a connector stands. `n`: the number of its last page; a page that is planned and not finished has its plan
 -- in `pull_plan`, and how far it has come stands in the application's file, in the transactions that write the rows. `noted`:
 -- up to where in the log `log` (of that `epoch`) the changes of its table are in `pull_change`. `contact`: `none` (both sides
--- were never compared), `asked` (a person has said by which rule: `local`, `remote`, `rules`), `made`. `book` (JSON): what is told
+-- were never compared), `doubted` (the log is another now), `local`, `remote`, `rules` (as a person has said, with the next run), `made`. `book` (JSON): what is told
 -- of it, and what is asked for next.
 CREATE TABLE pull (
   connector INTEGER PRIMARY KEY, n INTEGER NOT NULL DEFAULT 0, log TEXT NOT NULL, epoch TEXT, noted INTEGER NOT NULL DEFAULT 0,

@@ -267,6 +267,12 @@ impl Worker {
         self.summary
     }
 
+    /// One run now, for whoever has the worker to himself.
+    pub fn turn_now(&mut self) -> Option<Reason> {
+        self.turn();
+        self.summary.left_off.clone()
+    }
+
     /// One run, and when the next one is.
     fn turn(&mut self) {
         let asked = std::mem::take(&mut self.asked);
@@ -336,11 +342,15 @@ impl Worker {
     /// Whether both sides were compared, or need not be.
     fn may_begin(&mut self) -> Result<bool, PullError> {
         self.reload()?;
-        let anew = self.pull.book.applied > 0;
-        if self.pull.contact != Contact::None || !(self.inlet.both_ways || anew) {
-            return Ok(true);
-        }
-        if !anew && self.log.count(&self.inlet.table, None)? == 0 {
+        let asks = match self.pull.contact {
+            Contact::Made | Contact::Asked(_) => false,
+            Contact::Doubted => true,
+            // What has begun goes on.
+            Contact::None => {
+                self.inlet.both_ways && self.pull.book.applied == 0 && self.log.count(&self.inlet.table, None)? > 0
+            }
+        };
+        if !asks {
             return Ok(true);
         }
         let text = format!(

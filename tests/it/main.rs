@@ -59,6 +59,7 @@ mod power_cuts;
 mod process_faults;
 #[cfg(feature = "sftp")]
 mod publishing;
+mod pull;
 mod reloading;
 mod replaced;
 mod requests;

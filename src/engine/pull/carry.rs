@@ -363,9 +363,10 @@ impl Ending {
                 change::agreed(db, of, kind, &self.id, agreed.upto)?;
                 sent::seen(db, of, kind, &self.id, agreed.upto)?;
             } else {
-                agreed.fields.iter().try_for_each(|field| {
-                    change::agreed_on(db, of, kind, &self.id, field, agreed.upto)
-                })?;
+                agreed
+                    .fields
+                    .iter()
+                    .try_for_each(|field| change::agreed_on(db, of, kind, &self.id, field, agreed.upto))?;
             }
             if base.held.is_none() && agreed.settled {
                 link::forget(db, of, kind, &self.id)?;

@@ -78,7 +78,10 @@ impl Worker {
             if let Some(next) = &next {
                 repeats += u32::from(!pages.insert(next.clone()));
                 if repeats >= REPEATS {
-                    return self.fail(Reason::new("repeated-page", "the source answers with the same page again and again"), HALTED);
+                    return self.fail(
+                        Reason::new("repeated-page", "the source answers with the same page again and again"),
+                        HALTED,
+                    );
                 }
             }
             if ask.next.is_none() && next.is_none() {
@@ -88,7 +91,10 @@ impl Worker {
             let (all, came) = self.take_page(page, began)?;
             tally.add_up(&came);
             if !all {
-                return self.fail(Reason::new("strict-order", "an item is refused, and `strictOrder` lets none pass it"), HALTED);
+                return self.fail(
+                    Reason::new("strict-order", "an item is refused, and `strictOrder` lets none pass it"),
+                    HALTED,
+                );
             }
             match next {
                 Some(next) => ask.next = Some(next),
@@ -203,21 +209,40 @@ impl Worker {
             // It was asked for before a push of ours was acknowledged: what it says may be older than that.
             let overtaken = known.base.as_ref().is_some_and(|base| base.at >= began && base.version.is_none());
             if overtaken && !again {
-                bad.push(Item { id: known.id.clone(), state: Aside::Again, reason: overtaken_reason(), copy: Some(item.copy()), ..blank() });
+                bad.push(Item {
+                    id: known.id.clone(),
+                    state: Aside::Again,
+                    reason: overtaken_reason(),
+                    copy: Some(item.copy()),
+                    ..blank()
+                });
                 continue;
             }
             let how = How { now, ahead_ms, first, again, resolved: &[], barred: false };
             match weigh(&self.inlet, &self.site, item, known, seq, how) {
                 Weighed::Quiet => {}
                 Weighed::Bad(reason) => {
-                    let id = if known.id.is_empty() { item.remote.clone().unwrap_or_default() } else { known.id.clone() };
+                    let id =
+                        if known.id.is_empty() { item.remote.clone().unwrap_or_default() } else { known.id.clone() };
                     bad.push(Item { id, reason, copy: Some(item.copy()), ..blank() });
                 }
                 Weighed::Plan(planned, _verdict) => {
-                    if matches!(planned.change.act, Act::Put(_)) && known.base.is_some() && self.goes_round(&known.id, item) {
-                        let reason = Reason::new("loop", "its contents come in again and again: two systems each make something else of them");
+                    if matches!(planned.change.act, Act::Put(_))
+                        && known.base.is_some()
+                        && self.goes_round(&known.id, item)
+                    {
+                        let reason = Reason::new(
+                            "loop",
+                            "its contents come in again and again: two systems each make something else of them",
+                        );
                         log::error!(connector:% = self.inlet.name, class:% = reason.class; "{}: a record of {}: {}", self.inlet.name, self.inlet.table, reason.text);
-                        bad.push(Item { id: known.id.clone(), state: Aside::Held, reason, copy: Some(item.copy()), ..blank() });
+                        bad.push(Item {
+                            id: known.id.clone(),
+                            state: Aside::Held,
+                            reason,
+                            copy: Some(item.copy()),
+                            ..blank()
+                        });
                         continue;
                     }
                     plan.push(*planned);
@@ -245,7 +270,9 @@ impl Worker {
         let mut news = Vec::new();
         for item in items {
             let known = self.reader.read(|db| item::get(db, id, &item.id))?;
-            if known.is_none_or(|known| (known.state, &known.reason, &known.copy) != (item.state, &item.reason, &item.copy)) {
+            if known
+                .is_none_or(|known| (known.state, &known.reason, &known.copy) != (item.state, &item.reason, &item.copy))
+            {
                 news.push(item);
             }
         }
@@ -287,7 +314,8 @@ impl Worker {
             let some = self.reader.read(|db| item::list(db, id, state, &after, SOME))?;
             let Some(last) = some.last() else { return Ok(tally) };
             after.clone_from(&last.id);
-            let copies = some.iter().filter_map(|item| Some((item.id.clone(), Mapped::of_copy(item.copy.as_ref()?).ok()?)));
+            let copies =
+                some.iter().filter_map(|item| Some((item.id.clone(), Mapped::of_copy(item.copy.as_ref()?).ok()?)));
             let (ids, mapped): (Vec<String>, Vec<Mapped>) = copies.unzip();
             let (_, came) = self.process(mapped, None, clock::now(), true)?;
             tally.add_up(&came);
@@ -296,7 +324,8 @@ impl Worker {
                 self.ledger.call(move |db| {
                     db.commit(|db| {
                         for of in &ids {
-                            if item::get(db, id, of)?.is_some_and(|item| item.state == Aside::Again && item.tries == 0) {
+                            if item::get(db, id, of)?.is_some_and(|item| item.state == Aside::Again && item.tries == 0)
+                            {
                                 item::end(db, id, of)?;
                             }
                         }
@@ -336,7 +365,8 @@ impl Worker {
 
     /// A request came to nothing.
     fn failed(&mut self, outcome: &Outcome) -> Result<(), PullError> {
-        let reason = outcome.reason().cloned().unwrap_or_else(|| Reason::new("no-page", "the source has no page to give"));
+        let reason =
+            outcome.reason().cloned().unwrap_or_else(|| Reason::new("no-page", "the source has no page to give"));
         let pause = match outcome {
             Outcome::Retry { after, .. } => {
                 let delay = self.inlet.retry.delay(self.failures + 1, self.dice.f64());

@@ -47,7 +47,8 @@ pub(super) fn mapped(inlet: &Inlet, site: &Site, item: &Item) -> Result<Mapped, 
     let fitted = site.fitting.record(&row)?;
     let key = site.fitting.key_of(&fitted);
     let has = |name: &&Arc<str>| fitted.get(name).is_some();
-    let fields = site.columns.iter().filter(has).map(|name| (name.clone(), fitted.get(name).cloned().unwrap_or(Value::Null)));
+    let fields =
+        site.columns.iter().filter(has).map(|name| (name.clone(), fitted.get(name).cloned().unwrap_or(Value::Null)));
     Ok(Mapped {
         key,
         remote: item.id.clone(),

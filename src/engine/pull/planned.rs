@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_plan_reads_back_as_it_was_written_down() {
-        let fields: Record = [("name", Value::from("a")), ("raw", Value::Blob(vec![0, 255])), ("n", Value::Null)].into_iter().collect();
+        let fields: Record =
+            [("name", Value::from("a")), ("raw", Value::Blob(vec![0, 255])), ("n", Value::Null)].into_iter().collect();
         let mapped = Mapped {
             key: Some(vec![Value::Integer(5)]),
             remote: Some("r5".to_owned()),
@@ -168,7 +169,12 @@ mod tests {
         let plan = vec![
             Planned {
                 mapped: mapped.clone(),
-                change: Change { key: vec![Value::Integer(5)], expect: Some(fields.clone()), act: Act::Put(fields), tell: true },
+                change: Change {
+                    key: vec![Value::Integer(5)],
+                    expect: Some(fields.clone()),
+                    act: Act::Put(fields),
+                    tell: true,
+                },
                 agree: Some(agree),
                 held: Some(Reason::new("conflict", "why")),
                 seq: 12,

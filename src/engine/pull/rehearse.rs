@@ -57,9 +57,7 @@ pub fn rehearse(
     let site = Site::of(inlet, log)?;
     let mut forecast = Forecast::default();
     let mut state = match state {
-        Some(reader) => reader
-            .read(|db| connector::find(db, &inlet.name))?
-            .map(|known| (reader, known.id)),
+        Some(reader) => reader.read(|db| connector::find(db, &inlet.name))?.map(|known| (reader, known.id)),
         None => None,
     };
     let cursor = log.mark(&inlet.name)?.and_then(|mark| mark.cursor).filter(|_| !whole);
@@ -104,7 +102,14 @@ pub fn rehearse(
                 (None, false) => forecast.only_there += 1,
                 (None, true) => {}
             }
-            let how = How { now: clock::now(), ahead_ms: page.ahead_ms.unwrap_or(0), first, again: false, resolved: &[], barred: false };
+            let how = How {
+                now: clock::now(),
+                ahead_ms: page.ahead_ms.unwrap_or(0),
+                first,
+                again: false,
+                resolved: &[],
+                barred: false,
+            };
             match weigh(inlet, &site, item, known, seq, how) {
                 Weighed::Quiet => {}
                 Weighed::Bad(_) => forecast.bad += 1,

@@ -69,8 +69,11 @@ impl Worker {
             let Some((last, _)) = rows.last() else { break };
             after = Some(last.clone());
             let values = |key: &Record| key.iter().map(|(_, value)| value.clone()).collect::<Vec<Value>>();
-            let mut only: Vec<Vec<Value>> =
-                rows.iter().map(|(key, _)| values(key)).filter(|key| !seen.contains(&hashed(&self.site.identity(key)))).collect();
+            let mut only: Vec<Vec<Value>> = rows
+                .iter()
+                .map(|(key, _)| values(key))
+                .filter(|key| !seen.contains(&hashed(&self.site.identity(key))))
+                .collect();
             count += only.len() as u64;
             while !only.is_empty() {
                 let sent = self.log.refresh_exact(&table, &only, Some(&self.inlet.name))?.len();

@@ -355,13 +355,7 @@ impl CapturedLog {
     }
 
     /// Whether the guard finds anything. It names columns of the row as parameters.
-    fn guarded(
-        &self,
-        plan: &Plan<'_>,
-        guard: &str,
-        key: &[Value],
-        row: &Record,
-    ) -> std::result::Result<bool, Trouble> {
+    fn guarded(&self, plan: &Plan<'_>, guard: &str, key: &[Value], row: &Record) -> std::result::Result<bool, Trouble> {
         let wrong = |text: String| Trouble::Refused(Refusal, Reason::new("guard", text));
         let mut statement = self.conn.prepare_cached(guard).map_err(|error| match refusal(&error) {
             Some(reason) => wrong(format!("the guard query cannot be run: {}", reason.text)),
@@ -375,7 +369,8 @@ impl CapturedLog {
             let name = name.unwrap_or_default();
             let of_key = plan.table.key.iter().position(|key| plan.table.name_of(key.at) == name);
             let value = of_key.and_then(|at| key.get(at)).or_else(|| row.get(&name));
-            let value = value.ok_or_else(|| wrong(format!("the guard query names `:{name}`, which both sides do not have")))?;
+            let value =
+                value.ok_or_else(|| wrong(format!("the guard query names `:{name}`, which both sides do not have")))?;
             statement.raw_bind_parameter(at, Key(value)).map_err(CaptureError::from)?;
         }
         let mut rows = statement.raw_query();
@@ -384,8 +379,13 @@ impl CapturedLog {
 
     /// Events of a row's transaction that are about other rows are the application's own: its triggers made them.
     fn disown(&self, plan: &Plan<'_>, (after, upto): (i64, i64), key: &[Value]) -> Result<()> {
-        let same: Vec<String> =
-            plan.table.key.iter().enumerate().map(|(at, key)| format!("c{} IS ?{}", plan.slot(key.at), at + 3)).collect();
+        let same: Vec<String> = plan
+            .table
+            .key
+            .iter()
+            .enumerate()
+            .map(|(at, key)| format!("c{} IS ?{}", plan.slot(key.at), at + 3))
+            .collect();
         let sql = format!(
             "UPDATE main.hms_sync_outbox SET origin = NULL WHERE seq > ?1 AND seq <= ?2 AND NOT (tid = {} AND {})",
             plan.tid,
@@ -488,7 +488,9 @@ struct Statements<'c> {
 
 impl<'c> Statements<'c> {
     fn new(plan: &Plan<'_>, columns: &'c [Arc<str>]) -> Result<Statements<'c>> {
-        if let Some(absent) = columns.iter().find(|name| !plan.table.columns.iter().any(|column| column.name == ***name)) {
+        if let Some(absent) =
+            columns.iter().find(|name| !plan.table.columns.iter().any(|column| column.name == ***name))
+        {
             let reason = format!("has no column `{absent}`, which the other side has");
             return Err(CaptureError::Refused { table: plan.table.name.clone(), reason });
         }

@@ -16,6 +16,8 @@ use crate::clock::Timestamp;
 pub enum Contact {
     /// Never.
     None,
+    /// They were, in a log that is another now: nothing counts of it.
+    Doubted,
     /// A person has said what is to be done where they differ: it is done with the next run.
     Asked(First),
     /// They were.
@@ -49,6 +51,7 @@ impl Contact {
     fn as_str(self) -> &'static str {
         match self {
             Contact::None => "none",
+            Contact::Doubted => "doubted",
             Contact::Asked(first) => first.as_str(),
             Contact::Made => "made",
         }
@@ -57,6 +60,7 @@ impl Contact {
     fn from_str(word: &str) -> Contact {
         match word {
             "made" => Contact::Made,
+            "doubted" => Contact::Doubted,
             "local" => Contact::Asked(First::Local),
             "remote" => Contact::Asked(First::Remote),
             "rules" => Contact::Asked(First::Rules),
@@ -134,7 +138,7 @@ pub fn begin_anew(db: &Connection, of: ConnectorId, log: &str, epoch: &str, note
     for table in ["pull_base", "pull_change", "pull_sent", "pull_plan"] {
         db.execute(&format!("DELETE FROM {table} WHERE connector = ?1"), [of.0])?;
     }
-    let sql = "UPDATE pull SET log = ?2, epoch = ?3, noted = ?4, contact = 'none' WHERE connector = ?1";
+    let sql = "UPDATE pull SET log = ?2, epoch = ?3, noted = ?4, contact = 'doubted' WHERE connector = ?1";
     db.execute(sql, params![of.0, log, epoch, noted]).map(drop)
 }
 

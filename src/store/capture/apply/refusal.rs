@@ -26,7 +26,9 @@ pub(super) fn refusal(error: &rusqlite::Error) -> Option<Reason> {
         (_, ffi::SQLITE_CONSTRAINT_NOTNULL) => "not-null",
         (_, ffi::SQLITE_CONSTRAINT_CHECK) => "check",
         (_, ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => "foreign-key",
-        (_, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID) => "unique",
+        (_, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID) => {
+            "unique"
+        }
         (_, ffi::SQLITE_CONSTRAINT_DATATYPE) => "type",
         (ErrorCode::TypeMismatch, _) => return Some(Reason::new("type", "the key of this table is an integer")),
         (ErrorCode::TooBig, _) => return Some(Reason::new("type", "a value is larger than the file takes")),

@@ -43,7 +43,8 @@ pub fn note(db: &Connection, of: ConnectorId, kind: &str, change: &Change<'_>) -
           WHERE NOT EXISTS (SELECT 1 FROM pull_base WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND seq >= ?6)
              ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last), seq = excluded.seq",
     )?;
-    let mut put = |field: &str| insert.execute(params![of.0, kind, change.key, field, change.at.0, change.seq]).map(drop);
+    let mut put =
+        |field: &str| insert.execute(params![of.0, kind, change.key, field, change.at.0, change.seq]).map(drop);
     match change.fields {
         [] => put(RECORD),
         fields => fields.iter().try_for_each(|field| put(field)),

@@ -83,7 +83,8 @@ pub fn put(db: &Connection, of: ConnectorId, item: &Item) -> Sql<()> {
 
 /// It stands aside no more; whether it did.
 pub fn end(db: &Connection, of: ConnectorId, id: &str) -> Sql<bool> {
-    let gone = db.prepare_cached("DELETE FROM pull_item WHERE connector = ?1 AND id = ?2")?.execute(params![of.0, id])?;
+    let gone =
+        db.prepare_cached("DELETE FROM pull_item WHERE connector = ?1 AND id = ?2")?.execute(params![of.0, id])?;
     Ok(gone > 0)
 }
 

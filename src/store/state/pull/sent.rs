@@ -37,9 +37,10 @@ pub fn leaves(db: &Connection, of: ConnectorId, sent: &Sent, now: Timestamp) -> 
 /// What was sent of a record and not seen again yet, newest first.
 pub fn of(db: &Connection, of: ConnectorId, kind: &str, key: &str) -> Sql<Vec<(i64, Record)>> {
     let sql = "SELECT seq, local FROM pull_sent WHERE connector = ?1 AND kind = ?2 AND key = ?3 ORDER BY seq DESC";
-    let rows = db.prepare_cached(sql)?.query_map(params![of.0, kind, key], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
-    })?.collect::<Sql<Vec<_>>>()?;
+    let rows = db
+        .prepare_cached(sql)?
+        .query_map(params![of.0, kind, key], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?
+        .collect::<Sql<Vec<_>>>()?;
     Ok(rows.into_iter().filter_map(|(seq, bytes)| Some((seq, image::decode_record(&bytes).ok()?))).collect())
 }
 
