@@ -30,6 +30,7 @@ pub mod nearest;
 pub mod operation;
 pub mod outcome;
 pub mod publish;
+pub mod pull;
 pub mod rate;
 pub mod reconnect;
 pub mod retry;

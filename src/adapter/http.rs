@@ -1,9 +1,9 @@
 //! HTTP: the one constructor of every client, and one call at a time on a connection that its owner keeps.
 //!
 //! A client follows no redirect, takes no proxy from the environment, has every time-out, reads at most 64 KiB of an
-//! answer, asks for no compression, and checks the address that it connects to. Deliveries go through a [`HttpFleet`],
-//! many at once on one thread; what is called once in a while (tokens) goes through ureq, in an [`Exchange`]. Both open
-//! their connections in the same way (`docs/decisions/0011-deliveries-on-a-readiness-loop.md`).
+//! answer, asks for no compression, and checks the address that it connects to. Only pages that are read may be longer and
+//! packed, up to a limit of their own. Deliveries go through a [`HttpFleet`], many at once on one thread; what is called
+//! once in a while (tokens, pages) goes through ureq, in an [`Exchange`]. Both open their connections in the same way (`docs/decisions/0011-deliveries-on-a-readiness-loop.md`).
 
 mod answer;
 mod buffers;
@@ -139,6 +139,12 @@ impl Client {
     /// One call and its answer, on a connection of its own.
     pub fn exchange(&self) -> Exchange {
         Exchange::new(&self.settings)
+    }
+
+    /// One call after the other, for pages: answers of at most `most` bytes, which may come packed. `wary` = the host was named
+    /// by an answer.
+    pub(in crate::adapter) fn reading(&self, most: usize, wary: bool) -> Exchange {
+        Exchange::reading(&self.settings, most, wary)
     }
 
     /// Many calls at once, at most `most`, on one thread.

@@ -14,11 +14,27 @@ pub trait Source: Send + Sync + std::fmt::Debug {
     /// `scheme://host:port`, or the folder; the breaker is kept by it.
     fn origin(&self) -> &str;
 
+    /// What a run reads.
+    fn reads(&self) -> Reads;
+
     /// One request for a page.
     fn fetch(&self, ask: &Ask) -> Fetched;
 
     /// One request for one record as it is there now; `links` = what the target calls it. None = such a request is not described.
     fn fetch_one(&self, key: &Record, links: &[(String, String)]) -> Option<Fetched>;
+}
+
+/// What a run reads, and so what is missing in it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Everything, every time, without a cursor: what is missing at the end of a run is not there any more.
+    All,
+    /// What has changed since the cursor; everything in a run without one. What was deleted is told where `deletions` holds;
+    /// else only a run without a cursor shows it.
+    Changes {
+        /// Deleted records come as items.
+        deletions: bool,
+    },
 }
 
 /// What is asked for.
@@ -44,7 +60,8 @@ pub enum Fetched {
     Expired,
     /// The record is not there: the answer to [`Source::fetch_one`].
     Gone,
-    /// No page came. Never [`Outcome::Success`].
+    /// No page came: [`Outcome::Retry`], [`Outcome::Reauth`] or [`Outcome::Halt`]. The cursor stays. A run that has begun goes on
+    /// with the same [`Ask`], or anew from its cursor.
     Failed(Outcome),
 }
 

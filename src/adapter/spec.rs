@@ -7,6 +7,7 @@
 mod body;
 mod echo;
 mod plan;
+mod pull;
 mod reading;
 
 use std::borrow::Cow;
@@ -26,6 +27,7 @@ use crate::rules::operation::{Operation, Spec, Then};
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::verdict::{Word, judge};
 use plan::Plan;
+pub use pull::{PullSettings, PullSource};
 use reading::Answer;
 
 /// What a target of a file's making is made of.

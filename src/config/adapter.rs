@@ -3,10 +3,12 @@
 pub(crate) mod find;
 mod names;
 mod presets;
+pub(crate) mod pull;
 mod request;
 mod rule;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::config::fields::Fields;
 use crate::config::found::Found;
@@ -16,6 +18,7 @@ use crate::rules::verdict::{Extract, WORDS, Word};
 
 pub(crate) use find::{Finding, find};
 pub use find::{all, parse, text_of};
+pub(crate) use names::read as read_names;
 pub use presets::{FIXTURES, PRESETS};
 
 /// Most steps of an operation.
@@ -41,10 +44,21 @@ pub(crate) fn read(found: &Found<'_>) -> Option<Spec> {
     }
     let hl7_in = fields.take("hl7In").and_then(|found| extract(&found));
     let repeatable = fields.take("repeatable").and_then(|found| found.flag()).unwrap_or(true);
-    let operations = fields.need("push").and_then(|found| operations(&found));
+    let pull = fields.take("pull").map(|found| pull::section(&found));
+    let operations = match (fields.take("push"), &pull) {
+        // What is only read from has nothing to send.
+        (None, Some(_)) => Some(Operations::default()),
+        (None, None) => {
+            found.error_hint("says nothing", "describe what is sent, `push:`, or what is read, `pull:`");
+            None
+        }
+        (Some(found), _) => operations(&found),
+    };
     let rules = fields.need("classify").map(|found| rule::rules(&found, true)).unwrap_or_default();
     fields.done();
-    let spec = Spec { name: name?, about, vars, parts, operations: operations?, rules, hl7_in, repeatable };
+    let pull = pull.map_or(Some(None), |pull| pull.map(|pull| Some(Arc::new(pull))));
+    let (name, operations, pull) = (name?, operations?, pull?);
+    let spec = Spec { name, about, vars, parts, operations, rules, hl7_in, repeatable, pull };
     names::check(found, &spec);
     Some(spec)
 }

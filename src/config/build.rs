@@ -1,6 +1,8 @@
 //! From checked descriptions to parts that run. What only shows now (a certificate file that cannot be read) is
 //! said in the same form as everything else that is wrong with a configuration.
 
+mod source;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +37,8 @@ use crate::engine::inflow::Inflow;
 use crate::engine::subscription::Subscription;
 use crate::format::message::Shape;
 use crate::rules::governance::Gate;
+
+pub use source::source_of;
 
 /// Credentials ready to be shown, by name; one token for all connectors that share one.
 pub type Credentials = BTreeMap<String, Arc<auth::Credential>>;

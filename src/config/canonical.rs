@@ -90,7 +90,7 @@ fn normalise(node: &mut Node, folder: &Path) {
                 }
                 match (key.name.as_str(), &mut value.value) {
                     // Names of the user's own, or in an order that counts.
-                    ("mapping" | "set" | "vars" | "items" | "redefines" | "replacing" | EMBEDDED, _) => {}
+                    ("mapping" | "set" | "vars" | "pull" | "items" | "redefines" | "replacing" | EMBEDDED, _) => {}
                     ("deliver" | "ack", _) => {
                         normalise(value, folder);
                         places(value, folder, false);

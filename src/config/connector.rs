@@ -1,6 +1,7 @@
 //! A connector's file: what to deliver, where, in which shape, and when.
 
 mod described;
+pub mod pull;
 mod retry;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use crate::rules::zone;
 
 pub use described::Described;
 use described::{described, needed, own_words, variables};
+pub use pull::{PullSpec, Strategy, When};
 
 /// A connector as its file describes it, checked; [`crate::config::build::connector`] makes it ready to run.
 #[derive(Debug)]
@@ -44,6 +46,10 @@ pub struct ConnectorSpec {
     pub listen: Listen,
     /// `where`.
     pub filter: Option<Filter>,
+    /// Which ways its records go.
+    pub strategy: Strategy,
+    /// How it reads; none = it only sends.
+    pub pull: Option<PullSpec>,
     /// Its way out.
     pub way: Way,
     /// Source to target.
@@ -114,7 +120,10 @@ impl ConnectorSpec {
             (None, Some(stem)) => Some(stem.to_owned()),
             (None, None) => fields.need("name").and_then(|found| name(&found)),
         };
-        let pulls = not_yet(&fields);
+        not_yet(&fields);
+        let strategy = pull::strategy(&fields);
+        let reads_only = strategy == Some(Strategy::Pull);
+        let pulls = strategy.is_some_and(Strategy::pulls);
         let described = described(&fields);
         let adapter = if described.is_some() { Some(Adapter::Rest) } else { built_in(&fields) };
         // With an adapter that is none, by what stands there.
@@ -124,7 +133,15 @@ impl ConnectorSpec {
         };
 
         let heard = fields.take("listen");
-        let listen = heard.as_ref().map_or_else(|| Listen::parse(&[]).ok(), |found| listen(found, &scope.kinds));
+        let listen = match (&heard, reads_only) {
+            (None, true) => Some(Listen::nothing()),
+            (None, false) => Listen::parse(&[]).ok(),
+            (Some(found), true) => {
+                pull::nothing(found);
+                None
+            }
+            (Some(found), false) => listen(found, &scope.kinds),
+        };
         let deletes =
             listen.as_ref().is_some_and(|listen| scope.kinds.iter().any(|kind| listen.hears(kind, Op::Delete)));
         let filter = optional(fields.take("where"), |found| {
@@ -207,6 +224,27 @@ impl ConnectorSpec {
             }
             Some(serial)
         });
+        let (drawn, place) = (described.as_ref().and_then(|described| described.as_ref()), fields.take("adapter"));
+        let reading = strategy.and_then(|strategy| {
+            let around = pull::Around {
+                strategy,
+                listen: listen.as_ref(),
+                endpoint: endpoint.as_ref(),
+                pace: pace.as_ref(),
+                spec: drawn.map(|(finding, ..)| &finding.spec),
+                adapter: place.as_ref(),
+            };
+            if files && strategy.pulls() {
+                fields.section().error_hint("files are not read yet by a connector", "leave `strategy` out");
+                return None;
+            }
+            // Of an adapter that is wrong nothing can be said.
+            if described.is_some() && drawn.is_none() {
+                fields.know(&["pull"]);
+                return None;
+            }
+            pull::pull(&fields, &around)
+        });
         let allow = fields.take("allow").map(|found| governance::allow(&found, scope.governance.as_ref()));
         let redact = fields.take("redact").map(|found| governance::redact(&found)).unwrap_or_default();
         let hook = optional(fields.take("hook"), |found| hook::hook(&found, scope));
@@ -225,7 +263,9 @@ impl ConnectorSpec {
             (false, None) => Way::Rest(Box::new(endpoint?)),
             (false, Some(described)) => {
                 let (Finding { spec, text }, vars, base) = described?;
-                needed(found, &spec, &mapping);
+                if !reads_only {
+                    needed(found, &spec, &mapping);
+                }
                 Way::Spec(Box::new(Described { endpoint: endpoint?, base, spec: Arc::new(spec), vars, text }))
             }
         };
@@ -239,6 +279,8 @@ impl ConnectorSpec {
         Some(ConnectorSpec {
             name: name.into(),
             listen: listen?,
+            strategy: strategy?,
+            pull: reading?,
             filter: filter?,
             way,
             mapping,
@@ -377,23 +419,14 @@ fn listen(found: &Found<'_>, kinds: &[String]) -> Option<Listen> {
     Some(listen)
 }
 
-/// What later versions will do and this one cannot is an error, not a silent push. Whether it would pull.
-fn not_yet(fields: &Fields<'_>) -> bool {
+/// What later versions will do and this one cannot is an error, not a silent push.
+fn not_yet(fields: &Fields<'_>) {
     const HINT: &str = "leave it out, or run a version that has it";
-    let mut pulls = false;
-    if let Some(found) = fields.take("strategy") {
-        let words = [("push", false), ("pull", true), ("bidirectional", true)];
-        pulls = found.choice("strategy", &words).unwrap_or_default();
-        if pulls {
-            found.error_hint("only `push` is in this version", HINT);
-        }
-    }
-    for key in ["pull", "bundle", "key"] {
+    for key in ["bundle", "key"] {
         if let Some(found) = fields.take(key) {
             found.error_hint("is not in this version", HINT);
         }
     }
-    pulls
 }
 
 fn idempotency_key(found: &Found<'_>) -> Option<Template> {

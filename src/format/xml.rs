@@ -2,12 +2,15 @@
 
 use roxmltree::{Document, Node, ParsingOptions};
 
+use crate::event::{Record, Value};
 use crate::rules::verdict::XmlPath;
 
 /// Deepest nesting that is read.
 pub const DEPTH: usize = 64;
 /// Most nodes that are read.
 const NODES: u32 = 20_000;
+/// Most nodes of a page of items.
+const PAGE: u32 = 2_000_000;
 
 /// An XML text, read.
 #[derive(Debug)]
@@ -18,23 +21,37 @@ pub struct Xml<'t> {
 impl<'t> Xml<'t> {
     /// Reads; none = it is no XML, has a DOCTYPE, or is too deep or too large.
     pub fn read(text: &'t str) -> Option<Xml<'t>> {
+        Xml::limited(text, NODES)
+    }
+
+    /// The same of a page of items, which may be as large as its bytes.
+    pub fn page(text: &'t str) -> Option<Xml<'t>> {
+        Xml::limited(text, PAGE)
+    }
+
+    fn limited(text: &'t str, nodes_limit: u32) -> Option<Xml<'t>> {
         if nesting(text) > DEPTH {
             return None;
         }
-        let options = ParsingOptions { allow_dtd: false, nodes_limit: NODES, ..ParsingOptions::default() };
+        let options = ParsingOptions { allow_dtd: false, nodes_limit, ..ParsingOptions::default() };
         Document::parse_with_options(text.trim_start_matches('\u{feff}'), options).ok().map(|document| Xml { document })
+    }
+
+    /// Whether the outermost element is the one that a path begins with.
+    pub fn begins(&self, path: &XmlPath) -> bool {
+        let root = self.document.root_element().tag_name().name();
+        path.steps.first().is_some_and(|(deep, name)| *deep || name == "*" || name == root)
+    }
+
+    /// The elements at a path as values: an element with only text is that text; any other an object of its children by
+    /// their names, `@name` of its attributes and `#text` of its own text. Several children of one name are a list.
+    pub fn values(&self, path: &XmlPath) -> Vec<Value> {
+        self.elements(path).iter().map(value).collect()
     }
 
     /// The texts at a path, in order.
     pub fn find(&self, path: &XmlPath) -> Vec<String> {
-        let mut at: Vec<Node<'_, '_>> = vec![self.document.root()];
-        for (deep, name) in &path.steps {
-            let fits = |node: &Node<'_, '_>| node.is_element() && (name == "*" || node.tag_name().name() == name);
-            at = match deep {
-                true => at.iter().flat_map(|node| node.descendants().skip(1).filter(fits)).collect(),
-                false => at.iter().flat_map(|node| node.children().filter(fits)).collect(),
-            };
-        }
+        let at = self.elements(path);
         match &path.attribute {
             Some(name) => {
                 let of = |node: &Node<'_, '_>| {
@@ -45,6 +62,44 @@ impl<'t> Xml<'t> {
             None => at.iter().map(text_of).collect(),
         }
     }
+
+    fn elements(&self, path: &XmlPath) -> Vec<Node<'_, '_>> {
+        let mut at: Vec<Node<'_, '_>> = vec![self.document.root()];
+        for (deep, name) in &path.steps {
+            let fits = |node: &Node<'_, '_>| node.is_element() && (name == "*" || node.tag_name().name() == name);
+            at = match deep {
+                true => at.iter().flat_map(|node| node.descendants().skip(1).filter(fits)).collect(),
+                false => at.iter().flat_map(|node| node.children().filter(fits)).collect(),
+            };
+        }
+        at
+    }
+}
+
+/// An element as a value.
+fn value(node: &Node<'_, '_>) -> Value {
+    let mut record = Record::new();
+    for attribute in node.attributes() {
+        record.push(format!("@{}", attribute.name()), Value::from(attribute.value()));
+    }
+    let children: Vec<Node<'_, '_>> = node.children().filter(Node::is_element).collect();
+    if children.is_empty() {
+        let text = Value::from(text_of(node).as_str());
+        if record.is_empty() {
+            return text;
+        }
+        record.push("#text", text);
+        return Value::Map(record);
+    }
+    for child in children {
+        let (name, value) = (child.tag_name().name(), value(&child));
+        match record.get_mut(name) {
+            None => record.push(name, value),
+            Some(Value::List(items)) => items.push(value),
+            Some(first) => *first = Value::List(vec![std::mem::replace(first, Value::Null), value]),
+        }
+    }
+    Value::Map(record)
 }
 
 /// All text inside an element, without the space around it.

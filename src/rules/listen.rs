@@ -10,6 +10,8 @@ use crate::event::Op;
 pub struct Listen {
     patterns: Vec<String>,
     rules: Vec<Rule>,
+    /// It hears nothing at all.
+    deaf: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -24,12 +26,17 @@ impl Listen {
     /// Compiles the patterns; an empty list hears everything. Errors name the pattern.
     pub fn parse(patterns: &[String]) -> Result<Listen, String> {
         let rules = patterns.iter().map(|pattern| Rule::parse(pattern)).collect::<Result<_, _>>()?;
-        Ok(Listen { patterns: patterns.to_vec(), rules })
+        Ok(Listen { patterns: patterns.to_vec(), rules, deaf: false })
+    }
+
+    /// What hears nothing: a connector that only reads.
+    pub fn nothing() -> Listen {
+        Listen { deaf: true, ..Listen::default() }
     }
 
     /// Whether an event of this type and operation is for this connector.
     pub fn hears(&self, kind: &str, op: Op) -> bool {
-        self.rules.is_empty() || self.rules.iter().any(|rule| rule.hears(kind, op))
+        !self.deaf && (self.rules.is_empty() || self.rules.iter().any(|rule| rule.hears(kind, op)))
     }
 
     /// The patterns as written.

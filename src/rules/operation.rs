@@ -1,10 +1,12 @@
 //! What an adapter's file sends for a change: steps, each a request and what its answer leads to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::event::{Op, Record, Value};
 use crate::rules::expression::{Escape, Expression, Scope, Text};
 use crate::rules::outcome::Reason;
+use crate::rules::pull::Pull;
 use crate::rules::verdict::{Extract, Rule, Word};
 
 /// Everything that an adapter's file says.
@@ -26,6 +28,8 @@ pub struct Spec {
     pub hl7_in: Option<Extract>,
     /// Whether an attempt whose outcome is unknown may be made again.
     pub repeatable: bool,
+    /// What is read; none = the file does not say.
+    pub pull: Option<Arc<Pull>>,
 }
 
 /// What is done for each kind of change.

@@ -87,7 +87,7 @@ pub enum Test {
 }
 
 impl Test {
-    fn holds(&self, values: &[String], key: &str) -> bool {
+    pub(in crate::rules) fn holds(&self, values: &[String], key: &str) -> bool {
         match self {
             Test::OneOf(these) => values.iter().any(|value| these.contains(value)),
             Test::All(these) => !values.is_empty() && values.iter().all(|value| these.contains(value)),

@@ -60,6 +60,7 @@ mod process_faults;
 #[cfg(feature = "sftp")]
 mod publishing;
 mod pull;
+mod pulling;
 mod reloading;
 mod replaced;
 mod requests;

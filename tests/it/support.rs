@@ -47,3 +47,4 @@ pub mod stream;
 pub mod trace;
 pub mod verdict;
 pub mod visits;
+pub mod world;

@@ -3,11 +3,15 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
+use flate2::read::GzDecoder;
+use ureq::http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER,
+};
 use ureq::http::header::{HeaderMap, HeaderName, TRANSFER_ENCODING};
 
 use super::answer::Reply;
 use super::fields::Fields;
+use super::message::Address;
 use super::open::{Later, Opener};
 use super::trouble::Trouble;
 use super::wire::{self, Wire};
@@ -21,13 +25,25 @@ pub struct Exchange {
     agent: ureq::Agent,
     settings: Arc<Settings>,
     wire: Arc<Wire>,
+    /// Most bytes of an answer's body that are read, unpacked.
+    most: usize,
+    /// Answers may come packed.
+    packed: bool,
 }
 
 impl Exchange {
+    /// One whose answers may be large and packed, and which keeps its connection for the next call: pages are read one after
+    /// the other. `wary` = the host was named by an answer, not by the configuration.
+    pub(super) fn reading(settings: &Arc<Settings>, most: usize, wary: bool) -> Exchange {
+        let wire = Arc::new(Wire::new());
+        let agent = agent(settings, &wire, Manner { keeps: true, wary });
+        Exchange { agent, settings: Arc::clone(settings), wire, most, packed: true }
+    }
+
     /// One call. At most [`super::Options::timeout`] passes, whatever the target does.
     pub fn call(&mut self, request: &Request, envelope: &Envelope) -> Result<Reply, Failure> {
         self.wire.begin(self.settings.timeout, longest_line(request, envelope));
-        let message = message(request, envelope)?;
+        let message = message(request, envelope, self.packed)?;
         let answer = if envelope.body(request).is_empty() && bodiless(&request.method) {
             self.agent.run(message.map(|_| ()))
         } else {
@@ -40,7 +56,8 @@ impl Exchange {
     /// Opens its connection at the call.
     pub(super) fn new(settings: &Arc<Settings>) -> Exchange {
         let wire = Arc::new(Wire::new());
-        Exchange { agent: agent(settings, &wire), settings: Arc::clone(settings), wire }
+        let agent = agent(settings, &wire, Manner { keeps: false, wary: false });
+        Exchange { agent, settings: Arc::clone(settings), wire, most: BODY_LIMIT, packed: false }
     }
 
     fn failure(&self, trouble: Trouble) -> Failure {
@@ -84,7 +101,8 @@ impl Exchange {
             body: Vec::new(),
             whole: true,
         };
-        if encoded(&parts.headers) {
+        let gzip = self.packed && is_gzip(&parts.headers);
+        if encoded(&parts.headers) && !gzip {
             if success && status != 204 {
                 let text = "the answer is compressed although identity was asked for";
                 return Err(self.failure(Trouble::answered("content-encoding", text)));
@@ -93,15 +111,24 @@ impl Exchange {
             reply.whole = false;
             return Ok(reply);
         }
-        let mut reader = body.into_reader().take(BODY_LIMIT as u64 + 1);
-        match reader.read_to_end(&mut reply.body) {
+        let reader = body.into_reader().take(self.most as u64 + 1);
+        let read = match gzip {
+            false => reader.take(self.most as u64 + 1).read_to_end(&mut reply.body),
+            // What is unpacked has the same limit: a few bytes may become a lot.
+            true => GzDecoder::new(reader).take(self.most as u64 + 1).read_to_end(&mut reply.body),
+        };
+        match read {
             Ok(_) => {
-                reply.whole = reply.body.len() <= BODY_LIMIT;
-                reply.body.truncate(BODY_LIMIT);
+                reply.whole = reply.body.len() <= self.most;
+                reply.body.truncate(self.most);
                 Ok(reply)
             }
-            // The status of a refusal stands, even when its explanation broke off.
-            Err(_) if !success => {
+            // A body that is cut at the limit cannot be unpacked to its end.
+            Err(_) if gzip && reply.body.len() > self.most => {
+                reply.whole = false;
+                Ok(reply)
+            }
+            Err(error) if gzip && !error.get_ref().is_some_and(|inner| inner.is::<ureq::Error>()) => {
                 reply.whole = false;
                 Ok(reply)
             }
@@ -110,10 +137,19 @@ impl Exchange {
     }
 }
 
+/// How connections are used.
+struct Manner {
+    keeps: bool,
+    wary: bool,
+}
+
+/// So long a connection waits for the next page.
+const KEPT: std::time::Duration = std::time::Duration::from_secs(5);
+
 // ureq's time-outs stay unset: with one, ureq starts a thread for each look-up and asks the operating system
 // about each call. The wire's deadline holds for everything that an agent does.
 #[allow(clippy::disallowed_methods)]
-fn agent(settings: &Arc<Settings>, wire: &Arc<Wire>) -> ureq::Agent {
+fn agent(settings: &Arc<Settings>, wire: &Arc<Wire>, manner: Manner) -> ureq::Agent {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .https_only(!settings.plain)
@@ -124,9 +160,12 @@ fn agent(settings: &Arc<Settings>, wire: &Arc<Wire>) -> ureq::Agent {
         .accept(ACCEPT)
         .accept_encoding("identity")
         .max_response_header_size(HEAD_LIMIT)
-        .max_idle_connections(0)
+        .max_idle_connections(usize::from(manner.keeps))
+        .max_idle_connections_per_host(usize::from(manner.keeps))
+        .max_idle_age(KEPT)
+        .allow_non_standard_methods(true)
         .build();
-    let opener = Opener { settings: Arc::clone(settings), wire: Arc::clone(wire), wary: false };
+    let opener = Opener { settings: Arc::clone(settings), wire: Arc::clone(wire), wary: manner.wary };
     ureq::Agent::with_parts(config, opener, Later)
 }
 
@@ -150,15 +189,29 @@ fn longest_line(request: &Request, envelope: &Envelope) -> usize {
     (request.url.len() + query).max(secret).max(fields) + 64
 }
 
-fn message<'r>(request: &'r Request, envelope: &'r Envelope) -> Result<ureq::http::Request<&'r [u8]>, Failure> {
+fn message<'r>(
+    request: &'r Request,
+    envelope: &'r Envelope,
+    packed: bool,
+) -> Result<ureq::http::Request<&'r [u8]>, Failure> {
     let mut builder = ureq::http::Request::builder().method(&*request.method);
+    // A token endpoint may have said where calls go.
+    let url = match envelope.address(request) {
+        Some(address) if Address::of(&request.url).is_some_and(|own| own.origin != address.origin) => {
+            format!("{}{}", address.origin, address.rest)
+        }
+        _ => request.url.to_string(),
+    };
     builder = match envelope.query() {
-        None => builder.uri(&*request.url),
+        None => builder.uri(url),
         Some(query) => {
-            let joint = if request.url.contains('?') { '&' } else { '?' };
-            builder.uri(format!("{}{joint}{query}", request.url))
+            let joint = if url.contains('?') { '&' } else { '?' };
+            builder.uri(format!("{url}{joint}{query}"))
         }
     };
+    if packed {
+        builder = builder.header(ACCEPT_ENCODING, "gzip");
+    }
     for (name, value) in &request.headers {
         builder = builder.header(&**name, &**value);
     }
@@ -180,6 +233,13 @@ fn framing(headers: &HeaderMap) -> Result<(), Trouble> {
         return Err(Trouble::garbage("the answer states its length in more than one way"));
     }
     Ok(())
+}
+
+/// Packed once, by gzip.
+fn is_gzip(headers: &HeaderMap) -> bool {
+    let mut all = headers.get_all(CONTENT_ENCODING).iter();
+    let is = |value: &[u8]| value.eq_ignore_ascii_case(b"gzip") || value.eq_ignore_ascii_case(b"x-gzip");
+    all.next().is_some_and(|value| is(value.as_bytes())) && all.next().is_none()
 }
 
 fn encoded(headers: &HeaderMap) -> bool {

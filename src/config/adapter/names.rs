@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::config::adapter::pull::ROOTS;
 use crate::config::found::Found;
-use crate::rules::expression::Escape;
-use crate::rules::expression::Expression;
+use crate::rules::expression::{Escape, Expression, OMIT};
 use crate::rules::nearest::hint;
 use crate::rules::operation::{Body, Spec, Step};
+use crate::rules::pull::{Feed, One, Pull};
 
 /// What `event` has.
 const EVENT: [&str; 6] = ["id", "seq", "type", "op", "at", "log"];
@@ -16,12 +17,14 @@ pub(super) fn check(found: &Found<'_>, spec: &Spec) {
     let mut said = BTreeSet::new();
     let vars: Vec<&str> = spec.vars.iter().map(|(name, _)| name.as_str()).collect();
     let parts: Vec<&str> = spec.parts.iter().map(|(name, _)| name.as_str()).collect();
+    let linked = spec.pull.iter().flat_map(|pull| &pull.feeds).flat_map(|feed| &feed.item.links);
     let captured: Vec<&str> = spec
         .operations
         .all()
         .flat_map(|(_, operation)| &operation.steps)
         .flat_map(|step| &step.capture)
         .map(|(name, _)| name.as_str())
+        .chain(linked.map(|(name, _)| name.as_str()))
         .collect();
     let mut one = |expression: &Expression, steps: &[&str]| {
         for (root, name) in expression.paths() {
@@ -53,10 +56,35 @@ pub(super) fn check(found: &Found<'_>, spec: &Spec) {
             before.push(&step.id);
         }
     }
+    if let Some(pull) = &spec.pull {
+        pull.expressions().into_iter().for_each(|expression| one(expression, &[]));
+        read(found, pull);
+    }
     for (_, body) in &spec.parts {
         body.expressions().into_iter().for_each(|expression| one(expression, &[]));
     }
     secrets(found, spec);
+}
+
+/// What requests that read may name: there is no record.
+pub(crate) fn read(found: &Found<'_>, pull: &Pull) {
+    let single = pull.one.iter().flat_map(One::expressions);
+    let pages = pull.feeds.iter().flat_map(Feed::expressions).map(|expression| (expression, false));
+    for (expression, is_single) in pages.chain(single.map(|expression| (expression, true))) {
+        for name in expression.names().iter().filter(|name| *name != OMIT) {
+            let known = ROOTS.iter().map(|(root, _)| *root).filter(|root| match *root {
+                "key" | "link" => is_single,
+                "cursor" | "next" | "page" | "offset" => !is_single,
+                _ => true,
+            });
+            let known: Vec<&str> = known.collect();
+            if !known.contains(&name.as_str()) {
+                let hint = hint(name, known.iter().copied());
+                let what = format!("`{}`: a request that reads knows no `{name}`{hint}", expression.as_str());
+                found.error_hint(what, format!("known here: {}", known.join(", ")));
+            }
+        }
+    }
 }
 
 /// A secret is put in when a call leaves, where its place stands whole: in the XML of a call.

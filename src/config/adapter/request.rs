@@ -7,7 +7,7 @@ use crate::config::tree::Value;
 use crate::rules::expression::{Escape, Text};
 use crate::rules::operation::{Body, Call, Part, Tree};
 
-const METHODS: [(&str, &str); 8] = [
+const METHODS: [(&str, &str); 10] = [
     ("GET", "GET"),
     ("HEAD", "HEAD"),
     ("POST", "POST"),
@@ -16,6 +16,8 @@ const METHODS: [(&str, &str); 8] = [
     ("DELETE", "DELETE"),
     ("MERGE", "MERGE"),
     ("MKCOL", "MKCOL"),
+    ("PROPFIND", "PROPFIND"),
+    ("REPORT", "REPORT"),
 ];
 
 /// The start of an address that is the connector's own.
@@ -39,7 +41,14 @@ const BODIES: [&str; 7] = ["json", "form", "xml", "text", "hl7", "multipart", "b
 /// Reads a request.
 pub(crate) fn call(found: &Found<'_>) -> Option<Call> {
     let fields = found.fields()?;
-    let method = fields.take("method").map_or(Some("POST"), |found| found.choice("method", &METHODS));
+    let call = call_of(&fields, "POST");
+    fields.done();
+    call
+}
+
+/// Reads a request among the fields of a section; `method` = when it does not say.
+pub(crate) fn call_of(fields: &Fields<'_>, method: &'static str) -> Option<Call> {
+    let method = fields.take("method").map_or(Some(method), |found| found.choice("method", &METHODS));
     let url = fields.take("url").map_or_else(|| Text::parse("").ok().map(|text| (text, true)), |found| url(&found));
     let mut headers: Vec<(String, Text)> = Vec::new();
     let given = fields.take_any(&["headers", "header"]);
@@ -54,8 +63,7 @@ pub(crate) fn call(found: &Found<'_>) -> Option<Call> {
             headers.extend(text(&found).map(|text| (name.to_owned(), text)));
         }
     }
-    let body = body(&fields);
-    fields.done();
+    let body = body(fields);
     let (url, on_base) = url?;
     Some(Call { method: method?.to_owned(), url, on_base, headers, body: body? })
 }

@@ -60,6 +60,30 @@ pub(crate) fn rules(found: &Found<'_>, whole: bool) -> Vec<Rule> {
 }
 
 fn rule(fields: &Fields<'_>) -> Option<Rule> {
+    let (status, tests) = conditions(fields)?;
+    let is = fields.need("is").and_then(|found| super::word(&found))?;
+    Some(rest(fields, is, status, tests))
+}
+
+/// Answers that mean one thing: conditions without a word.
+pub(super) fn cases(found: &Found<'_>, is: Word) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for item in found.one_or_many() {
+        let Some(fields) = item.fields() else { continue };
+        let conditions = conditions(&fields);
+        fields.done();
+        let Some((status, tests)) = conditions else { continue };
+        let rule = Rule { status, tests, is, after: None, code: None, message: None, note: None };
+        if rule.is_always() {
+            item.error_hint("has no condition", "say by what such an answer is known: `status: 410`");
+        }
+        rules.push(rule);
+    }
+    rules
+}
+
+/// The conditions of a rule.
+fn conditions(fields: &Fields<'_>) -> Option<(Option<Statuses>, Vec<(Extract, Test)>)> {
     let status = fields.take("status").map(|found| statuses(&found));
     let mut tests: Vec<(Extract, Test)> = Vec::new();
     let mut whole = true;
@@ -98,9 +122,8 @@ fn rule(fields: &Fields<'_>) -> Option<Rule> {
         };
         put(Some(Extract::Body), test);
     }
-    let is = fields.need("is").and_then(|found| super::word(&found))?;
-    let status = status.map_or(Some(None), |status| status.map(Some))?;
-    whole.then(|| rest(fields, is, status, tests))
+    let status = status.map_or(Some(None), |status| status.map(Some));
+    if whole { Some((status?, tests)) } else { None }
 }
 
 /// What a rule says beside its conditions.
@@ -128,7 +151,7 @@ fn statuses(found: &Found<'_>) -> Option<Statuses> {
 }
 
 /// What must hold: a value, a list of them, or a section.
-fn test(found: &Found<'_>) -> Option<Test> {
+pub(super) fn test(found: &Found<'_>) -> Option<Test> {
     let plain = |found: &Found<'_>| match &found.node.value {
         Value::Text(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),

@@ -1,0 +1,523 @@
+//! A system that is read by requests, as a file or a connector describes them.
+
+mod page;
+
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::body::{self, Around};
+use super::reading::Answer;
+use crate::adapter::auth::Credential;
+use crate::adapter::auth::body::slot;
+use crate::adapter::http::{Client, Envelope, Exchange, Failure, Options, Reply};
+use crate::adapter::pull::{Ask, Fetched, Page, Reads, Source};
+use crate::adapter::rest::origin_of_text;
+use crate::adapter::{Request, Text as Head, sha256};
+use crate::clock::{self, Timestamp};
+use crate::event::{Record, Value};
+use crate::rules::classify::{Asked, classify, http_date};
+use crate::rules::escape;
+use crate::rules::expression::{Scope, Text};
+use crate::rules::hex::hex;
+use crate::rules::operation::Call;
+use crate::rules::outcome::{Outcome, Reason};
+use crate::rules::pull::course::{BACK, Course, Going, STRIKES, Step};
+use crate::rules::pull::cursor::{From, Kind};
+use crate::rules::pull::link::{self, Elsewhere};
+use crate::rules::pull::{Feed, Items, Next, Pull};
+use crate::rules::verdict::{Rule, judge};
+
+/// What a source of a file's making is made of.
+#[derive(Debug)]
+pub struct PullSettings {
+    /// What is read.
+    pub pull: Arc<Pull>,
+    /// What answers mean where that does not say.
+    pub rules: Vec<Rule>,
+    /// The connector's `endpoint.url`, without a slash at its end.
+    pub base: String,
+    /// The connector's variables, with the file's defaults.
+    pub vars: Record,
+    /// The installation's name.
+    pub office: String,
+    /// Further header fields of the connector.
+    pub headers: Vec<(String, String)>,
+    /// The connector's own overlap of a timestamp's cursor.
+    pub overlap: Option<Duration>,
+    /// Most bytes of an answer, unpacked; default [`PullSource::LARGEST`].
+    pub largest: usize,
+    /// Client settings.
+    pub http: Options,
+    /// Who it comes from.
+    pub credential: Option<Arc<Credential>>,
+}
+
+/// A source that is read by requests.
+#[derive(Debug)]
+pub struct PullSource {
+    pull: Arc<Pull>,
+    rules: Vec<Rule>,
+    base: String,
+    roots: Record,
+    headers: Vec<(String, String)>,
+    kind: Option<Kind>,
+    largest: usize,
+    client: Client,
+    origin: String,
+    credential: Option<Arc<Credential>>,
+    /// The connection of the page before.
+    open: Mutex<Option<(bool, Exchange)>>,
+    /// How often in a row the cursor of an answer went back.
+    strikes: AtomicU8,
+}
+
+/// What was asked, and what came of it.
+struct Got {
+    request: Request,
+    reply: Reply,
+    ahead_ms: Option<i64>,
+    took: Duration,
+}
+
+impl PullSource {
+    /// Largest answer that is read: 8 MiB.
+    pub const LARGEST: usize = 8 << 20;
+
+    /// A source. Errors name the setting and what is wrong.
+    pub fn new(settings: PullSettings) -> Result<PullSource, Vec<String>> {
+        let PullSettings { pull, rules, base, vars, office, headers, overlap, largest, mut http, credential } =
+            settings;
+        let base = base.trim_end_matches('/').to_owned();
+        let origin = origin_of_text(&base, http.plain).map_err(|error| vec![format!("url: {error}")])?;
+        let mut secrets = Record::new();
+        for expression in pull.expressions() {
+            if let Some(name) = expression.secret() {
+                // Without a credential of that name it is empty.
+                let fills = credential.as_ref().is_some_and(|credential| credential.fills(name));
+                secrets.set(name, Value::Text(if fills { slot(name).into() } else { "".into() }));
+            }
+        }
+        let mut roots: Record =
+            [("vars", Value::Map(vars)), ("office", Value::from(office.as_str()))].into_iter().collect();
+        if !secrets.is_empty() {
+            roots.push("secret", Value::Map(secrets));
+        }
+        http.timeout = http.timeout.saturating_add(pull.wait.unwrap_or_default());
+        let kind = pull.cursor.as_ref().map(|cursor| match (cursor.kind, overlap) {
+            (Kind::Timestamp(_), Some(overlap)) => Kind::Timestamp(overlap),
+            (kind, _) => kind,
+        });
+        Ok(PullSource {
+            pull,
+            rules,
+            base,
+            roots,
+            headers,
+            kind,
+            largest,
+            client: Client::new(http),
+            origin,
+            credential,
+            open: Mutex::new(None),
+            strikes: AtomicU8::new(0),
+        })
+    }
+
+    /// Where a run has come to: none = what was kept is of another make of this source.
+    fn course(&self, ask: &Ask) -> Option<Course> {
+        let course = ask.next.as_deref().map_or_else(|| Some(Course::default()), Course::parse)?;
+        (course.feed < self.pull.feeds.len()).then_some(course)
+    }
+
+    /// The request of a page.
+    fn request(&self, ask: &Ask, course: &Course) -> Result<Request, Outcome> {
+        let Some(feed) = self.pull.feeds.get(course.feed) else { return Err(reject("the source has no such page")) };
+        let cursor = ask.cursor.as_deref().zip(self.kind).map(|(cursor, kind)| kind.asked(cursor));
+        let main = course.feed + 1 == self.pull.feeds.len();
+        let address = match (&course.step, &cursor, &self.pull.cursor) {
+            (Step::Url(url), _, _) => Some(url.as_str()),
+            (Step::First, Some(url), Some(kind)) if main && kind.is_url => Some(url.as_str()),
+            _ => None,
+        };
+        let mut roots = self.roots.clone();
+        if let Some(cursor) = &cursor {
+            roots.push("cursor", Value::from(cursor.as_str()));
+        }
+        course.roots(&feed.next, &mut roots);
+        let scope = Scope { record: Record::new(), roots };
+        let mut request = self.built(&feed.request, &feed.query, &scope).map_err(Outcome::Halt)?;
+        if let Some(address) = address {
+            let url = self.follow(&request.url, address)?;
+            request.url = url.into();
+            if request.method == "GET" {
+                request.body.clear();
+                request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+            }
+        }
+        Ok(request)
+    }
+
+    fn built(&self, call: &Call, query: &[(String, Text)], scope: &Scope) -> Result<Request, Reason> {
+        let around = Around { base: &self.base, key: "pull", headers: &self.headers };
+        let mut request = body::request(call, scope, &around)?;
+        // A question is nobody's change.
+        request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("idempotency-key"));
+        let mut url = request.url.to_string();
+        for (name, text) in query {
+            let Some(value) = parameter(text, scope)? else { continue };
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str(&format!("{}={}", escape::percent(name), escape::percent(&value)));
+        }
+        request.url = url.into();
+        Ok(request)
+    }
+
+    /// The whole of an address that an answer has named.
+    fn follow(&self, from: &str, target: &str) -> Result<String, Outcome> {
+        let led = self.credential.as_ref().and_then(|credential| credential.base());
+        let allowed: Vec<&str> = std::iter::once(self.origin.as_str()).chain(led.as_deref()).collect();
+        link::follow(from, target, &allowed).map_err(|elsewhere| {
+            let text = match elsewhere {
+                Elsewhere::Origin(origin) => format!(
+                    "the answer leads to {origin} for its next page, and the connector's endpoint is {}: a source never leads elsewhere",
+                    self.origin
+                ),
+                Elsewhere::Odd => "the answer leads to something that is no address for its next page".to_owned(),
+            };
+            Outcome::Halt(Reason::new("next", text))
+        })
+    }
+
+    /// One call; a credential that is refused is renewed once.
+    fn call(&self, request: Request) -> Result<Got, Outcome> {
+        let (begun, at) = (Instant::now(), clock::now());
+        let credential = self.credential.as_deref();
+        let seal = |credential: &Credential| credential.seal(&request);
+        let sealed = credential.map(seal).transpose()?;
+        let mut reply = self.send(&request, sealed.as_ref().map(|sealed| &sealed.envelope))?;
+        if let (Some(credential), Some(used)) = (credential, &sealed)
+            && let Some(refusal) = credential.refusal(&reply)
+            && credential.refused(used, refusal)?
+        {
+            let again = seal(credential)?;
+            reply = self.send(&request, Some(&again.envelope))?;
+        }
+        self.client.note_date(&reply);
+        reply.vouch(&self.origin);
+        let took = begun.elapsed();
+        let ahead_ms = reply.date.as_deref().and_then(|date| http_date(date.trim())).map(|date| {
+            // Halfway between; and a `Date` leaves out half a second on the average.
+            let half = i64::try_from(took.as_millis() / 2).unwrap_or_default();
+            date.0.saturating_add(500).saturating_sub(at.0.saturating_add(half))
+        });
+        Ok(Got { request, reply, ahead_ms, took })
+    }
+
+    fn send(&self, request: &Request, envelope: Option<&Envelope>) -> Result<Reply, Outcome> {
+        let none = Envelope::default();
+        let envelope = envelope.unwrap_or(&none);
+        let wary = envelope.is_led_by_name();
+        let kept = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let kept = kept.filter(|(led, _)| *led == wary);
+        let is_kept = kept.is_some();
+        let mut exchange = kept.map_or_else(|| self.client.reading(self.largest, wary), |(_, exchange)| exchange);
+        let mut answer = exchange.call(request, envelope);
+        // A connection that was kept may have been closed meanwhile; a question may be asked again.
+        if is_kept
+            && matches!(&answer, Err(Failure::Trouble { trouble, .. }) if !trouble.answered && !trouble.halt && trouble.reason.class != "timeout")
+        {
+            exchange = self.client.reading(self.largest, wary);
+            answer = exchange.call(request, envelope);
+        }
+        match answer {
+            Ok(reply) => {
+                *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some((wary, exchange));
+                Ok(reply)
+            }
+            Err(failure) => Err(passing(failure.outcome())),
+        }
+    }
+
+    /// What an answer means; none = it is a page.
+    fn verdict(&self, got: &Got) -> Option<Outcome> {
+        let answer = Answer::new(&got.reply, None);
+        let hide = |text: &str| super::echo::hide(text, &got.request);
+        let now = clock::now();
+        if !got.reply.whole && (200..300).contains(&got.reply.status) {
+            let text = format!(
+                "the answer is longer than {} bytes: ask for smaller pages, or allow more with `maxBytes`",
+                self.largest
+            );
+            return Some(Outcome::Halt(Reason::new("long-answer", text)));
+        }
+        let judged =
+            judge(&self.pull.rules, &answer, "", now, &hide).or_else(|| judge(&self.rules, &answer, "", now, &hide));
+        let outcome = match judged {
+            Some(verdict) => verdict.outcome,
+            None => {
+                let mut answer = got.reply.answer();
+                // JSON that does not parse costs the items that it breaks, where it can be told which.
+                if answer.content_type.is_some_and(|kind| kind.to_ascii_lowercase().contains("json")) {
+                    answer.content_type = None;
+                }
+                classify(&answer, Asked { delete: false, record_url: false, retry_on: &[] }, now)
+            }
+        };
+        (!outcome.is_delivered()).then(|| passing(outcome))
+    }
+
+    fn is_expired(&self, got: &Got) -> bool {
+        let answer = Answer::new(&got.reply, None);
+        judge(&self.pull.expired, &answer, "", clock::now(), &|_: &str| String::new()).is_some()
+    }
+
+    fn read(&self, ask: &Ask) -> Result<Fetched, Outcome> {
+        if let (Some(cursor), Some(kind)) = (&ask.cursor, self.kind)
+            && !kind.fits(cursor)
+        {
+            // It was kept for another kind of cursor.
+            return Ok(Fetched::Expired);
+        }
+        let Some(course) = self.course(ask) else { return Ok(Fetched::Expired) };
+        let mut request = self.request(ask, &course)?;
+        let first = course.is_first();
+        let asked = validators(ask.validator.as_deref().filter(|_| first), &request);
+        request.headers.extend(asked.iter().cloned());
+        let got = self.call(request)?;
+        if got.reply.status == 304 && !asked.is_empty() {
+            return Ok(Fetched::Unchanged);
+        }
+        if self.is_expired(&got) {
+            return match (&ask.cursor, first) {
+                (Some(_), _) => Ok(Fetched::Expired),
+                (None, false) => Err(retry("pages", "the source does not keep the pages of this run any more")),
+                (None, true) => Err(self.verdict(&got).unwrap_or_else(|| reject("the source is gone"))),
+            };
+        }
+        if let Some(outcome) = self.verdict(&got) {
+            return Err(outcome);
+        }
+        self.page(ask, course, got).map(Fetched::Page)
+    }
+
+    fn page(&self, ask: &Ask, mut course: Course, got: Got) -> Result<Page, Outcome> {
+        let Some(feed) = self.pull.feeds.get(course.feed) else { return Err(reject("the source has no such page")) };
+        let tree = page::Tree::of(&got.reply, &feed.items)?;
+        let mut read = page::read(&tree, feed)?;
+        let theirs = clock::now().0.saturating_add(got.ahead_ms.map_or(0, |ahead| ahead.saturating_add(500)));
+        course.begin(Timestamp(theirs));
+        self.move_cursor(ask, &mut course, feed, &tree, &read)?;
+        let (first, moves) = (course.is_first(), course.moves(&self.pull));
+        let more = match &feed.next {
+            Next::Offset(until) | Next::Page(until) => until.more.as_ref().map(|place| tree.says(place, &got.reply)),
+            _ => None,
+        };
+        let target = match &feed.next {
+            Next::Link => link::linked(got.reply.fields.all("Link"), "next"),
+            Next::Url(select) | Next::Token(select) => tree.select(select, &got.reply),
+            _ => None,
+        };
+        let target = target.filter(|target| !target.trim().is_empty());
+        let target = match (&feed.next, target) {
+            (Next::Link | Next::Url(_), Some(target)) => Some(self.follow(&got.request.url, &target)?),
+            (_, target) => target,
+        };
+        read.shown.more = more;
+        read.shown.next = target;
+        if read.shown.items == 0
+            && let Some(next) = &read.shown.next
+        {
+            read.shown.mark = page::mark(next.as_bytes());
+        }
+        let top = course.top.clone();
+        let (next, ended) = match course.proceed(&self.pull, &read.shown) {
+            Going::On(course) => (Some(course.text()), false),
+            Going::End => (None, true),
+            Going::Stop(reason, true) => return Err(Outcome::Halt(reason)),
+            Going::Stop(reason, false) => return Err(Outcome::Retry { reason, after: None, transport: false }),
+        };
+        let cursor = top.filter(|_| ended || moves).filter(|top| ask.cursor.as_ref() != Some(top));
+        // Only what one answer has told whole can be known again by that answer.
+        let validator = if ended && first { validator(&got) } else { None };
+        let Got { reply, ahead_ms, took, .. } = got;
+        Ok(Page {
+            items: read.items,
+            bad: read.bad,
+            next,
+            cursor,
+            validator,
+            ahead_ms,
+            bytes: reply.body.len() as u64,
+            took,
+        })
+    }
+
+    fn move_cursor(
+        &self,
+        ask: &Ask,
+        course: &mut Course,
+        feed: &Feed,
+        tree: &page::Tree,
+        read: &page::Read,
+    ) -> Result<(), Outcome> {
+        let Some(cursor) = &self.pull.cursor else { return Ok(()) };
+        let from = ask.cursor.as_deref();
+        let odd = |reason: Reason| Outcome::Retry { reason, after: None, transport: false };
+        match &cursor.from {
+            From::Updated => {
+                if let Some(latest) = read.items.iter().filter_map(|item| item.updated).max() {
+                    // Items of an overlap are older: that is no way back.
+                    course.see(cursor, from, &latest.to_string()).map_err(odd)?;
+                }
+            }
+            From::Item(_) if feed.deletions => {}
+            place @ From::Item(_) => {
+                for seen in page::cursors(tree, &feed.items, place)? {
+                    course.see(cursor, from, &seen).map_err(odd)?;
+                }
+            }
+            From::Answer(_) if feed.deletions => {}
+            From::Answer(select) => {
+                let Some(seen) = tree.select_value(select) else { return Ok(()) };
+                match course.see(cursor, from, &seen).map_err(odd)? {
+                    false => self.strikes.store(0, Relaxed),
+                    true if self.strikes.fetch_add(1, Relaxed) + 1 >= STRIKES => {
+                        self.strikes.store(0, Relaxed);
+                        let text = format!(
+                            "the source's cursor went back {STRIKES} times in a row; was it restored from a backup? A full sync begins anew"
+                        );
+                        return Err(Outcome::Halt(Reason::new(BACK, text)));
+                    }
+                    true => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn single(&self, key: &Record, links: &[(String, String)]) -> Result<Option<Fetched>, Outcome> {
+        let Some(one) = &self.pull.one else { return Ok(None) };
+        let mut roots = self.roots.clone();
+        roots.push("key", Value::Map(key.clone()));
+        let link: Record = links.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str()))).collect();
+        roots.push("link", Value::Map(link));
+        let scope = Scope { record: Record::new(), roots };
+        let request = self.built(&one.request, &one.query, &scope).map_err(Outcome::Halt)?;
+        let got = self.call(request)?;
+        if matches!(got.reply.status, 404 | 410) {
+            return Ok(Some(Fetched::Gone));
+        }
+        if let Some(outcome) = self.verdict(&got) {
+            return Err(outcome);
+        }
+        let Some(feed) = self.pull.feeds.last() else { return Ok(None) };
+        let whole = Items { place: crate::rules::verdict::Extract::Json(String::new()), optional: false };
+        let list = one.items.as_ref().unwrap_or(&whole);
+        let tree = page::Tree::of(&got.reply, list)?;
+        let shape = one.item.as_ref().unwrap_or(&feed.item);
+        let mut read = page::take(&tree, list, shape, false)?;
+        read.items.truncate(1);
+        if read.items.is_empty() && read.bad.is_empty() {
+            return Ok(Some(Fetched::Gone));
+        }
+        Ok(Some(Fetched::Page(Page {
+            items: read.items,
+            bad: read.bad,
+            ahead_ms: got.ahead_ms,
+            bytes: got.reply.body.len() as u64,
+            took: got.took,
+            ..Page::default()
+        })))
+    }
+}
+
+impl Source for PullSource {
+    fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    fn reads(&self) -> Reads {
+        match (&self.pull.cursor, self.pull.tells_deletions) {
+            (None, _) => Reads::All,
+            (Some(_), deletions) => Reads::Changes { deletions },
+        }
+    }
+
+    fn fetch(&self, ask: &Ask) -> Fetched {
+        self.read(ask).unwrap_or_else(Fetched::Failed)
+    }
+
+    fn fetch_one(&self, key: &Record, links: &[(String, String)]) -> Option<Fetched> {
+        match self.single(key, links) {
+            Ok(fetched) => fetched,
+            Err(outcome) => Some(Fetched::Failed(outcome)),
+        }
+    }
+}
+
+/// The value of a query parameter; none = it is left out.
+fn parameter(text: &Text, scope: &Scope) -> Result<Option<String>, Reason> {
+    for expression in text.expressions().filter(|expression| expression.is_strict()) {
+        let missing = |name: &&String| matches!(name.as_str(), "cursor" | "next") && scope.roots.get(name).is_none();
+        if expression.names().iter().any(|name| missing(&name)) {
+            return Ok(None);
+        }
+    }
+    let Some(value) = text.value(scope)? else { return Ok(None) };
+    match value {
+        Value::Null => Ok(None),
+        value => match value.as_text() {
+            Some(text) if text.is_empty() => Ok(None),
+            Some(text) => Ok(Some(text.into_owned())),
+            None => Err(Reason::new("encoding", format!("a query parameter is {}, not a single value", value.kind()))),
+        },
+    }
+}
+
+/// What an answer to this request is known by, for the next one: `URL ETAG` or `URL date`.
+fn validator(got: &Got) -> Option<String> {
+    let url = hex(sha256(got.request.url.as_bytes()).get(..8).unwrap_or_default());
+    if let Some(etag) = got.reply.fields.one("ETag").filter(|etag| !etag.is_empty()) {
+        return Some(format!("{url} etag {etag}"));
+    }
+    let modified = got.reply.fields.one("Last-Modified")?;
+    let (changed, now) = (http_date(modified.trim())?, http_date(got.reply.date.as_deref()?.trim())?);
+    // What was changed in the second of the answer may be changed again in it (RFC 9110 §8.8.2.2).
+    (now.0.saturating_sub(changed.0) >= 2_000).then(|| format!("{url} date {modified}"))
+}
+
+/// The header fields that ask only for what is new.
+fn validators(known: Option<&str>, request: &Request) -> Vec<(Head, Head)> {
+    let own = |name: &str| request.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let Some((url, rest)) = known.and_then(|known| known.split_once(' ')) else { return Vec::new() };
+    if url != hex(sha256(request.url.as_bytes()).get(..8).unwrap_or_default()) {
+        return Vec::new();
+    }
+    let (name, value) = match rest.split_once(' ') {
+        Some(("etag", value)) => ("If-None-Match", value),
+        Some(("date", value)) => ("If-Modified-Since", value),
+        _ => return Vec::new(),
+    };
+    if own(name) { Vec::new() } else { vec![(name.into(), value.to_owned().into())] }
+}
+
+/// Of a question nothing can have happened: what is not known is asked again.
+fn passing(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Unknown { reason, transport } => Outcome::Retry { reason, after: None, transport },
+        Outcome::Conflict(reason) | Outcome::Reject(reason) | Outcome::SuccessWithRemarks(reason) => {
+            Outcome::Halt(reason)
+        }
+        Outcome::Success | Outcome::Duplicate => reject("the answer is no page"),
+        other => other,
+    }
+}
+
+fn reject(text: &'static str) -> Outcome {
+    Outcome::Halt(Reason::new("pull", text))
+}
+
+fn retry(class: &'static str, text: &'static str) -> Outcome {
+    Outcome::Retry { reason: Reason::new(class, text), after: None, transport: false }
+}
