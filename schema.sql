@@ -263,6 +263,30 @@ CREATE TABLE segment (
 
 -- The triggers of the chain stand in store/state/chain.rs: what was recorded before it is given its hashes first.
 
+-- ===== the agent's state file, version 8: conflicts =====
+
+-- What both sides of a record have changed: one row for each unit (a field, a group of fields, `*` = the whole record) that was
+-- decided or is held, with the values of both sides, which are the only copy of what the loser had. `state`: open (waits for a
+-- person), resolved (a person has decided, and it is to be carried out), decided (by a rule, or carried out), superseded (it is no
+-- conflict any more). `key` is the record's key as JSON, `base`, `local` and `remote` are images of the disputed fields
+-- (store/image.rs; NULL = none there), `*_seen` their hashes, by which a newer change is known. `by_record`: 1 = the application's times
+-- are the record's, 2 = the other side's are. `take`, `value`, `who`, `why`, `resolved`: a person's decision.
+CREATE TABLE conflict (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, connector INTEGER NOT NULL, tbl TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL,
+  unit TEXT NOT NULL, state TEXT NOT NULL, rule TEXT NOT NULL, winner TEXT, reason TEXT NOT NULL, since INTEGER NOT NULL,
+  at INTEGER NOT NULL, base BLOB, local BLOB, remote BLOB, local_first INTEGER, local_last INTEGER, remote_first INTEGER,
+  remote_last INTEGER, by_record INTEGER NOT NULL, local_seen BLOB NOT NULL, remote_seen BLOB NOT NULL, take TEXT, value BLOB,
+  who TEXT, why TEXT, resolved INTEGER,
+  CHECK (state IN ('open', 'resolved', 'decided', 'superseded')));
+-- Of one unit of a record one row at most waits.
+CREATE UNIQUE INDEX conflict_waits ON conflict(connector, kind, key, unit) WHERE state IN ('open', 'resolved');
+CREATE INDEX conflict_record ON conflict(kind, key, id);
+CREATE INDEX conflict_over ON conflict(at) WHERE state IN ('decided', 'superseded');
+
+-- How many conflicts there were: `winner` is local, remote, value (a person gave one), or held.
+CREATE TABLE conflict_count (tbl TEXT NOT NULL, unit TEXT NOT NULL, winner TEXT NOT NULL, n INTEGER NOT NULL,
+  PRIMARY KEY (tbl, unit, winner)) WITHOUT ROWID;
+
 -- ===== the agent's state file, version 9: pulls =====
 
 -- How the pull of a connector stands. `n`: the number of its last page; a page that is planned and not finished has its plan

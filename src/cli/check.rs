@@ -1,5 +1,6 @@
 //! `check`: everything that is wrong with a configuration, at once.
 
+pub(super) mod conflicts;
 pub(super) mod drops;
 pub(super) mod secrets;
 pub(super) mod tables;
@@ -133,7 +134,7 @@ fn whole(
     reached: &mut Reached,
     plans: &mut Vec<Plan>,
 ) {
-    let Survey { settings, connectors, drops, problems: found, .. } = config::survey(path);
+    let Survey { settings, connectors, drops, conflicts: rules, problems: found } = config::survey(path);
     let sound = found.iter().all(|problem| problem.severity != Severity::Error);
     problems.extend(found);
     let Some(mut settings) = settings else { return };
@@ -172,6 +173,7 @@ fn whole(
     let names = || connectors.iter().chain(&drops).map(|spec| &*spec.name);
     problems.extend(strangers(&settings, names));
     let columns = tables::look(&settings, problems);
+    conflicts::look(&rules, &settings, &conflicts::Callers::of(connectors.iter().chain(&drops)), problems);
     for mut spec in connectors {
         let (name, lines) = (spec.name.to_string(), std::mem::take(&mut spec.mapping_lines));
         let at = spec.mapping_place;

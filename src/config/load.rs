@@ -72,7 +72,10 @@ impl Config {
         let mut text = format!("{:?}", self.settings);
         let specs = self.connectors.iter().chain(&self.drops);
         specs.for_each(|spec| text.push_str(&format!("\n{}", spec.config)));
-        self.conflicts.iter().for_each(|rules| text.push_str(&format!("\n{rules:?}")));
+        self.conflicts.iter().for_each(|rules| {
+            // Not where it stands: a comment more makes no other rules.
+            text.push_str(&format!("\n{:?}{:?}", rules.policy, rules.key));
+        });
         crate::config::canonical::hash(&text)
     }
 }
@@ -387,14 +390,14 @@ impl Loading {
 
     fn conflict_rules(&mut self, root: &Found<'_>) {
         for rules in ConflictRules::read_file(root) {
-            self.once("table", rules.table.clone(), root);
+            self.once("table", rules.policy.table.to_string(), root);
             self.conflicts.push(rules);
         }
     }
 
     fn rules_of(&mut self, item: &Found<'_>) {
         if let Some(rules) = ConflictRules::read(item) {
-            self.once("table", rules.table.clone(), item);
+            self.once("table", rules.policy.table.to_string(), item);
             self.conflicts.push(rules);
         }
     }

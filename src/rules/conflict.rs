@@ -9,12 +9,14 @@
 //! [`Sides`] give the same [`Verdict`] everywhere. Values are compared in one canonical form ([`same`]).
 
 mod decide;
+mod guard;
 pub mod same;
 mod sides;
 mod verdict;
 mod weigh;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@ pub mod batch;
 pub mod belief;
 pub mod chain;
 mod checkpoint;
+pub mod conflict;
 pub mod connector;
 pub mod counter;
 pub mod cursor;

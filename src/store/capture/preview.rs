@@ -11,6 +11,8 @@ use super::table::Table;
 pub struct Preview {
     /// Columns that would be captured, in table order.
     pub columns: Vec<String>,
+    /// Its key, in key order.
+    pub key: Vec<String>,
     /// What the operator should know.
     pub warnings: Vec<String>,
 }
@@ -27,7 +29,24 @@ impl CapturedLog {
                 .into_iter()
                 .filter_map(|at| table.columns.get(at).map(|column| column.name.clone()))
                 .collect();
-            Ok(Preview { columns, warnings: table.warnings })
+            let name = |at: usize| table.columns.get(at).map(|column| column.name.clone());
+            let key = table.key.iter().filter_map(|part| name(part.at)).collect();
+            Ok(Preview { columns, key, warnings: table.warnings })
+        })
+    }
+
+    /// Whether a guard's query can be asked: SQLite knows every table and column of it, and it only reads. It is not run.
+    ///
+    /// # Errors
+    /// `Ok(Err)` says in words why it cannot be asked; else the file cannot be read.
+    pub fn try_guard(&mut self, sql: &str) -> Result<std::result::Result<(), String>> {
+        self.reading("prepare a guard", |log| match log.conn.prepare(sql) {
+            Ok(statement) if statement.readonly() => Ok(Ok(())),
+            Ok(_) => Ok(Err("writes".to_owned())),
+            Err(rusqlite::Error::SqliteFailure(_, Some(text)) | rusqlite::Error::SqlInputError { msg: text, .. }) => {
+                Ok(Err(format!("cannot be asked: {text}")))
+            }
+            Err(error) => Err(error.into()),
         })
     }
 }
