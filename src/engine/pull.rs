@@ -73,10 +73,10 @@ pub struct Inlet {
     pub strict_order: bool,
     /// The clock there can be believed (`clock: free` = not).
     pub trusted: bool,
-    /// It says what was deleted; else what is missing where everything was read is deleted.
-    pub tells_deletions: bool,
     /// Up to so many records in a hundred, and a hundred at least, are deleted unasked because they are missing; default 5.
-    pub max_delete: u32,
+    pub max_delete: f64,
+    /// After so long everything is read again.
+    pub full: Option<Duration>,
     /// When it is read.
     pub tempo: Tempo,
     /// How failed requests are tried again.
@@ -172,6 +172,10 @@ pub struct Worker {
     asked: bool,
     /// The keys that were seen since everything is read anew.
     seen: Option<HashSet<u64>>,
+    /// And something could not be read.
+    uncertain: bool,
+    /// The application has changed the table since what is held was looked at.
+    has_noted: bool,
     /// Contents that came in lately, by record.
     crossings: HashMap<String, Crossings>,
     /// Another writer was seen lately.
@@ -221,6 +225,8 @@ impl Worker {
             paused: known.mode == Mode::Paused,
             asked: false,
             seen: None,
+            uncertain: false,
+            has_noted: false,
             crossings: HashMap::new(),
             beside: None,
             said: String::new(),

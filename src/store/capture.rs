@@ -36,7 +36,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use catalogue::Catalogue;
 
-pub use apply::{Act, Applied, Change, Done, Fitting, Found, Mark, Part, SUB_BATCH};
+pub use apply::{Act, Applied, Change, Done, Fitting, Found, GUARD, Mark, Part, SUB_BATCH};
 pub use catalogue::{Depth, Epoch, WatchSpec};
 pub use examine::Valve;
 pub use fault::{BUSY_TIMEOUT, CaptureError, Result};

@@ -29,7 +29,6 @@ pub struct Desk {
     pub there: Arc<There>,
     pub policy: Policy,
     pub both_ways: bool,
-    pub tells_deletions: bool,
     pub strict_order: bool,
     pub table: &'static str,
 }
@@ -44,7 +43,6 @@ impl Desk {
             there: Arc::new(There::default()),
             policy: Policy::none("visits"),
             both_ways: false,
-            tells_deletions: true,
             strict_order: false,
             table: "visits",
         }
@@ -72,8 +70,8 @@ impl Desk {
             both_ways: self.both_ways,
             strict_order: self.strict_order,
             trusted: true,
-            tells_deletions: self.tells_deletions,
-            max_delete: 5,
+            max_delete: 5.0,
+            full: None,
             tempo: Tempo::Every(Duration::from_secs(60)),
             retry: RetryPolicy::default(),
         }

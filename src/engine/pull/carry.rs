@@ -7,6 +7,7 @@ use super::planned::{self, Agree, Planned};
 use super::{PullError, Worker};
 use crate::clock::{self, Timestamp};
 use crate::event::{Op, Record, Value};
+use crate::rules::conflict::Verdict;
 use crate::rules::outcome::Reason;
 use crate::store::capture::{Act, Applied, Change, Part, SUB_BATCH};
 use crate::store::state::act::{self, Act as Deed};
@@ -14,6 +15,7 @@ use crate::store::state::counter::{self, Series};
 use crate::store::state::pull::base::{self, Base, Both};
 use crate::store::state::pull::item::{self, Aside, Item};
 use crate::store::state::pull::{self, change, sent};
+use crate::store::state::conflict::{self, Subject};
 use crate::store::state::{ConnectorId, Db, Sql, link};
 
 /// After somebody else was seen to write, the file is left alone for so long between two transactions,
@@ -65,21 +67,47 @@ impl std::fmt::Display for Tally {
     }
 }
 
+/// What is to be done for the items of a page.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// What is to be done.
+    pub plan: Vec<Planned>,
+    /// Decisions that are logged, by the record's key as JSON.
+    pub verdicts: Vec<(String, Verdict)>,
+    /// Records that stood aside, and need not.
+    pub quiet: Vec<String>,
+}
+
 /// What became of an item, and the end of the log then.
 type Outcome = (Applied, i64);
 
 impl Worker {
     /// Carries a page out; `cursor` = where the next run begins then. False = it stopped in the midst, because an item was
     /// refused and order counts.
-    pub(super) fn carry(&mut self, plan: Vec<Planned>, cursor: Option<String>) -> Result<(bool, Tally), PullError> {
+    pub(super) fn carry(&mut self, batch: Batch, cursor: Option<String>) -> Result<(bool, Tally), PullError> {
+        let Batch { plan, verdicts, quiet } = batch;
+        let n = self.pull.n + 1;
+        if !plan.is_empty() || !verdicts.is_empty() || !quiet.is_empty() {
+            let (id, bytes) = (self.id, planned::encode(&plan, cursor.as_deref()));
+            let (table, kind) = (self.inlet.policy.table.clone(), self.site.kind.clone());
+            let some = !plan.is_empty();
+            self.ledger.call(move |state| {
+                state.commit(|db| {
+                    let now = clock::now();
+                    let subject = |key| Subject { connector: id, table: &table, kind: &kind, key };
+                    // The values of whoever loses are kept before they are overwritten.
+                    verdicts.iter().try_for_each(|(key, verdict)| conflict::settle(db, &subject(key), verdict, now))?;
+                    for key in &quiet {
+                        conflict::settle(db, &subject(key), &Verdict::default(), now)?;
+                        item::end(db, id, key)?;
+                    }
+                    if some { pull::plan(db, id, n, &bytes) } else { Ok(()) }
+                })
+            })?;
+            self.pull.n += i64::from(some);
+        }
         if plan.is_empty() && cursor.is_none() {
             return Ok((true, Tally::default()));
-        }
-        let n = self.pull.n + 1;
-        if !plan.is_empty() {
-            let (id, bytes) = (self.id, planned::encode(&plan, cursor.as_deref()));
-            self.ledger.call(move |state| state.commit(|db| pull::plan(db, id, n, &bytes)))?;
-            self.pull.n = n;
         }
         self.perform(n, plan, cursor, Vec::new())
     }
@@ -153,7 +181,7 @@ impl Worker {
         let changes: Vec<Change> = plan
             .iter_mut()
             .map(|planned| {
-                let unused = Change { key: Vec::new(), expect: None, act: Act::Keep, tell: planned.change.tell };
+                let unused = Change { key: Vec::new(), expect: None, act: Act::Keep, tell: planned.change.tell, guarded: false };
                 std::mem::replace(&mut planned.change, unused)
             })
             .collect();

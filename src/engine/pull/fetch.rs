@@ -6,22 +6,24 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
-use super::carry::Tally;
+use super::carry::{Batch, Tally};
 use super::look::look;
 use super::mapped::{Mapped, hash_of, mapped};
-use super::planned::Planned;
 use super::weigh::{How, Weighed, weigh};
 use super::{HALTED, PullError, Worker, origin_of};
-use crate::adapter::pull::{Ask, Bad, Fetched, Page};
+use crate::adapter::pull::{Ask, Bad, Fetched, Page, Reads};
 use crate::clock;
+use crate::event::Record;
 use crate::rules::breaker::Permit;
 use crate::rules::conflict::same::fingerprint;
 use crate::rules::hex::hex;
 use crate::rules::outcome::{Outcome, Reason};
-use crate::store::capture::Act;
+use crate::store::capture::{Act, GUARD};
+use crate::store::state::conflict;
 use crate::store::state::connector::{self, OpenBreaker};
 use crate::store::state::counter::{self, Series};
 use crate::store::state::pull::item::{self, Aside, Item};
+use crate::store::state::link;
 use crate::store::state::pull::{self, Contact};
 
 /// A source that answers with the same page again so often has none that is its last.
@@ -48,8 +50,15 @@ impl Worker {
         if asked_first {
             ask = Ask::default();
         }
+        let overdue = self.inlet.full.is_some_and(|full| {
+            let last = self.pull.book.whole.map_or(clock::Timestamp(0), clock::Timestamp);
+            clock::now().since(last) >= full
+        });
+        if overdue && ask.cursor.is_some() {
+            (ask, expired) = (Ask::default(), true);
+        }
         self.seen = ask.cursor.is_none().then(HashSet::new);
-        let mut uncertain = false;
+        self.uncertain = false;
         let (mut pages, mut repeats) = (HashSet::new(), 0);
         loop {
             if self.is_ending() || !self.may_ask() {
@@ -73,7 +82,6 @@ impl Worker {
             };
             self.succeeded()?;
             self.measure(&page);
-            uncertain |= !page.bad.is_empty();
             let next = page.next.clone();
             if let Some(next) = &next {
                 repeats += u32::from(!pages.insert(next.clone()));
@@ -101,17 +109,26 @@ impl Worker {
                 None => break,
             }
         }
+        if tally.again > 0 {
+            tally.add_up(&self.again(Aside::Again)?);
+        }
         if tally.written + tally.deleted > 0 {
             tally.add_up(&self.again(Aside::Refused)?);
         }
-        self.complete(uncertain, expired)
+        self.complete(expired)
     }
 
     /// Everything that there is was read.
-    fn complete(&mut self, uncertain: bool, expired: bool) -> Result<(), PullError> {
+    fn complete(&mut self, expired: bool) -> Result<(), PullError> {
         let Some(seen) = self.seen.take() else { return Ok(()) };
-        if !uncertain && (expired || !self.inlet.tells_deletions) {
+        let told = matches!(self.inlet.source.reads(), Reads::Changes { deletions: true });
+        // What cannot be read may be any of them.
+        if !self.uncertain && (expired || !told) {
             self.sweep(&seen)?;
+        }
+        if self.inlet.full.is_some() {
+            self.pull.book.whole = Some(clock::now().0);
+            self.store_book()?;
         }
         if let Contact::Asked(_) = self.pull.contact {
             self.send_unmatched(&seen)?;
@@ -135,6 +152,7 @@ impl Worker {
             }
         }
         if !bad.is_empty() {
+            self.uncertain = true;
             self.put_aside(bad)?;
             if self.inlet.strict_order {
                 return Ok((false, Tally::default()));
@@ -166,22 +184,20 @@ impl Worker {
             let (some, later) = rest.split_at(distinct.unwrap_or(rest.len()));
             rest = later;
             let is_last = rest.is_empty();
-            let plan = self.weigh_all(some, began, again)?;
+            let batch = self.weigh_all(some, began, again)?;
             let cursor = cursor.clone().filter(|_| is_last);
-            let (all, came) = match plan.is_empty() {
+            let (all, came) = match batch.plan.is_empty() {
                 // Nothing is written for a cursor alone, for a while.
                 true => {
                     let now = clock::now().0;
                     let long = i64::try_from(CURSOR.as_millis()).unwrap_or(i64::MAX);
                     let stored = self.pull.book.moved.is_some_and(|moved| now - moved < long);
-                    if stored && let Some(cursor) = cursor {
-                        self.cursor = Some(cursor);
-                        (true, Tally::default())
-                    } else {
-                        self.carry(plan, cursor)?
-                    }
+                    let kept = cursor.as_ref().filter(|_| stored).cloned();
+                    let came = self.carry(batch, cursor.filter(|_| !stored))?;
+                    self.cursor = kept.or(self.cursor.take());
+                    came
                 }
-                false => self.carry(plan, cursor)?,
+                false => self.carry(batch, cursor)?,
             };
             tally.add_up(&came);
             if !all || is_last {
@@ -190,7 +206,7 @@ impl Worker {
         }
     }
 
-    fn weigh_all(&mut self, items: &[Mapped], began: clock::Timestamp, again: bool) -> Result<Vec<Planned>, PullError> {
+    fn weigh_all(&mut self, items: &[Mapped], began: clock::Timestamp, again: bool) -> Result<Batch, PullError> {
         let refs: Vec<&Mapped> = items.iter().collect();
         // What the application did up to the look counts.
         self.note_changes()?;
@@ -201,7 +217,7 @@ impl Worker {
             Contact::Asked(first) => Some(first),
             _ => None,
         };
-        let (mut plan, mut bad) = (Vec::new(), Vec::new());
+        let (mut batch, mut bad) = (Batch::default(), Vec::new());
         for (item, known) in items.iter().zip(&known) {
             if let Some(seen) = &mut self.seen {
                 seen.insert(hashed(&known.id));
@@ -218,15 +234,17 @@ impl Worker {
                 });
                 continue;
             }
-            let how = How { now, ahead_ms, first, again, resolved: &[], barred: false };
+            let barred = known.aside.as_ref().is_some_and(|(_, reason)| reason.class == GUARD);
+            let how = How { now, ahead_ms, first, again, resolved: &known.resolved, barred };
             match weigh(&self.inlet, &self.site, item, known, seq, how) {
+                Weighed::Quiet if again && known.aside.is_some() => batch.quiet.push(known.id.clone()),
                 Weighed::Quiet => {}
                 Weighed::Bad(reason) => {
                     let id =
                         if known.id.is_empty() { item.remote.clone().unwrap_or_default() } else { known.id.clone() };
                     bad.push(Item { id, reason, copy: Some(item.copy()), ..blank() });
                 }
-                Weighed::Plan(planned, _verdict) => {
+                Weighed::Plan(planned, verdict) => {
                     if matches!(planned.change.act, Act::Put(_))
                         && known.base.is_some()
                         && self.goes_round(&known.id, item)
@@ -245,14 +263,18 @@ impl Worker {
                         });
                         continue;
                     }
-                    plan.push(*planned);
+                    let was_held = matches!(known.aside, Some((Aside::Held, _)));
+                    if was_held || !verdict.decided.is_empty() || !verdict.held.is_empty() {
+                        batch.verdicts.push((known.id.clone(), verdict));
+                    }
+                    batch.plan.push(*planned);
                 }
             }
         }
         if !bad.is_empty() {
             self.put_aside(bad)?;
         }
-        Ok(plan)
+        Ok(batch)
     }
 
     /// Whether a record's contents come in again and again.
@@ -297,6 +319,15 @@ impl Worker {
     /// Looks again at what stands aside: what was decided on another row always, what was refused or held when a person asks.
     pub(super) fn take_aside(&mut self, asked: bool) -> Result<(), PullError> {
         self.again(Aside::Again)?;
+        let id = self.id;
+        let resolved = self.reader.read(|db| conflict::resolved(db, id, SOME))?;
+        for (_, key) in resolved.iter().filter(|(kind, _)| **kind == *self.site.kind) {
+            self.look_again(key)?;
+        }
+        if self.has_noted && !asked {
+            self.again(Aside::Held)?;
+        }
+        self.has_noted = false;
         if asked {
             self.again(Aside::Refused)?;
             self.again(Aside::Held)?;
@@ -314,26 +345,34 @@ impl Worker {
             let some = self.reader.read(|db| item::list(db, id, state, &after, SOME))?;
             let Some(last) = some.last() else { return Ok(tally) };
             after.clone_from(&last.id);
-            let copies =
-                some.iter().filter_map(|item| Some((item.id.clone(), Mapped::of_copy(item.copy.as_ref()?).ok()?)));
-            let (ids, mapped): (Vec<String>, Vec<Mapped>) = copies.unzip();
-            let (_, came) = self.process(mapped, None, clock::now(), true)?;
+            let copies = some.iter().filter_map(|item| Mapped::of_copy(item.copy.as_ref()?).ok());
+            let (_, came) = self.process(copies.collect(), None, clock::now(), true)?;
             tally.add_up(&came);
-            if state == Aside::Again {
-                // What has come to nothing is done.
-                self.ledger.call(move |db| {
-                    db.commit(|db| {
-                        for of in &ids {
-                            if item::get(db, id, of)?.is_some_and(|item| item.state == Aside::Again && item.tries == 0)
-                            {
-                                item::end(db, id, of)?;
-                            }
-                        }
-                        Ok(())
-                    })
-                })?;
-            }
         }
+    }
+
+    /// Decides about one record again, as it is there now.
+    pub(super) fn look_again(&mut self, key: &str) -> Result<Tally, PullError> {
+        let id = self.id;
+        let Some(values) = self.site.key_of(key) else { return Ok(Tally::default()) };
+        let kind = self.site.kind.clone();
+        let (stored, links) = self.reader.read(|db| Ok((item::get(db, id, key)?, link::of(db, id, &kind, key)?)))?;
+        let names = self.site.fitting.key().iter().cloned();
+        let record: Record = names.zip(values.iter().cloned()).collect();
+        let fetched = match self.inlet.source.fetch_one(&record, &links) {
+            Some(Fetched::Page(page)) => page.items.first().map(|item| mapped(&self.inlet, &self.site, item)),
+            Some(Fetched::Gone) => Some(Ok(Mapped { key: Some(values.clone()), deleted: true, ..Mapped::default() })),
+            Some(Fetched::Failed(outcome)) => {
+                self.failed(&outcome)?;
+                None
+            }
+            Some(Fetched::Unchanged | Fetched::Expired) | None => None,
+        };
+        // What was seen last has to do where a single record cannot be asked for.
+        let seen = stored.and_then(|item| Mapped::of_copy(item.copy.as_ref()?).ok());
+        let Some(mut item) = fetched.and_then(Result::ok).or(seen) else { return Ok(Tally::default()) };
+        item.key.get_or_insert(values);
+        Ok(self.process(vec![item], None, clock::now(), true)?.1)
     }
 
     /// Whether the source may be asked now.

@@ -2,11 +2,14 @@
 
 use super::{Mapped, PullError, Site};
 use crate::event::{Record, Value};
+use crate::rules::conflict::Resolution;
+use crate::rules::outcome::Reason;
 use crate::store::capture::{CapturedLog, Found};
 use crate::store::state::pull::base::{self, Base};
 use crate::store::state::pull::change::{self, Changes};
+use crate::store::state::pull::item::{self, Aside};
 use crate::store::state::pull::sent;
-use crate::store::state::{ConnectorId, StateReader};
+use crate::store::state::{ConnectorId, StateReader, conflict};
 
 /// Rows that are looked up in one read transaction.
 const ROWS: usize = 200;
@@ -26,6 +29,10 @@ pub(super) struct Known {
     pub changes: Changes,
     /// What was sent and not seen again: the change, and the shared columns.
     pub sent: Vec<(i64, Record)>,
+    /// Why it stands aside, if it does.
+    pub aside: Option<(Aside, Reason)>,
+    /// What a person has decided about it.
+    pub resolved: Vec<Resolution>,
 }
 
 /// Looks items up, with the end of the log before anything was looked at. `of` = the connector in the state file, if it is there.
@@ -64,6 +71,10 @@ pub(super) fn look(
                 known.base = base::get(db, of, &site.kind, &known.id)?;
                 known.changes = change::of(db, of, &site.kind, &known.id)?;
                 known.sent = sent::of(db, of, &site.kind, &known.id)?;
+                known.aside = item::get(db, of, &known.id)?.map(|item| (item.state, item.reason));
+                if matches!(known.aside, Some((Aside::Held, _))) {
+                    known.resolved = conflict::resolutions(db, of, &site.kind, &known.id)?;
+                }
             }
             Ok(())
         })?;

@@ -31,6 +31,7 @@ impl Worker {
             let mut noted = Vec::new();
             events.iter().filter(|event| self.is_own(event)).for_each(|event| self.take_down(event, &mut noted));
             if !noted.is_empty() {
+                self.has_noted = true;
                 self.log.sync_wal()?;
                 let (id, kind) = (self.id, self.site.kind.clone());
                 self.ledger.call(move |state| {

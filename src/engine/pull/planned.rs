@@ -75,6 +75,7 @@ fn one(planned: &Planned) -> Record {
         Act::Keep => {}
     }
     record.push("t", Value::Bool(planned.change.tell));
+    record.push("g", Value::Bool(planned.change.guarded));
     if let Some(agree) = &planned.agree {
         let fresh = agree.fresh.iter().map(|name| Value::Text(name.clone())).collect();
         let fields = [
@@ -129,7 +130,7 @@ fn back(record: &Record) -> Planned {
     };
     Planned {
         mapped: Mapped::of_record(&map(record, "m").unwrap_or_default()),
-        change: Change { key: list(record, "k"), expect: map(record, "e"), act, tell: is(record, "t") },
+        change: Change { key: list(record, "k"), expect: map(record, "e"), act, tell: is(record, "t"), guarded: is(record, "g") },
         agree,
         held,
         seq: match record.get("s") {
@@ -174,6 +175,7 @@ mod tests {
                     expect: Some(fields.clone()),
                     act: Act::Put(fields),
                     tell: true,
+                    guarded: true,
                 },
                 agree: Some(agree),
                 held: Some(Reason::new("conflict", "why")),
@@ -181,7 +183,7 @@ mod tests {
             },
             Planned {
                 mapped: Mapped { deleted: true, ..Mapped::default() },
-                change: Change { key: Vec::new(), expect: None, act: Act::Delete, tell: false },
+                change: Change { key: Vec::new(), expect: None, act: Act::Delete, tell: false, guarded: false },
                 agree: None,
                 held: None,
                 seq: 0,

@@ -107,7 +107,7 @@ pub fn rehearse(
                 ahead_ms: page.ahead_ms.unwrap_or(0),
                 first,
                 again: false,
-                resolved: &[],
+                resolved: &known.resolved,
                 barred: false,
             };
             match weigh(inlet, &site, item, known, seq, how) {

@@ -26,7 +26,7 @@ impl Worker {
             all += some.len() as u64;
             missing.extend(some.into_iter().filter(|key| !seen.contains(&hashed(key))));
         }
-        let limit = FREE.max(all.saturating_mul(u64::from(self.inlet.max_delete)) / 100);
+        let limit = FREE.max((all as f64 * self.inlet.max_delete / 100.0) as u64);
         let count = missing.len() as u64;
         if count > limit && !self.pull.book.agreed {
             if self.pull.book.missing != Some(count) {

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::event::{Record, Value};
 use crate::rules::conflict::same::same;
 use crate::rules::conflict::{
-    Base, DeleteRule, Next, Policy, Resolution, Rule, Side, Sides, Span, Times, Verdict, Winner, Write, decide,
+    Base, Because, DeleteRule, Next, Policy, Resolution, Rule, Side, Sides, Span, Times, Verdict, Winner, Write, decide,
 };
 use crate::rules::outcome::Reason;
 use crate::store::capture::{Act, Change};
@@ -147,7 +147,7 @@ fn plan_echo(known: &Known, item: &Mapped, fields: &[Arc<str>], held: &Both, sen
     Weighed::Plan(
         Box::new(Planned {
             mapped: item.clone(),
-            change: Change { key: known.key.clone(), expect: known.row.clone(), act: Act::Keep, tell: false },
+            change: Change { key: known.key.clone(), expect: known.row.clone(), act: Act::Keep, tell: false, guarded: false },
             agree: Some(agree),
             held: None,
             seq: sent,
@@ -209,6 +209,8 @@ fn plan(inlet: &Inlet, item: &Mapped, known: &Known, fields: &[Arc<str>], seq: i
         let names: Vec<&str> = verdict.held.iter().map(|held| held.dispute.unit.name()).collect();
         Reason::new("conflict", format!("{}: {}", names.join(", "), held.why.reason()))
     });
+    let by_person = verdict.decided.iter().any(|decided| decided.because == Because::Person);
+    let guarded = !by_person && inlet.policy.guards(verdict.writes_here());
     let idle = act == Act::Keep && !tell && reason.is_none();
     let news = item.version.is_some() && known.base.as_ref().is_some_and(|base| base.version != item.version);
     if idle && agree.is_none() && !news {
@@ -217,7 +219,7 @@ fn plan(inlet: &Inlet, item: &Mapped, known: &Known, fields: &[Arc<str>], seq: i
     Weighed::Plan(
         Box::new(Planned {
             mapped: item.clone(),
-            change: Change { key: known.key.clone(), expect: known.row.clone(), act, tell },
+            change: Change { key: known.key.clone(), expect: known.row.clone(), act, tell, guarded },
             agree,
             held: reason,
             seq,

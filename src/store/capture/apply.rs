@@ -31,6 +31,9 @@ pub const SUB_BATCH: usize = 50;
 /// and no further row after this time: what is left of 10 ms is for the commit.
 const SHORT: Duration = Duration::from_millis(5);
 
+/// The class of a refusal by the guard.
+pub const GUARD: &str = "guard";
+
 /// What is to become of one record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
@@ -42,6 +45,8 @@ pub struct Change {
     pub act: Act,
     /// The connector is to get the record as it is then.
     pub tell: bool,
+    /// The guard is asked before it stays.
+    pub guarded: bool,
 }
 
 /// What is done with a row.
@@ -334,10 +339,10 @@ impl CapturedLog {
             }
             (_, row) => row.is_none(),
         };
-        if let (Some(guard), Act::Put(_), Some(row)) = (guard, &change.act, &row)
+        if let (Some(guard), Act::Put(_), Some(row)) = (guard.filter(|_| change.guarded), &change.act, &row)
             && self.guarded(plan, guard, &key, row)?
         {
-            return Ok(Applied::Refused(Reason::new("guard", "the guard query finds what must not be")));
+            return Ok(Applied::Refused(Reason::new(GUARD, "the guard query finds what must not be")));
         }
         Ok(Applied::Done { key, row, altered: !as_written })
     }

@@ -79,6 +79,8 @@ pub struct Book {
     pub moved: Option<i64>,
     /// Records written into the application's table so far.
     pub applied: u64,
+    /// When everything was read last.
+    pub whole: Option<i64>,
     /// What the last answer to a first page was known by.
     pub validator: Option<String>,
     /// The last measures of how far the other side's clock is ahead, in milliseconds, oldest first.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use hms_sync::adapter::pull::{Ask, Fetched, Item, Page, Source};
+use hms_sync::adapter::pull::{Ask, Fetched, Item, Page, Reads, Source};
 use hms_sync::clock::Timestamp;
 use hms_sync::event::{Record, Value};
 use hms_sync::rules::outcome::{Outcome, Reason};
@@ -95,6 +95,10 @@ pub fn down() -> Outcome {
 impl Source for There {
     fn origin(&self) -> &str {
         "https://there.test:443"
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::Changes { deletions: true }
     }
 
     fn fetch(&self, ask: &Ask) -> Fetched {
