@@ -1,6 +1,7 @@
 //! From checked descriptions to parts that run. What only shows now (a certificate file that cannot be read) is
 //! said in the same form as everything else that is wrong with a configuration.
 
+mod inlet;
 mod source;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ use crate::engine::subscription::Subscription;
 use crate::format::message::Shape;
 use crate::rules::governance::Gate;
 
+pub use inlet::inlet;
 pub use source::source_of;
 
 /// Credentials ready to be shown, by name; one token for all connectors that share one.

@@ -33,6 +33,7 @@ use crate::engine::keeper::{Asked, Keeper, KeeperError};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::lookout::Lookout;
 use crate::engine::overview::Configured;
+use crate::engine::pull::{self, PullError};
 use crate::engine::push::{Beat, Mailbox, Message, Run, Summary, Synced, Worker, WorkerError};
 use crate::engine::reconcile::{ReconcileError, Reconciler};
 use crate::rules::governance::Classes;
@@ -85,6 +86,14 @@ pub enum AgentError {
         /// Why.
         error: Box<WorkerError>,
     },
+    /// What a connector reads.
+    #[error("{connector}: {error}")]
+    Pull {
+        /// Which.
+        connector: String,
+        /// Why.
+        error: Box<PullError>,
+    },
     /// A drop.
     #[error("{drop}: {error}")]
     Drop {
@@ -113,6 +122,7 @@ pub struct Agent {
     pruners: Vec<(String, Sender<Wake>, Asked)>,
     healing: Vec<JoinHandle<()>>,
     workers: Vec<RunningWorker>,
+    pulls: Vec<RunningWorker>,
     handlers: Vec<RunningWorker>,
     turn: Turn,
     /// Who prunes the intake log; it ends when the sender goes.
@@ -188,7 +198,7 @@ impl Agent {
         let hash = config.hash();
         let (ledger, writer) = Ledger::start(state)?;
         match assemble(config, options, synced, with, &ledger, &state_path, secret) {
-            Ok(Assembled { keepers, workers, drops, sources, handlers, tidy, pulse, lines, lookout }) => {
+            Ok(Assembled { keepers, workers, pulls, drops, sources, handlers, tidy, pulse, lines, lookout }) => {
                 let mut agent = Agent {
                     ledger,
                     writer,
@@ -197,6 +207,7 @@ impl Agent {
                     pruners: Vec::new(),
                     healing: Vec::new(),
                     workers: Vec::new(),
+                    pulls: Vec::new(),
                     handlers: Vec::new(),
                     turn: Turn::default(),
                     pruner: None,
@@ -220,7 +231,7 @@ impl Agent {
                 };
                 started(&agent.ledger, &hash, options.run == Run::Once)?;
                 agent.archiving = Some(Archiving::start(place, &agent.ledger, &agent.trouble)?);
-                agent.set_going(keepers, workers, drops, handlers, tidy, options.run)?;
+                agent.set_going(keepers, workers, pulls, drops, handlers, tidy, options.run)?;
                 Ok(agent)
             }
             Err(error) => {
@@ -235,6 +246,7 @@ impl Agent {
         &mut self,
         keepers: Vec<(Keeper, Reconciler)>,
         workers: Vec<(Arc<str>, Worker)>,
+        pulls: Vec<(Arc<str>, pull::Worker)>,
         drops: Vec<(Arc<str>, drop::Worker)>,
         handlers: Vec<handler::Worker>,
         tidy: Tidy,
@@ -249,6 +261,16 @@ impl Agent {
                 worker.run(run)
             })?;
             self.handlers.push(handler);
+        }
+        for (name, worker) in pulls {
+            // What comes in is sent on in the same run.
+            let first = (run == Run::Once).then(|| turn.first());
+            let mailbox = worker.mailbox();
+            let pull = self.start_worker(format!("pull/{name}"), name, mailbox, move || {
+                let _first = first;
+                worker.run(run)
+            })?;
+            self.pulls.push(pull);
         }
         for (name, worker) in workers {
             let turn = turn.clone();
@@ -297,9 +319,9 @@ impl Agent {
         Ok(())
     }
 
-    /// Those that deliver, and those that handle.
+    /// Those that deliver, those that read, and those that handle.
     fn all(&self) -> impl Iterator<Item = &RunningWorker> {
-        self.workers.iter().chain(&self.handlers)
+        self.workers.iter().chain(&self.pulls).chain(&self.handlers)
     }
 
     fn start_worker(
@@ -351,6 +373,7 @@ impl Agent {
         Handle {
             ledger: self.ledger.clone(),
             workers: self.workers.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
+            pulls: self.pulls.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
             handlers: self.handlers.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
             keepers: self.keepers.iter().map(|(bell, _)| bell.clone()).collect(),
             healers: self.healers.clone(),
@@ -409,6 +432,7 @@ impl Agent {
         let mut summaries: Vec<(Arc<str>, Summary)> = self
             .workers
             .into_iter()
+            .chain(std::mem::take(&mut self.pulls))
             .map(|worker| {
                 let summary = worker.thread.join().unwrap_or_else(|_| {
                     log::error!(connector:% = worker.name; "{}: its worker broke down", worker.name);

@@ -18,6 +18,7 @@ mod mapped;
 mod note;
 mod planned;
 mod rehearse;
+mod reread;
 mod sweep;
 mod weigh;
 
@@ -93,13 +94,10 @@ pub enum Tempo {
 }
 
 impl Tempo {
-    /// When nobody says.
-    pub const DEFAULT: Duration = Duration::from_secs(60);
-
     fn next(&self, now: Timestamp) -> Duration {
         match self {
             Tempo::Every(pause) => *pause,
-            Tempo::Schedule(schedule) => schedule.next_after(now).map_or(Tempo::DEFAULT, |at| at.since(now)),
+            Tempo::Schedule(schedule) => schedule.next_after(now).map_or(HALTED, |at| at.since(now)),
         }
     }
 }
@@ -178,9 +176,12 @@ pub struct Worker {
     has_noted: bool,
     /// Contents that came in lately, by record.
     crossings: HashMap<String, Crossings>,
+    /// How often a record was decided again for a push that met another version.
+    restless: HashMap<String, (u32, Timestamp)>,
     /// Another writer was seen lately.
     beside: Option<Timestamp>,
     said: String,
+    sender: Option<Mailbox>,
     stopped: bool,
     inbox: Receiver<Message>,
     mailbox: Mailbox,
@@ -228,8 +229,10 @@ impl Worker {
             uncertain: false,
             has_noted: false,
             crossings: HashMap::new(),
+            restless: HashMap::new(),
             beside: None,
             said: String::new(),
+            sender: None,
             stopped: false,
             inbox,
             mailbox: Mailbox::new(sender),
@@ -249,6 +252,21 @@ impl Worker {
     /// Where to send messages.
     pub fn mailbox(&self) -> Mailbox {
         self.mailbox.clone()
+    }
+
+    /// The type of its table.
+    pub fn kind(&self) -> Arc<str> {
+        self.site.kind.clone()
+    }
+
+    /// The columns that come back; none = all.
+    pub fn columns(&self) -> Option<Vec<String>> {
+        self.inlet.back.columns().map(|columns| columns.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Who sends for the same connector: hears when what waits there is over.
+    pub fn tell_of_news(&mut self, sender: Mailbox) {
+        self.sender = Some(sender);
     }
 
     /// Reads until it is stopped, or (once) one run.
@@ -316,6 +334,7 @@ impl Worker {
         }
         self.note_changes()?;
         self.take_aside(asked)?;
+        self.reread()?;
         self.fetch_all()
     }
 

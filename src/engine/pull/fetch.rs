@@ -18,6 +18,7 @@ use crate::rules::breaker::Permit;
 use crate::rules::conflict::same::fingerprint;
 use crate::rules::hex::hex;
 use crate::rules::outcome::{Outcome, Reason};
+use crate::rules::pull::clock::Offsets;
 use crate::store::capture::{Act, GUARD};
 use crate::store::state::conflict;
 use crate::store::state::connector::{self, OpenBreaker};
@@ -32,8 +33,6 @@ const REPEATS: u32 = 3;
 const CURSOR: Duration = Duration::from_secs(3600);
 /// Items that stand aside and are looked at at once.
 const SOME: usize = 500;
-/// Measures of the other side's clock that count.
-const MEASURES: usize = 5;
 /// Failures in a row that are noted: before that it may pass.
 const NOTED: u32 = 3;
 /// Tombstones are kept for so long, in milliseconds: who was away for longer is read anew. And what was sent.
@@ -321,7 +320,10 @@ impl Worker {
         self.again(Aside::Again)?;
         let id = self.id;
         let resolved = self.reader.read(|db| conflict::resolved(db, id, SOME))?;
-        for (_, key) in resolved.iter().filter(|(kind, _)| **kind == *self.site.kind) {
+        for (kind, key) in &resolved {
+            if **kind != *self.site.kind {
+                continue;
+            }
             self.look_again(key)?;
         }
         if self.has_noted && !asked {
@@ -447,17 +449,16 @@ impl Worker {
 
     /// Measures the other side's clock.
     fn measure(&mut self, page: &Page) {
-        let ahead = &mut self.pull.book.ahead;
-        ahead.extend(page.ahead_ms);
-        let more = ahead.len().saturating_sub(MEASURES);
-        ahead.drain(..more);
+        if let Some(ahead) = page.ahead_ms {
+            let mut offsets = Offsets::new(&self.pull.book.ahead);
+            offsets.add(ahead);
+            self.pull.book.ahead = offsets.kept().to_vec();
+        }
     }
 
     /// By how much the other side's clock is ahead, in milliseconds: the median of the last measures.
     fn ahead(&self) -> i64 {
-        let mut ahead = self.pull.book.ahead.clone();
-        ahead.sort_unstable();
-        ahead.get(ahead.len() / 2).copied().unwrap_or(0)
+        Offsets::new(&self.pull.book.ahead).median().unwrap_or(0)
     }
 }
 
