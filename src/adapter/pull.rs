@@ -20,7 +20,8 @@ pub trait Source: Send + Sync + std::fmt::Debug {
     /// One request for a page.
     fn fetch(&self, ask: &Ask) -> Fetched;
 
-    /// One request for one record as it is there now; `links` = what the target calls it. None = such a request is not described.
+    /// One request for one record as it is there now; `key` = its key under the names that the other side knows, `links` = what
+    /// the target calls it. None = such a request is not described.
     fn fetch_one(&self, key: &Record, links: &[(String, String)]) -> Option<Fetched>;
 }
 
@@ -60,8 +61,8 @@ pub enum Fetched {
     Expired,
     /// The record is not there: the answer to [`Source::fetch_one`].
     Gone,
-    /// No page came: [`Outcome::Retry`], [`Outcome::Reauth`] or [`Outcome::Halt`]. The cursor stays. A run that has begun goes on
-    /// with the same [`Ask`], or anew from its cursor.
+    /// No page came: [`Outcome::Retry`], [`Outcome::Reauth`] or [`Outcome::Halt`]. The cursor stays, and the
+    /// next run begins there, with its first page.
     Failed(Outcome),
 }
 

@@ -27,7 +27,7 @@ use crate::rules::operation::{Operation, Spec, Then};
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::verdict::{Word, judge};
 use plan::Plan;
-pub use pull::{PullSettings, PullSource};
+pub use pull::{Answering, PullSettings, PullSource};
 use reading::Answer;
 
 /// What a target of a file's making is made of.

@@ -1,5 +1,7 @@
 //! `test`: fixtures of connectors and adapters, offline.
 
+mod pull;
+
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -8,9 +10,9 @@ use crate::adapter::Request;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
+use crate::config::connector::ConnectorSpec;
 use crate::config::fixture::{self, Case, Exchange, Fixtures, Subject};
 use crate::config::{self, Settings, adapter, build};
-use crate::engine::connector::Connector;
 use crate::engine::rehearse::{Came, Given, rehearse, same_json};
 
 /// Goes through fixtures of connectors and adapters, offline
@@ -75,9 +77,31 @@ pub(super) fn go(place: &Place, suites: Vec<Fixtures>, bare: &[String]) -> Outco
 
 /// What is wrong with a case; nothing = it holds.
 fn judge(place: &Place, suite: &Fixtures, case: &Case) -> Result<Vec<String>, Failure> {
+    if let Some(reading) = &case.read {
+        let source = match &suite.subject {
+            Subject::Adapter(name) => {
+                let (spec, settings) = described(place, name, case)?;
+                build::asked_source_of(&spec, &settings, &build::Credentials::new())
+            }
+            Subject::Connector(name) => {
+                let (spec, settings, credentials) = configured(place, name)?;
+                build::asked_source_of(&spec, &settings, &credentials)
+            }
+        };
+        let Some(source) = source.map_err(Failure::from)? else {
+            return Ok(vec!["it does not read: its strategy is push".to_owned()]);
+        };
+        return Ok(pull::judge(&source, case, reading));
+    }
     let connector = match &suite.subject {
-        Subject::Adapter(name) => of_adapter(place, name, case)?,
-        Subject::Connector(name) => of_connector(place, name)?,
+        Subject::Adapter(name) => {
+            let (spec, settings) = described(place, name, case)?;
+            build::connector(spec, &settings, &build::Credentials::new(), [0; 32]).map_err(Failure::from)?
+        }
+        Subject::Connector(name) => {
+            let (spec, settings, credentials) = configured(place, name)?;
+            build::connector(spec, &settings, &credentials, [0; 32]).map_err(Failure::from)?
+        }
     };
     let given = Given {
         op: case.op,
@@ -91,23 +115,22 @@ fn judge(place: &Place, suite: &Fixtures, case: &Case) -> Result<Vec<String>, Fa
     Ok(differences(case, &came))
 }
 
-fn of_adapter(place: &Place, name: &str, case: &Case) -> Result<Connector, Failure> {
+fn described(place: &Place, name: &str, case: &Case) -> Result<(ConnectorSpec, Settings), Failure> {
     let folder = place.config_path().ok().filter(|path| path.is_dir());
     let Some((text, _)) = adapter::text_of(folder.as_deref(), name) else {
         return Err(Failure::new(Code::Config, format!("there is no adapter `{name}`")));
     };
     let spec = config::from_canonical(&fixture::around(name, &text, case)).map_err(Failure::from)?;
-    let settings = Settings { office: "OF042".to_owned(), ..Settings::default() };
-    build::connector(spec, &settings, &build::Credentials::new(), [0; 32]).map_err(Failure::from)
+    Ok((spec, Settings { office: "OF042".to_owned(), ..Settings::default() }))
 }
 
-fn of_connector(place: &Place, name: &str) -> Result<Connector, Failure> {
+fn configured(place: &Place, name: &str) -> Result<(ConnectorSpec, Settings, build::Credentials), Failure> {
     let config = place.config()?;
     let credentials = build::credentials(&config.settings).map_err(Failure::from)?;
     let Some(spec) = config.connectors.into_iter().find(|spec| *spec.name == *name) else {
         return Err(Failure::new(Code::Config, format!("there is no connector `{name}` that makes calls")));
     };
-    build::connector(spec, &config.settings, &credentials, [0; 32]).map_err(Failure::from)
+    Ok((spec, config.settings, credentials))
 }
 
 fn differences(case: &Case, came: &Came) -> Vec<String> {

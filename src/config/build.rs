@@ -40,7 +40,7 @@ use crate::format::message::Shape;
 use crate::rules::governance::Gate;
 
 pub use inlet::inlet;
-pub use source::source_of;
+pub use source::{asked_source_of, source_of};
 
 /// Credentials ready to be shown, by name; one token for all connectors that share one.
 pub type Credentials = BTreeMap<String, Arc<auth::Credential>>;

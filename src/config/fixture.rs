@@ -1,5 +1,7 @@
 //! Fixtures: a record, the requests that it must make, the answers, and what must come of it.
 
+mod reading;
+
 use std::path::Path;
 
 use crate::adapter::http::{Reply, reply};
@@ -9,6 +11,7 @@ use crate::config::source::Source;
 use crate::config::tree::{Notation, Value};
 use crate::event::{self, Op, Record};
 use crate::rules::verdict::WORDS;
+pub use reading::Reading;
 
 /// The end of the name of a file with fixtures beside an adapter's.
 pub const BESIDE: &str = ".fixtures.yaml";
@@ -64,6 +67,8 @@ pub struct Case {
     pub after: Option<u64>,
     /// What it leaves behind; none = it is not looked at.
     pub left: Option<Vec<(String, String)>>,
+    /// What is read; none = something is sent.
+    pub read: Option<Reading>,
 }
 
 /// A request and its answer.
@@ -116,14 +121,18 @@ pub fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 /// A connector for a case of an adapter itself, in canonical form: `text` is the adapter's file.
 pub fn around(name: &str, text: &str, case: &Case) -> String {
     let vars = crate::format::json::value(&event::Value::Map(case.vars.clone()));
-    serde_json::json!({
+    let mut connector = serde_json::json!({
         "name": "fixture",
         "adapter": name,
         "adapterFile": text,
         "endpoint": {"url": case.base},
         "vars": serde_json::from_slice::<serde_json::Value>(&vars).unwrap_or_default(),
-    })
-    .to_string()
+    });
+    if let (serde_json::Value::Object(fields), Some(_)) = (&mut connector, &case.read) {
+        fields.insert("strategy".to_owned(), "pull".into());
+        fields.insert("pull".to_owned(), serde_json::json!({"table": case.kind}));
+    }
+    connector.to_string()
 }
 
 fn parse(source: Source, text: &str) -> Result<Fixtures, Problems> {
@@ -153,6 +162,16 @@ fn read(found: &Found<'_>) -> Option<Fixtures> {
     Some(Fixtures { subject: subject?, file: found.source.name.clone(), cases: cases? })
 }
 
+/// The outcomes of a fixture beside those of an answer.
+const MORE: [(&str, &str); 6] = [
+    ("held", "held"),
+    ("skipped", "skipped"),
+    ("read", "read"),
+    ("unchanged", "unchanged"),
+    ("expired", "expired"),
+    ("gone", "gone"),
+];
+
 fn case(found: &Found<'_>) -> Option<Case> {
     const OPS: [(&str, Op); 4] =
         [("insert", Op::Insert), ("update", Op::Update), ("delete", Op::Delete), ("event", Op::Event)];
@@ -160,7 +179,16 @@ fn case(found: &Found<'_>) -> Option<Case> {
     let name = fields.need("name").and_then(|found| found.text().map(str::to_owned));
     let op = fields.take("op").map_or(Some(Op::Insert), |found| found.choice("op", &OPS));
     let kind = fields.text("type").unwrap_or_else(|| "records".to_owned());
-    let record = fields.need("record").map(|found| record(&found))?;
+    let read = fields.take("pull").map(|found| reading::read(&found, &fields));
+    let record = match (fields.take("record"), &read) {
+        (None, Some(_)) => Record::new(),
+        (Some(found), None) => record(&found),
+        (None, None) => fields.need("record").map(|found| record(&found))?,
+        (Some(found), Some(_)) => {
+            found.error_hint("stands beside `pull`", "what is read is said in `items`");
+            return None;
+        }
+    };
     let key = match fields.take("key") {
         Some(found) => self::record(&found),
         // The first field, as in most tables.
@@ -172,8 +200,7 @@ fn case(found: &Found<'_>) -> Option<Case> {
     let exchanges = fields.take("exchanges").and_then(|found| found.items()).unwrap_or_default();
     let exchanges: Vec<Option<Exchange>> = exchanges.iter().map(exchange).collect();
     let outcome = fields.take("outcome").and_then(|found| {
-        let words: Vec<(&str, &str)> =
-            WORDS.iter().map(|(word, _)| (*word, *word)).chain([("held", "held"), ("skipped", "skipped")]).collect();
+        let words: Vec<(&str, &str)> = WORDS.iter().map(|(word, _)| (*word, *word)).chain(MORE).collect();
         found.choice("outcome", &words)
     });
     let says = fields.text("says");
@@ -195,6 +222,7 @@ fn case(found: &Found<'_>) -> Option<Case> {
         says,
         after,
         left,
+        read: read.map_or(Some(None), |read| read.map(Some))?,
     })
 }
 

@@ -17,6 +17,27 @@ pub fn percent(text: &str) -> String {
     out
 }
 
+/// A text without its percent-encoding (RFC 3986 §2.1); as it is, where that gives no UTF-8.
+pub fn unpercent(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while let Some(byte) = bytes.get(at) {
+        let hex = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.filter(|hex| *byte == b'%' && !hex.starts_with('+')).and_then(|hex| u8::from_str_radix(hex, 16).ok())
+        {
+            Some(decoded) => {
+                out.push(decoded);
+                at += 3;
+            }
+            None => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+}
+
 /// `application/x-www-form-urlencoded` (WHATWG URL §5.2): a space is `+`.
 pub fn form(text: &str) -> String {
     percent(text).replace("%20", "+").replace('~', "%7E")

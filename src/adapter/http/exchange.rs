@@ -128,9 +128,13 @@ impl Exchange {
                 reply.whole = false;
                 Ok(reply)
             }
-            Err(error) if gzip && !error.get_ref().is_some_and(|inner| inner.is::<ureq::Error>()) => {
+            // The status of a refusal stands, even when its explanation broke off.
+            Err(_) if !success => {
                 reply.whole = false;
                 Ok(reply)
+            }
+            Err(error) if gzip && !error.get_ref().is_some_and(|inner| inner.is::<ureq::Error>()) => {
+                Err(self.failure(Trouble::garbage("what came back is packed, and cannot be unpacked")))
             }
             Err(error) => Err(self.failed(body_error(error))),
         }

@@ -72,6 +72,11 @@ pub struct PullSource {
     strikes: AtomicU8,
 }
 
+/// Gives the answer to a request; none = there is none.
+pub type Answering<'a> = dyn FnMut(&Request) -> Option<Reply> + 'a;
+
+type Calling<'a> = dyn FnMut(Request) -> Result<Got, Outcome> + 'a;
+
 /// What was asked, and what came of it.
 struct Got {
     request: Request,
@@ -126,7 +131,12 @@ impl PullSource {
 
     /// Where a run has come to: none = what was kept is of another make of this source.
     fn course(&self, ask: &Ask) -> Option<Course> {
-        let course = ask.next.as_deref().map_or_else(|| Some(Course::default()), Course::parse)?;
+        let course = match ask.next.as_deref() {
+            Some(next) => Course::parse(next)?,
+            // Where everything is read, what was deleted before is of no interest.
+            None if ask.cursor.is_none() => Course::at(self.pull.feeds.len().saturating_sub(1)),
+            None => Course::default(),
+        };
         (course.feed < self.pull.feeds.len()).then_some(course)
     }
 
@@ -272,7 +282,30 @@ impl PullSource {
         judge(&self.pull.expired, &answer, "", clock::now(), &|_: &str| String::new()).is_some()
     }
 
-    fn read(&self, ask: &Ask) -> Result<Fetched, Outcome> {
+    /// What [`Source::fetch`] would make of an answer, without a connection: the request, and what came of it; none = there was
+    /// no answer. It is `now` on both sides, where the answer has no `Date`.
+    pub fn rehearse(&self, ask: &Ask, now: Timestamp, answer: &mut Answering<'_>) -> Option<Fetched> {
+        let mut silent = false;
+        let mut call = |request: Request| Ok(rehearsed(request, now, answer, &mut silent));
+        let fetched = self.read(ask, now, &mut call).unwrap_or_else(Fetched::Failed);
+        (!silent).then_some(fetched)
+    }
+
+    /// The same of [`Source::fetch_one`]; none inside = such a request is not described.
+    pub fn rehearse_one(
+        &self,
+        key: &Record,
+        links: &[(String, String)],
+        now: Timestamp,
+        answer: &mut Answering<'_>,
+    ) -> Option<Option<Fetched>> {
+        let mut silent = false;
+        let mut call = |request: Request| Ok(rehearsed(request, now, answer, &mut silent));
+        let fetched = self.single(key, links, &mut call).unwrap_or_else(|outcome| Some(Fetched::Failed(outcome)));
+        (!silent).then_some(fetched)
+    }
+
+    fn read(&self, ask: &Ask, now: Timestamp, call: &mut Calling<'_>) -> Result<Fetched, Outcome> {
         if let (Some(cursor), Some(kind)) = (&ask.cursor, self.kind)
             && !kind.fits(cursor)
         {
@@ -284,28 +317,29 @@ impl PullSource {
         let first = course.is_first();
         let asked = validators(ask.validator.as_deref().filter(|_| first), &request);
         request.headers.extend(asked.iter().cloned());
-        let got = self.call(request)?;
+        let got = call(request)?;
         if got.reply.status == 304 && !asked.is_empty() {
             return Ok(Fetched::Unchanged);
         }
         if self.is_expired(&got) {
             return match (&ask.cursor, first) {
-                (Some(_), _) => Ok(Fetched::Expired),
-                (None, false) => Err(retry("pages", "the source does not keep the pages of this run any more")),
+                (Some(_), true) => Ok(Fetched::Expired),
+                // If it is the cursor, the first page of the next run says so.
+                (_, false) => Err(retry("pages", "the source does not keep the pages of this run any more")),
                 (None, true) => Err(self.verdict(&got).unwrap_or_else(|| reject("the source is gone"))),
             };
         }
         if let Some(outcome) = self.verdict(&got) {
             return Err(outcome);
         }
-        self.page(ask, course, got).map(Fetched::Page)
+        self.page(ask, course, got, now).map(Fetched::Page)
     }
 
-    fn page(&self, ask: &Ask, mut course: Course, got: Got) -> Result<Page, Outcome> {
+    fn page(&self, ask: &Ask, mut course: Course, got: Got, now: Timestamp) -> Result<Page, Outcome> {
         let Some(feed) = self.pull.feeds.get(course.feed) else { return Err(reject("the source has no such page")) };
         let tree = page::Tree::of(&got.reply, &feed.items)?;
-        let mut read = page::read(&tree, feed)?;
-        let theirs = clock::now().0.saturating_add(got.ahead_ms.map_or(0, |ahead| ahead.saturating_add(500)));
+        let mut read = page::read(&tree, feed, &self.roots)?;
+        let theirs = now.0.saturating_add(got.ahead_ms.map_or(0, |ahead| ahead.saturating_add(500)));
         course.begin(Timestamp(theirs));
         self.move_cursor(ask, &mut course, feed, &tree, &read)?;
         let (first, moves) = (course.is_first(), course.moves(&self.pull));
@@ -373,7 +407,7 @@ impl PullSource {
             }
             From::Item(_) if feed.deletions => {}
             place @ From::Item(_) => {
-                for seen in page::cursors(tree, &feed.items, place)? {
+                for seen in page::cursors(tree, &feed.items, place, &self.roots)? {
                     course.see(cursor, from, &seen).map_err(odd)?;
                 }
             }
@@ -396,7 +430,12 @@ impl PullSource {
         Ok(())
     }
 
-    fn single(&self, key: &Record, links: &[(String, String)]) -> Result<Option<Fetched>, Outcome> {
+    fn single(
+        &self,
+        key: &Record,
+        links: &[(String, String)],
+        call: &mut Calling<'_>,
+    ) -> Result<Option<Fetched>, Outcome> {
         let Some(one) = &self.pull.one else { return Ok(None) };
         let mut roots = self.roots.clone();
         roots.push("key", Value::Map(key.clone()));
@@ -404,7 +443,7 @@ impl PullSource {
         roots.push("link", Value::Map(link));
         let scope = Scope { record: Record::new(), roots };
         let request = self.built(&one.request, &one.query, &scope).map_err(Outcome::Halt)?;
-        let got = self.call(request)?;
+        let got = call(request)?;
         if matches!(got.reply.status, 404 | 410) {
             return Ok(Some(Fetched::Gone));
         }
@@ -416,8 +455,7 @@ impl PullSource {
         let list = one.items.as_ref().unwrap_or(&whole);
         let tree = page::Tree::of(&got.reply, list)?;
         let shape = one.item.as_ref().unwrap_or(&feed.item);
-        let mut read = page::take(&tree, list, shape, false)?;
-        read.items.truncate(1);
+        let read = page::take(tree.one(list)?.into_iter().collect(), &tree, shape, false, &self.roots);
         if read.items.is_empty() && read.bad.is_empty() {
             return Ok(Some(Fetched::Gone));
         }
@@ -445,15 +483,24 @@ impl Source for PullSource {
     }
 
     fn fetch(&self, ask: &Ask) -> Fetched {
-        self.read(ask).unwrap_or_else(Fetched::Failed)
+        self.read(ask, clock::now(), &mut |request| self.call(request)).unwrap_or_else(Fetched::Failed)
     }
 
     fn fetch_one(&self, key: &Record, links: &[(String, String)]) -> Option<Fetched> {
-        match self.single(key, links) {
+        match self.single(key, links, &mut |request| self.call(request)) {
             Ok(fetched) => fetched,
             Err(outcome) => Some(Fetched::Failed(outcome)),
         }
     }
+}
+
+fn rehearsed(request: Request, now: Timestamp, answer: &mut Answering<'_>, silent: &mut bool) -> Got {
+    let reply = answer(&request);
+    *silent |= reply.is_none();
+    let reply = reply.unwrap_or_default();
+    let date = reply.date.as_deref().and_then(|date| http_date(date.trim()));
+    let ahead_ms = date.map(|date| date.0.saturating_sub(now.0));
+    Got { request, reply, ahead_ms, took: Duration::ZERO }
 }
 
 /// The value of a query parameter; none = it is left out.

@@ -239,26 +239,65 @@ fn select(found: &Found<'_>) -> Option<Select> {
 }
 
 fn pointed(found: &Found<'_>) -> Option<String> {
-    pointer(found.text()?).map_err(|message| found.error(message)).ok()
+    pointer(found.text_or_nothing()?).map_err(|message| found.error(message)).ok()
 }
 
-/// `/PLACE`, or `/PLACE | FILTER`.
+/// `/PLACE`, `/PLACE | FILTER`, `{at: /PLACE, as: EXPRESSION}`, or `{at: /LIST, where: {/system: urn:x}, take: /value}`.
 fn pick(found: &Found<'_>) -> Option<Pick> {
-    let text = found.text_or_nothing()?;
-    let (place, filters) = text.split_once('|').map_or((text, None), |(place, filters)| (place, Some(filters)));
-    let pointer = pointer(place).map_err(|message| found.error(message)).ok()?;
-    let then = match filters {
-        None => None,
-        Some(filters) => {
-            let then = Expression::compile(&format!("value | {}", filters.trim()));
-            Some(then.map_err(|message| found.error(message)).ok()?)
-        }
-    };
-    if let Some(other) = then.as_ref().and_then(|then| then.names().iter().find(|name| *name != "value")) {
-        found.error_hint(format!("looks up `{other}`"), "only filters can follow a place in an item");
-        return None;
+    if !found.is_section() {
+        let text = found.text_or_nothing()?;
+        let (place, filters) = text.split_once('|').map_or((text, None), |(place, filters)| (place, Some(filters)));
+        let at = place_in(found, place)?;
+        let then = match filters {
+            None => None,
+            Some(filters) => Some(making(found, &format!("value | {}", filters.trim()))?),
+        };
+        return Some(Pick { at, choice: None, then });
     }
-    Some(Pick { pointer, then })
+    let fields = found.fields()?;
+    let at = fields.need("at").and_then(|found| place_in(&found, found.text_or_nothing()?));
+    let then = fields.take("as").map_or(Some(None), |found| making(&found, found.text()?).map(Some));
+    let chosen = fields.take("where").map_or(Some(None), |found| {
+        let entries = found.entries()?;
+        let [(place, wanted)] = entries.as_slice() else {
+            found.error("names one place and the text that stands there");
+            return None;
+        };
+        let place = pointer(place).map_err(|message| found.error(message)).ok()?;
+        let take = fields.need("take").and_then(|found| pointed(&found))?;
+        let wanted = request::text(wanted)?;
+        known(&found, wanted.expressions(), &["vars", "office"])?;
+        Some(Some((place, wanted, take)))
+    });
+    fields.know(&["take"]);
+    fields.done();
+    Some(Pick { at: at?, choice: chosen?, then: then? })
+}
+
+/// A pointer in an item, in which variables may stand.
+fn place_in(found: &Found<'_>, text: &str) -> Option<Text> {
+    let text = pointer(text).map_err(|message| found.error(message)).ok()?;
+    let text = Text::parse(&text).map_err(|message| found.error(message)).ok()?;
+    known(found, text.expressions(), &["vars", "office"])?;
+    Some(text)
+}
+
+/// What is made of a value.
+fn making(found: &Found<'_>, text: &str) -> Option<Expression> {
+    let then = Expression::compile(text).map_err(|message| found.error(message)).ok()?;
+    known(found, std::iter::once(&then), &["value", "vars", "office"])?;
+    Some(then)
+}
+
+fn known<'e>(found: &Found<'_>, all: impl Iterator<Item = &'e Expression>, names: &[&str]) -> Option<()> {
+    for expression in all {
+        if let Some(other) = expression.names().iter().find(|name| !names.contains(&name.as_str())) {
+            let what = format!("`{}`: an item knows no `{other}`", expression.as_str());
+            found.error_hint(what, format!("known here: {}", names.join(", ")));
+            return None;
+        }
+    }
+    Some(())
 }
 
 /// What is taken of an item.
@@ -281,10 +320,13 @@ fn shape(fields: &Fields<'_>) -> Option<Shape> {
     });
     let wanted = fields.take("where").map_or(Some(Vec::new()), |found| tests(&found));
     let (record, key) = (record?, key?);
-    let key_field = key.as_ref().and_then(|key| field_of(&key.pointer, record.as_deref()));
+    let key_field = key.as_ref().and_then(|key| field_of(key.at.literal()?, record.as_deref()));
+    let further = further?;
+    // A record that is said field by field has no others.
+    let key_field = key_field.filter(|_| record.is_some() || further.is_empty());
     Some(Shape {
         record,
-        fields: further?,
+        fields: further,
         key,
         key_field,
         version: version?,
@@ -305,8 +347,7 @@ fn field_of(pointer: &str, record: Option<&str>) -> Option<String> {
 /// `{/PLACE: TEST}`.
 fn tests(found: &Found<'_>) -> Option<Vec<(Pick, Test)>> {
     let one = |(place, found): (&str, Found<'_>)| {
-        let pointer = pointer(place).map_err(|message| found.error(message)).ok()?;
-        Some((Pick { pointer, then: None }, rule::test(&found)?))
+        Some((Pick { at: place_in(&found, place)?, choice: None, then: None }, rule::test(&found)?))
     };
     found.entries()?.into_iter().map(one).collect()
 }
@@ -322,7 +363,7 @@ fn tombstones(found: &Found<'_>) -> Option<(Items, Shape)> {
     // There may be none.
     list.optional = true;
     if shape.key.is_none() {
-        shape.key = Some(Pick { pointer: String::new(), then: None });
+        shape.key = Some(Pick { at: Text::parse("").ok()?, choice: None, then: None });
     }
     shape.key_field = named.or(shape.key_field);
     Some((list, shape))

@@ -18,6 +18,15 @@ pub fn source_of(
     settings: &Settings,
     credentials: &Credentials,
 ) -> Result<Option<Arc<dyn Source>>, Problems> {
+    Ok(asked_source_of(spec, settings, credentials)?.map(|source| Arc::new(source) as Arc<dyn Source>))
+}
+
+/// The same of one that is asked by requests, as it can be rehearsed.
+pub fn asked_source_of(
+    spec: &ConnectorSpec,
+    settings: &Settings,
+    credentials: &Credentials,
+) -> Result<Option<PullSource>, Problems> {
     let Some(reading) = &spec.pull else { return Ok(None) };
     let wrong = |key: &str, message: String| Problems::new(vec![problem(&spec.file, key, message)]);
     let (endpoint, base, vars, rules) = match &spec.way {
@@ -54,8 +63,7 @@ pub fn source_of(
         http: Options { plain: endpoint.plain, timeout: endpoint.timeout, ..http },
         credential,
     });
-    let source = source.map_err(|wrongs| {
+    source.map(Some).map_err(|wrongs| {
         Problems::new(wrongs.into_iter().map(|message| problem(&spec.file, "endpoint", message)).collect())
-    })?;
-    Ok(Some(Arc::new(source)))
+    })
 }

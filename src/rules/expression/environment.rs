@@ -59,7 +59,7 @@ pub const TESTS: [&str; 11] = [
 
 /// The filters that the expressions of adapters have beside [`FILTERS`] and the words of
 /// [`crate::rules::convert::catalog`].
-pub const MORE: [(&str, &str); 19] = [
+pub const MORE: [(&str, &str); 20] = [
     ("convert", "`convert('minutes -> seconds')`, `convert('rfc3339 -> hl7', 'America/New_York')`: any converter"),
     ("lookup", "`lookup({'booked': 'B'})`: by a table; `lookup({...}, 'U')`: 'U' for what is not in it, else held"),
     ("coalesce", "`a | coalesce(b, c)`: the first that is not null"),
@@ -67,6 +67,7 @@ pub const MORE: [(&str, &str); 19] = [
     ("odata", "a text inside an OData literal: quotes doubled"),
     ("soql", "a text inside a SOQL literal: quotes and backslashes escaped"),
     ("url", "percent-encoded, whatever it stands in"),
+    ("unpercent", "a text without its percent-encoding; as it is, where that gives no UTF-8"),
     ("xml", "escaped for XML, whatever it stands in; a carriage return as `&#xD;`"),
     ("hl7", "escaped for an HL7 v2 field, whatever it stands in"),
     ("json", "as JSON text"),
@@ -148,6 +149,7 @@ pub static FULL: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.add_filter("odata", |text: &str| escape::odata(text));
     environment.add_filter("soql", |text: &str| escape::soql(text));
     environment.add_filter("url", |value: Value| safe(&value, |text| Ok(escape::percent(text))));
+    environment.add_filter("unpercent", |text: &str| escape::unpercent(text));
     environment.add_filter("xml", |value: Value| safe(&value, escape::xml));
     environment.add_filter("hl7", |value: Value| safe(&value, |text| Ok(escape::hl7(text))));
     environment.add_filter("raw", |value: Value| safe(&value, |text| Ok(text.to_owned())));

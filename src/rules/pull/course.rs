@@ -104,6 +104,11 @@ pub enum Going {
 }
 
 impl Course {
+    /// The first page of a run that begins with this feed.
+    pub fn at(feed: usize) -> Course {
+        Course { feed, ..Course::default() }
+    }
+
     /// Reads what [`Course::text`] has written; none = it is not of this kind.
     pub fn parse(text: &str) -> Option<Course> {
         serde_json::from_str(text).ok()

@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::event::{Record, Value};
-use crate::rules::expression::{Expression, Scope};
+use crate::rules::expression::{Escape, Expression, Scope, Text};
 use crate::rules::outcome::Reason;
 use crate::rules::pull::cursor;
 use crate::rules::verdict::Test;
@@ -10,8 +10,10 @@ use crate::rules::verdict::Test;
 /// A place in an item, and what is made of the value there.
 #[derive(Debug)]
 pub struct Pick {
-    /// JSON pointer (RFC 6901); on its way a list means its first item that has the rest.
-    pub pointer: String,
+    /// JSON pointer (RFC 6901), in which variables may stand; on its way a list means its first item that has the rest.
+    pub at: Text,
+    /// Of a list, the item in which a pointer's value is a text, and the pointer of what is meant of it.
+    pub choice: Option<(String, Text, String)>,
     /// What is made of it, as an expression over `value`.
     pub then: Option<Expression>,
 }
@@ -19,9 +21,9 @@ pub struct Pick {
 /// What is taken of an item.
 #[derive(Debug, Default)]
 pub struct Shape {
-    /// Where in it the record stands; none = it is the record.
+    /// Where in it the record stands; none = it is the record, unless `fields` says what the record has.
     pub record: Option<String>,
-    /// What is put into the record beside its own fields.
+    /// What is put into the record.
     pub fields: Vec<(String, Pick)>,
     /// What the source calls the record.
     pub key: Option<Pick>,
@@ -131,68 +133,101 @@ pub fn text(value: &Value) -> Option<String> {
 }
 
 impl Pick {
-    /// The value; none = there is none. A failure names the place and never a value.
-    pub fn of(&self, item: &Value) -> Result<Option<Value>, Reason> {
-        let Some(value) = at(item, &self.pointer) else { return Ok(None) };
+    /// The value; none = there is none. A failure names the place and never a value. `roots` = the variables.
+    pub fn of(&self, item: &Value, roots: &Record) -> Result<Option<Value>, Reason> {
+        let place = self.place(roots)?;
+        let found = match &self.choice {
+            None => at(item, &place),
+            Some((field, wanted, take)) => {
+                let scope = Scope { record: Record::new(), roots: roots.clone() };
+                let wanted = wanted.write(&scope, Escape::Plain)?;
+                let list = at(item, &place);
+                let items: &[Value] = match list {
+                    Some(Value::List(items)) => items,
+                    Some(one) => std::slice::from_ref(one),
+                    None => &[],
+                };
+                let fits = |one: &&Value| at(one, field).and_then(text).is_some_and(|text| text == wanted);
+                items.iter().find(fits).and_then(|one| at(one, take))
+            }
+        };
+        let Some(value) = found else { return Ok(None) };
         let Some(then) = &self.then else { return Ok(Some(value.clone())) };
         let value = match value {
             Value::Map(fields) => fields.get("#text").unwrap_or(value),
             value => value,
         };
-        let scope = Scope { record: [("value", value.clone())].into_iter().collect(), roots: Record::new() };
-        let came =
-            then.eval(&scope).map_err(|reason| Reason::new("item", format!("{}: {}", self.pointer, reason.text)))?;
+        let scope = Scope { record: [("value", value.clone())].into_iter().collect(), roots: roots.clone() };
+        let came = then.eval(&scope).map_err(|reason| Reason::new("item", format!("{place}: {}", reason.text)))?;
         Ok(came.value.filter(|value| *value != Value::Null))
     }
 
-    fn text(&self, item: &Value) -> Result<Option<String>, Reason> {
-        let Some(value) = self.of(item)? else { return Ok(None) };
+    /// The pointer, with its variables filled in.
+    pub fn place(&self, roots: &Record) -> Result<String, Reason> {
+        if let Some(plain) = self.at.literal() {
+            return Ok(plain.to_owned());
+        }
+        self.at.write(&Scope { record: Record::new(), roots: roots.clone() }, Escape::Plain)
+    }
+
+    fn text(&self, item: &Value, roots: &Record) -> Result<Option<String>, Reason> {
+        let Some(value) = self.of(item, roots)? else { return Ok(None) };
         match text(&value) {
             Some(text) => Ok(Some(text)),
             None if matches!(value, Value::Text(_)) => Ok(None),
-            None => Err(Reason::new("item", format!("{} is {}, not a single value", self.pointer, value.kind()))),
+            None => {
+                let place = self.place(roots)?;
+                Err(Reason::new("item", format!("{place} is {}, not a single value", value.kind())))
+            }
         }
     }
 
-    fn fits(&self, item: &Value, test: &Test) -> Result<bool, Reason> {
-        let text = self.of(item)?.and_then(|value| text(&value));
+    /// What is there without a text of its own counts as an empty one.
+    fn fits(&self, item: &Value, test: &Test, roots: &Record) -> Result<bool, Reason> {
+        let text = self.of(item, roots)?.map(|value| text(&value).unwrap_or_default());
         Ok(test.holds(text.as_slice(), ""))
     }
 }
 
 impl Shape {
     /// Takes an item apart; none = it is not wanted. `deletions` = it stands where only deleted records do. An error is what is
-    /// wrong with this one item.
-    pub fn take(&self, item: &Value, deletions: bool) -> Result<Option<Taken>, Reason> {
+    /// wrong with this one item. `roots` = the variables.
+    pub fn take(&self, item: &Value, deletions: bool, roots: &Record) -> Result<Option<Taken>, Reason> {
         for (pick, test) in &self.wanted {
-            if !pick.fits(item, test)? {
+            if !pick.fits(item, test, roots)? {
                 return Ok(None);
             }
         }
-        let mut deleted = deletions;
+        // Where only deleted records stand, an item is one, unless it can say otherwise.
+        let mut deleted = deletions && self.deleted.is_empty();
         for (pick, test) in &self.deleted {
             deleted |= match test {
-                Some(test) => pick.fits(item, test)?,
-                None => pick.of(item)?.is_some_and(|value| holds(&value)),
+                Some(test) => pick.fits(item, test, roots)?,
+                None => pick.of(item, roots)?.is_some_and(|value| holds(&value)),
             };
         }
-        let id = self.key.as_ref().map(|pick| pick.text(item)).transpose()?.flatten();
+        let id = self.key.as_ref().map(|pick| pick.text(item, roots)).transpose()?.flatten();
         if let (Some(pick), None) = (&self.key, &id) {
-            return Err(Reason::new("item", format!("it has no key at {}", pick.pointer)));
+            return Err(Reason::new("item", format!("it has no key at {}", pick.place(roots)?)));
         }
-        let mut body = match self.record.as_ref().map_or(Some(item), |pointer| at(item, pointer)) {
+        let found = match &self.record {
+            Some(pointer) => at(item, pointer),
+            None if self.fields.is_empty() => Some(item),
+            // What is said field by field is all of it.
+            None => None,
+        };
+        let mut body = match found {
             Some(Value::Map(fields)) => fields.clone(),
+            None if self.record.is_none() => Record::new(),
             _ if deleted => Record::new(),
             Some(other) => return Err(Reason::new("item", format!("it is {}, not an object", other.kind()))),
             None => {
-                return Err(Reason::new(
-                    "item",
-                    format!("it has no record at {}", self.record.as_deref().unwrap_or("")),
-                ));
+                let place = self.record.as_deref().unwrap_or_default();
+                return Err(Reason::new("item", format!("it has no record at {place}")));
             }
         };
         for (name, pick) in &self.fields {
-            match pick.of(item)? {
+            match pick.of(item, roots)? {
                 Some(value) => body.set(name, value),
                 None if deleted => {}
                 None => body.set(name, Value::Null),
@@ -205,18 +240,20 @@ impl Shape {
         }
         let (mut updated, mut written) = (None, None);
         if let Some(pick) = &self.updated {
-            written = at(item, &pick.pointer).cloned();
-            if let Some(text) = pick.text(item)? {
+            let place = pick.place(roots)?;
+            written = at(item, &place).cloned();
+            if let Some(text) = pick.text(item, roots)? {
                 let time = cursor::time(&text);
-                updated = Some(time.ok_or_else(|| {
-                    Reason::new("item", format!("{} is no time in RFC 3339 with an offset", pick.pointer))
-                })?);
+                updated =
+                    Some(time.ok_or_else(|| {
+                        Reason::new("item", format!("{place} is no time in RFC 3339 with an offset"))
+                    })?);
             }
         }
-        let version = self.version.as_ref().map(|pick| pick.text(item)).transpose()?.flatten();
+        let version = self.version.as_ref().map(|pick| pick.text(item, roots)).transpose()?.flatten();
         let mut links = Vec::with_capacity(self.links.len());
         for (name, pick) in &self.links {
-            links.extend(pick.text(item)?.map(|text| (name.clone(), text)));
+            links.extend(pick.text(item, roots)?.map(|text| (name.clone(), text)));
         }
         Ok(Some(Taken { id, body, version, updated, written, deleted, links }))
     }

@@ -6,7 +6,7 @@ use crate::adapter::http::Reply;
 use crate::adapter::pull::{Bad, Item};
 use crate::adapter::sha256;
 use crate::adapter::spec::reading::Answer;
-use crate::event::Value;
+use crate::event::{Record, Value};
 use crate::format::json;
 use crate::format::xml::Xml;
 use crate::rules::outcome::{Outcome, Reason};
@@ -71,6 +71,16 @@ impl Tree {
             })?),
         };
         Ok(Tree { body, lossy })
+    }
+
+    /// The one item of a place: itself, or the first of a list.
+    pub fn one(&self, items: &Items) -> Result<Option<Value>, Outcome> {
+        if let (Body::Json(tree), Extract::Json(pointer)) = (&self.body, &items.place)
+            && let Some(one @ Value::Map(_)) = at(tree, pointer)
+        {
+            return Ok(Some(one.clone()));
+        }
+        Ok(self.items(items)?.into_iter().next())
     }
 
     /// The items of a place.
@@ -144,10 +154,10 @@ impl Tree {
 }
 
 /// Reads a page of a feed.
-pub fn read(tree: &Tree, feed: &Feed) -> Result<Read, Outcome> {
-    let mut read = take(tree, &feed.items, &feed.item, feed.deletions)?;
+pub fn read(tree: &Tree, feed: &Feed, roots: &Record) -> Result<Read, Outcome> {
+    let mut read = take(tree.items(&feed.items)?, tree, &feed.item, feed.deletions, roots);
     if let Some((items, shape)) = &feed.tombstones {
-        let others = take(tree, items, shape, true)?;
+        let others = take(tree.items(items)?, tree, shape, true, roots);
         let from = read.shown.items;
         read.items.extend(others.items);
         read.bad
@@ -165,10 +175,10 @@ pub fn read(tree: &Tree, feed: &Feed) -> Result<Read, Outcome> {
     Ok(read)
 }
 
-/// Takes the items of a place.
-pub fn take(tree: &Tree, items: &Items, shape: &Shape, deletions: bool) -> Result<Read, Outcome> {
+/// Takes items.
+pub fn take(items: Vec<Value>, tree: &Tree, shape: &Shape, deletions: bool, roots: &Record) -> Read {
     let mut read = Read::default();
-    for (place, item) in tree.items(items)?.into_iter().enumerate() {
+    for (place, item) in items.into_iter().enumerate() {
         let bytes = json::value(&item);
         let hash = sha256(&bytes);
         let number = first(&hash);
@@ -184,7 +194,7 @@ pub fn take(tree: &Tree, items: &Items, shape: &Shape, deletions: bool) -> Resul
             read.bad.push(bad(Reason::new("item", "it holds bytes that are no UTF-8")));
             continue;
         }
-        match shape.take(&item, deletions) {
+        match shape.take(&item, deletions, roots) {
             Ok(None) => {}
             Err(reason) => read.bad.push(bad(reason)),
             Ok(Some(taken)) => {
@@ -206,13 +216,13 @@ pub fn take(tree: &Tree, items: &Items, shape: &Shape, deletions: bool) -> Resul
             }
         }
     }
-    Ok(read)
+    read
 }
 
 /// The values at a cursor's place in the items of a page.
-pub fn cursors(tree: &Tree, items: &Items, from: &From) -> Result<Vec<String>, Outcome> {
+pub fn cursors(tree: &Tree, items: &Items, from: &From, roots: &Record) -> Result<Vec<String>, Outcome> {
     let From::Item(pick) = from else { return Ok(Vec::new()) };
-    let of = |pick: &Pick, item: &Value| pick.of(item).ok().flatten().and_then(|value| text(&value));
+    let of = |pick: &Pick, item: &Value| pick.of(item, roots).ok().flatten().and_then(|value| text(&value));
     Ok(tree.items(items)?.iter().filter_map(|item| of(pick, item)).collect())
 }
 
