@@ -9,6 +9,7 @@ pub mod backup;
 pub mod capture;
 pub mod check;
 pub mod completions;
+pub mod conflicts;
 pub mod deliveries;
 pub mod demo;
 pub mod doctor;
@@ -115,6 +116,7 @@ enum Verb {
     /// Shows the alerts that are open, or tries the channels
     Alerts(alerts::Alerts),
     Deliveries(deliveries::Deliveries),
+    Conflicts(conflicts::Conflicts),
     Audit(audit::Audit),
     Simulate(simulate::Simulate),
     Gate(gate::Gate),
@@ -154,6 +156,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Verb::Status(status)) => status::status(&place, status),
         Some(Verb::Alerts(verb)) => alerts::alerts(&place, verb),
         Some(Verb::Deliveries(verb)) => deliveries::deliveries(&place, verb),
+        Some(Verb::Conflicts(verb)) => conflicts::conflicts(&place, verb),
         Some(Verb::Audit(verb)) => audit::audit(&place, verb),
         Some(Verb::Simulate(simulate)) => simulate::simulate(&place, simulate),
         Some(Verb::Gate(verb)) => gate::gate(&place, verb),

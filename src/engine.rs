@@ -7,6 +7,7 @@ pub mod auditor;
 pub mod begin;
 pub mod chains;
 pub mod compile;
+pub mod conflict;
 pub mod connector;
 pub mod delivery;
 pub mod drop;

@@ -3,6 +3,7 @@
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
+use crate::engine::conflict::Conflict;
 use crate::engine::drop::CarriedLine;
 use crate::engine::record::{RecordError, record as history};
 use crate::engine::report::{EventHistory, Stand, shown};
@@ -45,6 +46,12 @@ pub fn record(place: &Place, name: &str, text: &str, limit: usize) -> Outcome {
         output::json(&found)?;
     } else {
         show(&found.events, state.is_some())?;
+        for conflict in &found.conflicts {
+            let Conflict { id, connector, unit, state, reason, since, .. } = conflict;
+            let winner = conflict.winner.as_ref().map(|winner| format!(", {winner} wins")).unwrap_or_default();
+            let about = if unit == "*" { "the whole record" } else { unit };
+            output::line(&format!("{since}  conflict {id} with {connector} about {about}: {state}{winner}: {reason}"))?;
+        }
     }
     Ok(Code::Ok)
 }

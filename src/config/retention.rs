@@ -13,6 +13,8 @@ pub struct Retention {
     pub events: Duration,
     /// Audit records stay this long; default 6 years (45 CFR 164.316(b)(2)).
     pub audit: Duration,
+    /// Conflicts that are over stay this long, with the values of both sides; default 90 days.
+    pub conflicts: Duration,
     /// Delivered events beyond this number go earlier.
     pub max_rows: Option<u64>,
     /// Delivered events beyond this size go earlier.
@@ -24,6 +26,7 @@ impl Default for Retention {
         Retention {
             events: Duration::from_secs(7 * DAY),
             audit: Duration::from_secs(6 * 365 * DAY),
+            conflicts: Duration::from_secs(90 * DAY),
             max_rows: None,
             max_bytes: None,
         }
@@ -38,6 +41,7 @@ impl Retention {
         let retention = Retention {
             events: fields.duration("events").unwrap_or(default.events),
             audit: fields.duration("audit").unwrap_or(default.audit),
+            conflicts: fields.duration("conflicts").unwrap_or(default.conflicts),
             max_rows: fields.take("maxRows").and_then(|found| found.integer(1..=i64::MAX)).map(i64::unsigned_abs),
             max_bytes: fields.take("maxBytes").and_then(|found| found.bytes()),
         };

@@ -192,7 +192,11 @@ impl Agent {
         let secret = state.read(|db| fact(db, "mac_key"))?;
         let place = Place {
             state: state_path.clone(),
-            keep: Keep { live: config.settings.retention.events, audit: config.settings.retention.audit },
+            keep: Keep {
+                live: config.settings.retention.events,
+                audit: config.settings.retention.audit,
+                conflicts: config.settings.retention.conflicts,
+            },
             checkpoints: config.settings.audit.checkpoints.clone(),
         };
         let hash = config.hash();

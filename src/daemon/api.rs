@@ -6,6 +6,7 @@
 
 mod amend;
 mod caller;
+mod conflicts;
 mod door;
 mod events;
 mod guard;
@@ -127,6 +128,9 @@ fn router(desk: Desk) -> Router {
         .route("/deliveries/{connector}/{id}/retry", posted(amend::retry))
         .route("/deliveries/{connector}/{id}/discard", posted(amend::discard))
         .route("/deliveries/{connector}/{id}/release", posted(amend::release))
+        .route("/conflicts", get(conflicts::list))
+        .route("/conflicts/{id}", get(conflicts::one))
+        .route("/conflicts/{id}/resolve", posted(conflicts::resolve))
         .route("/events", get(events::stream))
         .route("/sync", posted(post::post))
         .route("/sync/{system}/{kind}/{id}", posted(start::record))

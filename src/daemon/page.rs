@@ -10,13 +10,14 @@ use base64::prelude::BASE64_STANDARD;
 
 const FRAME: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("page/words.js"),
     include_str!("page/dom.js"),
     include_str!("page/agent.js"),
     include_str!("page/glance.js"),
     include_str!("page/drops.js"),
     include_str!("page/deliveries.js"),
+    include_str!("page/disputes.js"),
     include_str!("page/record.js"),
     include_str!("page/feed.js"),
     include_str!("page/main.js"),

@@ -18,7 +18,7 @@ use crate::rules::clock::cutoff;
 use crate::rules::hex::hex;
 use crate::store::state::act::Act;
 use crate::store::state::chain::{self, Head};
-use crate::store::state::{StateError, StateReader, act, audit, belief, fact, note, segment, set_note};
+use crate::store::state::{StateError, StateReader, act, audit, belief, conflict, fact, note, segment, set_note};
 
 /// A chain that has grown is signed so often at least.
 const HOURLY: Duration = Duration::from_secs(3600);
@@ -37,6 +37,8 @@ pub struct Keep {
     pub live: Duration,
     /// In the archive it stays so long.
     pub audit: Duration,
+    /// Conflicts that are over stay in the state file so long, with their values.
+    pub conflicts: Duration,
 }
 
 /// What can go wrong.
@@ -126,6 +128,7 @@ impl Archivist {
     /// # Errors
     /// Something of it could not be done; it is tried again in the next round.
     pub fn round(&mut self) -> Result<(), ArchivistError> {
+        self.forget_conflicts()?;
         let head = self.reader.read(chain::head)?;
         let before = self.signed.map_or(-1, |signed| signed.n);
         if head.n >= before + MANY || clock::steady() >= self.signed_at.plus(HOURLY) {
@@ -196,6 +199,16 @@ impl Archivist {
         let forgotten = self.reader.read(segment::forgotten)?;
         for piece in self.archive.pieces()?.into_iter().filter(|piece| piece.first_n <= forgotten) {
             self.archive.remove(&piece.name())?;
+        }
+        Ok(())
+    }
+
+    /// Conflicts that are over go with their values once they are old, in blocks. It is no part of the audit, but goes by age
+    /// like it, and at the same pace.
+    fn forget_conflicts(&mut self) -> Result<(), ArchivistError> {
+        let Some(cutoff) = self.cutoff(self.keep.conflicts)? else { return Ok(()) };
+        while self.reader.read(|db| conflict::has_older(db, cutoff))? {
+            self.ledger.call(move |state| state.commit(|db| conflict::forget(db, cutoff, BLOCK as usize)))?;
         }
         Ok(())
     }

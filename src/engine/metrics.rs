@@ -14,7 +14,7 @@ use crate::engine::overview::Overview;
 use crate::engine::report::ConnectorStatus;
 use crate::format::exposition::{Family, Figure, Metric};
 use crate::store::state::counter::{self, Counter, Series};
-use crate::store::state::{StateError, StateReader, alert, connector, intake, log as logs};
+use crate::store::state::{StateError, StateReader, alert, conflict, connector, intake, log as logs};
 use catalogue::*;
 
 pub use catalogue::METRICS;
@@ -102,6 +102,9 @@ pub fn metrics(parts: Parts<'_>) -> Result<Vec<Family>, StateError> {
         {
             sheet.count(&EVENTS, &[&source.source, "inbound", outcome], n);
         }
+    }
+    for ([table, field, winner], n) in state.read(conflict::count)? {
+        sheet.count(&CONFLICTS, &[&table, &field, &winner], n);
     }
     captured(&mut sheet, overview, lookout);
     alerts.iter().for_each(|(condition, n)| sheet.level(&ALERTS, &[condition], *n as f64));

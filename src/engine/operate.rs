@@ -1,6 +1,7 @@
 //! What a person does with parked deliveries and cursors. The same code serves the running agent and the command line.
 
 mod files;
+mod resolve;
 
 pub use files::{FileOperation, called};
 
@@ -80,6 +81,16 @@ pub enum Operation {
     },
     /// Does something with the files of a drop.
     Drop(FileOperation),
+    /// Decides what both sides of a record have changed, and waits for a person.
+    Resolve {
+        /// The conflict's number.
+        conflict: i64,
+        /// `local`, `remote`, or the values as JSON.
+        take: String,
+        /// Its `at` as that person saw it: a side that has changed since is not decided about unseen. None = as it is now.
+        #[serde(default)]
+        seen: Option<String>,
+    },
     /// Takes down that somebody does something that is not done here.
     Note {
         /// What.
@@ -155,6 +166,9 @@ pub fn operate(state: &mut State, operation: &Operation, actor: &Actor) -> Resul
             // The keepers do this: it is no matter of the state file.
             Operation::Prune { .. } => {}
             Operation::Drop(operation) => files::operate(db, operation, actor, &mut report)?,
+            Operation::Resolve { conflict, take, seen } => {
+                resolve::resolve(db, *conflict, take, seen.as_deref(), actor, &mut report)?;
+            }
             Operation::Note { deed, subject } => {
                 let (subject, reason) = (Some(subject.as_str()), actor.reason.as_deref());
                 let act = Act { actor: &actor.name, verb: deed.as_str(), connector: None, subject, reason };

@@ -424,6 +424,15 @@ fn needs_of(status: &ConnectorStatus, files: bool, running: bool, needs: &mut Ve
             need(format!("{count} {noun} {word}"), format!("{list}, then `deliveries {then}`"));
         }
     }
+    if status.conflicts > 0 {
+        let (noun, list) = if status.conflicts == 1 { ("conflict waits", "it") } else { ("conflicts wait", "them") };
+        need(
+            format!("{} {noun} for a person", status.conflicts),
+            format!(
+                "`hms-sync conflicts list --connector {name}` shows {list}, `conflicts resolve ID --take local|remote` decides"
+            ),
+        );
+    }
     let waiting = u64::try_from(status.queued).unwrap_or(0) + status.waiting;
     if !running && status.configured && status.mode == "running" && waiting > 0 {
         let verb = if waiting == 1 { "change waits" } else { "changes wait" };

@@ -2,13 +2,16 @@
 
 use serde::Serialize;
 
+use crate::engine::conflict::Conflict;
 use crate::engine::report::{EventHistory, stands};
 use crate::engine::single::parse_key;
 use crate::engine::trail::{TrailError, places};
 use crate::event::{Event, Record, Value};
+use crate::format::json;
 use crate::rules::governance::Gate;
 use crate::rules::lane::{lane, mac};
 use crate::store::capture::{CaptureError, CapturedLog, Kind};
+use crate::store::state::conflict::of_record;
 use crate::store::state::{StateError, StateReader, connector, fact, intake, log as logs, parked};
 
 /// What is known of a record.
@@ -19,6 +22,9 @@ pub struct RecordHistory {
     pub kind: String,
     /// Its changes, oldest first.
     pub events: Vec<EventHistory>,
+    /// What both sides have changed of it, oldest first; without values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<Conflict>,
 }
 
 /// Why nothing can be said of a record.
@@ -111,7 +117,16 @@ pub fn record(
         known.dedup();
         return Err(RecordError::Unknown { known });
     };
-    if events.is_empty() {
+    let mut conflicts = Vec::new();
+    if let Some(state) = &mut state {
+        for (meant, key) in meant.iter().flat_map(|meant| forms(&meant.key).into_iter().map(move |key| (meant, key))) {
+            let key = Value::Map(meant.kind.key.iter().cloned().zip(key).collect());
+            let key = String::from_utf8(json::value(&key)).unwrap_or_default();
+            let found = state.read(|db| of_record(db, &meant.kind.kind, &key))?;
+            conflicts.extend(found.iter().map(|entry| Conflict::new(entry, view)));
+        }
+    }
+    if events.is_empty() && conflicts.is_empty() {
         return Err(RecordError::Nothing);
     }
     // One record has one log; within it the position is the order.
@@ -123,7 +138,7 @@ pub fn record(
             Ok(EventHistory::new(event, connectors, view))
         })
         .collect::<Result<Vec<_>, StateError>>()?;
-    Ok(RecordHistory { kind: first.kind.kind.to_string(), events: histories })
+    Ok(RecordHistory { kind: first.kind.kind.to_string(), events: histories, conflicts })
 }
 
 /// A type and key that are meant.

@@ -10,6 +10,7 @@ use crate::event::{Event, Record, Value};
 use crate::format::json;
 use crate::rules::governance::Gate;
 use crate::store::state::attempt::{Line, UNSENT, Word};
+use crate::store::state::conflict;
 use crate::store::state::connector::{self, Mode, Remembered};
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::parked::{self, Parked, ParkedState};
@@ -56,6 +57,12 @@ pub struct ConnectorStatus {
     pub held: u64,
     /// Parked: dead letters.
     pub dead: u64,
+    /// Conflicts that wait for a person.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub conflicts: u64,
+    /// When the oldest of those was first seen.
+    #[serde(skip)]
+    pub oldest_conflict: Option<Timestamp>,
     /// Records that are braked, because each delivery of them causes their next change.
     pub braked: u64,
     /// Delivered so far.
@@ -103,6 +110,10 @@ pub struct LastHour {
     pub failed: Vec<u64>,
 }
 
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 /// One connector's status. `logs` gives, for each log it reads, the highest position and when the event after a
 /// position was captured.
 pub fn connector_status(
@@ -137,6 +148,7 @@ pub fn connector_status(
             None => attempt::last_delivered(db, known.id)?,
         };
         let mishap = pace::mishap(db, known.id)?;
+        let disputes = conflict::waiting(db, known.id)?;
         Ok(ConnectorStatus {
             connector: known.name.clone(),
             kind: None,
@@ -153,6 +165,8 @@ pub fn connector_status(
             behind: parked(ParkedState::Behind),
             held: parked(ParkedState::Held),
             dead: parked(ParkedState::Dead),
+            conflicts: disputes.open,
+            oldest_conflict: disputes.since,
             braked: connector::braked(db, known.id)?,
             delivered: counter::delivered(db, known.id)?,
             last: last.map(|at| at.to_string()),

@@ -40,7 +40,7 @@ pub(super) async fn operations(
     operate(&desk, operation, actor).await.map(Json)
 }
 
-async fn operate(desk: &Desk, operation: Operation, actor: Actor) -> Result<Report, Problem> {
+pub(super) async fn operate(desk: &Desk, operation: Operation, actor: Actor) -> Result<Report, Problem> {
     let done = desk.ask(move |handle| handle.operate(operation, actor)).await?;
     done.map_err(|error| Problem::full(error.to_string()))
 }

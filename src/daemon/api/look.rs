@@ -81,7 +81,7 @@ fn glance(handle: &Handle) -> Result<Overview, Problem> {
     Ok(seen)
 }
 
-fn unread(error: StateError) -> Problem {
+pub(super) fn unread(error: StateError) -> Problem {
     Problem::later(error.to_string())
 }
 
@@ -118,7 +118,7 @@ pub(super) async fn record(
     .await?
 }
 
-fn limited(limit: Option<u32>) -> Result<u32, Problem> {
+pub(super) fn limited(limit: Option<u32>) -> Result<u32, Problem> {
     let limit = limit.unwrap_or(USUAL);
     let fits = (1..=MOST).contains(&limit);
     fits.then_some(limit).ok_or_else(|| Problem::bad(format!("`limit` is 1 to {MOST}")))
@@ -138,6 +138,14 @@ pub(super) struct Filter {
     limit: Option<u32>,
 }
 
+/// Refuses the name of a connector that neither runs nor is remembered.
+pub(super) fn known(handle: &Handle, state: &mut StateReader, name: Option<&str>) -> Result<(), Problem> {
+    let Some(name) = name else { return Ok(()) };
+    let known = state.read(connectors_known::all).map_err(unread)?;
+    let is_known = known.iter().any(|known| known.name == name) || handle.connectors().any(|known| known == name);
+    is_known.then_some(()).ok_or_else(|| Problem::absent(format!("no connector `{name}`")))
+}
+
 /// What stands aside.
 pub(super) async fn deliveries(
     State(desk): State<Desk>,
@@ -152,12 +160,7 @@ pub(super) async fn deliveries(
     let which = Selection { connector, state, kind, class, ids, limit };
     desk.ask(move |handle| {
         let mut state = StateReader::open(handle.state()).map_err(unread)?;
-        if let Some(name) = &which.connector {
-            let known = state.read(connectors_known::all).map_err(unread)?;
-            if !known.iter().any(|known| known.name == *name) && !handle.connectors().any(|known| known == name) {
-                return Err(Problem::absent(format!("no connector `{name}`")));
-            }
-        }
+        known(&handle, &mut state, which.connector.as_deref())?;
         let found = chosen(&mut state, &which).map_err(unread)?;
         let view = Gate::of_views(handle.classes.as_deref());
         Ok(Json(found.iter().map(|(known, parked)| Delivery::new(&known.name, parked, &view)).collect()))

@@ -101,6 +101,8 @@ const glance = (() => {
       more = `breaker open for ${words.span(words.now() - Date.parse(connector.downSince))}${probe}`;
     } else if (connector.dead + connector.held) {
       more = [connector.dead && `${words.number(connector.dead)} refused`, connector.held && `${words.number(connector.held)} held`].filter(Boolean).join(', ');
+    } else if (connector.conflicts) {
+      more = words.count(connector.conflicts, 'conflict');
     } else if (connector.braked) {
       more = `${words.count(connector.braked, 'record')} braked`;
     } else if (connector.reason && connector.mode !== 'running') {

@@ -15,7 +15,7 @@
     session = null;
     agent.forget();
     // Who comes next to this browser finds no record's key in it.
-    for (const forget of [feed.clear, deliveries.clear, record.clear]) forget();
+    for (const forget of [feed.clear, deliveries.clear, disputes.clear, record.clear]) forget();
     for (const part of ['board', 'search', 'who']) show($(part), false);
     show($('signin'), true);
     say($('signin-why'), why || '');
@@ -42,6 +42,7 @@
       if (seen) feed.compare(seen, status);
       seen = status;
       await deliveries.update(status.connectors);
+      await disputes.update(status.connectors);
       await record.update();
       fresh();
     } catch (error) {
@@ -104,6 +105,7 @@
 
   record.begin();
   deliveries.begin(look);
+  disputes.begin(look);
   $('sign-out').addEventListener('click', async () => {
     try {
       await agent.signOut();

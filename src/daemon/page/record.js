@@ -31,6 +31,16 @@ const record = (() => {
       item.connectors.length ? undefined : el('p', {}, 'No connector has read this log yet.'));
   }
 
+  function conflict(item) {
+    const about = item.unit === '*' ? 'the whole record' : item.unit;
+    const decision = item.decision;
+    const by = decision ? `${decision.by} took ${decision.take}${decision.reason ? `: ${decision.reason}` : ''}` : '';
+    return el('li', {},
+      el('h3', {}, `conflict about ${about} `, el('span', { class: 'quiet' }, words.moment(item.since))),
+      el('p', { class: 'quiet' }, [`conflict ${item.id} with ${item.connector}`, item.state, item.winner ? `${item.winner} wins` : ''].filter(Boolean).join(' · ')),
+      el('p', {}, ...prose([item.reason, by].filter(Boolean).join('; '))));
+  }
+
   async function look() {
     const { type, key } = found;
     const answer = await agent.get(agent.path('records', type, key));
@@ -38,7 +48,8 @@ const record = (() => {
     if (found.told === told) return;
     found.told = told;
     const newest = [...answer.events].reverse();
-    $('record-events').replaceChildren(...newest.map(event));
+    const disputed = [...(answer.conflicts || [])].reverse();
+    $('record-events').replaceChildren(...disputed.map(conflict), ...newest.map(event));
     say($('record-said'), `${words.count(answer.events.length, 'change')}, the newest first`);
   }
 

@@ -59,7 +59,7 @@ fn finding(condition: Condition, subject: &str, severity: Severity, what: String
 }
 
 fn of_connector(seen: &Seen<'_>, status: &ConnectorStatus, found: &mut Vec<Finding>) {
-    use Condition::{Braked, BreakerOpen, DeadLetters, Halted, Held, NoDelivery, Oldest, Overflowed};
+    use Condition::{Braked, BreakerOpen, Conflicts, DeadLetters, Halted, Held, NoDelivery, Oldest, Overflowed};
     let Seen { lookout, now, .. } = *seen;
     let (name, limits) = (&status.connector, lookout.limits_of(&status.connector));
     let mut find = |condition, severity, since, count, what, mend: String| {
@@ -110,6 +110,13 @@ fn of_connector(seen: &Seen<'_>, status: &ConnectorStatus, found: &mut Vec<Findi
             format!("{} of its records are slowed down: each delivery is followed by another change", status.braked);
         let mend = "look for what writes the record again when it is delivered (the agent's log names type and event)";
         find(Braked, Severity::Warning, None, Some(status.braked), what, mend.to_owned());
+    }
+    if status.conflicts > 0 {
+        let noun = if status.conflicts == 1 { "conflict waits" } else { "conflicts wait" };
+        let what = format!("{} {noun} for a person", status.conflicts);
+        let mend =
+            format!("`hms-sync conflicts list --connector {name}`, then `conflicts resolve ID --take local|remote`");
+        find(Conflicts, Severity::Warning, status.oldest_conflict, Some(status.conflicts), what, mend);
     }
     if let Some(limit) = limits.no_delivery {
         let file =

@@ -25,7 +25,7 @@ pub(super) static CONFLICTS: Metric = metric(
     "sync_conflicts_total",
     Kind::Counter,
     &["table", "field", "winner"],
-    "Conflicts by the side that won; none as long as nothing is pulled.",
+    "Conflicts by what they were about and who won: local, remote, value (a person gave one), or held for a person.",
 );
 pub(super) static PENDING: Metric = metric(
     "sync_outbox_pending",

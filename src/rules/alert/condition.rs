@@ -43,6 +43,7 @@ pub enum Condition {
     Oldest,
     NoDelivery,
     Braked,
+    Conflicts,
     DropLate,
     AckOverdue,
     DropTrouble,
@@ -59,7 +60,7 @@ pub enum Condition {
 
 impl Condition {
     /// Each with its word, and what it means.
-    pub const ALL: [(Condition, &'static str, &'static str); 20] = [
+    pub const ALL: [(Condition, &'static str, &'static str); 21] = [
         (Condition::DeadLetters, "dead-letters", "a connector has dead letters"),
         (Condition::Held, "held", "a connector has deliveries that are held: by a mapping, the gate, or a person"),
         (
@@ -76,6 +77,7 @@ impl Condition {
         ),
         (Condition::NoDelivery, "no-delivery", "a connector has delivered nothing for too long"),
         (Condition::Braked, "braked", "deliveries of a record cause its own next change"),
+        (Condition::Conflicts, "conflicts", "both sides have changed a record, and a person has to decide"),
         (Condition::DropLate, "drop-late", "a file is not published by its deadline"),
         (Condition::AckOverdue, "ack-overdue", "a file is not answered in time"),
         (Condition::DropTrouble, "drop-trouble", "a file is held, was not verified, or an answer was put aside"),

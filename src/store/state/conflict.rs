@@ -5,7 +5,7 @@
 
 mod look;
 
-pub use look::{Choice, Entry, State, Waiting, count, find, select, waiting};
+pub use look::{Choice, Entry, State, Waiting, count, find, of_record, select, waiting};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -175,8 +175,8 @@ pub struct Decision<'a> {
     pub who: &'a str,
     /// Why.
     pub why: Option<&'a str>,
-    /// The hashes of both sides as that person saw them; none = as they are in the log now.
-    pub seen: Option<([u8; 32], [u8; 32])>,
+    /// [`Entry::at`] as that person saw it; none = as it is now.
+    pub seen: Option<Timestamp>,
 }
 
 /// What came of a person's decision.
@@ -198,7 +198,7 @@ pub fn resolve(db: &Connection, id: i64, decision: &Decision<'_>, now: Timestamp
     if !entry.state.waits() {
         return Ok(Taken::Over(entry.state));
     }
-    if decision.seen.is_some_and(|seen| seen != (entry.local.seen, entry.remote.seen)) {
+    if decision.seen.is_some_and(|seen| seen != entry.at) {
         return Ok(Taken::Stale);
     }
     let (take, value) = match decision.take {

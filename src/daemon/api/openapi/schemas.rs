@@ -5,8 +5,10 @@ use serde_json::{Map, Value, json};
 /// Every schema by its name.
 pub(super) fn all() -> Value {
     let mut all = of_calls();
-    if let (Some(all), Value::Object(glance)) = (all.as_object_mut(), of_status()) {
-        all.extend(glance);
+    for more in [of_status(), of_conflicts()] {
+        if let (Some(all), Value::Object(more)) = (all.as_object_mut(), more) {
+            all.extend(more);
+        }
     }
     all
 }
@@ -68,9 +70,49 @@ fn of_status() -> Value {
             ("configured", flag()), ("reason", text()), ("downSince", time()), ("queued", number()),
             ("oldest", time()), ("waiting", number()), ("behind", number()), ("held", number()), ("dead", number()),
             ("braked", number()), ("delivered", number()), ("last", time()), ("skipped", number()),
-            ("discarded", number()), ("retried", number()),
+            ("discarded", number()), ("retried", number()), ("conflicts", number()),
         ], false),
         "Need": object(&["subject", "what", "mend"], &[("subject", text()), ("what", text()), ("mend", text())], false),
+    })
+}
+
+/// What is said of conflicts.
+fn of_conflicts() -> Value {
+    let text = || json!({ "type": "string" });
+    let number = || json!({ "type": "integer", "minimum": 0 });
+    let time = || json!({ "type": "string", "format": "date-time" });
+    let texts = || json!({ "type": "array", "items": text() });
+    let flag = || json!({ "type": "boolean" });
+    json!({
+        "Standing": { "enum": ["open", "resolved", "decided", "superseded", "all"] },
+        "Conflict": object(
+            &["id", "connector", "table", "type", "key", "unit", "fields", "state", "rule", "reason", "since", "at"],
+            &[
+                ("id", number()), ("connector", text()), ("table", text()), ("type", text()),
+                ("key", json!({ "type": "object" })),
+                ("unit", json!({ "type": "string", "description": "A field or group; `*` = the whole record" })),
+                ("fields", texts()), ("state", json!({ "enum": ["open", "resolved", "decided", "superseded"] })),
+                ("rule", text()), ("winner", json!({ "enum": ["local", "remote", "value"] })), ("reason", text()),
+                ("since", time()), ("at", time()), ("decision", of("Decision")), ("values", of("Disputed")),
+            ],
+            false,
+        ),
+        "Decision": object(&["take", "by", "at"], &[
+            ("take", json!({ "enum": ["local", "remote", "value"] })), ("by", text()), ("reason", text()), ("at", time()),
+            ("value", json!({ "type": "object" })),
+        ], false),
+        "Disputed": object(&["local", "remote"], &[
+            ("base", json!({ "type": "object" })), ("local", of("Side")), ("remote", of("Side")), ("precision", text()),
+        ], false),
+        "Side": object(&["deleted"], &[
+            ("deleted", flag()), ("values", json!({ "type": "object" })), ("first", time()), ("last", time()),
+        ], false),
+        "Choosing": object(&[], &[
+            ("take", json!({ "enum": ["local", "remote"], "description": "Not beside `value`" })),
+            ("value", json!({ "description": "Of a field its value, of a group or a record an object with its fields" })),
+            ("seen", json!({ "type": ["string", "null"], "description": "The conflict's `at` as it was shown" })),
+            ("reason", json!({ "type": ["string", "null"] })),
+        ], true),
     })
 }
 
@@ -120,7 +162,9 @@ fn of_calls() -> Value {
         "Started": object(&["status", "connector"], &[
             ("status", json!({ "const": "sync started" })), ("connector", text()),
         ], true),
-        "Record": object(&["type", "events"], &[("type", text()), ("events", list("Change"))], false),
+        "Record": object(&["type", "events"], &[
+            ("type", text()), ("events", list("Change")), ("conflicts", list("Conflict")),
+        ], false),
         "Change": object(&["id", "log", "type", "op", "key", "at", "changed", "connectors"], &[
             ("id", text()), ("log", text()), ("type", text()), ("op", of("Op")), ("key", json!({ "type": "object" })),
             ("oldKey", json!({ "type": "object" })), ("at", time()), ("changed", texts()), ("connectors", list("Stand")),
@@ -162,9 +206,10 @@ fn of_calls() -> Value {
         "Operation": object(&["verb"], &[
             ("verb", json!({ "enum": [
                 "retry", "discard", "hold", "holdqueued", "release", "pause", "resume", "replay", "prune", "drop",
+                "resolve",
             ] })),
             ("which", of("Selection")), ("stale", flag()), ("connector", text()), ("log", text()), ("after", number()),
-            ("event", text()), ("dryRun", flag()),
+            ("event", text()), ("dryRun", flag()), ("conflict", number()), ("take", text()), ("seen", text()),
         ], false),
         "Selection": object(&["ids"], &[
             ("connector", text()), ("state", json!({ "enum": ["waiting", "behind", "held", "dead", null] })),

@@ -101,8 +101,6 @@ pub struct Choice {
     pub states: Vec<State>,
     /// Of this type, or watched table.
     pub kind: Option<String>,
-    /// Of records with this key, as JSON.
-    pub key: Option<String>,
     /// At most so many; the newest.
     pub limit: Option<u32>,
 }
@@ -176,10 +174,6 @@ pub fn select(db: &Connection, which: &Choice) -> Sql<Vec<Entry>> {
         bound.push(Sqlite::Text(kind.clone()));
         sql.push_str(&format!(" AND (kind = ?{0} OR tbl = ?{0})", bound.len()));
     }
-    if let Some(key) = &which.key {
-        bound.push(Sqlite::Text(key.clone()));
-        sql.push_str(&format!(" AND key = ?{}", bound.len()));
-    }
     if !which.states.is_empty() {
         // Our own words, not somebody's text.
         let words: Vec<String> = which.states.iter().map(|state| format!("'{}'", state.as_str())).collect();
@@ -190,6 +184,18 @@ pub fn select(db: &Connection, which: &Choice) -> Sql<Vec<Entry>> {
         sql.push_str(&format!(" LIMIT {limit}"));
     }
     db.prepare(&sql)?.query_map(rusqlite::params_from_iter(bound), entry)?.collect()
+}
+
+const OF_RECORD: &str = "kind = ?1 AND key = ?2 ORDER BY conflict.id";
+
+/// Those of one record, the oldest first; `key` as JSON.
+pub fn of_record(db: &Connection, kind: &str, key: &str) -> Sql<Vec<Entry>> {
+    if !has_table(db, "conflict")? {
+        return Ok(Vec::new());
+    }
+    let sql =
+        format!("SELECT {COLUMNS} FROM conflict JOIN connector ON connector.id = conflict.connector WHERE {OF_RECORD}");
+    db.prepare_cached(&sql)?.query_map((kind, key), entry)?.collect()
 }
 
 /// What waits for a person at a connector.
@@ -238,14 +244,16 @@ pub fn count(db: &Connection) -> Sql<Vec<([String; 3], u64)>> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::super::{State as File, plan};
+    use super::super::super::{State as File, plan as explained};
     use super::*;
 
     #[test]
     fn what_waits_is_found_without_reading_what_is_over() {
         let folder = tempfile::tempdir().unwrap();
         let state = File::open(&folder.path().join("state.db")).unwrap();
-        let plan = state.read(|db| Ok(plan(db, WAITING))).unwrap();
+        let plan = state.read(|db| Ok(explained(db, WAITING))).unwrap();
         assert_eq!(plan, ["SEARCH conflict USING INDEX conflict_waits (connector=?)"]);
+        let plan = state.read(|db| Ok(explained(db, &format!("SELECT id FROM conflict WHERE {OF_RECORD}")))).unwrap();
+        assert_eq!(plan, ["SEARCH conflict USING COVERING INDEX conflict_record (kind=? AND key=?)"]);
     }
 }
