@@ -13,6 +13,7 @@ use crate::engine::meter;
 use crate::engine::overview::Overview;
 use crate::engine::report::ConnectorStatus;
 use crate::format::exposition::{Family, Figure, Metric};
+use crate::engine::pull::pulled;
 use crate::store::state::counter::{self, Counter, Series};
 use crate::store::state::{StateError, StateReader, alert, conflict, connector, intake, log as logs};
 use catalogue::*;
@@ -101,6 +102,11 @@ pub fn metrics(parts: Parts<'_>) -> Result<Vec<Family>, StateError> {
             [("received", source.received), ("duplicate", source.duplicates), ("rejected", source.rejected)]
         {
             sheet.count(&EVENTS, &[&source.source, "inbound", outcome], n);
+        }
+    }
+    for known in state.read(connector::all)? {
+        for (outcome, n) in state.read(|db| pulled(db, &known))? {
+            sheet.count(&EVENTS, &[&known.name, "inbound", &outcome], n);
         }
     }
     for ([table, field, winner], n) in state.read(conflict::count)? {

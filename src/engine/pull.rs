@@ -18,6 +18,7 @@ mod mapped;
 mod note;
 mod planned;
 mod rehearse;
+mod report;
 mod reread;
 mod sweep;
 mod weigh;
@@ -48,6 +49,7 @@ use crate::store::state::{ConnectorId, StateError, StateReader};
 
 pub use mapped::Mapped;
 pub use rehearse::{Forecast, rehearse};
+pub use report::{PullStatus, pull_status, pulled};
 
 /// What one connector reads, and where that goes.
 #[derive(Debug)]
@@ -142,6 +144,8 @@ impl PullError {
     }
 }
 
+/// The class of the reason with which both sides wait to be compared.
+const FIRST_CONTACT: &str = "first-contact";
 /// How long a worker waits after one of the files refused.
 const PAUSE: Duration = Duration::from_secs(1);
 /// A source that refuses everybody is asked again after so long.
@@ -379,11 +383,11 @@ impl Worker {
             return Ok(true);
         }
         let text = format!(
-            "both sides have records and were never compared: look with `hms-sync reconcile --connector {} --dry-run`, then \
-             choose with --apply",
+            "both sides have records and were never compared: look with `hms-sync reconcile --connector {}`, then choose \
+             with --apply",
             self.inlet.name
         );
-        let reason = Reason::new("first-contact", text);
+        let reason = Reason::new(FIRST_CONTACT, text);
         if self.halted.as_ref() != Some(&reason) {
             log::warn!(connector:% = self.inlet.name; "{}: {}", self.inlet.name, reason.text);
         }

@@ -33,7 +33,7 @@ impl Worker {
                 log::error!(
                     connector:% = self.inlet.name;
                     "{}: {count} records are missing there, more than {limit}: nothing is deleted until a person agrees \
-                     (`hms-sync pull {} --delete`)", self.inlet.name, self.inlet.name
+                     (`hms-sync reconcile --connector {} --delete-missing`)", self.inlet.name, self.inlet.name
                 );
                 self.pull.book.missing = Some(count);
                 self.store_book()?;

@@ -131,7 +131,9 @@ pub fn get(db: &Connection, of: ConnectorId) -> Sql<Option<Pull>> {
 
 /// Begins the pull of a connector in a log, at a position of it. One that has begun stays as it is.
 pub fn begin(db: &Connection, of: ConnectorId, log: &str, epoch: &str, noted: i64) -> Sql<()> {
-    let sql = "INSERT OR IGNORE INTO pull(connector, log, epoch, noted) VALUES (?1, ?2, ?3, ?4)";
+    // A person may have said how both sides meet before they first did.
+    let sql = "INSERT INTO pull(connector, log, epoch, noted) VALUES (?1, ?2, ?3, ?4)
+       ON CONFLICT DO UPDATE SET log = excluded.log, epoch = excluded.epoch, noted = excluded.noted WHERE epoch IS NULL";
     db.prepare_cached(sql)?.execute(params![of.0, log, epoch, noted]).map(drop)
 }
 
@@ -147,6 +149,12 @@ pub fn begin_anew(db: &Connection, of: ConnectorId, log: &str, epoch: &str, note
 /// Notes whether both sides were compared.
 pub fn set_contact(db: &Connection, of: ConnectorId, contact: Contact) -> Sql<()> {
     db.execute("UPDATE pull SET contact = ?2 WHERE connector = ?1", params![of.0, contact.as_str()]).map(drop)
+}
+
+/// A person has said how both sides meet.
+pub fn meet(db: &Connection, of: ConnectorId, how: First) -> Sql<()> {
+    db.execute("INSERT OR IGNORE INTO pull(connector, log) VALUES (?1, '')", [of.0])?;
+    set_contact(db, of, Contact::Asked(how))
 }
 
 /// Notes what is told of it.
