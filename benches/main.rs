@@ -21,6 +21,7 @@ mod outage;
 mod page;
 mod peers;
 mod posting;
+mod pull;
 mod records;
 #[cfg(feature = "sftp")]
 mod sftp;
@@ -83,6 +84,7 @@ const ALL: &[(&str, Bench)] = &[
     ("memory", memory::run),
     ("outage", outage::run),
     ("posting", posting::run),
+    ("pull", pull::run),
     ("records", records::run),
     #[cfg(feature = "sftp")]
     ("sftp", sftp::run),

@@ -1,8 +1,11 @@
 //! What an outside system changed comes into the application's table: once, by its rules, and never back.
 
+mod both_ways;
 mod deciding;
 mod keeping;
+mod kills;
 mod there;
+mod workload;
 
 use std::sync::Arc;
 use std::time::Duration;
