@@ -22,7 +22,8 @@ use crate::Arguments;
 use crate::support::figures::{median, print};
 
 const PAGE: i64 = 1000;
-const TABLE: &str = "CREATE TABLE visits(id INTEGER PRIMARY KEY, name TEXT, start TEXT, minutes INTEGER, room TEXT, note TEXT)";
+const TABLE: &str =
+    "CREATE TABLE visits(id INTEGER PRIMARY KEY, name TEXT, start TEXT, minutes INTEGER, room TEXT, note TEXT)";
 
 /// Measures and prints.
 pub fn run(arguments: &Arguments) -> Value {

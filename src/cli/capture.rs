@@ -6,10 +6,10 @@ use jiff::{Span, SpanRelativeTo};
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
+use crate::cli::sides::{self, Sides};
 use crate::cli::{Outcome, doctor, order, output, watch};
 use crate::clock;
 use crate::engine::operate::Deed;
-use crate::cli::sides::{self, Sides};
 use crate::engine::reconcile::Reconciler;
 use crate::store::capture::{Access, CaptureError};
 

@@ -126,8 +126,20 @@ fn failure(error: PullError) -> Failure {
 }
 
 fn print(name: &str, inlet: &Inlet, forecast: &Forecast, whole: bool) -> Result<(), Failure> {
-    let Forecast { read, inserts, updates, deletes, sends, held, bad, same, different, only_there, only_here, left_off } =
-        forecast;
+    let Forecast {
+        read,
+        inserts,
+        updates,
+        deletes,
+        sends,
+        held,
+        bad,
+        same,
+        different,
+        only_there,
+        only_here,
+        left_off,
+    } = forecast;
     if whole {
         let here = only_here.map_or("?".to_owned(), |n| n.to_string());
         output::line(&format!(

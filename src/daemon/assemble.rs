@@ -100,10 +100,8 @@ pub(super) fn assemble(
         let mut reads = None;
         if let Some(inlet) = build::inlet(&spec, &settings, &credentials, &config.conflicts)? {
             let name = spec.name.clone();
-            let reading = puller(inlet, &settings, ledger, state).map_err(|error| AgentError::Pull {
-                connector: name.to_string(),
-                error: Box::new(error),
-            })?;
+            let reading = puller(inlet, &settings, ledger, state)
+                .map_err(|error| AgentError::Pull { connector: name.to_string(), error: Box::new(error) })?;
             reads = spec.strategy.pushes().then(|| Reading {
                 kind: reading.kind(),
                 columns: reading.columns(),
@@ -119,8 +117,9 @@ pub(super) fn assemble(
         let name = connector.name.clone();
         reach.insert(name.clone(), Some(connector.adapter.clone()));
         lookout.will_see(&name, connector.adapter.clone());
-        let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat, synced, reads)
-            .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
+        let worker =
+            worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat, synced, reads)
+                .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
         ids.push(worker.id());
         if let Some((_, reading)) = pulls.iter_mut().find(|(reads, _)| *reads == name) {
             reading.tell_of_news(worker.mailbox());

@@ -18,7 +18,8 @@ pub fn inlet(
 ) -> Result<Option<Inlet>, Problems> {
     let (Some(reading), Some(source)) = (&spec.pull, source_of(spec, settings, credentials)?) else { return Ok(None) };
     let back = spec.mapping.reverse().map_err(|lost| {
-        let told = lost.into_iter().map(|lost| problem(&spec.file, "mapping", format!("`{}` {}", lost.target, lost.why)));
+        let told =
+            lost.into_iter().map(|lost| problem(&spec.file, "mapping", format!("`{}` {}", lost.target, lost.why)));
         Problems::new(told.collect())
     })?;
     let watched = settings.watch.iter().find(|watch| watch.kind == reading.table || watch.table == reading.table);

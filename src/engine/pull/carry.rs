@@ -11,11 +11,11 @@ use crate::rules::conflict::Verdict;
 use crate::rules::outcome::Reason;
 use crate::store::capture::{Act, Applied, Change, Part, SUB_BATCH};
 use crate::store::state::act::{self, Act as Deed};
+use crate::store::state::conflict::{self, Subject};
 use crate::store::state::counter::{self, Series};
 use crate::store::state::pull::base::{self, Base, Both};
 use crate::store::state::pull::item::{self, Aside, Item};
 use crate::store::state::pull::{self, change, sent};
-use crate::store::state::conflict::{self, Subject};
 use crate::store::state::{ConnectorId, Db, Sql, link};
 
 /// After somebody else was seen to write, the file is left alone for so long between two transactions,
@@ -181,7 +181,8 @@ impl Worker {
         let changes: Vec<Change> = plan
             .iter_mut()
             .map(|planned| {
-                let unused = Change { key: Vec::new(), expect: None, act: Act::Keep, tell: planned.change.tell, guarded: false };
+                let unused =
+                    Change { key: Vec::new(), expect: None, act: Act::Keep, tell: planned.change.tell, guarded: false };
                 std::mem::replace(&mut planned.change, unused)
             })
             .collect();

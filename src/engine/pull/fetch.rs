@@ -23,8 +23,8 @@ use crate::store::capture::{Act, GUARD};
 use crate::store::state::conflict;
 use crate::store::state::connector::{self, OpenBreaker};
 use crate::store::state::counter::{self, Series};
-use crate::store::state::pull::item::{self, Aside, Item};
 use crate::store::state::link;
+use crate::store::state::pull::item::{self, Aside, Item};
 use crate::store::state::pull::{self, Contact};
 
 /// A source that answers with the same page again so often has none that is its last.

@@ -130,7 +130,13 @@ fn back(record: &Record) -> Planned {
     };
     Planned {
         mapped: Mapped::of_record(&map(record, "m").unwrap_or_default()),
-        change: Change { key: list(record, "k"), expect: map(record, "e"), act, tell: is(record, "t"), guarded: is(record, "g") },
+        change: Change {
+            key: list(record, "k"),
+            expect: map(record, "e"),
+            act,
+            tell: is(record, "t"),
+            guarded: is(record, "g"),
+        },
         agree,
         held,
         seq: match record.get("s") {

@@ -95,7 +95,8 @@ impl PullStatus {
         if self.bad > 0 {
             need(
                 format!("{} of its items cannot be read or mapped", self.bad),
-                "the agent's log names the fields; a changed mapping is tried with the next change of the item".to_owned(),
+                "the agent's log names the fields; a changed mapping is tried with the next change of the item"
+                    .to_owned(),
             );
         }
         if let Some(ahead) = self.ahead {

@@ -67,21 +67,15 @@ impl Worker {
             Reason::new("restless", "it was decided three times, and each time the outside system had changed again");
         log::error!(connector:% = self.inlet.name, class:% = reason.class; "{}: a record of {}: {}", self.inlet.name, self.inlet.table, reason.text);
         let id = self.id;
-        let item = Item {
-            id: key.to_owned(),
-            state: Aside::Held,
-            reason,
-            since: clock::now(),
-            tries: 0,
-            copy: None,
-        };
+        let item = Item { id: key.to_owned(), state: Aside::Held, reason, since: clock::now(), tries: 0, copy: None };
         self.ledger.call(move |state| state.commit(|db| item::put(db, id, &item)))?;
         Ok(())
     }
 
     /// What waited for this is over.
     fn end(&mut self, event: String) -> Result<(), PullError> {
-        let which = Selection { connector: Some(self.inlet.name.to_string()), ids: vec![event], ..Selection::default() };
+        let which =
+            Selection { connector: Some(self.inlet.name.to_string()), ids: vec![event], ..Selection::default() };
         let actor = Actor { name: "system".to_owned(), reason: Some("decided again".to_owned()) };
         self.ledger.call(move |state| operate(state, &Operation::Discard { which }, &actor))?;
         if let Some(sender) = &self.sender {

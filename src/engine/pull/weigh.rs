@@ -147,7 +147,13 @@ fn plan_echo(known: &Known, item: &Mapped, fields: &[Arc<str>], held: &Both, sen
     Weighed::Plan(
         Box::new(Planned {
             mapped: item.clone(),
-            change: Change { key: known.key.clone(), expect: known.row.clone(), act: Act::Keep, tell: false, guarded: false },
+            change: Change {
+                key: known.key.clone(),
+                expect: known.row.clone(),
+                act: Act::Keep,
+                tell: false,
+                guarded: false,
+            },
             agree: Some(agree),
             held: None,
             seq: sent,

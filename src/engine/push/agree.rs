@@ -31,7 +31,9 @@ const VERSIONS: [&str; 2] = ["etag", "version"];
 impl Worker {
     /// The records of the table that is read too that an event changes, as the other side gets them.
     fn records_of(&self, event: &Event) -> Vec<Sent> {
-        let Some(reading) = self.reading.as_ref().filter(|reading| reading.kind == event.kind) else { return Vec::new() };
+        let Some(reading) = self.reading.as_ref().filter(|reading| reading.kind == event.kind) else {
+            return Vec::new();
+        };
         if event.push.is_some() || event.op == Op::Event {
             return Vec::new();
         }
@@ -48,7 +50,11 @@ impl Worker {
         };
         let image = event.after.as_ref().filter(|_| event.op != Op::Delete);
         let local = image.map(|image| {
-            image.iter().filter(|(name, _)| comes_back(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+            image
+                .iter()
+                .filter(|(name, _)| comes_back(name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect()
         });
         let mut records: Vec<Sent> = event.old_key.iter().map(|key| one(key, None)).collect();
         records.push(one(&event.key, local));
@@ -94,7 +100,12 @@ impl Worker {
             }
             Ok(false)
         });
-        let wait = || Reason::new(DISPUTED, "both sides have changed the record, and a person decides: see `hms-sync conflicts list`");
+        let wait = || {
+            Reason::new(
+                DISPUTED,
+                "both sides have changed the record, and a person decides: see `hms-sync conflicts list`",
+            )
+        };
         held.unwrap_or(false).then(wait)
     }
 

@@ -42,7 +42,9 @@ fn two_sides_that_write_at_random_are_equal_in_the_end_but_for_what_waits_for_a_
         let id = dice.u64(1..=25);
         let alive = world.alive().contains_key(&id.to_string());
         match dice.u8(..10) {
-            0..=3 => office.sql(&format!("INSERT INTO things VALUES ({id}, 'here {n}') ON CONFLICT(id) DO UPDATE SET title = excluded.title")),
+            0..=3 => office.sql(&format!(
+                "INSERT INTO things VALUES ({id}, 'here {n}') ON CONFLICT(id) DO UPDATE SET title = excluded.title"
+            )),
             4 => office.sql(&format!("DELETE FROM things WHERE id = {id}")),
             5 if alive => world.delete(id),
             _ => world.put(id, &format!("there {n}")),
@@ -57,7 +59,11 @@ fn two_sides_that_write_at_random_are_equal_in_the_end_but_for_what_waits_for_a_
     let settled = || {
         let different = different(&office, &world);
         let held = held(&office);
-        different.is_subset(&held) && office.parked("world").iter().all(|parked| &*parked.reason.class == "conflict" || &*parked.reason.class == "behind")
+        different.is_subset(&held)
+            && office
+                .parked("world")
+                .iter()
+                .all(|parked| &*parked.reason.class == "conflict" || &*parked.reason.class == "behind")
     };
     wait("both sides are equal, or wait for a person", settled);
     agent.stop();

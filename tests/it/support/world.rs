@@ -274,7 +274,9 @@ impl Desk {
             return Some(Told::status(404));
         }
         let title = match asked.method.as_str() {
-            "PUT" => serde_json::from_str::<Value>(&asked.body).unwrap()["title"].as_str().unwrap_or_default().to_owned(),
+            "PUT" => {
+                serde_json::from_str::<Value>(&asked.body).unwrap()["title"].as_str().unwrap_or_default().to_owned()
+            }
             _ => String::new(),
         };
         let title = self.form.map_or(title.clone(), |form| form(&title));
