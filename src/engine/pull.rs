@@ -182,6 +182,8 @@ pub struct Worker {
     crossings: HashMap<String, Crossings>,
     /// How often a record was decided again for a push that met another version.
     restless: HashMap<String, (u32, Timestamp)>,
+    /// When what is too old went last.
+    tidied: Option<Timestamp>,
     /// Another writer was seen lately.
     beside: Option<Timestamp>,
     said: String,
@@ -234,6 +236,7 @@ impl Worker {
             has_noted: false,
             crossings: HashMap::new(),
             restless: HashMap::new(),
+            tidied: None,
             beside: None,
             said: String::new(),
             sender: None,

@@ -350,8 +350,6 @@ struct Agreed {
     upto: i64,
     whole: bool,
     fields: Vec<std::sync::Arc<str>>,
-    /// Both sides agree on all of it.
-    settled: bool,
 }
 
 fn agreed(agree: Agree, item: &super::Mapped, row: Option<Record>, decided: i64, seq: i64, now: Timestamp) -> Agreed {
@@ -371,7 +369,7 @@ fn agreed(agree: Agree, item: &super::Mapped, row: Option<Record>, decided: i64,
         at: now,
         held,
     };
-    Agreed { base, upto, whole: agree.whole || agree.upto.is_some(), fields: agree.fresh, settled: agree.whole }
+    Agreed { base, upto, whole: agree.whole || agree.upto.is_some(), fields: agree.fresh }
 }
 
 impl Ending {
@@ -397,7 +395,8 @@ impl Ending {
                     .iter()
                     .try_for_each(|field| change::agreed_on(db, of, kind, &self.id, field, agreed.upto))?;
             }
-            if base.held.is_none() && agreed.settled {
+            // What it was called there, and its version, went with it.
+            if base.held.is_none() {
                 link::forget(db, of, kind, &self.id)?;
             } else if !self.links.is_empty() {
                 link::keep(db, of, kind, &self.id, &self.links)?;

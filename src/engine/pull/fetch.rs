@@ -38,6 +38,8 @@ const NOTED: u32 = 3;
 /// Tombstones are kept for so long, in milliseconds: who was away for longer is read anew. And what was sent.
 const TOMBSTONES: i64 = 90 * 86_400_000;
 const SENT: i64 = 86_400_000;
+/// What is older goes so often.
+const TIDY: Duration = Duration::from_secs(6 * 3600);
 
 impl Worker {
     /// Reads what there is.
@@ -333,6 +335,9 @@ impl Worker {
         if asked {
             self.again(Aside::Refused)?;
             self.again(Aside::Held)?;
+        }
+        if asked || self.tidied.is_none_or(|at| clock::steady().since(at) >= TIDY) {
+            self.tidied = Some(clock::steady());
             let (id, now) = (self.id, clock::now().0);
             let until = (clock::Timestamp(now - TOMBSTONES), clock::Timestamp(now - SENT));
             self.ledger.call(move |state| state.commit(|db| pull::tidy(db, id, until.0, until.1)))?;

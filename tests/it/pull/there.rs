@@ -20,7 +20,6 @@ struct Inside {
     expired: bool,
     fails: Vec<Outcome>,
     ahead: Option<i64>,
-    versions: bool,
     page: Option<usize>,
 }
 
@@ -32,11 +31,6 @@ impl There {
     /// What it changes from now on it changes then.
     pub fn clock(&self, at: i64) {
         self.0.lock().unwrap().now = at;
-    }
-
-    /// It tells versions.
-    pub fn with_versions(&self) {
-        self.0.lock().unwrap().versions = true;
     }
 
     pub fn put(&self, id: i64, name: &str, start: &str) {
@@ -82,10 +76,6 @@ impl There {
     pub fn fail(&self, outcome: Outcome) {
         self.0.lock().unwrap().fails.push(outcome);
     }
-
-    pub fn get(&self, id: i64) -> Option<Record> {
-        self.0.lock().unwrap().records.get(&id).and_then(|(record, ..)| record.clone())
-    }
 }
 
 pub fn down() -> Outcome {
@@ -118,10 +108,10 @@ impl Source for There {
         let more = changed.len() > size;
         changed.truncate(size);
         let last = changed.last().map(|(_, (_, n, _))| n.to_string());
-        let items = changed.into_iter().map(|(id, (record, n, at))| Item {
+        let items = changed.into_iter().map(|(id, (record, _, at))| Item {
             id: Some(format!("r{id}")),
             body: record.clone().unwrap_or_else(|| [("id", Value::Integer(*id))].into_iter().collect()),
-            version: inside.versions.then(|| n.to_string()),
+            version: None,
             updated: (at.0 > 0).then_some(*at),
             deleted: record.is_none(),
             links: Vec::new(),
@@ -134,11 +124,11 @@ impl Source for There {
     fn fetch_one(&self, key: &Record, _links: &[(String, String)]) -> Option<Fetched> {
         let Some(Value::Integer(id)) = key.get("id") else { return Some(Fetched::Gone) };
         let inside = self.0.lock().unwrap();
-        let Some((Some(record), n, at)) = inside.records.get(id) else { return Some(Fetched::Gone) };
+        let Some((Some(record), _, at)) = inside.records.get(id) else { return Some(Fetched::Gone) };
         let item = Item {
             id: Some(format!("r{id}")),
             body: record.clone(),
-            version: inside.versions.then(|| n.to_string()),
+            version: None,
             updated: (at.0 > 0).then_some(*at),
             deleted: false,
             links: Vec::new(),
