@@ -6,6 +6,7 @@ pub mod channel;
 pub mod directory;
 pub mod hook;
 pub mod http;
+pub mod inbox;
 pub mod join;
 pub mod oauth;
 pub mod pass;

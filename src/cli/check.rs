@@ -183,8 +183,15 @@ fn whole(
             Way::Spec(described) => {
                 described.endpoint.credential.take_if(|name| !credentials.contains_key(name)).is_some()
             }
-            Way::Drop(_) => false,
+            Way::Drop(_) | Way::Inbox => false,
         };
+        if let Err(wrong) = build::source_of(&spec, &settings, &credentials) {
+            problems.extend(wrong.list().iter().cloned());
+            continue;
+        }
+        if matches!(spec.way, Way::Inbox) {
+            continue;
+        }
         match build::connector(spec, &settings, &credentials, [0; 32]) {
             Ok(connector) => {
                 plans.push(Plan::of(&connector));

@@ -79,7 +79,7 @@ pub fn connector(
             let Described { endpoint, base, spec, vars, .. } = *described;
             (endpoint, Some((base, spec, vars)))
         }
-        Way::Drop(_) => return Err(wrong("drop", "has files, and cannot make calls".to_owned())),
+        Way::Drop(_) | Way::Inbox => return Err(wrong("drop", "has files, and cannot make calls".to_owned())),
     };
     let Endpoint { url, method, headers, credential, timeout, proxy, tls, plain, delete, .. } = endpoint;
     let credential = match credential {
@@ -180,7 +180,9 @@ pub fn drop(spec: ConnectorSpec, settings: &Settings, secret: [u8; 32]) -> Resul
     let hook = hook(&spec, settings, &credentials(settings)?)?;
     let files = match spec.way {
         Way::Drop(files) => *files,
-        Way::Rest(_) | Way::Spec(_) => return Err(wrong("endpoint", vec!["makes calls, and has no files".to_owned()])),
+        Way::Rest(_) | Way::Spec(_) | Way::Inbox => {
+            return Err(wrong("endpoint", vec!["makes calls, and has no files".to_owned()]));
+        }
     };
     let mut feed =
         files.feed.make(&settings.office, &spec.name, None).map_err(|messages| wrong("drop.format", messages))?;

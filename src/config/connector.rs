@@ -35,7 +35,7 @@ use crate::rules::zone;
 
 pub use described::Described;
 use described::{described, needed, own_words, variables};
-pub use pull::{PullSpec, Strategy, When};
+pub use pull::{Origin, PullSpec, Strategy, When};
 
 /// A connector as its file describes it, checked; [`crate::config::build::connector`] makes it ready to run.
 #[derive(Debug)]
@@ -103,6 +103,8 @@ pub enum Way {
     Drop(Box<DropSpec>),
     /// An adapter that a file describes.
     Spec(Box<Described>),
+    /// There is none: files come in.
+    Inbox,
 }
 
 /// `mode: batch` without a schedule.
@@ -131,6 +133,9 @@ impl ConnectorSpec {
             Some(adapter) => adapter != Adapter::Rest,
             None => fields.take("drop").is_some() && fields.take_any(&["endpoint", "target"]).is_none(),
         };
+        // Files that come in have no drop.
+        let inbox = adapter.filter(|_| files && reads_only);
+        let files = files && inbox.is_none();
 
         let heard = fields.take("listen");
         let listen = match (&heard, reads_only) {
@@ -147,7 +152,10 @@ impl ConnectorSpec {
         let filter = optional(fields.take("where"), |found| {
             Filter::compile(found.text()?).map_err(|message| found.error(message)).ok()
         });
-        let endpoint = match files {
+        if inbox.is_some() {
+            pull::no_calls(&fields);
+        }
+        let endpoint = match files || inbox.is_some() {
             true => None,
             false => fields.need_any(&["endpoint", "target"]).and_then(|found| {
                 // An adapter's file says what becomes of deletes.
@@ -233,9 +241,13 @@ impl ConnectorSpec {
                 pace: pace.as_ref(),
                 spec: drawn.map(|(finding, ..)| &finding.spec),
                 adapter: place.as_ref(),
+                inbox,
             };
             if files && strategy.pulls() {
-                fields.section().error_hint("files are not read yet by a connector", "leave `strategy` out");
+                let hint =
+                    "write a connector for the files that leave, and one with `strategy: pull` for those that come";
+                fields.section().error_hint("files go one way", hint);
+                fields.know(&["pull"]);
                 return None;
             }
             // Of an adapter that is wrong nothing can be said.
@@ -259,6 +271,7 @@ impl ConnectorSpec {
 
         let (name, (mapping, mapping_lines)) = (name?, mapping?);
         let way = match (files, described) {
+            (false, None) if inbox.is_some() => Way::Inbox,
             (true, _) => Way::Drop(Box::new(dropped?)),
             (false, None) => Way::Rest(Box::new(endpoint?)),
             (false, Some(described)) => {
@@ -272,7 +285,7 @@ impl ConnectorSpec {
         let beside = match &way {
             Way::Drop(drop) => canonical::Beside::Drop(&drop.embedded),
             Way::Spec(described) => canonical::Beside::Adapter(&described.text),
-            Way::Rest(_) => canonical::Beside::Nothing,
+            Way::Rest(_) | Way::Inbox => canonical::Beside::Nothing,
         };
         let config = canonical::text(found, &name, beside);
         let config_hash = canonical::hash(&config);
@@ -311,14 +324,14 @@ impl ConnectorSpec {
         match &self.way {
             Way::Rest(endpoint) => Some(endpoint),
             Way::Spec(described) => Some(&described.endpoint),
-            Way::Drop(_) => None,
+            Way::Drop(_) | Way::Inbox => None,
         }
     }
 
     /// Its drop; none for one that makes calls.
     pub fn drop(&self) -> Option<&DropSpec> {
         match &self.way {
-            Way::Rest(_) | Way::Spec(_) => None,
+            Way::Rest(_) | Way::Spec(_) | Way::Inbox => None,
             Way::Drop(drop) => Some(drop),
         }
     }

@@ -10,6 +10,7 @@ mod csv;
 pub mod deliver;
 mod fixed;
 mod format;
+pub(crate) mod inbox;
 mod naming;
 pub mod pgp;
 mod record;

@@ -48,7 +48,7 @@ pub fn lookout(config: &Config) -> Lookout {
 fn watched(spec: &ConnectorSpec) -> Watched {
     let calendar = match &spec.way {
         Way::Drop(files) => files.calendar.as_ref(),
-        Way::Rest(_) | Way::Spec(_) => None,
+        Way::Rest(_) | Way::Spec(_) | Way::Inbox => None,
     };
     Watched {
         name: spec.name.clone(),

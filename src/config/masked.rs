@@ -16,7 +16,7 @@ const LEFT_OUT: &str = "***";
 const LONGEST: usize = 200;
 
 /// Keys whose texts are names, words and times.
-const HARMLESS: [&str; 87] = [
+const HARMLESS: [&str; 92] = [
     "ack",
     "adapter",
     "allow",
@@ -53,6 +53,7 @@ const HARMLESS: [&str; 87] = [
     "events",
     "exclude",
     "field",
+    "fields",
     "file",
     "giveUpAfter",
     "host",
@@ -101,9 +102,13 @@ const HARMLESS: [&str; 87] = [
     "timeout",
     "timezone",
     "to",
+    "tolerance",
     "type",
     "unchanged",
+    "untrusted",
     "verify",
+    "vsUpdate",
+    "winner",
 ];
 /// Keys below which every value is a person's own, and may be of a record.
 const CLOSED: [&str; 9] = ["headers", "value", "default", "lookup", "set", "content", "values", "secret", "ifs"];

@@ -129,6 +129,25 @@ fn the_examples_in_the_page_of_governance_load() {
 }
 
 #[test]
+fn the_examples_in_the_page_of_conflicts_load_and_it_explains_every_word() {
+    use hms_sync::rules::conflict::{DELETES, WINNERS};
+    let page = fs::read_to_string(root().join("docs/CONFLICTS.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("conflicts")).unwrap();
+    fs::write(folder.path().join("sync.yaml"), "office: OF042\n").unwrap();
+    let blocks = blocks(&page, "yaml");
+    for block in &blocks {
+        let name = block.lines().next().unwrap().strip_prefix("# ").unwrap();
+        fs::write(folder.path().join(name), block).unwrap();
+    }
+    let config = hms_sync::config::load(folder.path()).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((config.conflicts.len(), blocks.len()), (2, 2));
+    for word in WINNERS.map(|(word, _)| word).iter().chain(&DELETES.map(|(word, _)| word)) {
+        assert!(page.contains(&format!("`{word}`")), "docs/CONFLICTS.md does not explain `{word}`");
+    }
+}
+
+#[test]
 fn what_the_page_of_files_shows_is_what_is_known() {
     use hms_sync::rules::calendar::{Calendar, CalendarFile};
     use hms_sync::rules::{naming, total::Expression};

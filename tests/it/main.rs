@@ -23,6 +23,7 @@ mod cli_tail;
 mod clock;
 mod codepages;
 mod configs;
+mod conflicts;
 mod copybooks;
 mod credentials;
 mod csv_files;

@@ -1,6 +1,7 @@
 //! What is changed outside is read: every page of it, once, and nothing is lost on the way.
 
 mod answers;
+mod files;
 mod hostile;
 mod reader;
 

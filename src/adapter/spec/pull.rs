@@ -1,32 +1,32 @@
 //! A system that is read by requests, as a file or a connector describes them.
 
+mod call;
 mod page;
+mod request;
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use super::body::{self, Around};
 use super::reading::Answer;
+use crate::adapter::Request;
 use crate::adapter::auth::Credential;
 use crate::adapter::auth::body::slot;
-use crate::adapter::http::{Client, Envelope, Exchange, Failure, Options, Reply};
+use crate::adapter::http::{Client, Exchange, Options};
 use crate::adapter::pull::{Ask, Fetched, Page, Reads, Source};
 use crate::adapter::rest::origin_of_text;
-use crate::adapter::{Request, Text as Head, sha256};
 use crate::clock::{self, Timestamp};
 use crate::event::{Record, Value};
-use crate::rules::classify::{Asked, classify, http_date};
-use crate::rules::escape;
-use crate::rules::expression::{Scope, Text};
-use crate::rules::hex::hex;
-use crate::rules::operation::Call;
+use crate::rules::classify::{Asked, classify};
+use crate::rules::expression::Scope;
 use crate::rules::outcome::{Outcome, Reason};
-use crate::rules::pull::course::{BACK, Course, Going, STRIKES, Step};
+use crate::rules::pull::course::{BACK, Course, Going, STRIKES};
 use crate::rules::pull::cursor::{From, Kind};
-use crate::rules::pull::link::{self, Elsewhere};
+use crate::rules::pull::link;
 use crate::rules::pull::{Feed, Items, Next, Pull};
 use crate::rules::verdict::{Rule, judge};
+pub use call::Answering;
+use call::{Calling, Got, passing, rehearsed, reject, retry, validator, validators};
 
 /// What a source of a file's making is made of.
 #[derive(Debug)]
@@ -70,19 +70,6 @@ pub struct PullSource {
     open: Mutex<Option<(bool, Exchange)>>,
     /// How often in a row the cursor of an answer went back.
     strikes: AtomicU8,
-}
-
-/// Gives the answer to a request; none = there is none.
-pub type Answering<'a> = dyn FnMut(&Request) -> Option<Reply> + 'a;
-
-type Calling<'a> = dyn FnMut(Request) -> Result<Got, Outcome> + 'a;
-
-/// What was asked, and what came of it.
-struct Got {
-    request: Request,
-    reply: Reply,
-    ahead_ms: Option<i64>,
-    took: Duration,
 }
 
 impl PullSource {
@@ -138,115 +125,6 @@ impl PullSource {
             None => Course::default(),
         };
         (course.feed < self.pull.feeds.len()).then_some(course)
-    }
-
-    /// The request of a page.
-    fn request(&self, ask: &Ask, course: &Course) -> Result<Request, Outcome> {
-        let Some(feed) = self.pull.feeds.get(course.feed) else { return Err(reject("the source has no such page")) };
-        let cursor = ask.cursor.as_deref().zip(self.kind).map(|(cursor, kind)| kind.asked(cursor));
-        let main = course.feed + 1 == self.pull.feeds.len();
-        let address = match (&course.step, &cursor, &self.pull.cursor) {
-            (Step::Url(url), _, _) => Some(url.as_str()),
-            (Step::First, Some(url), Some(kind)) if main && kind.is_url => Some(url.as_str()),
-            _ => None,
-        };
-        let mut roots = self.roots.clone();
-        if let Some(cursor) = &cursor {
-            roots.push("cursor", Value::from(cursor.as_str()));
-        }
-        course.roots(&feed.next, &mut roots);
-        let scope = Scope { record: Record::new(), roots };
-        let mut request = self.built(&feed.request, &feed.query, &scope).map_err(Outcome::Halt)?;
-        if let Some(address) = address {
-            let url = self.follow(&request.url, address)?;
-            request.url = url.into();
-            if request.method == "GET" {
-                request.body.clear();
-                request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
-            }
-        }
-        Ok(request)
-    }
-
-    fn built(&self, call: &Call, query: &[(String, Text)], scope: &Scope) -> Result<Request, Reason> {
-        let around = Around { base: &self.base, key: "pull", headers: &self.headers };
-        let mut request = body::request(call, scope, &around)?;
-        // A question is nobody's change.
-        request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("idempotency-key"));
-        let mut url = request.url.to_string();
-        for (name, text) in query {
-            let Some(value) = parameter(text, scope)? else { continue };
-            url.push(if url.contains('?') { '&' } else { '?' });
-            url.push_str(&format!("{}={}", escape::percent(name), escape::percent(&value)));
-        }
-        request.url = url.into();
-        Ok(request)
-    }
-
-    /// The whole of an address that an answer has named.
-    fn follow(&self, from: &str, target: &str) -> Result<String, Outcome> {
-        let led = self.credential.as_ref().and_then(|credential| credential.base());
-        let allowed: Vec<&str> = std::iter::once(self.origin.as_str()).chain(led.as_deref()).collect();
-        link::follow(from, target, &allowed).map_err(|elsewhere| {
-            let text = match elsewhere {
-                Elsewhere::Origin(origin) => format!(
-                    "the answer leads to {origin} for its next page, and the connector's endpoint is {}: a source never leads elsewhere",
-                    self.origin
-                ),
-                Elsewhere::Odd => "the answer leads to something that is no address for its next page".to_owned(),
-            };
-            Outcome::Halt(Reason::new("next", text))
-        })
-    }
-
-    /// One call; a credential that is refused is renewed once.
-    fn call(&self, request: Request) -> Result<Got, Outcome> {
-        let (begun, at) = (Instant::now(), clock::now());
-        let credential = self.credential.as_deref();
-        let seal = |credential: &Credential| credential.seal(&request);
-        let sealed = credential.map(seal).transpose()?;
-        let mut reply = self.send(&request, sealed.as_ref().map(|sealed| &sealed.envelope))?;
-        if let (Some(credential), Some(used)) = (credential, &sealed)
-            && let Some(refusal) = credential.refusal(&reply)
-            && credential.refused(used, refusal)?
-        {
-            let again = seal(credential)?;
-            reply = self.send(&request, Some(&again.envelope))?;
-        }
-        self.client.note_date(&reply);
-        reply.vouch(&self.origin);
-        let took = begun.elapsed();
-        let ahead_ms = reply.date.as_deref().and_then(|date| http_date(date.trim())).map(|date| {
-            // Halfway between; and a `Date` leaves out half a second on the average.
-            let half = i64::try_from(took.as_millis() / 2).unwrap_or_default();
-            date.0.saturating_add(500).saturating_sub(at.0.saturating_add(half))
-        });
-        Ok(Got { request, reply, ahead_ms, took })
-    }
-
-    fn send(&self, request: &Request, envelope: Option<&Envelope>) -> Result<Reply, Outcome> {
-        let none = Envelope::default();
-        let envelope = envelope.unwrap_or(&none);
-        let wary = envelope.is_led_by_name();
-        let kept = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let kept = kept.filter(|(led, _)| *led == wary);
-        let is_kept = kept.is_some();
-        let mut exchange = kept.map_or_else(|| self.client.reading(self.largest, wary), |(_, exchange)| exchange);
-        let mut answer = exchange.call(request, envelope);
-        // A connection that was kept may have been closed meanwhile; a question may be asked again.
-        if is_kept
-            && matches!(&answer, Err(Failure::Trouble { trouble, .. }) if !trouble.answered && !trouble.halt && trouble.reason.class != "timeout")
-        {
-            exchange = self.client.reading(self.largest, wary);
-            answer = exchange.call(request, envelope);
-        }
-        match answer {
-            Ok(reply) => {
-                *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some((wary, exchange));
-                Ok(reply)
-            }
-            Err(failure) => Err(passing(failure.outcome())),
-        }
     }
 
     /// What an answer means; none = it is a page.
@@ -492,79 +370,4 @@ impl Source for PullSource {
             Err(outcome) => Some(Fetched::Failed(outcome)),
         }
     }
-}
-
-fn rehearsed(request: Request, now: Timestamp, answer: &mut Answering<'_>, silent: &mut bool) -> Got {
-    let reply = answer(&request);
-    *silent |= reply.is_none();
-    let reply = reply.unwrap_or_default();
-    let date = reply.date.as_deref().and_then(|date| http_date(date.trim()));
-    let ahead_ms = date.map(|date| date.0.saturating_sub(now.0));
-    Got { request, reply, ahead_ms, took: Duration::ZERO }
-}
-
-/// The value of a query parameter; none = it is left out.
-fn parameter(text: &Text, scope: &Scope) -> Result<Option<String>, Reason> {
-    for expression in text.expressions().filter(|expression| expression.is_strict()) {
-        let missing = |name: &&String| matches!(name.as_str(), "cursor" | "next") && scope.roots.get(name).is_none();
-        if expression.names().iter().any(|name| missing(&name)) {
-            return Ok(None);
-        }
-    }
-    let Some(value) = text.value(scope)? else { return Ok(None) };
-    match value {
-        Value::Null => Ok(None),
-        value => match value.as_text() {
-            Some(text) if text.is_empty() => Ok(None),
-            Some(text) => Ok(Some(text.into_owned())),
-            None => Err(Reason::new("encoding", format!("a query parameter is {}, not a single value", value.kind()))),
-        },
-    }
-}
-
-/// What an answer to this request is known by, for the next one: `URL ETAG` or `URL date`.
-fn validator(got: &Got) -> Option<String> {
-    let url = hex(sha256(got.request.url.as_bytes()).get(..8).unwrap_or_default());
-    if let Some(etag) = got.reply.fields.one("ETag").filter(|etag| !etag.is_empty()) {
-        return Some(format!("{url} etag {etag}"));
-    }
-    let modified = got.reply.fields.one("Last-Modified")?;
-    let (changed, now) = (http_date(modified.trim())?, http_date(got.reply.date.as_deref()?.trim())?);
-    // What was changed in the second of the answer may be changed again in it (RFC 9110 §8.8.2.2).
-    (now.0.saturating_sub(changed.0) >= 2_000).then(|| format!("{url} date {modified}"))
-}
-
-/// The header fields that ask only for what is new.
-fn validators(known: Option<&str>, request: &Request) -> Vec<(Head, Head)> {
-    let own = |name: &str| request.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-    let Some((url, rest)) = known.and_then(|known| known.split_once(' ')) else { return Vec::new() };
-    if url != hex(sha256(request.url.as_bytes()).get(..8).unwrap_or_default()) {
-        return Vec::new();
-    }
-    let (name, value) = match rest.split_once(' ') {
-        Some(("etag", value)) => ("If-None-Match", value),
-        Some(("date", value)) => ("If-Modified-Since", value),
-        _ => return Vec::new(),
-    };
-    if own(name) { Vec::new() } else { vec![(name.into(), value.to_owned().into())] }
-}
-
-/// Of a question nothing can have happened: what is not known is asked again.
-fn passing(outcome: Outcome) -> Outcome {
-    match outcome {
-        Outcome::Unknown { reason, transport } => Outcome::Retry { reason, after: None, transport },
-        Outcome::Conflict(reason) | Outcome::Reject(reason) | Outcome::SuccessWithRemarks(reason) => {
-            Outcome::Halt(reason)
-        }
-        Outcome::Success | Outcome::Duplicate => reject("the answer is no page"),
-        other => other,
-    }
-}
-
-fn reject(text: &'static str) -> Outcome {
-    Outcome::Halt(Reason::new("pull", text))
-}
-
-fn retry(class: &'static str, text: &'static str) -> Outcome {
-    Outcome::Retry { reason: Reason::new(class, text), after: None, transport: false }
 }

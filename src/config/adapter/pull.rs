@@ -301,7 +301,7 @@ fn known<'e>(found: &Found<'_>, all: impl Iterator<Item = &'e Expression>, names
 }
 
 /// What is taken of an item.
-fn shape(fields: &Fields<'_>) -> Option<Shape> {
+pub(crate) fn shape(fields: &Fields<'_>) -> Option<Shape> {
     let one = |key| fields.take(key).map_or(Some(None), |found| pick(&found).map(Some));
     let record = fields.take("record").map_or(Some(None), |found| pointed(&found).map(Some));
     let key_place = fields.take("key");

@@ -6,7 +6,7 @@ use super::{Credentials, options, problem};
 use crate::adapter::http::Options;
 use crate::adapter::pull::Source;
 use crate::adapter::spec::{PullSettings, PullSource};
-use crate::config::connector::{ConnectorSpec, Way};
+use crate::config::connector::{ConnectorSpec, Origin, PullSpec, Way};
 use crate::config::problem::Problems;
 use crate::config::settings::Settings;
 use crate::event::{Record, Value};
@@ -18,6 +18,12 @@ pub fn source_of(
     settings: &Settings,
     credentials: &Credentials,
 ) -> Result<Option<Arc<dyn Source>>, Problems> {
+    if let Some(PullSpec { from: Origin::Files(files), .. }) = &spec.pull {
+        let wrong = |messages: Vec<String>| {
+            Problems::new(messages.into_iter().map(|message| problem(&spec.file, "pull.format", message)).collect())
+        };
+        return Ok(Some(Arc::new(files.inbox().map_err(wrong)?)));
+    }
     Ok(asked_source_of(spec, settings, credentials)?.map(|source| Arc::new(source) as Arc<dyn Source>))
 }
 
@@ -40,8 +46,9 @@ pub fn asked_source_of(
             let rules = described.spec.rules.clone();
             (&described.endpoint, described.base.clone(), described.vars.clone(), rules)
         }
-        Way::Drop(_) => return Err(wrong("drop", "has files, and cannot be asked".to_owned())),
+        Way::Drop(_) | Way::Inbox => return Err(wrong("pull", "has files, and cannot be asked".to_owned())),
     };
+    let Origin::Requests { pull, largest } = &reading.from else { return Ok(None) };
     let credential = match &endpoint.credential {
         None => None,
         Some(name) => {
@@ -52,14 +59,14 @@ pub fn asked_source_of(
     let http = options(&endpoint.tls, endpoint.proxy.as_ref(), settings)
         .map_err(|(key, message)| wrong(&format!("endpoint.{key}"), message))?;
     let source = PullSource::new(PullSettings {
-        pull: Arc::clone(&reading.pull),
+        pull: Arc::clone(pull),
         rules,
         base,
         vars,
         office: settings.office.clone(),
         headers: endpoint.headers.clone(),
         overlap: reading.overlap,
-        largest: reading.largest,
+        largest: *largest,
         http: Options { plain: endpoint.plain, timeout: endpoint.timeout, ..http },
         credential,
     });

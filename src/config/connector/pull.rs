@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::adapter::spec::PullSource;
 use crate::config::adapter::pull as section;
+use crate::config::drop::Adapter;
+use crate::config::drop::inbox::{self, InboxSpec};
 use crate::config::endpoint::Endpoint;
 use crate::config::fields::Fields;
 use crate::config::found::Found;
@@ -58,10 +60,22 @@ pub struct PullSpec {
     pub full: Option<Duration>,
     /// The connector's own overlap of a timestamp's cursor; none = what the adapter says.
     pub overlap: Option<Duration>,
-    /// Largest answer that is read, in bytes.
-    pub largest: usize,
-    /// What is asked for.
-    pub pull: Arc<Pull>,
+    /// What is read.
+    pub from: Origin,
+}
+
+/// What a connector reads.
+#[derive(Debug)]
+pub enum Origin {
+    /// Answers to requests.
+    Requests {
+        /// What is asked for.
+        pull: Arc<Pull>,
+        /// Largest answer that is read, in bytes.
+        largest: usize,
+    },
+    /// Files that come in.
+    Files(Box<InboxSpec>),
 }
 
 /// When a connector reads.
@@ -90,6 +104,15 @@ pub(super) fn nothing(heard: &Found<'_>) {
     heard.error_hint("is what a connector sends, and this one only reads", "write `pull: {table: NAME}`");
 }
 
+/// What is for calls does not stand with files that come in.
+pub(super) fn no_calls(fields: &Fields<'_>) {
+    for key in ["endpoint", "target", "drop"] {
+        if let Some(found) = fields.take(key) {
+            found.error_hint("stands with files that come in", "say in `pull` where they are: `directory:` or `sftp:`");
+        }
+    }
+}
+
 /// What stands around `pull:`.
 pub(super) struct Around<'a, 'f> {
     pub strategy: Strategy,
@@ -100,6 +123,8 @@ pub(super) struct Around<'a, 'f> {
     pub spec: Option<&'a Spec>,
     /// Its place, for what is missing in it.
     pub adapter: Option<&'a Found<'f>>,
+    /// Files come in, by this adapter.
+    pub inbox: Option<Adapter>,
 }
 
 /// Reads `pull:`. None = it is wrong; none inside = the connector does not read.
@@ -124,6 +149,19 @@ pub(super) fn pull(fields: &Fields<'_>, around: &Around<'_, '_>) -> Option<Optio
     let when = when(&inner, around);
     let max_delete = inner.take("maxDelete").map_or(Some(PullSpec::MAX_DELETE), |found| percent(&found));
     let strict_order = inner.flag("strictOrder");
+    if let Some(adapter) = around.inbox {
+        let files = inbox::inbox(&inner, adapter);
+        inner.done();
+        return Some(Some(PullSpec {
+            table: table?,
+            when: when?,
+            max_delete: max_delete?,
+            strict_order,
+            full: None,
+            overlap: None,
+            from: Origin::Files(Box::new(files?)),
+        }));
+    }
     let full = inner.take("full").map_or(Some(None), |found| found.duration().map(Some));
     let largest = inner.take("maxBytes").map_or(Some(PullSource::LARGEST), |found| largest(&found));
     let asked = match around.spec {
@@ -148,8 +186,7 @@ pub(super) fn pull(fields: &Fields<'_>, around: &Around<'_, '_>) -> Option<Optio
         strict_order,
         full: full?,
         overlap: overlap?,
-        largest: largest?,
-        pull: asked?,
+        from: Origin::Requests { pull: asked?, largest: largest? },
     }))
 }
 

@@ -89,13 +89,7 @@ pub(super) fn ack(found: &Found<'_>, places: &[Deliver], like: Option<&FeedSpec>
     };
     let dir = fields.take("dir").map_or(Some(String::new()), |found| found.text_or_nothing().map(str::to_owned));
     let pattern = fields.need("pattern").and_then(|found| name_pattern(&found));
-    let trigger = fields.take("trigger").map_or(Some(None), |found| {
-        let text = found.text()?;
-        if !text.contains("{file}") {
-            found.error_hint("is the same name for every answer", "write for example \"{file}.done\"");
-        }
-        Some(Some(text.to_owned()))
-    });
+    let trigger = fields.take("trigger").map_or(Some(None), |found| trigger(&found).map(Some));
     let settle = fields.take("settle").map_or(Some(AckSpec::SETTLE), |found| found.duration());
     let pgp = match fields.take("pgp") {
         Some(found) => pgp::open(&found).map(Some),
@@ -131,7 +125,16 @@ pub(super) fn ack(found: &Found<'_>, places: &[Deliver], like: Option<&FeedSpec>
     })
 }
 
-fn name_pattern(found: &Found<'_>) -> Option<String> {
+/// The name of a partner's trigger.
+pub(super) fn trigger(found: &Found<'_>) -> Option<String> {
+    let text = found.text()?;
+    if !text.contains("{file}") {
+        found.error_hint("is the same name for every file", "write for example \"{file}.done\"");
+    }
+    Some(text.to_owned())
+}
+
+pub(super) fn name_pattern(found: &Found<'_>) -> Option<String> {
     found.parsed(|text| match text.contains('/') {
         true => Err(format!("`{text}` has a folder in it: `dir` says where answers are")),
         false => Ok(text.to_owned()),
@@ -139,7 +142,7 @@ fn name_pattern(found: &Found<'_>) -> Option<String> {
 }
 
 /// `format`, or `copybook` alone, which then has code page and frame of the drop.
-fn form(fields: &Fields<'_>, found: &Found<'_>, like: Option<&FeedSpec>, shelf: &Shelf) -> Option<FeedSpec> {
+pub(super) fn form(fields: &Fields<'_>, found: &Found<'_>, like: Option<&FeedSpec>, shelf: &Shelf) -> Option<FeedSpec> {
     let purpose = Purpose { fields: None, key: &[], reading: true, like };
     let (form, copybook) = (fields.take("format"), fields.take("copybook"));
     let (spec, place) = match (form, copybook) {
@@ -150,7 +153,7 @@ fn form(fields: &Fields<'_>, found: &Found<'_>, like: Option<&FeedSpec>, shelf: 
         (Some(form), None) => (format::section(&form, &purpose, shelf)?, form),
         (None, Some(copybook)) => (format::copybook_alone(&copybook, &purpose, shelf)?, copybook),
         (None, None) => {
-            found.error_hint("does not say what an answer looks like", "write `copybook` or `format`");
+            found.error_hint("does not say what a file looks like", "write `copybook` or `format`");
             return None;
         }
     };

@@ -149,7 +149,7 @@ fn one(found: &Found<'_>, data: Option<&Pattern>) -> Option<Deliver> {
 }
 
 /// `sftp: {...}`, or `directory: PATH` or `{path, temp_dir}`.
-fn place(found: &Found<'_>, fields: &Fields<'_>) -> Option<Place> {
+pub(super) fn place(found: &Found<'_>, fields: &Fields<'_>) -> Option<Place> {
     match (fields.take("sftp"), fields.take("directory")) {
         (Some(sftp), None) => sftp::sftp(&sftp, true).map(|spec| Place::Sftp(Box::new(spec))),
         (None, Some(directory)) if directory.is_section() => {

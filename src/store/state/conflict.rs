@@ -53,11 +53,17 @@ pub fn settle(db: &Connection, subject: &Subject<'_>, verdict: &Verdict, now: Ti
 }
 
 /// Logs and counts one conflict that was decided and is carried out with this commit. What waited for a person about the same unit is
-/// over: carried out when that person decided it, else superseded. Gives its number.
+/// over: carried out when that person decided it, else superseded. The very same conflict, decided the same way once more (after a
+/// kill, say), is one. Gives its number.
 pub fn note_decided(db: &Connection, subject: &Subject<'_>, decided: &Decided, now: Timestamp) -> Sql<i64> {
     let Decided { dispute, winner, because } = decided;
-    add(db, subject.table, dispute.unit.name(), winner.word())?;
     let waits = waits(db, subject, dispute.unit.name())?;
+    if waits.is_none()
+        && let Some(id) = known(db, subject, dispute, winner.word())?
+    {
+        return Ok(id);
+    }
+    add(db, subject.table, dispute.unit.name(), winner.word())?;
     match waits {
         Some(row) if *because == Because::Person && row.take.is_some() => {
             db.prepare_cached("UPDATE conflict SET state = 'decided', winner = ?2, at = ?3 WHERE id = ?1")?
@@ -248,6 +254,31 @@ fn waits(db: &Connection, subject: &Subject<'_>, unit: &str) -> Sql<Option<Row>>
     .query_row((subject.connector.0, subject.kind, subject.key, unit), |row| {
         Ok(Row { id: row.get(0)?, reason: row.get(1)?, local: row.get(2)?, remote: row.get(3)?, take: row.get(4)? })
     })
+    .optional()
+}
+
+/// The same conflict as it was decided before.
+fn known(db: &Connection, subject: &Subject<'_>, dispute: &Dispute, winner: &str) -> Sql<Option<i64>> {
+    let Dispute { unit, base, local, remote, .. } = dispute;
+    db.prepare_cached(
+        "SELECT id FROM conflict WHERE kind = ?1 AND key = ?2 AND connector = ?3 AND unit = ?4 AND state = 'decided'
+           AND winner = ?5 AND local_seen = ?6 AND remote_seen = ?7 AND base IS ?8 AND local_last IS ?9 AND remote_last IS ?10",
+    )?
+    .query_row(
+        params![
+            subject.kind,
+            subject.key,
+            subject.connector.0,
+            unit.name(),
+            winner,
+            local.seen,
+            remote.seen,
+            bytes(base.as_ref()),
+            millis(local.last),
+            millis(remote.last),
+        ],
+        |row| row.get(0),
+    )
     .optional()
 }
 

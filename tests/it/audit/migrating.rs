@@ -12,6 +12,7 @@ fn of_version_6(state: &Connection) {
         .execute_batch(
             "DROP TRIGGER attempt_keep; DROP TRIGGER attempt_stay; DROP TRIGGER attempt_last;
              DROP TRIGGER act_keep; DROP TRIGGER act_stay; DROP TRIGGER act_last; DROP TABLE segment;
+             DROP TABLE conflict; DROP TABLE conflict_count;
              DELETE FROM act WHERE verb IN ('begin', 'start', 'stop', 'configuration', 'key');
              UPDATE act SET n = (SELECT count(*) FROM act AS b WHERE b.n <= act.n);
              ALTER TABLE attempt DROP COLUMN origin; ALTER TABLE attempt DROP COLUMN kinds;

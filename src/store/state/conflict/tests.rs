@@ -142,6 +142,8 @@ fn what_is_over_is_forgotten_in_time_and_what_waits_never() {
         settle(db, subject, &decided(Because::Rule(Winner::EarliestChange)), Timestamp(10))?;
         let first = only(db);
         assert_eq!((first.state, first.rule.as_str()), (State::Decided, "earliest_change"));
+        settle(db, subject, &decided(Because::Rule(Winner::EarliestChange)), Timestamp(15))?;
+        assert_eq!((only(db).id, super::count(db)?[0].1), (first.id, 1), "the same once more is one");
         settle(db, subject, &held("10:00", "11:00"), Timestamp(20))?;
         settle(db, subject, &decided(Because::TieByHash(Winner::LatestChange)), Timestamp(30))?;
         settle(db, subject, &held("10:00", "11:00"), Timestamp(40))?;
