@@ -23,7 +23,7 @@ impl Callers {
             callers.names.push(spec.name.to_string());
             callers.names.extend(match &spec.way {
                 Way::Spec(described) => Some(described.spec.name.clone()),
-                Way::Rest(_) | Way::Drop(_) => None,
+                _ => None,
             });
             callers.pulled.extend(spec.pull.as_ref().map(|pull| pull.table.clone()));
         }
