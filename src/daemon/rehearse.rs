@@ -15,7 +15,9 @@ pub fn rehearse(config: Config) -> Result<(), AgentError> {
     let credentials = build::credentials(&config.settings)?;
     for spec in config.connectors {
         build::inlet(&spec, &config.settings, &credentials, &config.conflicts)?;
-        build::connector(spec, &config.settings, &credentials, [0; 32])?;
+        if spec.strategy.pushes() {
+            build::connector(spec, &config.settings, &credentials, [0; 32])?;
+        }
     }
     for spec in config.drops {
         build::drop(spec, &config.settings, [0; 32])?;
