@@ -9,7 +9,7 @@ use crate::clock::{self, Timestamp};
 use crate::event::{Op, Record, Value};
 use crate::rules::conflict::Verdict;
 use crate::rules::outcome::Reason;
-use crate::store::capture::{Act, Applied, Change, Part, SUB_BATCH};
+use crate::store::capture::{Act, Applied, Change, GUARD, Part, SUB_BATCH};
 use crate::store::state::act::{self, Act as Deed};
 use crate::store::state::conflict::{self, Subject};
 use crate::store::state::counter::{self, Series};
@@ -300,6 +300,11 @@ impl Worker {
             Applied::Moved => {
                 tally.again += 1;
                 put_aside(Aside::Again, Reason::new("moved", "the row was changed meanwhile; it is decided again"))
+            }
+            // It is decided again, with that in mind.
+            Applied::Refused(reason) if reason.class == GUARD => {
+                tally.again += 1;
+                put_aside(Aside::Again, reason)
             }
             Applied::Refused(reason) => {
                 tally.refused += 1;

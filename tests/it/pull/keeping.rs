@@ -1,6 +1,7 @@
 //! The application's rules, and what cannot come in.
 
 use hms_sync::event::Value;
+use hms_sync::rules::conflict::Guard;
 use hms_sync::store::state::pull::item::Aside;
 
 use super::Desk;
@@ -168,4 +169,63 @@ fn a_strict_order_lets_nothing_pass_an_item_that_is_refused() {
     desk.there.put(2, "Bob", "09:00");
     desk.pull();
     assert_eq!(desk.rows(), ["1|Ann|09:00", "2|Bob|09:00", "3|Cid|09:00"]);
+}
+
+#[test]
+fn an_application_that_waits_for_no_lock_writes_beside_a_pull() {
+    let desk = Desk::new(
+        "CREATE TABLE visits(id INTEGER PRIMARY KEY, name TEXT, start TEXT);
+         CREATE TABLE notes(n INTEGER PRIMARY KEY, at TEXT);",
+    );
+    desk.there.page_size(500);
+    (1..=2000).for_each(|id| desk.there.put(id, "Ann", "09:00"));
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let app = desk.office.app();
+    let written = std::thread::scope(|scope| {
+        let over = &over;
+        let writer = scope.spawn(move || {
+            let mut written = Vec::new();
+            while !over.load(std::sync::atomic::Ordering::SeqCst) {
+                // Refused at once while somebody else writes: it tries again, as it does without an agent.
+                if app.execute("INSERT INTO notes(at) SELECT count(*) FROM visits", []).is_ok() {
+                    written.push(());
+                }
+            }
+            written.len()
+        });
+        desk.pull();
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+        writer.join().unwrap()
+    });
+    assert_eq!(desk.rows().len(), 2000);
+    let app = desk.office.app();
+    let notes: i64 = app.query_row("SELECT count(*) FROM notes", [], |row| row.get(0)).unwrap();
+    assert_eq!(usize::try_from(notes).unwrap(), written);
+    // It came to write between the parts of the pages, and not only before and after all of them.
+    let between = "SELECT count(DISTINCT at) FROM notes WHERE CAST(at AS INTEGER) BETWEEN 1 AND 1999";
+    let between: i64 = app.query_row(between, [], |row| row.get(0)).unwrap();
+    assert!(between >= 10, "{between} times");
+}
+
+#[test]
+fn what_the_guard_finds_is_held_and_other_fields_come_in() {
+    let mut desk = Desk::new("CREATE TABLE visits(id INTEGER PRIMARY KEY, name TEXT, start TEXT);");
+    desk.policy.guard = Some(Guard {
+        sql: "SELECT 1 FROM visits AS v WHERE v.start = :start AND v.id <> :id".to_owned(),
+        parameters: vec!["start".into(), "id".into()],
+    });
+    desk.there.put(1, "Ann", "09:00");
+    desk.there.put(2, "Bob", "10:00");
+    desk.pull();
+    desk.there.put(2, "Rob", "09:00");
+    desk.pull();
+    assert_eq!(desk.rows(), ["1|Ann|09:00", "2|Rob|10:00"]);
+    let held = desk.aside(Aside::Held);
+    assert!(held.len() == 1 && held[0].contains("guard"), "{held:?}");
+    // The other one goes away: a person asks again.
+    desk.there.delete(1);
+    desk.pull();
+    desk.pull_now();
+    assert_eq!(desk.rows(), ["2|Rob|09:00"]);
+    assert!(desk.aside(Aside::Held).is_empty());
 }
