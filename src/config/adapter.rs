@@ -20,6 +20,7 @@ pub(crate) use find::{Finding, find};
 pub use find::{all, parse, text_of};
 pub(crate) use names::read as read_names;
 pub use presets::{FIXTURES, PRESETS};
+pub use pull::ROOTS as READING_ROOTS;
 
 /// Most steps of an operation.
 const STEPS: usize = 16;

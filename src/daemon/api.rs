@@ -121,6 +121,7 @@ fn router(desk: Desk) -> Router {
         .route("/connectors", get(look::connectors))
         .route("/connectors/{name}", get(look::connector))
         .route("/connectors/{name}/sync", posted(start::connector))
+        .route("/connectors/{name}/pull", posted(start::connector))
         .route("/connectors/{name}/pause", posted(amend::pause))
         .route("/connectors/{name}/resume", posted(amend::resume))
         .route("/records/{kind}/{key}", get(look::record))

@@ -242,14 +242,16 @@ impl PullSource {
         {
             read.shown.mark = page::mark(next.as_bytes());
         }
-        let top = course.top.clone();
+        let from = ask.cursor.as_deref();
+        let last = self.pull.cursor.as_ref().and_then(|cursor| course.end(cursor, from));
+        let top = course.top.clone().filter(|_| moves);
         let (next, ended) = match course.proceed(&self.pull, &read.shown) {
             Going::On(course) => (Some(course.text()), false),
             Going::End => (None, true),
             Going::Stop(reason, true) => return Err(Outcome::Halt(reason)),
             Going::Stop(reason, false) => return Err(Outcome::Retry { reason, after: None, transport: false }),
         };
-        let cursor = top.filter(|_| ended || moves).filter(|top| ask.cursor.as_ref() != Some(top));
+        let cursor = if ended { last } else { top }.filter(|cursor| ask.cursor.as_ref() != Some(cursor));
         // Only what one answer has told whole can be known again by that answer.
         let validator = if ended && first { validator(&got) } else { None };
         let Got { reply, ahead_ms, took, .. } = got;
@@ -279,6 +281,10 @@ impl PullSource {
         match &cursor.from {
             From::Updated => {
                 if let Some(latest) = read.items.iter().filter_map(|item| item.updated).max() {
+                    if feed.deletions {
+                        course.hold(cursor, &latest.to_string());
+                        return Ok(());
+                    }
                     // Items of an overlap are older: that is no way back.
                     course.see(cursor, from, &latest.to_string()).map_err(odd)?;
                 }

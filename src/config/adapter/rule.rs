@@ -82,8 +82,11 @@ pub(super) fn cases(found: &Found<'_>, is: Word) -> Vec<Rule> {
     rules
 }
 
+/// Statuses and tests, all of which must hold.
+type Conditions = (Option<Statuses>, Vec<(Extract, Test)>);
+
 /// The conditions of a rule.
-fn conditions(fields: &Fields<'_>) -> Option<(Option<Statuses>, Vec<(Extract, Test)>)> {
+fn conditions(fields: &Fields<'_>) -> Option<Conditions> {
     let status = fields.take("status").map(|found| statuses(&found));
     let mut tests: Vec<(Extract, Test)> = Vec::new();
     let mut whole = true;

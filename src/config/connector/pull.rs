@@ -90,6 +90,8 @@ pub enum When {
 impl PullSpec {
     /// Between two runs when nobody says: 5 minutes.
     pub const EVERY: Duration = Duration::from_secs(300);
+    /// The same where the source waits for news itself.
+    pub const AT_ONCE: Duration = Duration::from_secs(1);
     /// Percent of the known records that one run may delete, when nobody says.
     pub const MAX_DELETE: f64 = 5.0;
 }
@@ -146,7 +148,7 @@ pub(super) fn pull(fields: &Fields<'_>, around: &Around<'_, '_>) -> Option<Optio
     };
     let inner = found.fields()?;
     let table = table(&inner, around);
-    let when = when(&inner, around);
+    let mut when = when(&inner, around);
     let max_delete = inner.take("maxDelete").map_or(Some(PullSpec::MAX_DELETE), |found| percent(&found));
     let strict_order = inner.flag("strictOrder");
     if let Some(adapter) = around.inbox {
@@ -178,6 +180,10 @@ pub(super) fn pull(fields: &Fields<'_>, around: &Around<'_, '_>) -> Option<Optio
         }
         Some(Some(overlap))
     });
+    let waits = asked.as_ref().is_some_and(|pull| pull.wait.is_some());
+    if let (true, None, Some(When::Every(pause))) = (waits, inner.take("every"), &mut when) {
+        *pause = PullSpec::AT_ONCE;
+    }
     inner.done();
     Some(Some(PullSpec {
         table: table?,

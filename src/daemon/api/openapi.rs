@@ -121,6 +121,15 @@ const CALLS: &[Call] = &[
     },
     Call {
         method: "post",
+        path: "/connectors/{name}/pull",
+        summary: "The same for a system that tells of news: reads it now",
+        takes: &[],
+        body: None,
+        gives: "Started",
+        refuses: &[400, 404],
+    },
+    Call {
+        method: "post",
         path: "/connectors/{name}/pause",
         summary: "Stops a connector until it is resumed",
         takes: &[],

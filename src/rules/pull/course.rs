@@ -48,6 +48,9 @@ pub struct Course {
     repeats: u8,
     /// The cursor as far as it has come in this run; none = where the run began.
     pub top: Option<String>,
+    /// What the requests for deleted records have shown of it. It counts at the end of the run: what was changed before is not
+    /// read yet.
+    pub held: Option<String>,
     /// The source's clock when the run began, in milliseconds.
     pub ceiling: Option<i64>,
 }
@@ -166,6 +169,23 @@ impl Course {
             Moved::Odd => return Err(Reason::new("cursor", "where the next run begins cannot be read in the answer")),
         }
         Ok(false)
+    }
+
+    /// Keeps what a deleted record shows of the cursor for the end of the run.
+    pub fn hold(&mut self, cursor: &Cursor, seen: &str) {
+        if let Moved::To(to) = cursor.kind.advance(self.held.as_deref(), seen, self.ceiling.map(Timestamp)) {
+            self.held = Some(to);
+        }
+    }
+
+    /// Where the cursor stands at the end of the run that began at `from`; none = there.
+    pub fn end(&self, cursor: &Cursor, from: Option<&str>) -> Option<String> {
+        let now = self.top.as_deref().or(from);
+        let moved = self.held.as_deref().map(|held| cursor.kind.advance(now, held, self.ceiling.map(Timestamp)));
+        match moved {
+            Some(Moved::To(to)) => Some(to),
+            _ => self.top.clone(),
+        }
     }
 
     /// Whether the cursor may move with this page although others follow.

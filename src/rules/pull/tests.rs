@@ -189,6 +189,20 @@ fn the_feeds_of_a_run_follow_one_another() {
 }
 
 #[test]
+fn what_was_deleted_moves_the_cursor_only_at_the_end_of_the_run() {
+    let definition = pull(Next::Link, 2);
+    let cursor = definition.cursor.as_ref().unwrap();
+    let mut course = Course::default();
+    course.hold(cursor, "2026-03-05T18:00:00Z");
+    let mut course = on(course.proceed(&definition, &shown(&[])));
+    course.see(cursor, Some("2026-03-05T16:00:00Z"), "2026-03-05T17:00:00Z").unwrap();
+    assert!(course.moves(&definition));
+    assert_eq!(course.top.as_deref(), Some("2026-03-05T17:00:00.000Z"));
+    assert_eq!(course.end(cursor, Some("2026-03-05T16:00:00Z")).as_deref(), Some("2026-03-05T18:00:00.000Z"));
+    assert_eq!(Course::default().end(cursor, Some("2026-03-05T16:00:00Z")), None);
+}
+
+#[test]
 fn a_link_is_found_by_its_relation() {
     let field = "<https://a/?p=1>; rel=\"prev\"; title=\"a, \\\"b\", </next?x=1,2>; foo; REL=\"last Next\"; rel=x";
     assert_eq!(linked([field], "next").as_deref(), Some("/next?x=1,2"));

@@ -127,3 +127,34 @@ fn the_documents_name_every_filter_as_the_code_does() {
         assert!(document.contains(&format!("`{name}")), "{name}");
     }
 }
+
+#[test]
+fn the_documents_name_what_requests_that_read_know() {
+    let document = include_str!("../../../docs/ADAPTERS.md");
+    for (name, what) in hms_sync::config::adapter::READING_ROOTS {
+        assert!(document.contains(&format!("| `{name}` | {what} |")), "{name}");
+    }
+}
+
+/// At least four cases that read for every system that can be read: what is asked for at first and later, what cannot be
+/// read, and what ends a run.
+#[test]
+fn every_adapter_that_reads_has_fixtures_that_read() {
+    use hms_sync::config::{adapter, fixture};
+    let mut readers = 0;
+    for (name, text) in adapter::PRESETS {
+        if adapter::parse(text, name).unwrap().pull.is_none() {
+            continue;
+        }
+        readers += 1;
+        let fixtures = fixture::of_preset(name).unwrap().unwrap();
+        let cases: Vec<_> = fixtures.cases.iter().filter_map(|case| case.read.as_ref()).collect();
+        assert!(cases.len() >= 4, "{name}: {}", cases.len());
+        assert!(cases.iter().any(|case| case.bad.is_some_and(|bad| bad > 0)), "{name}: no item that cannot be read");
+        assert!(
+            cases.iter().any(|case| case.one.is_some()) || ["s3", "arcgis"].contains(name),
+            "{name}: no single record"
+        );
+    }
+    assert_eq!(readers, 10);
+}

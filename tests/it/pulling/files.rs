@@ -202,3 +202,28 @@ fn what_files_cannot_do_is_said() {
         try_source(&format!("adapter: directory\nstrategy: bidirectional\npull: {{table: t}}\ndrop: {{{format}}}\n"));
     assert!(said.unwrap_err().contains("files go one way"));
 }
+
+#[cfg(feature = "sftp")]
+#[test]
+fn files_on_a_server_are_read_and_moved_there() {
+    use crate::support::sshd::{self, Sshd};
+    let server = Sshd::start("");
+    std::fs::create_dir(server.files().join("done")).unwrap();
+    let path = server.files().join("a.csv");
+    std::fs::write(&path, rows(1, 3)).unwrap();
+    let past = SystemTime::now() - Duration::from_secs(3600);
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(past).unwrap();
+    let yaml = format!(
+        "adapter: sftp\nstrategy: pull\npull:\n  table: t\n  sftp: {{host: 127.0.0.1, port: {}, user: {}, key: {{file: {}}}, host_key: \"{}\", dir: {}}}\n  pattern: \"*.csv\"\n  key: /id\n  format: {{columns: [id, title]}}\n",
+        server.port,
+        sshd::me(),
+        server.folder.path().join("user").display(),
+        server.fingerprint("ed25519"),
+        server.files().display(),
+    );
+    let mut inbox = Inbox { folder: tempfile::tempdir().unwrap(), cursor: None, read: source(&yaml) };
+    assert!(inbox.read.origin().starts_with("sftp://127.0.0.1:"));
+    assert_eq!(inbox.titles(), ["t1", "t2"]);
+    assert!(!path.exists() && server.files().join("done/a.csv").exists());
+    assert!(inbox.titles().is_empty());
+}

@@ -86,6 +86,7 @@ impl Reader {
     }
 
     /// A run, or what came in place of a page.
+    #[allow(clippy::result_large_err)]
     pub fn try_run(&mut self) -> Result<usize, Fetched> {
         let (cursor, validator) = (self.cursor.clone(), self.validator.clone());
         let mut ask = Ask { cursor, next: None, validator };

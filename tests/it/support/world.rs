@@ -314,7 +314,7 @@ impl Desk {
             (_, Some(page)) => (page.parse::<usize>().unwrap() - 1) * self.size,
             _ => 0,
         };
-        let last = all.iter().skip(from).take(self.size).last();
+        let last = all.iter().skip(from).take(self.size).next_back();
         let last = last.map(|(id, thing)| format!("{}-{id}", thing.updated)).unwrap_or_default();
         let items: Vec<Value> = all.iter().skip(from).take(self.size).map(|(id, thing)| item(**id, thing)).collect();
         let end = from + items.len();
