@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::clock;
+use crate::config::Config;
 use crate::config::watch::Database;
-use crate::config::{Config, Problems};
 use crate::daemon::alarm::{Alarm, Alerts};
 use crate::daemon::archive::{Archiving, Place};
 use crate::daemon::assemble::{Assembled, WithHandlers, assemble};
@@ -29,15 +29,14 @@ use crate::engine::drop;
 use crate::engine::handler;
 use crate::engine::inflow::Inflow;
 use crate::engine::intake::Tidy;
-use crate::engine::keeper::{Asked, Keeper, KeeperError};
-use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::keeper::{Asked, Keeper};
+use crate::engine::ledger::Ledger;
 use crate::engine::lookout::Lookout;
 use crate::engine::overview::Configured;
-use crate::engine::pull::{self, PullError};
-use crate::engine::push::{Beat, Mailbox, Message, Run, Summary, Synced, Worker, WorkerError};
-use crate::engine::reconcile::{ReconcileError, Reconciler};
+use crate::engine::pull;
+use crate::engine::push::{Beat, Mailbox, Message, Run, Summary, Synced, Worker};
+use crate::engine::reconcile::Reconciler;
 use crate::rules::governance::Classes;
-use crate::store::capture::CaptureError;
 use crate::store::state::{State, StateError, fact};
 
 /// How long an ending agent waits for the shadow to come to the end of the log.
@@ -46,6 +45,7 @@ const HEALING: Duration = Duration::from_secs(3);
 /// How long a handler may take to come back once the agent stops.
 const HANDLING: Duration = Duration::from_secs(10);
 
+pub use crate::daemon::fault::AgentError;
 pub use crate::daemon::rehearse::{register, rehearse};
 
 /// How to start.
@@ -55,62 +55,6 @@ pub struct Options {
     pub run: Run,
     /// Take the logs from another agent.
     pub take_over: bool,
-}
-
-/// Why the agent cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum AgentError {
-    /// The configuration.
-    #[error("{0}")]
-    Config(Problems),
-    /// The state file.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// Its writer.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// An application's file.
-    #[error(transparent)]
-    Capture(#[from] CaptureError),
-    /// Keeping an application's file.
-    #[error(transparent)]
-    Keeper(#[from] KeeperError),
-    /// The shadow of an application's file.
-    #[error(transparent)]
-    Reconcile(#[from] ReconcileError),
-    /// A connector.
-    #[error("{connector}: {error}")]
-    Worker {
-        /// Which.
-        connector: String,
-        /// Why.
-        error: Box<WorkerError>,
-    },
-    /// What a connector reads.
-    #[error("{connector}: {error}")]
-    Pull {
-        /// Which.
-        connector: String,
-        /// Why.
-        error: Box<PullError>,
-    },
-    /// A drop.
-    #[error("{drop}: {error}")]
-    Drop {
-        /// Which.
-        drop: String,
-        /// Why.
-        error: Box<drop::StepError>,
-    },
-    /// The system gives no thread.
-    #[error("no thread could be started: {0}")]
-    Thread(#[from] std::io::Error),
-}
-
-impl From<Problems> for AgentError {
-    fn from(problems: Problems) -> AgentError {
-        AgentError::Config(problems)
-    }
 }
 
 /// A running agent.

@@ -91,6 +91,13 @@ impl Worker {
             let (id, bytes) = (self.id, planned::encode(&plan, cursor.as_deref()));
             let (table, kind) = (self.inlet.policy.table.clone(), self.site.kind.clone());
             let some = !plan.is_empty();
+            // What is sent for it must name the version that was seen, and may be sent before the page is finished.
+            let told: Vec<_> = plan
+                .iter()
+                .filter(|planned| planned.change.tell && !planned.change.key.is_empty())
+                .filter(|planned| planned.mapped.deleted || !planned.mapped.links.is_empty())
+                .map(|planned| (self.site.identity(&planned.change.key), planned.mapped.links.clone()))
+                .collect();
             self.ledger.call(move |state| {
                 state.commit(|db| {
                     let now = clock::now();
@@ -100,6 +107,9 @@ impl Worker {
                     for key in &quiet {
                         conflict::settle(db, &subject(key), &Verdict::default(), now)?;
                         item::end(db, id, key)?;
+                    }
+                    for (key, links) in &told {
+                        link::keep(db, id, &kind, key, links)?;
                     }
                     if some { pull::plan(db, id, n, &bytes) } else { Ok(()) }
                 })
@@ -379,14 +389,15 @@ fn agreed(agree: Agree, item: &super::Mapped, row: Option<Record>, decided: i64,
 
 impl Ending {
     fn store(&self, db: &Db, of: ConnectorId, kind: &str) -> Sql<()> {
-        if let Some(agreed) = &self.base {
-            let known = base::get(db, of, kind, &self.id)?;
+        let known = if self.base.is_some() { base::get(db, of, kind, &self.id)? } else { None };
+        // What was sent for it meanwhile, and has arrived, is newer than this.
+        let overtaken = |agreed: &&Agreed| known.as_ref().is_some_and(|known: &Base| known.seq > agreed.upto);
+        if let Some(agreed) = self.base.as_ref().filter(|agreed| !overtaken(agreed)) {
             let mut base = agreed.base.clone();
             if let Some(known) = &known {
                 base.remote = base.remote.or_else(|| known.remote.clone());
                 base.updated = base.updated.or(known.updated);
-                // A push was acknowledged while this was decided.
-                base.seq = if agreed.whole { base.seq.max(known.seq) } else { known.seq };
+                base.seq = if agreed.whole { base.seq } else { known.seq };
             } else if !agreed.whole {
                 base.seq = 0;
             }

@@ -7,6 +7,7 @@
 
 mod fit;
 mod refusal;
+mod statements;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,13 +19,14 @@ use serde::{Deserialize, Serialize};
 use super::CapturedLog;
 use super::fault::{BUSY_TIMEOUT, CaptureError, Result};
 use super::read::value;
-use super::refresh::{Key, as_written, changed};
+use super::refresh::{Key, changed};
 use super::trigger::{Plan, quote};
 use crate::event::{Record, Value};
 use crate::rules::outcome::Reason;
 
 pub use fit::Fitting;
 use refusal::{Refusal, refusal};
+use statements::Statements;
 
 /// At most so many rows in one transaction,
 pub const SUB_BATCH: usize = 50;
@@ -477,56 +479,6 @@ enum Trouble {
 impl From<CaptureError> for Trouble {
     fn from(error: CaptureError) -> Trouble {
         Trouble::Failed(error)
-    }
-}
-
-/// The texts that one table's rows are looked up and written by.
-struct Statements<'c> {
-    table: String,
-    on: String,
-    as_written: String,
-    exactly: String,
-    delete: String,
-    columns: &'c [Arc<str>],
-    keys: usize,
-}
-
-impl<'c> Statements<'c> {
-    fn new(plan: &Plan<'_>, columns: &'c [Arc<str>]) -> Result<Statements<'c>> {
-        if let Some(absent) =
-            columns.iter().find(|name| !plan.table.columns.iter().any(|column| column.name == ***name))
-        {
-            let reason = format!("has no column `{absent}`, which the other side has");
-            return Err(CaptureError::Refused { table: plan.table.name.clone(), reason });
-        }
-        let table = format!("main.{}", quote(&plan.table.name));
-        let keys = plan.table.key.iter().map(|key| plan.table.name_of(key.at));
-        let list: Vec<String> =
-            keys.chain(columns.iter().map(|name| &**name)).map(|name| format!("r.{}", quote(name))).collect();
-        let select = format!("SELECT {} FROM {table} AS r WHERE ", list.join(","));
-        let spelt = plan.table.key.iter().enumerate().map(|(at, key)| as_written(plan, key.at, format!("?{}", at + 1)));
-        let spelt = spelt.collect::<Vec<_>>().join(" AND ");
-        let mut statements = Statements {
-            on: format!("{table} AS r"),
-            as_written: format!("{select}{spelt}"),
-            exactly: select,
-            delete: String::new(),
-            table,
-            columns,
-            keys: plan.table.key.len(),
-        };
-        let here = statements.here(plan, 1);
-        statements.exactly.push_str(&here);
-        statements.delete = format!("DELETE FROM {} WHERE {here}", statements.on);
-        Ok(statements)
-    }
-
-    /// A condition on `r`: it has exactly the key whose parameters begin there.
-    fn here(&self, plan: &Plan<'_>, first: usize) -> String {
-        plan.key("r", |at| {
-            let place = plan.table.key.iter().position(|key| key.at == at).unwrap_or(0);
-            format!("?{}", first + place)
-        })
     }
 }
 
