@@ -37,7 +37,7 @@ use crate::engine::pull;
 use crate::engine::push::{Beat, Mailbox, Message, Run, Summary, Synced, Worker};
 use crate::engine::reconcile::Reconciler;
 use crate::rules::governance::Classes;
-use crate::store::state::{State, StateError, fact};
+use crate::store::state::{State, fact};
 
 /// How long an ending agent waits for the shadow to come to the end of the log.
 const HEALING: Duration = Duration::from_secs(3);
@@ -179,7 +179,8 @@ impl Agent {
                 };
                 started(&agent.ledger, &hash, options.run == Run::Once)?;
                 agent.archiving = Some(Archiving::start(place, &agent.ledger, &agent.trouble)?);
-                agent.set_going(keepers, workers, pulls, drops, handlers, tidy, options.run)?;
+                agent.read(pulls, options.run)?;
+                agent.set_going(keepers, workers, drops, handlers, tidy, options.run)?;
                 Ok(agent)
             }
             Err(error) => {
@@ -190,11 +191,26 @@ impl Agent {
         }
     }
 
+    /// Starts those that read.
+    fn read(&mut self, pulls: Vec<(Arc<str>, pull::Worker)>, run: Run) -> Result<(), AgentError> {
+        let turn = self.turn.clone();
+        for (name, worker) in pulls {
+            // What comes in is sent on in the same run.
+            let first = (run == Run::Once).then(|| turn.first());
+            let mailbox = worker.mailbox();
+            let pull = self.start_worker(format!("pull/{name}"), name, mailbox, move || {
+                let _first = first;
+                worker.run(run)
+            })?;
+            self.pulls.push(pull);
+        }
+        Ok(())
+    }
+
     fn set_going(
         &mut self,
         keepers: Vec<(Keeper, Reconciler)>,
         workers: Vec<(Arc<str>, Worker)>,
-        pulls: Vec<(Arc<str>, pull::Worker)>,
         drops: Vec<(Arc<str>, drop::Worker)>,
         handlers: Vec<handler::Worker>,
         tidy: Tidy,
@@ -209,16 +225,6 @@ impl Agent {
                 worker.run(run)
             })?;
             self.handlers.push(handler);
-        }
-        for (name, worker) in pulls {
-            // What comes in is sent on in the same run.
-            let first = (run == Run::Once).then(|| turn.first());
-            let mailbox = worker.mailbox();
-            let pull = self.start_worker(format!("pull/{name}"), name, mailbox, move || {
-                let _first = first;
-                worker.run(run)
-            })?;
-            self.pulls.push(pull);
         }
         for (name, worker) in workers {
             let turn = turn.clone();

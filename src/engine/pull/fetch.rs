@@ -266,7 +266,7 @@ impl Worker {
                     }
                     let was_held = matches!(known.aside, Some((Aside::Held, _)));
                     if was_held || !verdict.decided.is_empty() || !verdict.held.is_empty() {
-                        batch.verdicts.push((known.id.clone(), verdict));
+                        batch.verdicts.push((known.id.clone(), *verdict));
                     }
                     batch.plan.push(*planned);
                 }

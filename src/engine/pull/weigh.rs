@@ -40,7 +40,7 @@ pub(super) enum Weighed {
     /// Both sides have nothing new.
     Quiet,
     /// This is to be done, after these decisions.
-    Plan(Box<Planned>, Verdict),
+    Plan(Box<Planned>, Box<Verdict>),
     /// It cannot be placed.
     Bad(Reason),
 }
@@ -158,7 +158,7 @@ fn plan_echo(known: &Known, item: &Mapped, fields: &[Arc<str>], held: &Both, sen
             held: None,
             seq: sent,
         }),
-        Verdict::default(),
+        Box::default(),
     )
 }
 
@@ -230,7 +230,7 @@ fn plan(inlet: &Inlet, item: &Mapped, known: &Known, fields: &[Arc<str>], seq: i
             held: reason,
             seq,
         }),
-        verdict,
+        Box::new(verdict),
     )
 }
 
