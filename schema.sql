@@ -292,3 +292,41 @@ CREATE INDEX conflict_over ON conflict(at) WHERE state IN ('decided', 'supersede
 -- How many conflicts there were: `winner` is local, remote, value (a person gave one), or held.
 CREATE TABLE conflict_count (tbl TEXT NOT NULL, unit TEXT NOT NULL, winner TEXT NOT NULL, n INTEGER NOT NULL,
   PRIMARY KEY (tbl, unit, winner)) WITHOUT ROWID;
+
+-- ===== the agent's state file, version 10: pulls =====
+
+-- How the pull of a connector stands. `n`: the number of its last page; a page that is planned and not finished has its plan
+-- in `pull_plan`, and how far it has come stands in the application's file, in the transactions that write the rows. `noted`:
+-- up to where in the log `log` (of that `epoch`) the changes of its table are in `pull_change`. `contact`: `none` (both sides
+-- were never compared), `doubted` (the log is another now), `local`, `remote`, `rules` (as a person has said, with the next run), `made`. `book` (JSON): what is told
+-- of it, and what is asked for next.
+CREATE TABLE pull (
+  connector INTEGER PRIMARY KEY, n INTEGER NOT NULL DEFAULT 0, log TEXT NOT NULL, epoch TEXT, noted INTEGER NOT NULL DEFAULT 0,
+  contact TEXT NOT NULL DEFAULT 'none', book TEXT NOT NULL DEFAULT '{}');
+
+CREATE TABLE pull_plan (connector INTEGER PRIMARY KEY, n INTEGER NOT NULL, plan BLOB NOT NULL);
+
+-- What both sides of a record agreed on last: `local` as the application held it, `there` as the other side did, in our names;
+-- NULL = the same; both NULL = it is deleted on both sides. `remote`: its name there; `version`, `updated`: of what was seen there
+-- last. `seq`: the change of ours up to which they agree. `key` is the record's key as JSON.
+CREATE TABLE pull_base (
+  connector INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, remote TEXT, version TEXT, updated INTEGER,
+  seq INTEGER NOT NULL, at INTEGER NOT NULL, local BLOB, there BLOB, PRIMARY KEY (connector, kind, key)) WITHOUT ROWID;
+CREATE INDEX pull_base_remote ON pull_base(connector, kind, remote) WHERE remote IS NOT NULL;
+
+-- When the application first and last changed a field since then; the field '' is the record, when it was deleted.
+CREATE TABLE pull_change (
+  connector INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, field TEXT NOT NULL, first INTEGER NOT NULL,
+  last INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (connector, kind, key, field)) WITHOUT ROWID;
+
+-- Items that stand aside. `state`: again (another row stood there than it was decided on), refused (the application's rules),
+-- held (a person decides, in the log of conflicts), bad (it cannot be read or mapped). `id` is the record's key, or the item's hash.
+CREATE TABLE pull_item (
+  connector INTEGER NOT NULL, id TEXT NOT NULL, state TEXT NOT NULL, class TEXT NOT NULL, reason TEXT NOT NULL,
+  since INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, item BLOB, PRIMARY KEY (connector, id),
+  CHECK (state IN ('again', 'refused', 'held', 'bad'))) WITHOUT ROWID;
+
+-- What was sent and may be seen again as a change there: the shared fields of a record, once each, for a day.
+CREATE TABLE pull_sent (
+  connector INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, local BLOB NOT NULL,
+  PRIMARY KEY (connector, kind, key, seq)) WITHOUT ROWID;

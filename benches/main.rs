@@ -22,6 +22,7 @@ mod outage;
 mod page;
 mod peers;
 mod posting;
+mod pull;
 mod records;
 #[cfg(feature = "sftp")]
 mod sftp;
@@ -86,6 +87,7 @@ const ALL: &[(&str, Bench)] = &[
     ("memory", memory::run),
     ("outage", outage::run),
     ("posting", posting::run),
+    ("pull", pull::run),
     ("records", records::run),
     #[cfg(feature = "sftp")]
     ("sftp", sftp::run),

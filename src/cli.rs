@@ -30,6 +30,7 @@ pub mod record;
 pub mod replay;
 pub mod run;
 pub mod scaffold;
+mod sides;
 pub mod simulate;
 pub mod since;
 pub mod snapshot;

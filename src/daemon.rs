@@ -8,6 +8,7 @@ pub mod assemble;
 pub mod board;
 pub mod client;
 pub mod dumps;
+pub mod fault;
 pub mod handle;
 pub mod heal;
 pub mod keep;

@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod need;
 pub mod operate;
 pub mod overview;
+pub mod pull;
 pub mod push;
 pub mod reconcile;
 pub mod record;

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod coalesce;
 pub mod conflict;
 pub mod convert;
+pub mod crossing;
 pub mod cutoff;
 pub mod decimal;
 pub mod escape;

@@ -6,6 +6,7 @@ use jiff::{Span, SpanRelativeTo};
 
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
+use crate::cli::sides::{self, Sides};
 use crate::cli::{Outcome, doctor, order, output, watch};
 use crate::clock;
 use crate::engine::operate::Deed;
@@ -43,7 +44,10 @@ enum Verb {
 #[derive(Debug, clap::Args)]
 pub struct Reconcile {
     /// The table; LOG.TABLE when there is more than one database
-    table: String,
+    #[arg(required_unless_present = "connector", conflicts_with = "connector")]
+    table: Option<String>,
+    #[command(flatten)]
+    sides: Sides,
     /// Also when more than 100 records, and more than 5 %, are gone from the table; also says that what a restore may have
     /// left of it at the targets was looked after
     #[arg(long)]
@@ -89,9 +93,10 @@ pub fn capture(place: &Place, capture: Capture) -> Outcome {
 
 /// Runs `reconcile`. 65 when too many records are gone and it was not forced.
 pub fn reconcile(place: &Place, reconcile: Reconcile) -> Outcome {
+    let Some(table) = &reconcile.table else { return sides::compare(place, reconcile.sides) };
     let config = place.config()?;
     let mut logs = place.logs(&config.settings, Access::Write)?;
-    let (log, table) = watch::find(&mut logs, &reconcile.table)?;
+    let (log, table) = watch::find(&mut logs, table)?;
     // An agent that runs is not asked for what is not there.
     log.kind_of(&table).map_err(|error| match error {
         CaptureError::Refused { .. } => Failure::new(Code::Usage, error.to_string()),

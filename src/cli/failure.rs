@@ -8,6 +8,7 @@ use crate::config::Problems;
 use crate::daemon::agent::AgentError;
 use crate::engine::keeper::KeeperError;
 use crate::engine::ledger::LedgerError;
+use crate::engine::pull::PullError;
 use crate::engine::push::WorkerError;
 use crate::engine::reconcile::ReconcileError;
 use crate::store::capture::CaptureError;
@@ -133,6 +134,15 @@ impl From<AgentError> for Failure {
             AgentError::Keeper(error) => error.into(),
             AgentError::Reconcile(error) => error.into(),
             AgentError::Worker { connector, error } => of_worker(&connector, *error),
+            AgentError::Pull { connector, error } => {
+                let failure: Failure = match *error {
+                    PullError::Capture(error) => of_start(error),
+                    PullError::State(error) => error.into(),
+                    PullError::Ledger(error) => error.into(),
+                    error @ PullError::Plan => Failure::new(Code::Failed, error.to_string()),
+                };
+                Failure { message: format!("{connector}: {}", failure.message), ..failure }
+            }
             AgentError::Drop { drop, error } => {
                 let code = if error.broken { Code::Disk } else { Code::Temporary };
                 Failure::new(code, format!("{drop}: {error}"))

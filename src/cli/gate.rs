@@ -103,7 +103,7 @@ fn sheets(config: Config, columns: &Columns, only: Option<&str>, kind: Option<&s
     let meant = |name: &str| only.is_none_or(|only| only == name);
     let credentials = build::credentials(&settings)?;
     let mut sheets = Vec::new();
-    for spec in connectors.into_iter().filter(|spec| meant(&spec.name)) {
+    for spec in connectors.into_iter().filter(|spec| meant(&spec.name) && spec.strategy.pushes()) {
         let allow = spec.allow.clone();
         let connector = build::connector(spec, &settings, &credentials, [0; 32])?;
         let hook = connector.hook.as_ref().map(|hook| hook.shown());

@@ -146,8 +146,15 @@ pub fn sync(config: Config, connector: &str) -> Result<Option<Summary>, Failure>
         }
         None => {
             let agent = alone(config, connector, Run::Once)?;
-            let summary = agent.finish().into_iter().next().map(|(_, summary)| summary);
-            Ok(Some(summary.unwrap_or_default()))
+            // One that sends and reads has two.
+            let mut whole = Summary::default();
+            for (_, summary) in agent.finish() {
+                whole.delivered += summary.delivered;
+                whole.retried += summary.retried;
+                whole.broken |= summary.broken;
+                whole.left_off = whole.left_off.or(summary.left_off);
+            }
+            Ok(Some(whole))
         }
     }
 }

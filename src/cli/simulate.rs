@@ -6,7 +6,7 @@ use crate::adapter::Request;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::past::{Past, open};
 use crate::cli::place::Place;
-use crate::cli::{Outcome, order, output};
+use crate::cli::{Outcome, order, output, sides};
 use crate::clock::Timestamp;
 use crate::config::{Config, ConnectorSpec, Settings, build};
 use crate::engine::connector::Connector;
@@ -25,6 +25,9 @@ use crate::store::state::fact;
 /// 1 when something would be held.
 #[derive(Debug, clap::Args)]
 pub struct Simulate {
+    /// A connector that reads: asks the outside system and shows what would come in, and what would be decided. Writes nothing
+    #[arg(value_name = "CONNECTOR", conflicts_with_all = ["connector", "since", "from"])]
+    reading: Option<String>,
     #[command(flatten)]
     past: Past,
     /// Only for this connector
@@ -34,7 +37,11 @@ pub struct Simulate {
 
 /// Runs `simulate`.
 pub fn simulate(place: &Place, simulate: Simulate) -> Outcome {
+    if let Some(name) = &simulate.reading {
+        return sides::show(place, &place.config()?, name, false);
+    }
     let Config { settings, connectors, .. } = place.config()?;
+    let connectors: Vec<_> = connectors.into_iter().filter(|spec| spec.strategy.pushes()).collect();
     let connectors = build(place, &settings, connectors, simulate.connector.as_deref())?;
     let mut tally = Tally::default();
     for mut log in open(place, &settings)? {

@@ -1,6 +1,7 @@
 //! From checked descriptions to parts that run. What only shows now (a certificate file that cannot be read) is
 //! said in the same form as everything else that is wrong with a configuration.
 
+mod inlet;
 mod source;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ use crate::rules::governance::Gate;
 use crate::rules::template::Template;
 use crate::rules::transport::Transport;
 
+pub use inlet::inlet;
 pub use source::{asked_source_of, source_of};
 
 /// Credentials ready to be shown, by name; one token for all connectors that share one.

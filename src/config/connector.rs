@@ -127,6 +127,7 @@ impl ConnectorSpec {
         not_yet(&fields);
         let strategy = pull::strategy(&fields);
         let reads_only = strategy == Some(Strategy::Pull);
+        let pulls = strategy.is_some_and(Strategy::pulls);
         let described = described(&fields);
         let adapter = if described.is_some() { Some(Adapter::Rest) } else { built_in(&fields) };
         // With an adapter that is none, by what stands there.
@@ -174,11 +175,9 @@ impl ConnectorSpec {
         let mapping = map.map_or_else(
             || Some((Mapping::whole(), Vec::new())),
             |found| {
-                let (mapping, lines) = mapping::mapping(&found)?;
-                if strategy.is_some_and(Strategy::pulls) {
-                    mapping::backwards(&found, &mapping, &lines);
-                }
-                Some((mapping, lines))
+                let read = mapping::mapping(&found)?;
+                pulls.then(|| mapping::backwards(&found, &read.0, &read.1));
+                Some(read)
             },
         );
         let dropped = match (adapter, drop_of(&fields, files)) {
@@ -451,11 +450,8 @@ fn listen(found: &Found<'_>, kinds: &[String]) -> Option<Listen> {
 
 /// What later versions will do and this one cannot is an error, not a silent push.
 fn not_yet(fields: &Fields<'_>) {
-    const HINT: &str = "leave it out, or run a version that has it";
-    for key in ["bundle", "key"] {
-        if let Some(found) = fields.take(key) {
-            found.error_hint("is not in this version", HINT);
-        }
+    for found in ["bundle", "key"].iter().filter_map(|key| fields.take(key)) {
+        found.error_hint("is not in this version", "leave it out, or run a version that has it");
     }
 }
 

@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::clock;
+use crate::config::Config;
 use crate::config::watch::Database;
-use crate::config::{Config, Problems};
 use crate::daemon::alarm::{Alarm, Alerts};
 use crate::daemon::archive::{Archiving, Place};
 use crate::daemon::assemble::{Assembled, WithHandlers, assemble};
@@ -29,15 +29,15 @@ use crate::engine::drop;
 use crate::engine::handler;
 use crate::engine::inflow::Inflow;
 use crate::engine::intake::{Tidy, Valve};
-use crate::engine::keeper::{Asked, Keeper, KeeperError};
-use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::keeper::{Asked, Keeper};
+use crate::engine::ledger::Ledger;
 use crate::engine::lookout::Lookout;
 use crate::engine::overview::Configured;
-use crate::engine::push::{Beat, Mailbox, Message, Run, Summary, Synced, Worker, WorkerError};
-use crate::engine::reconcile::{ReconcileError, Reconciler};
+use crate::engine::pull;
+use crate::engine::push::{Beat, Mailbox, Message, Run, Summary, Synced, Worker};
+use crate::engine::reconcile::Reconciler;
 use crate::rules::governance::Classes;
-use crate::store::capture::CaptureError;
-use crate::store::state::{State, StateError, fact};
+use crate::store::state::{State, fact};
 
 /// How long an ending agent waits for the shadow to come to the end of the log.
 const HEALING: Duration = Duration::from_secs(3);
@@ -45,6 +45,7 @@ const HEALING: Duration = Duration::from_secs(3);
 /// How long a handler may take to come back once the agent stops.
 const HANDLING: Duration = Duration::from_secs(10);
 
+pub use crate::daemon::fault::AgentError;
 pub use crate::daemon::rehearse::{register, rehearse};
 
 /// How to start.
@@ -56,54 +57,6 @@ pub struct Options {
     pub take_over: bool,
 }
 
-/// Why the agent cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum AgentError {
-    /// The configuration.
-    #[error("{0}")]
-    Config(Problems),
-    /// The state file.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// Its writer.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// An application's file.
-    #[error(transparent)]
-    Capture(#[from] CaptureError),
-    /// Keeping an application's file.
-    #[error(transparent)]
-    Keeper(#[from] KeeperError),
-    /// The shadow of an application's file.
-    #[error(transparent)]
-    Reconcile(#[from] ReconcileError),
-    /// A connector.
-    #[error("{connector}: {error}")]
-    Worker {
-        /// Which.
-        connector: String,
-        /// Why.
-        error: Box<WorkerError>,
-    },
-    /// A drop.
-    #[error("{drop}: {error}")]
-    Drop {
-        /// Which.
-        drop: String,
-        /// Why.
-        error: Box<drop::StepError>,
-    },
-    /// The system gives no thread.
-    #[error("no thread could be started: {0}")]
-    Thread(#[from] std::io::Error),
-}
-
-impl From<Problems> for AgentError {
-    fn from(problems: Problems) -> AgentError {
-        AgentError::Config(problems)
-    }
-}
-
 /// A running agent.
 pub struct Agent {
     ledger: Ledger,
@@ -113,6 +66,7 @@ pub struct Agent {
     pruners: Vec<(String, Sender<Wake>, Asked)>,
     healing: Vec<JoinHandle<()>>,
     workers: Vec<RunningWorker>,
+    pulls: Vec<RunningWorker>,
     handlers: Vec<RunningWorker>,
     turn: Turn,
     /// Who prunes the intake log; it ends when the sender goes.
@@ -194,7 +148,7 @@ impl Agent {
         let hash = config.hash();
         let (ledger, writer) = Ledger::start(state)?;
         match assemble(config, options, synced, with, &ledger, &state_path, secret) {
-            Ok(Assembled { keepers, workers, drops, sources, handlers, tidy, pulse, lines, lookout }) => {
+            Ok(Assembled { keepers, workers, pulls, drops, sources, handlers, tidy, pulse, lines, lookout }) => {
                 let mut agent = Agent {
                     ledger,
                     writer,
@@ -203,6 +157,7 @@ impl Agent {
                     pruners: Vec::new(),
                     healing: Vec::new(),
                     workers: Vec::new(),
+                    pulls: Vec::new(),
                     handlers: Vec::new(),
                     turn: Turn::default(),
                     pruner: None,
@@ -227,6 +182,7 @@ impl Agent {
                 };
                 started(&agent.ledger, &hash, options.run == Run::Once)?;
                 agent.archiving = Some(Archiving::start(place, &agent.ledger, &agent.trouble)?);
+                agent.read(pulls, options.run)?;
                 agent.set_going(keepers, workers, drops, handlers, tidy, options.run)?;
                 Ok(agent)
             }
@@ -236,6 +192,22 @@ impl Agent {
                 Err(error)
             }
         }
+    }
+
+    /// Starts those that read.
+    fn read(&mut self, pulls: Vec<(Arc<str>, pull::Worker)>, run: Run) -> Result<(), AgentError> {
+        let turn = self.turn.clone();
+        for (name, worker) in pulls {
+            // What comes in is sent on in the same run.
+            let first = (run == Run::Once).then(|| turn.first());
+            let mailbox = worker.mailbox();
+            let pull = self.start_worker(format!("pull/{name}"), name, mailbox, move || {
+                let _first = first;
+                worker.run(run)
+            })?;
+            self.pulls.push(pull);
+        }
+        Ok(())
     }
 
     fn set_going(
@@ -304,9 +276,9 @@ impl Agent {
         Ok(())
     }
 
-    /// Those that deliver, and those that handle.
+    /// Those that deliver, those that read, and those that handle.
     fn all(&self) -> impl Iterator<Item = &RunningWorker> {
-        self.workers.iter().chain(&self.handlers)
+        self.workers.iter().chain(&self.pulls).chain(&self.handlers)
     }
 
     fn start_worker(
@@ -358,6 +330,7 @@ impl Agent {
         Handle {
             ledger: self.ledger.clone(),
             workers: self.workers.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
+            pulls: self.pulls.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
             handlers: self.handlers.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
             keepers: self.keepers.iter().map(|(bell, _)| bell.clone()).collect(),
             healers: self.healers.clone(),
@@ -417,6 +390,7 @@ impl Agent {
         let mut summaries: Vec<(Arc<str>, Summary)> = self
             .workers
             .into_iter()
+            .chain(std::mem::take(&mut self.pulls))
             .map(|worker| {
                 let summary = worker.thread.join().unwrap_or_else(|_| {
                     log::error!(connector:% = worker.name; "{}: its worker broke down", worker.name);

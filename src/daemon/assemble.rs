@@ -26,7 +26,8 @@ use crate::engine::intake::Tidy;
 use crate::engine::keeper::{Keep, Keeper};
 use crate::engine::ledger::Ledger;
 use crate::engine::lookout::Lookout;
-use crate::engine::push::{Beat, Mailbox, Parts, Rebuild, Run, Synced, Worker, WorkerError};
+use crate::engine::pull::{self, PullError};
+use crate::engine::push::{Beat, Mailbox, Parts, Reading, Rebuild, Run, Synced, Worker, WorkerError};
 use crate::engine::reconcile::Reconciler;
 use crate::engine::source::{Intake, Sources};
 use crate::store::capture::{Access, CaptureError, CapturedLog, Depth, WatchSpec};
@@ -36,6 +37,7 @@ use crate::store::state::{LogId, StateError, StateReader, log as logs};
 pub(super) struct Assembled {
     pub(super) keepers: Vec<(Keeper, Reconciler)>,
     pub(super) workers: Vec<(Arc<str>, Worker)>,
+    pub(super) pulls: Vec<(Arc<str>, pull::Worker)>,
     pub(super) drops: Vec<(Arc<str>, drop::Worker)>,
     pub(super) sources: Vec<Inflow>,
     /// The sign of life of the state file's writer.
@@ -88,22 +90,42 @@ pub(super) fn assemble(
             build::connector(spec, &settings, &credentials, secret).ok()
         })
     };
-    let mut workers = Vec::new();
+    let (mut workers, mut pulls) = (Vec::new(), Vec::new());
     let mut ids = Vec::new();
     let mut reach = handler::Outlets::new();
     // One for each connector, and one for the writer of the state file, which an agent with drops alone has too.
-    let beats = if options.run == Run::Forever { notify::beats(config.connectors.len() + 1) } else { Vec::new() };
+    let sending = config.connectors.iter().filter(|spec| spec.strategy.pushes()).count();
+    let beats = if options.run == Run::Forever { notify::beats(sending + 1) } else { Vec::new() };
     let mut beats = beats.into_iter();
     let pulse = beats.next().flatten();
     for spec in config.connectors {
+        let mut reads = None;
+        if let Some(inlet) = build::inlet(&spec, &settings, &credentials, &config.conflicts)? {
+            let name = spec.name.clone();
+            let reading = puller(inlet, &settings, ledger, state)
+                .map_err(|error| AgentError::Pull { connector: name.to_string(), error: Box::new(error) })?;
+            reads = spec.strategy.pushes().then(|| Reading {
+                kind: reading.kind(),
+                columns: reading.columns(),
+                reader: reading.mailbox(),
+            });
+            pulls.push((name, reading));
+        }
+        if !spec.strategy.pushes() {
+            continue;
+        }
         let connector = build::connector(spec, &settings, &credentials, secret)?;
         let beat = beats.next().flatten();
         let name = connector.name.clone();
         reach.insert(name.clone(), Some(connector.adapter.clone()));
         lookout.will_see(&name, connector.adapter.clone());
-        let worker = worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat, synced)
-            .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
+        let worker =
+            worker(connector, &settings, &keepers, intake, ledger, state, rebuild.clone(), beat, synced, reads)
+                .map_err(|error| AgentError::Worker { connector: name.to_string(), error: Box::new(error) })??;
         ids.push(worker.id());
+        if let Some((_, reading)) = pulls.iter_mut().find(|(reads, _)| *reads == name) {
+            reading.tell_of_news(worker.mailbox());
+        }
         workers.push((name, worker));
     }
     let again: drop::Rebuild = {
@@ -149,7 +171,24 @@ pub(super) fn assemble(
         }
         kept.push((keeper, reconciler));
     }
-    Ok(Assembled { keepers: kept, workers, drops, sources: inflows, handlers, tidy, pulse, lines, lookout })
+    Ok(Assembled { keepers: kept, workers, pulls, drops, sources: inflows, handlers, tidy, pulse, lines, lookout })
+}
+
+/// Who reads for a connector, with connections of its own to the database that has the table.
+fn puller(inlet: pull::Inlet, settings: &Settings, ledger: &Ledger, state: &Path) -> Result<pull::Worker, PullError> {
+    let mut refused = None;
+    for database in &settings.databases {
+        let mut log = CapturedLog::open(&database.name, &database.path, Access::Write)?;
+        match log.kind_of(&inlet.table) {
+            Ok(_) => {
+                let parts = pull::Parts { inlet, log, ledger: ledger.clone(), reader: StateReader::open(state)? };
+                return pull::Worker::new(parts);
+            }
+            Err(error) => refused = Some(error),
+        }
+    }
+    let reason = "is in no database of the configuration: say where it is with `database:`".to_owned();
+    Err(refused.unwrap_or(CaptureError::Refused { table: inlet.table.to_string(), reason }).into())
 }
 
 /// Who uses which credential.
@@ -191,6 +230,7 @@ fn worker(
     rebuild: Rebuild,
     beat: Option<Beat>,
     synced: Option<Synced>,
+    reading: Option<Reading>,
 ) -> Result<Result<Worker, CaptureError>, WorkerError> {
     let sources = match sources(settings, keepers, intake, state)? {
         Ok(sources) => sources,
@@ -205,6 +245,7 @@ fn worker(
         rebuild,
         beat,
         synced,
+        reading,
     })
     .map(Ok)
 }

@@ -37,6 +37,8 @@ const GLANCE: Duration = Duration::from_millis(5);
 pub struct Handle {
     pub(super) ledger: Ledger,
     pub(super) workers: Vec<(Arc<str>, Mailbox)>,
+    /// The connectors that read.
+    pub(super) pulls: Vec<(Arc<str>, Mailbox)>,
     /// The handlers of the embedding program.
     pub(super) handlers: Vec<(Arc<str>, Mailbox)>,
     pub(super) keepers: Vec<Sender<Wake>>,
@@ -122,7 +124,7 @@ impl Handle {
         self.board.lines()
     }
 
-    /// The names of the connectors that run.
+    /// The names of the connectors that send.
     pub fn connectors(&self) -> impl Iterator<Item = &str> {
         self.workers.iter().map(|(name, _)| &**name)
     }
@@ -132,15 +134,16 @@ impl Handle {
         self.all().any(|(known, _)| **known == *name)
     }
 
-    /// Those that deliver, and those that handle.
+    /// Those that deliver, those that read, and those that handle.
     pub(super) fn all(&self) -> impl Iterator<Item = &(Arc<str>, Mailbox)> {
-        self.workers.iter().chain(&self.handlers)
+        self.workers.iter().chain(&self.pulls).chain(&self.handlers)
     }
 
     /// Tells one connector something; false when no such connector runs.
     pub fn tell(&self, connector: &str, message: Message) -> bool {
-        let worker = self.all().find(|(name, _)| &**name == connector);
-        worker.inspect(|(_, mailbox)| mailbox.tell(message)).is_some()
+        // One that sends and reads has two.
+        let workers = self.all().filter(|(name, _)| &**name == connector);
+        workers.map(|(_, mailbox)| mailbox.tell(message.clone())).count() > 0
     }
 
     /// Tells every connector and keeper to look again.

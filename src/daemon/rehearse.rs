@@ -14,7 +14,10 @@ pub fn rehearse(config: Config) -> Result<(), AgentError> {
     }
     let credentials = build::credentials(&config.settings)?;
     for spec in config.connectors {
-        build::connector(spec, &config.settings, &credentials, [0; 32])?;
+        build::inlet(&spec, &config.settings, &credentials, &config.conflicts)?;
+        if spec.strategy.pushes() {
+            build::connector(spec, &config.settings, &credentials, [0; 32])?;
+        }
     }
     for spec in config.drops {
         build::drop(spec, &config.settings, [0; 32])?;
@@ -46,7 +49,7 @@ pub fn register(config: &Config) -> Result<(), AgentError> {
     state.commit(|db| {
         for (name, lowest, highest) in &places {
             let log = logs::remember(db, name)?;
-            for spec in config.connectors.iter().chain(&config.drops) {
+            for spec in config.connectors.iter().chain(&config.drops).filter(|spec| spec.strategy.pushes()) {
                 let (known, _) = connector::remember(db, &spec.name)?;
                 let begin = if spec.from_beginning { (lowest - 1).max(0) } else { *highest };
                 cursor::begin(db, known.id, log, begin)?;

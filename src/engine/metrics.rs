@@ -11,6 +11,7 @@ use crate::engine::inflow::InflowStatus;
 use crate::engine::lookout::Lookout;
 use crate::engine::meter;
 use crate::engine::overview::Overview;
+use crate::engine::pull::pulled;
 use crate::engine::report::ConnectorStatus;
 use crate::format::exposition::{Family, Figure, Metric};
 use crate::store::state::counter::{self, Counter, Series};
@@ -118,6 +119,11 @@ pub fn metrics(parts: Parts<'_>) -> Result<Vec<Family>, StateError> {
             [("received", source.received), ("duplicate", source.duplicates), ("rejected", source.rejected)]
         {
             sheet.count(&EVENTS, &[&source.source, "inbound", outcome], n);
+        }
+    }
+    for known in state.read(connector::all)? {
+        for (outcome, n) in state.read(|db| pulled(db, &known))? {
+            sheet.count(&EVENTS, &[&known.name, "inbound", &outcome], n);
         }
     }
     for ([table, field, winner], n) in state.read(conflict::count)? {

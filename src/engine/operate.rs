@@ -16,6 +16,7 @@ use crate::store::state::act::{self, Act};
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::parked::{self, Parked, ParkedState, Selection};
+use crate::store::state::pull::{self, First};
 use crate::store::state::{ConnectorId, Db, Sql, State, StateError, attempt, cursor, drops, log};
 
 /// What to do.
@@ -78,6 +79,18 @@ pub enum Operation {
         /// Only counts it.
         #[serde(default, rename = "dryRun")]
         dry_run: bool,
+    },
+    /// Says what is done where both sides of a connector meet for the first time.
+    Meet {
+        /// Which.
+        connector: String,
+        /// Whose values count where both have a record and it differs.
+        how: First,
+    },
+    /// Agrees that what is missing at the other side of a connector is deleted here, however much it is.
+    DeleteMissing {
+        /// Which.
+        connector: String,
     },
     /// Does something with the files of a drop.
     Drop(FileOperation),
@@ -189,6 +202,27 @@ fn perform(db: &Db, operation: &Operation, actor: &Actor) -> Sql<Report> {
         }
         Operation::Pause { connector } => set_mode(db, connector, Mode::Paused, "pause", actor, &mut report)?,
         Operation::Resume { connector } => set_mode(db, connector, Mode::Running, "resume", actor, &mut report)?,
+        Operation::Meet { connector: name, how } => {
+            let (known, _) = connector::remember(db, name)?;
+            pull::meet(db, known.id, *how)?;
+            note(db, actor, "first-contact", known.id, how.as_str())?;
+            report.done.push(name.clone());
+        }
+        Operation::DeleteMissing { connector: name } => {
+            let known = connector::find(db, name)?;
+            let missing = match &known {
+                Some(known) => pull::get(db, known.id)?.filter(|pull| pull.book.missing.is_some()),
+                None => None,
+            };
+            let (Some(known), Some(pull)) = (known, missing) else {
+                let why = "nothing that is missing there waits for a person".to_owned();
+                report.refused.push(Refused { subject: name.clone(), why });
+                return Ok(report);
+            };
+            pull::set_book(db, known.id, &pull::Book { agreed: true, ..pull.book })?;
+            note(db, actor, "delete-missing", known.id, name)?;
+            report.done.push(name.clone());
+        }
         Operation::Replay { connector: name, log: log_name, after } => {
             let found = connector::find(db, name)?.zip(log::find(db, log_name)?);
             let Some((known, log)) = found else {

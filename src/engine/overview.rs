@@ -216,6 +216,7 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
                 status.last_error = files.trouble().or(status.last_error);
             }
             needs_of(&status, files.is_some(), running, &mut needs);
+            needs.extend(status.pull.iter().filter(|_| status.configured).flat_map(|pull| pull.needs(&known.name)));
             drops.extend(files);
             needs.extend(state.read(|db| drop::needs(db, &known, now()))?);
             needs.extend(cap.and_then(|cap| of_pause(&status, cap)));

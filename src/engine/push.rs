@@ -4,6 +4,7 @@
 //! fills the window, opens what may be sent, and hands one batch to the ledger: the outcomes of what has come back
 //! ride in the same commit as the intents of what goes next. Nothing is sent before its intent is durable.
 
+mod agree;
 mod ask;
 mod beat;
 mod brake;
@@ -15,6 +16,7 @@ mod open;
 mod recover;
 mod settle;
 
+pub use agree::{DISPUTED, Reading};
 pub use beat::Beat;
 pub use message::{Mailbox, Message};
 pub use recover::WorkerError;
@@ -87,6 +89,8 @@ pub struct Parts {
     pub beat: Option<Beat>,
     /// Who hears of what was delivered.
     pub synced: Option<Synced>,
+    /// What the same connector reads.
+    pub reading: Option<Reading>,
 }
 
 /// Most events read from the logs that are in the window at once.
@@ -149,6 +153,9 @@ pub struct Worker {
     brake: Brake,
     beat: Option<Beat>,
     synced: Option<Synced>,
+    reading: Option<Reading>,
+    /// Versions that answers have told, until their events are done.
+    versions: HashMap<EventId, String>,
     next_beat: Timestamp,
     /// A batch was committed since the last beat.
     has_committed: bool,

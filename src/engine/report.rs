@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::clock::{self, Timestamp};
 use crate::engine::drop::{self, Carried, told};
 use crate::engine::handler::is_handler;
+use crate::engine::pull::{PullStatus, pull_status};
 use crate::event::{Event, Record, Value};
 use crate::format::json;
 use crate::rules::governance::Gate;
@@ -76,6 +77,9 @@ pub struct ConnectorStatus {
     pub discarded: u64,
     /// Attempts that failed and were made again.
     pub retried: u64,
+    /// What it reads, if it reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull: Option<PullStatus>,
     /// What went wrong last, also when it is well again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<Mishap>,
@@ -173,6 +177,7 @@ pub fn connector_status(
             skipped: counter::get(db, known.id, Counter::Skipped)?,
             discarded: counter::get(db, known.id, Counter::Discarded)?,
             retried: counter::get(db, known.id, Counter::Retried)?,
+            pull: pull_status(db, known)?,
             last_error: mishap.map(|(at, reason)| Mishap {
                 at: at.to_string(),
                 class: reason.class.to_string(),

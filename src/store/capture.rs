@@ -5,6 +5,7 @@
 //! never change its journal mode, and never open it or its `-shm` but through SQLite (closing any other
 //! descriptor of them would drop SQLite's locks).
 
+mod apply;
 mod catalogue;
 mod count;
 mod examine;
@@ -35,6 +36,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use catalogue::Catalogue;
 
+pub use apply::{Act, Applied, Change, Done, Fitting, Found, GUARD, Mark, Part, SUB_BATCH};
 pub use catalogue::{Depth, Epoch, WatchSpec};
 pub use examine::Valve;
 pub use fault::{BUSY_TIMEOUT, CaptureError, Result};
@@ -46,7 +48,7 @@ pub use propose::Candidate;
 pub use refresh::{Refreshed, Sent};
 pub use repair::Repair;
 pub use scan::Scan;
-pub use table::{Column, KeyColumn, Table};
+pub use table::{Affinity, Column, KeyColumn, Table};
 pub use tend::{Due, Size, Tended};
 
 /// The capture part of `schema.sql`.
@@ -102,6 +104,8 @@ pub struct CapturedLog {
     stamp: Option<hold::Stamp>,
     /// The `schema_version` at which all triggers were last found right.
     schema_seen: Option<i64>,
+    /// The `data_version` of `pen` when it last applied what was pulled.
+    pen_version: Option<i64>,
     wal: Option<folder::OpenWal>,
     /// The `-wal` and `-shm` beside it that `conn` has open, once it is in WAL mode.
     beside: Option<hold::Beside>,
@@ -132,6 +136,7 @@ impl CapturedLog {
             file,
             stamp: None,
             schema_seen: None,
+            pen_version: None,
             wal: None,
             beside: None,
         };
@@ -204,7 +209,7 @@ impl CapturedLog {
     fn let_go(&mut self) -> Result<()> {
         self.conn = nowhere(&self.path)?;
         (self.pen, self.hold) = (None, None);
-        (self.catalogue, self.schema_seen) = (Catalogue::default(), None);
+        (self.catalogue, self.schema_seen, self.pen_version) = (Catalogue::default(), None, None);
         (self.stamp, self.wal, self.beside) = (None, None, None);
         self.intact = false;
         Ok(())
@@ -312,6 +317,8 @@ fn connect(path: &Path, access: Access) -> Result<Connection> {
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // A misspelt column in double quotes must be an error, not a string.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+        // What is pulled in must not break what the application relies on.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
         conn.pragma_update(None, "wal_autocheckpoint", 0)?;
         conn.pragma_update(None, "mmap_size", 0)?;
         // The log is read from front to back: a page that was read is not read again. The one that writes reads nothing

@@ -29,6 +29,7 @@ pub mod link;
 pub mod log;
 pub mod pace;
 pub mod parked;
+pub mod pull;
 pub mod segment;
 
 use std::fs::{File, TryLockError};

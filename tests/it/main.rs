@@ -63,6 +63,7 @@ mod process_faults;
 mod programs;
 #[cfg(feature = "sftp")]
 mod publishing;
+mod pull;
 mod pulling;
 mod reloading;
 mod replaced;

@@ -181,7 +181,7 @@ pub fn secrets(settings: &Settings, online: bool, findings: &mut Findings) {
 pub fn targets(settings: &Settings, connectors: Vec<ConnectorSpec>, findings: &mut Findings) {
     // What is wrong with a credential was said.
     let credentials = build::credentials(settings).unwrap_or_default();
-    for spec in connectors {
+    for spec in connectors.into_iter().filter(|spec| spec.strategy.pushes()) {
         let name = spec.name.to_string();
         let credential = spec.endpoint().and_then(|endpoint| endpoint.credential.as_ref());
         if credential.is_some_and(|credential| !credentials.contains_key(credential)) {

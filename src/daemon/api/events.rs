@@ -29,7 +29,7 @@ use crate::daemon::handle::Handle;
 use crate::daemon::keep::{AGAIN, SLOW};
 use crate::daemon::wake::Watch;
 use crate::engine::source::{Intake, Source, SourceError};
-use crate::event::Event;
+use crate::event::{Event, Op};
 use crate::format::json;
 use crate::rules::governance::Gate;
 use crate::rules::listen::Listen;
@@ -79,6 +79,8 @@ struct View {
     listen: Listen,
     gate: Gate,
     bare: bool,
+    /// Only those that came from outside, or only the application's own; none = all.
+    direction: Option<Direction>,
 }
 
 impl View {
@@ -165,7 +167,7 @@ fn open(handle: &Handle, wanted: &Wanted, last: Option<BTreeMap<String, i64>>) -
     let later = |error: &dyn std::fmt::Display| Problem::later(error.to_string());
     let mut patterns: Vec<String> = wanted.kinds.iter().flat_map(|kinds| kinds.split(',')).map(str::to_owned).collect();
     let mut found: Vec<(String, PathBuf, Box<dyn Source>)> = Vec::new();
-    for database in handle.databases.iter().filter(|_| wanted.direction != Some(Direction::Inbound)) {
+    for database in handle.databases.iter() {
         let mut log = CapturedLog::open(&database.name, &database.path, Access::Read).map_err(|error| later(&error))?;
         if log.installed().map_err(|error| later(&error))? {
             for kind in log.kinds().map_err(|error| later(&error))? {
@@ -189,7 +191,7 @@ fn open(handle: &Handle, wanted: &Wanted, last: Option<BTreeMap<String, i64>>) -
     }
     let listen = Listen::parse(&patterns).map_err(|error| Problem::bad(format!("`type`: {error}")))?;
     let gate = Gate::of_views(handle.classes.as_deref());
-    Ok((logs, View { listen, gate, bare: wanted.values == Some(Values::None) }))
+    Ok((logs, View { listen, gate, bare: wanted.values == Some(Values::None), direction: wanted.direction }))
 }
 
 /// Tells a log's events to a stream, as they are committed, until the stream or the agent ends.
@@ -239,7 +241,9 @@ fn tell(number: usize, log: &mut Log, view: &View, out: &Sender<Piece>) -> Resul
     };
     let shown = events.iter().map(|event| {
         // A push came from inside, and is one connector's alone.
-        let hears = event.push.is_none() && view.listen.hears(&event.kind, event.op);
+        let came = event.op == Op::Event || event.origin.is_some();
+        let wanted = view.direction.is_none_or(|direction| (direction == Direction::Inbound) == came);
+        let hears = wanted && event.push.is_none() && view.listen.hears(&event.kind, event.op);
         (event.seq(), hears.then(|| view.text(event)))
     });
     if out.blocking_send(Piece::Events(number, shown.collect())).is_err() {

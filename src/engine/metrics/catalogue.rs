@@ -13,7 +13,7 @@ pub(super) static EVENTS: Metric = metric(
     "sync_events_total",
     Kind::Counter,
     &["connector", "direction", "outcome"],
-    "Events by what came of them: outbound delivered, skipped, dead, held, discarded; inbound (of an event source) received, duplicate, rejected.",
+    "Events by what came of them: outbound delivered, skipped, dead, held, discarded; inbound of an event source received, duplicate, rejected; inbound of a connector that reads written, deleted, echo, again, refused, held, bad.",
 );
 pub(super) static CAPTURED: Metric = metric(
     "sync_captured_events_total",

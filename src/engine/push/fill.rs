@@ -117,6 +117,15 @@ impl Worker {
             self.window.was_settled(log, event.seq(), self.settled_mark);
             return;
         }
+        if self.reading.is_some()
+            && !trace.unknown
+            && let Some(reason) = self.disputed(&event)
+        {
+            let behind = self.is_blocked(log, &event);
+            let state = if behind { ParkedState::Behind } else { ParkedState::Held };
+            self.park_fresh(log, event, state, reason, None);
+            return;
+        }
         let (compiled, config, shape) = match self.as_amended(&event, &trace) {
             Some(amended) => amended,
             None => self.encode(log, &event, &trace, replay),

@@ -7,7 +7,7 @@ use crate::engine::ledger::Committed;
 use crate::store::state::StateError;
 
 /// What a worker is told.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Message {
     /// A log has grown.
     Wake,

@@ -196,6 +196,8 @@ impl Worker {
             let config = slot.config.unwrap_or(*self.config_hash);
             self.intents.entry((slot.log, config)).or_default().push(intent);
             self.opening.push(id);
+            let leaving = self.reading.is_some().then(|| slot.event.clone());
+            leaving.iter().for_each(|event| self.note_leaving(event));
         }
     }
 

@@ -200,6 +200,8 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         brake: Brake::default(),
         beat: parts.beat,
         synced: parts.synced,
+        reading: parts.reading,
+        versions: HashMap::default(),
         next_beat: now,
         has_committed: false,
         failed_lane: None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fill::behind;
-use super::{PAUSE, Worker};
+use super::{DISPUTED, PAUSE, Worker};
 use crate::adapter::{Delivery, hash_in};
 use crate::clock::{self, Timestamp};
 use crate::engine::chains::Chains;
@@ -56,6 +56,11 @@ impl Worker {
             if let [only] = &*delivery.items {
                 delivery.outcome = only.clone();
             }
+        }
+        let Some(slot) = self.window.get(id) else { return };
+        if self.reading.is_some() {
+            let event = slot.event.clone();
+            self.hear_version(&event, &deliveries);
         }
         for left in deliveries.iter_mut().filter_map(|delivery| delivery.left.take()) {
             self.pending.push(Entry::Link(left.kind, left.key, left.values));
@@ -128,6 +133,13 @@ impl Worker {
                 self.summary.retried += 1;
                 log::info!(connector:% = self.connector.name, event:% = event_id, class:% = reason.class; "{}: {event_id} waits {} ms: {reason}", self.connector.name, delay.as_millis());
                 self.stand_aside(id, ParkedState::Waiting, reason, status, Some(now.plus(delay)));
+            }
+            Verdict::Dead(reason)
+                if matches!(outcome, Outcome::Conflict(_))
+                    && self.window.get(id).is_some_and(|slot| self.is_to_be_read(&slot.event)) =>
+            {
+                log::info!(connector:% = self.connector.name, event:% = event_id, class:% = reason.class; "{}: {event_id} met another version: {reason}", self.connector.name);
+                self.stand_aside(id, ParkedState::Held, Reason::new(DISPUTED, reason.text), status, None);
             }
             Verdict::Dead(reason) => {
                 self.count(Counter::Dead);
@@ -229,6 +241,7 @@ impl Worker {
     fn deliver(&mut self, id: SlotId) {
         let Some(slot) = self.window.remove(id) else { return };
         let event = slot.event;
+        self.note_arrived(&event);
         if !self.is_replay(slot.log, event.seq()) {
             meter::delivered(event.at, clock::now());
         }

@@ -73,6 +73,21 @@ impl CapturedLog {
         doing: &'static str,
         work: impl FnOnce(&mut CapturedLog) -> Result<T>,
     ) -> Result<Option<T>> {
+        match self.writing_unsynced(Duration::ZERO, doing, work) {
+            Ok(value) => Ok(Some(value)),
+            Err(CaptureError::Busy { .. } | CaptureError::Replaced { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As `writing`, but in WAL mode the lock is not kept for a sync of the disk: a power cut may take it back, until
+    /// [`CapturedLog::sync_wal`].
+    pub(super) fn writing_unsynced<T>(
+        &mut self,
+        patience: Duration,
+        doing: &'static str,
+        work: impl FnOnce(&mut CapturedLog) -> Result<T>,
+    ) -> Result<T> {
         let is_wal = self.journal_mode()? == "wal";
         let synchronous = |log: &mut CapturedLog, how: &str| {
             log.told(doing, |log| match log.pen.as_ref().filter(|_| is_wal) {
@@ -81,13 +96,9 @@ impl CapturedLog {
             })
         };
         synchronous(self, "NORMAL")?;
-        let done = self.writing_within(Duration::ZERO, doing, work);
+        let done = self.writing_within(patience, doing, work);
         synchronous(self, "FULL")?;
-        match done {
-            Ok(value) => Ok(Some(value)),
-            Err(CaptureError::Busy { .. } | CaptureError::Replaced { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        done
     }
 
     /// Takes the write lock. SQLite looks for a journal each time that it tries, so each time the path is looked at before.

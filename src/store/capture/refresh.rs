@@ -166,7 +166,7 @@ impl CapturedLog {
     }
 
     /// Writes a synthetic delete inside the caller's transaction; the caller knows that no such row stands.
-    fn write_gone(&self, plan: &Plan<'_>, key: &[Value], dest: Option<&str>) -> Result<i64> {
+    pub(super) fn write_gone(&self, plan: &Plan<'_>, key: &[Value], dest: Option<&str>) -> Result<i64> {
         let slots: Vec<String> = plan.table.key.iter().map(|key| format!("c{}", plan.slot(key.at))).collect();
         let places: Vec<String> = (2..key.len() + 2).map(|at| format!("?{at}")).collect();
         let native: Vec<Value> = key
@@ -207,7 +207,7 @@ impl CapturedLog {
 }
 
 /// A condition on `r`: its key's column is what a person wrote.
-fn as_written(plan: &Plan<'_>, at: usize, place: String) -> String {
+pub(super) fn as_written(plan: &Plan<'_>, at: usize, place: String) -> String {
     let column = plan.table.key.iter().find(|key| key.at == at).filter(|key| key.known());
     let collation = column.map_or("BINARY".to_owned(), |key| quote(&key.collation));
     format!("r.{} COLLATE {collation} = {place}", column_name(plan, at))

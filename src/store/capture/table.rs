@@ -12,6 +12,8 @@ use crate::rules::nearest::nearest;
 pub struct Column {
     /// Name as declared.
     pub name: String,
+    /// What its declared type does to values.
+    pub affinity: Affinity,
     /// No affinity: 5 and 5.0 are kept apart here although SQLite finds them equal.
     pub untyped: bool,
     /// Takes digits as a number (INTEGER, REAL or NUMERIC affinity).
@@ -284,10 +286,12 @@ fn columns(conn: &Connection, table: &str) -> Result<(Vec<Column>, Vec<usize>)> 
         if pk > 0 {
             primary.push((pk, columns.len()));
         }
+        let affinity = affinity(&declared);
         columns.push(Column {
             name: row.get(0)?,
-            untyped: affinity(&declared) == Affinity::None,
-            numeric: affinity(&declared) == Affinity::Number,
+            affinity,
+            untyped: affinity == Affinity::None,
+            numeric: !matches!(affinity, Affinity::None | Affinity::Text),
             not_null: row.get(2)?,
             default: row.get(3)?,
             generated: hidden != 0,
@@ -297,25 +301,34 @@ fn columns(conn: &Connection, table: &str) -> Result<(Vec<Column>, Vec<usize>)> 
     Ok((columns, primary.into_iter().map(|(_, at)| at).collect()))
 }
 
-#[derive(PartialEq)]
-enum Affinity {
+/// What a declared type does to values (datatype3.html section 3.1; `ANY` does nothing in STRICT tables).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affinity {
+    /// Nothing.
     None,
+    /// Numbers become text.
     Text,
-    Number,
+    /// Text that is a number becomes one; whole numbers are integers.
+    Integer,
+    /// Text that is a number becomes one; integers become reals.
+    Real,
+    /// As `Integer`, of a declared type that names no number (`DATE`, `BOOLEAN`, `DECIMAL`).
+    Numeric,
 }
 
-/// What a declared type does to values (datatype3.html section 3.1; `ANY` does nothing in STRICT tables).
 fn affinity(declared: &str) -> Affinity {
     let declared = declared.to_ascii_uppercase();
     let has = |part: &str| declared.contains(part);
     if has("INT") {
-        Affinity::Number
+        Affinity::Integer
     } else if has("CHAR") || has("CLOB") || has("TEXT") {
         Affinity::Text
     } else if declared.is_empty() || has("BLOB") || declared == "ANY" {
         Affinity::None
+    } else if has("REAL") || has("FLOA") || has("DOUB") {
+        Affinity::Real
     } else {
-        Affinity::Number
+        Affinity::Numeric
     }
 }
 

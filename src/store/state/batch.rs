@@ -7,6 +7,7 @@ use super::attempt::{self, Intent, Settled, Under};
 use super::connector::{self, Mode, OpenBreaker};
 use super::counter::{self, Counter};
 use super::parked::{self, Parked, ParkedState};
+use super::pull::sent::{self, Sent};
 use super::{ConnectorId, LogId, Sql, account, amended, cursor, link, pace};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventId};
@@ -49,6 +50,10 @@ pub enum Entry {
     LastRun(Timestamp),
     /// What a target calls a record (event type, key): names and values; none = it has it no more.
     Link(String, String, Option<Vec<(String, String)>>),
+    /// This record is about to be sent to a connector that is read too.
+    Leaves(Box<Sent>),
+    /// It has arrived there.
+    Arrived(Box<Sent>),
 }
 
 /// What one worker wants remembered, all of it or nothing.
@@ -119,6 +124,8 @@ impl Batch {
                 }
                 Entry::LastRun(at) => connector::set_last_run(db, of, *at)?,
                 Entry::Link(kind, key, Some(values)) => link::keep(db, of, kind, key, values)?,
+                Entry::Leaves(record) => sent::leaves(db, of, record, now)?,
+                Entry::Arrived(record) => sent::arrived(db, of, record, now)?,
                 Entry::Link(kind, key, None) => link::forget(db, of, kind, key)?,
             }
         }

@@ -62,6 +62,8 @@ pub enum Series {
     Attempts,
     /// Refusals of the governance gate, by the rule that refused.
     Denied,
+    /// Items that were pulled, by what came of them: written, deleted, echo, again, refused, held, bad.
+    Pulled,
 }
 
 impl Series {
@@ -70,6 +72,7 @@ impl Series {
         match self {
             Series::Attempts => "attempts/",
             Series::Denied => "denied/",
+            Series::Pulled => "pulled/",
         }
     }
 }

@@ -14,6 +14,8 @@ fn of_version_6(state: &Connection) {
              DROP TRIGGER act_keep; DROP TRIGGER act_stay; DROP TRIGGER act_last; DROP TABLE segment;
              ALTER TABLE intake DROP COLUMN total;
              DROP TABLE conflict; DROP TABLE conflict_count;
+             DROP TABLE pull; DROP TABLE pull_plan; DROP TABLE pull_base; DROP TABLE pull_change; DROP TABLE pull_item;
+             DROP TABLE pull_sent;
              DELETE FROM act WHERE verb IN ('begin', 'start', 'stop', 'configuration', 'key');
              UPDATE act SET n = (SELECT count(*) FROM act AS b WHERE b.n <= act.n);
              ALTER TABLE attempt DROP COLUMN origin; ALTER TABLE attempt DROP COLUMN kinds;

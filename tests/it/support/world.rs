@@ -76,6 +76,9 @@ struct Desk {
     now: i64,
     journal: Vec<Asked>,
     next: VecDeque<Told>,
+    form: Option<fn(&str) -> String>,
+    loses: usize,
+    writes: usize,
 }
 
 type Meets = Box<dyn Fn(&Asked, usize) -> Option<Told> + Send>;
@@ -104,6 +107,9 @@ impl World {
             now: hms_sync::clock::now().0,
             journal: Vec::new(),
             next: VecDeque::new(),
+            form: None,
+            loses: 0,
+            writes: 0,
         };
         let shared = Arc::new(Shared {
             desk: Mutex::new(desk),
@@ -138,6 +144,16 @@ impl World {
     /// The next answer.
     pub fn next(&self, told: Told) {
         self.shared.desk.lock().unwrap().next.push_back(told);
+    }
+
+    /// Each so-manieth write is stored, and its answer is lost.
+    pub fn lose_answers(&self, each: usize) {
+        self.shared.desk.lock().unwrap().loses = each;
+    }
+
+    /// What it makes of a title that is written to it.
+    pub fn store_as(&self, form: fn(&str) -> String) {
+        self.shared.desk.lock().unwrap().form = Some(form);
     }
 
     /// What happens to the records after each answer, by its number.
@@ -215,7 +231,17 @@ impl Shared {
             };
             let queued = self.desk.lock().unwrap().next.pop_front();
             let met = self.meets.lock().unwrap().as_ref().and_then(|rule| rule(&asked, number));
-            let told = queued.or(met).unwrap_or_else(|| self.desk.lock().unwrap().page(&asked, address));
+            let told = queued.or(met).unwrap_or_else(|| {
+                let mut desk = self.desk.lock().unwrap();
+                desk.write(&asked).unwrap_or_else(|| desk.page(&asked, address))
+            });
+            if matches!(asked.method.as_str(), "PUT" | "DELETE") {
+                let mut desk = self.desk.lock().unwrap();
+                desk.writes += 1;
+                if desk.loses > 0 && desk.writes.is_multiple_of(desk.loses) {
+                    return;
+                }
+            }
             let date = Timestamp(date).to_jiff().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
             let mut head = format!("HTTP/1.1 {} X\r\nDate: {date}\r\n", told.status);
             told.headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
@@ -233,6 +259,33 @@ impl Shared {
 }
 
 impl Desk {
+    /// A record that is written or deleted, unless it has another version than the request says; none = it only reads.
+    fn write(&mut self, asked: &Asked) -> Option<Told> {
+        if !matches!(asked.method.as_str(), "PUT" | "DELETE") {
+            return None;
+        }
+        let id: u64 = asked.path.strip_prefix("/items/")?.parse().unwrap();
+        let known = self.things.get(&id).filter(|thing| !thing.deleted);
+        let version = self.things.get(&id).map_or(0, |thing| thing.version);
+        if asked.headers.get("if-match").is_some_and(|wanted| known.is_none() || *wanted != version.to_string()) {
+            return Some(Told::status(412));
+        }
+        if asked.method == "DELETE" && known.is_none() {
+            return Some(Told::status(404));
+        }
+        let title = match asked.method.as_str() {
+            "PUT" => {
+                serde_json::from_str::<Value>(&asked.body).unwrap()["title"].as_str().unwrap_or_default().to_owned()
+            }
+            _ => String::new(),
+        };
+        let title = self.form.map_or(title.clone(), |form| form(&title));
+        let thing = Thing { title, version: version + 1, updated: self.now, deleted: asked.method == "DELETE" };
+        let told = Told::json(&item(id, &thing)).with("ETag", &thing.version.to_string());
+        self.things.insert(id, thing);
+        Some(told)
+    }
+
     /// A page of what was changed at or after `since`, ordered by time and id.
     fn page(&self, asked: &Asked, address: SocketAddr) -> Told {
         let word = |name: &str| asked.query.get(name).cloned();

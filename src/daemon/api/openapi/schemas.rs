@@ -271,6 +271,12 @@ fn operations() -> Vec<Value> {
                 ("seen", json!({ "type": ["string", "null"] })),
             ],
         ),
+        verb(
+            "meet",
+            &["connector", "how"],
+            &[("connector", text()), ("how", json!({ "enum": ["local", "remote", "rules"] }))],
+        ),
+        verb("deletemissing", &["connector"], &[("connector", text())]),
         verb("prune", &[], &[("dryRun", json!({ "type": "boolean" }))]),
         file("run", &[], &[("date", json!({ "type": ["string", "null"] }))]),
         file("resend", &["file"], &[("file", text()), ("outlet", json!({ "type": ["string", "null"] }))]),

@@ -1,0 +1,489 @@
+//! Pulling: what an outside system changed comes into the application's table.
+//!
+//! One thread for each connector that is read. A run asks for page after page; each item is mapped back, compared with what
+//! both sides agreed on last and with the row as it is now, and what is decided is written down before it is done:
+//!
+//! 1. *state file*: the page's plan, under its number;
+//! 2. *application's file*: the rows, a few in a transaction, with how far the page has come, the last with the cursor;
+//! 3. *state file*: what both sides agree on now; the plan goes.
+//!
+//! After a kill the application's file says how much of the plan is done, and the rest is done then: a row that is not as it
+//! was when that was decided is decided anew. So a change is neither lost nor made twice, and the cursor never moves without
+//! the rows (`docs/decisions/0028-a-pulled-page-is-planned-first.md`).
+
+mod carry;
+mod fetch;
+mod look;
+mod mapped;
+mod note;
+mod planned;
+mod rehearse;
+mod report;
+mod reread;
+mod sweep;
+mod weigh;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
+use std::time::Duration;
+
+use crate::adapter::pull::Source;
+use crate::clock::{self, Timestamp};
+use crate::engine::ledger::{Ledger, LedgerError};
+use crate::engine::push::{Mailbox, Message, Run, Summary};
+use crate::event::{Record, Value};
+use crate::format::json;
+use crate::rules::breaker::Breaker;
+use crate::rules::conflict::Policy;
+use crate::rules::crossing::Crossings;
+use crate::rules::governance::Gate;
+use crate::rules::mapping::Reverse;
+use crate::rules::outcome::Reason;
+use crate::rules::retry::RetryPolicy;
+use crate::rules::schedule::Schedule;
+use crate::store::capture::{CaptureError, CapturedLog, Fitting};
+use crate::store::state::connector::{self, Mode};
+use crate::store::state::pull::{self, Contact, Pull};
+use crate::store::state::{ConnectorId, StateError, StateReader};
+
+pub use mapped::Mapped;
+pub use rehearse::{Forecast, rehearse};
+pub use report::{PullStatus, pull_status, pulled};
+
+/// What one connector reads, and where that goes.
+#[derive(Debug)]
+pub struct Inlet {
+    /// The connector's name: the origin of what comes in.
+    pub name: Arc<str>,
+    /// The outside system.
+    pub source: Arc<dyn Source>,
+    /// The watched table, or its event type.
+    pub table: Arc<str>,
+    /// From the other side's record to the row's columns.
+    pub back: Reverse,
+    /// What may come in.
+    pub gate: Gate,
+    /// Who wins where both sides changed a record.
+    pub policy: Policy,
+    /// What an order of authority may call the other side: the connector, its adapter.
+    pub names: Vec<String>,
+    /// What it may call this one: the office.
+    pub office: String,
+    /// What the application changes is sent there too.
+    pub both_ways: bool,
+    /// An item that cannot be applied stops the run, and is not passed over.
+    pub strict_order: bool,
+    /// The clock there can be believed (`clock: free` = not).
+    pub trusted: bool,
+    /// Up to so many records in a hundred, and a hundred at least, are deleted unasked because they are missing; default 5.
+    pub max_delete: f64,
+    /// After so long everything is read again.
+    pub full: Option<Duration>,
+    /// When it is read.
+    pub tempo: Tempo,
+    /// How failed requests are tried again.
+    pub retry: RetryPolicy,
+}
+
+/// When a connector is read.
+#[derive(Clone, Debug)]
+pub enum Tempo {
+    /// So long after the last run ended.
+    Every(Duration),
+    /// At the times of a schedule.
+    Schedule(Schedule),
+}
+
+impl Tempo {
+    fn next(&self, now: Timestamp) -> Duration {
+        match self {
+            Tempo::Every(pause) => *pause,
+            Tempo::Schedule(schedule) => schedule.next_after(now).map_or(HALTED, |at| at.since(now)),
+        }
+    }
+}
+
+/// What a worker is made of.
+pub struct Parts {
+    /// What it reads.
+    pub inlet: Inlet,
+    /// A connection of its own to the application's file, to write.
+    pub log: CapturedLog,
+    /// The writer of the state file.
+    pub ledger: Ledger,
+    /// Its own reading connection.
+    pub reader: StateReader,
+}
+
+/// What can go wrong, but for the requests.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// The application's file.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The state file.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Its writer.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The plan that was written down cannot be read.
+    #[error("the plan of a page cannot be read: it was damaged, or written by a newer version")]
+    Plan,
+}
+
+impl PullError {
+    /// Whether a sync has failed: the agent must end.
+    pub fn is_broken(&self) -> bool {
+        match self {
+            PullError::Capture(error) => error.is_broken(),
+            PullError::State(error) | PullError::Ledger(LedgerError::State(error)) => error.is_broken(),
+            PullError::Ledger(LedgerError::Gone(_)) | PullError::Plan => false,
+        }
+    }
+}
+
+/// The class of the reason with which both sides wait to be compared.
+const FIRST_CONTACT: &str = "first-contact";
+/// How long a worker waits after one of the files refused.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A source that refuses everybody is asked again after so long.
+const HALTED: Duration = Duration::from_secs(15 * 60);
+
+/// A connector that is read.
+pub struct Worker {
+    inlet: Inlet,
+    id: ConnectorId,
+    log: CapturedLog,
+    ledger: Ledger,
+    reader: StateReader,
+    site: Site,
+    pull: Pull,
+    /// Where the next run begins; ahead of what is stored while nothing was to be written.
+    cursor: Option<String>,
+    /// Up to where the log was looked through; ahead of what is stored while nothing was to be written.
+    noted: i64,
+    breaker: Breaker,
+    failures: u32,
+    dice: fastrand::Rng,
+    not_before: Option<Timestamp>,
+    halted: Option<Reason>,
+    paused: bool,
+    /// A person or a push wants it now.
+    asked: bool,
+    /// The keys that were seen since everything is read anew.
+    seen: Option<HashSet<u64>>,
+    /// And something could not be read.
+    uncertain: bool,
+    /// The application has changed the table since what is held was looked at.
+    has_noted: bool,
+    /// Contents that came in lately, by record.
+    crossings: HashMap<String, Crossings>,
+    /// How often a record was decided again for a push that met another version.
+    restless: HashMap<String, (u32, Timestamp)>,
+    /// When what is too old went last.
+    tidied: Option<Timestamp>,
+    /// Another writer was seen lately.
+    beside: Option<Timestamp>,
+    said: String,
+    sender: Option<Mailbox>,
+    stopped: bool,
+    inbox: Receiver<Message>,
+    mailbox: Mailbox,
+    summary: Summary,
+}
+
+impl Worker {
+    /// Makes a worker and remembers the connector.
+    ///
+    /// # Errors
+    /// The files cannot be read, or the table cannot take what is mapped to it.
+    pub fn new(mut parts: Parts) -> Result<Worker, PullError> {
+        let Parts { inlet, log, ledger, reader } = &mut parts;
+        let site = Site::of(inlet, log)?;
+        let (epoch, noted) = (log.seen(None)?.epoch.to_string(), log.highest_seq()?);
+        // Where it begins must not be taken back.
+        log.sync_wal()?;
+        let (name, log_name) = (inlet.name.clone(), log.name().to_owned());
+        let (known, pull) = ledger.call(move |state| {
+            state.commit(|db| {
+                let (known, _) = connector::remember(db, &name)?;
+                pull::begin(db, known.id, &log_name, &epoch, noted)?;
+                Ok((known.clone(), pull::get(db, known.id)?))
+            })
+        })?;
+        let pull = pull.ok_or(PullError::Plan)?;
+        let stored = reader.read(|db| connector::breaker(db, known.id, &origin_of(&*inlet.source)))?;
+        let cursor = log.mark(&inlet.name)?.and_then(|mark| mark.cursor);
+        let (sender, inbox) = channel();
+        let Parts { inlet, log, ledger, reader } = parts;
+        Ok(Worker {
+            id: known.id,
+            breaker: Breaker::new(inlet.retry.backoff),
+            failures: stored.map_or(0, |open| open.failures),
+            site,
+            noted: pull.noted,
+            pull,
+            cursor,
+            dice: fastrand::Rng::new(),
+            not_before: None,
+            halted: None,
+            paused: known.mode == Mode::Paused,
+            asked: false,
+            seen: None,
+            uncertain: false,
+            has_noted: false,
+            crossings: HashMap::new(),
+            restless: HashMap::new(),
+            tidied: None,
+            beside: None,
+            said: String::new(),
+            sender: None,
+            stopped: false,
+            inbox,
+            mailbox: Mailbox::new(sender),
+            summary: Summary::default(),
+            inlet,
+            log,
+            ledger,
+            reader,
+        })
+    }
+
+    /// Its row in the state file.
+    pub fn id(&self) -> ConnectorId {
+        self.id
+    }
+
+    /// Where to send messages.
+    pub fn mailbox(&self) -> Mailbox {
+        self.mailbox.clone()
+    }
+
+    /// The type of its table.
+    pub fn kind(&self) -> Arc<str> {
+        self.site.kind.clone()
+    }
+
+    /// The columns that come back; none = all.
+    pub fn columns(&self) -> Option<Vec<String>> {
+        self.inlet.back.columns().map(|columns| columns.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Who sends for the same connector: hears when what waits there is over.
+    pub fn tell_of_news(&mut self, sender: Mailbox) {
+        self.sender = Some(sender);
+    }
+
+    /// Reads until it is stopped, or (once) one run.
+    pub fn run(mut self, run: Run) -> Summary {
+        loop {
+            self.hear_all();
+            if self.stopped || self.summary.broken {
+                break;
+            }
+            let due = self.not_before.is_none_or(|at| at <= clock::steady());
+            if !self.paused && (due || self.asked) {
+                self.turn();
+            }
+            if run == Run::Once || self.stopped || self.summary.broken {
+                break;
+            }
+            self.wait();
+        }
+        if run == Run::Once && self.paused {
+            self.summary.left_off = Some(Reason::new("paused", "it is paused"));
+        }
+        self.summary
+    }
+
+    /// One run now, for whoever has the worker to himself.
+    pub fn turn_now(&mut self) -> Option<Reason> {
+        self.turn();
+        self.summary.left_off.clone()
+    }
+
+    /// One run, and when the next one is.
+    fn turn(&mut self) {
+        let asked = std::mem::take(&mut self.asked);
+        let done = self.run_once(asked);
+        let now = clock::steady();
+        match done {
+            Ok(()) => {
+                self.said.clear();
+                if self.not_before.is_none_or(|at| at <= now) {
+                    self.not_before = Some(now.plus(self.inlet.tempo.next(clock::now())));
+                }
+            }
+            Err(error) => {
+                self.summary.broken |= error.is_broken();
+                let text = error.to_string();
+                if self.said != text {
+                    log::warn!(connector:% = self.inlet.name; "{}: {text}", self.inlet.name);
+                }
+                self.summary.left_off = Some(Reason::new("file", text.clone()));
+                self.said = text;
+                self.not_before = Some(now.plus(PAUSE));
+            }
+        }
+    }
+
+    fn run_once(&mut self, asked: bool) -> Result<(), PullError> {
+        self.summary.left_off = None;
+        if self.log.follow()? {
+            self.site = Site::of(&self.inlet, &mut self.log)?;
+        }
+        self.look_at_epoch()?;
+        self.recover()?;
+        if !self.may_begin()? {
+            return Ok(());
+        }
+        self.note_changes()?;
+        self.take_aside(asked)?;
+        self.reread()?;
+        self.fetch_all()
+    }
+
+    /// Nothing is agreed any more once the log is another: both sides are compared first, and a person says so.
+    fn look_at_epoch(&mut self) -> Result<(), PullError> {
+        let epoch = self.log.seen(None)?.epoch.to_string();
+        if self.pull.epoch.as_deref() == Some(&*epoch) {
+            return Ok(());
+        }
+        log::error!(
+            connector:% = self.inlet.name;
+            "{}: the log of its table is another than before: what both sides agreed on counts no more", self.inlet.name
+        );
+        let (id, name, noted) = (self.id, self.log.name().to_owned(), self.log.highest_seq()?);
+        self.ledger.call(move |state| state.commit(|db| pull::begin_anew(db, id, &name, &epoch, noted)))?;
+        self.cursor = None;
+        self.reload()
+    }
+
+    /// Reads again how it stands.
+    fn reload(&mut self) -> Result<(), PullError> {
+        let id = self.id;
+        if let Some(pull) = self.reader.read(|db| pull::get(db, id))? {
+            self.noted = pull.noted;
+            self.pull = pull;
+        }
+        Ok(())
+    }
+
+    /// Whether both sides were compared, or need not be.
+    fn may_begin(&mut self) -> Result<bool, PullError> {
+        self.reload()?;
+        let asks = match self.pull.contact {
+            Contact::Made | Contact::Asked(_) => false,
+            Contact::Doubted => true,
+            // What has begun goes on.
+            Contact::None => {
+                self.inlet.both_ways && self.pull.book.applied == 0 && self.log.count(&self.inlet.table, None)? > 0
+            }
+        };
+        if !asks {
+            return Ok(true);
+        }
+        let text = format!(
+            "both sides have records and were never compared: look with `hms-sync reconcile --connector {}`, then choose \
+             with --apply",
+            self.inlet.name
+        );
+        let reason = Reason::new(FIRST_CONTACT, text);
+        if self.halted.as_ref() != Some(&reason) {
+            log::warn!(connector:% = self.inlet.name; "{}: {}", self.inlet.name, reason.text);
+        }
+        self.summary.left_off = Some(reason.clone());
+        self.fail(reason, HALTED)?;
+        Ok(false)
+    }
+
+    fn hear_all(&mut self) {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(message) => self.hear(message),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.stopped = true,
+            }
+        }
+    }
+
+    /// Waits for a message, or until the next run.
+    fn wait(&mut self) {
+        let message = match self.not_before.filter(|_| !self.paused) {
+            Some(due) => match self.inbox.recv_timeout(due.since(clock::steady())) {
+                Ok(message) => message,
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.stopped = true,
+            },
+            None if !self.paused => return,
+            None => match self.inbox.recv() {
+                Ok(message) => message,
+                Err(_) => return self.stopped = true,
+            },
+        };
+        self.hear(message);
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::RunNow | Message::Reload => self.asked = true,
+            Message::Pause(pause) => self.paused = pause,
+            Message::LetGo => {
+                if let Err(error) = self.log.yield_file() {
+                    log::debug!("{}: {error}", self.inlet.name);
+                }
+            }
+            Message::Broken => self.summary.broken = true,
+            Message::Stop => self.stopped = true,
+            // What the application writes is looked at when it is read the next time.
+            Message::Wake | Message::Rewind | Message::Results | Message::Committed(_) => {}
+        }
+    }
+
+    /// Whether it is to end now, in the midst of a run.
+    fn is_ending(&mut self) -> bool {
+        self.hear_all();
+        self.stopped || self.summary.broken || self.paused
+    }
+}
+
+/// Under which name the state file keeps a failing source, beside the endpoint that is sent to.
+fn origin_of(source: &dyn Source) -> String {
+    format!("pull {}", source.origin())
+}
+
+/// The table that is pulled into.
+#[derive(Clone, Debug)]
+struct Site {
+    /// Its event type.
+    kind: Arc<str>,
+    /// What its columns take.
+    fitting: Fitting,
+    /// The columns that both sides may have, without those of the key.
+    columns: Vec<Arc<str>>,
+}
+
+impl Site {
+    fn of(inlet: &Inlet, log: &mut CapturedLog) -> Result<Site, PullError> {
+        let (kind, fitting) = (log.kind_of(&inlet.table)?, log.fitting(&inlet.table)?);
+        let mapped = inlet.back.columns();
+        let is_mapped = |name: &str| mapped.as_ref().is_none_or(|mapped| mapped.contains(&name));
+        let of_key = |name: &Arc<str>| fitting.key().contains(name);
+        let columns = fitting.columns().filter(|name| !of_key(name) && is_mapped(name)).cloned().collect();
+        Ok(Site { kind, fitting, columns })
+    }
+
+    /// A record's key as JSON, as links and conflicts name it.
+    fn identity(&self, key: &[Value]) -> String {
+        let key: Record = self.fitting.key().iter().cloned().zip(key.iter().cloned()).collect();
+        String::from_utf8_lossy(&json::value(&Value::Map(key))).into_owned()
+    }
+
+    /// The key of such a text; none = it is of another table.
+    fn key_of(&self, identity: &str) -> Option<Vec<Value>> {
+        let Ok(Value::Map(key)) = json::decode(identity.as_bytes()) else { return None };
+        self.fitting.key_of(&self.fitting.record(&key).ok()?)
+    }
+}

@@ -1,0 +1,492 @@
+//! One run: page after page, and what stands aside.
+
+use std::collections::HashSet;
+use std::hash::BuildHasher as _;
+use std::time::Duration;
+
+use foldhash::fast::FixedState;
+
+use super::carry::{Batch, Tally};
+use super::look::look;
+use super::mapped::{Mapped, hash_of, mapped};
+use super::weigh::{How, Weighed, weigh};
+use super::{HALTED, PullError, Worker, origin_of};
+use crate::adapter::pull::{Ask, Bad, Fetched, Page, Reads};
+use crate::clock;
+use crate::event::Record;
+use crate::rules::breaker::Permit;
+use crate::rules::conflict::same::fingerprint;
+use crate::rules::hex::hex;
+use crate::rules::outcome::{Outcome, Reason};
+use crate::rules::pull::clock::Offsets;
+use crate::store::capture::{Act, GUARD};
+use crate::store::state::conflict;
+use crate::store::state::connector::{self, OpenBreaker};
+use crate::store::state::counter::{self, Series};
+use crate::store::state::link;
+use crate::store::state::pull::item::{self, Aside, Item};
+use crate::store::state::pull::{self, Contact};
+
+/// A source that answers with the same page again so often has none that is its last.
+const REPEATS: u32 = 3;
+/// A cursor that has moved over nothing is stored after so long.
+const CURSOR: Duration = Duration::from_secs(3600);
+/// Items that stand aside and are looked at at once.
+const SOME: usize = 500;
+/// Failures in a row that are noted: before that it may pass.
+const NOTED: u32 = 3;
+/// Tombstones are kept for so long, in milliseconds: who was away for longer is read anew. And what was sent.
+const TOMBSTONES: i64 = 90 * 86_400_000;
+const SENT: i64 = 86_400_000;
+/// What is older goes so often.
+const TIDY: Duration = Duration::from_secs(6 * 3600);
+
+impl Worker {
+    /// Reads what there is.
+    pub(super) fn fetch_all(&mut self) -> Result<(), PullError> {
+        let mut tally = Tally::default();
+        let mut expired = false;
+        let mut ask = Ask { cursor: self.cursor.clone(), next: None, validator: self.pull.book.validator.clone() };
+        let asked_first = matches!(self.pull.contact, Contact::Asked(_));
+        if asked_first {
+            ask = Ask::default();
+        }
+        let overdue = self.inlet.full.is_some_and(|full| {
+            let last = self.pull.book.whole.map_or(clock::Timestamp(0), clock::Timestamp);
+            clock::now().since(last) >= full
+        });
+        if overdue && ask.cursor.is_some() {
+            (ask, expired) = (Ask::default(), true);
+        }
+        self.seen = ask.cursor.is_none().then(HashSet::new);
+        self.uncertain = false;
+        let (mut pages, mut repeats) = (HashSet::new(), 0);
+        loop {
+            if self.is_ending() || !self.may_ask() {
+                return Ok(());
+            }
+            let began = clock::now();
+            let page = match self.inlet.source.fetch(&ask) {
+                Fetched::Page(page) => page,
+                Fetched::Unchanged => return self.succeeded(),
+                Fetched::Expired if !expired => {
+                    expired = true;
+                    log::warn!(connector:% = self.inlet.name; "{}: the cursor is not known there any more: everything is read again", self.inlet.name);
+                    ask = Ask::default();
+                    (self.seen, pages) = (Some(HashSet::new()), HashSet::new());
+                    continue;
+                }
+                Fetched::Expired | Fetched::Gone => {
+                    return self.fail(Reason::new("no-page", "the source has no page to give"), HALTED);
+                }
+                Fetched::Failed(outcome) => return self.failed(&outcome),
+            };
+            self.succeeded()?;
+            self.measure(&page);
+            let next = page.next.clone();
+            if let Some(next) = &next {
+                repeats += u32::from(!pages.insert(next.clone()));
+                if repeats >= REPEATS {
+                    return self.fail(
+                        Reason::new("repeated-page", "the source answers with the same page again and again"),
+                        HALTED,
+                    );
+                }
+            }
+            if ask.next.is_none() && next.is_none() {
+                // One page is all: the next answer may say that nothing has changed since.
+                self.pull.book.validator.clone_from(&page.validator);
+            }
+            let (all, came) = self.take_page(page, began)?;
+            tally.add_up(&came);
+            if !all {
+                return self.fail(
+                    Reason::new("strict-order", "an item is refused, and `strictOrder` lets none pass it"),
+                    HALTED,
+                );
+            }
+            match next {
+                Some(next) => ask.next = Some(next),
+                None => break,
+            }
+        }
+        if tally.again > 0 {
+            tally.add_up(&self.again(Aside::Again)?);
+        }
+        if tally.written + tally.deleted > 0 {
+            tally.add_up(&self.again(Aside::Refused)?);
+        }
+        self.complete(expired)
+    }
+
+    /// Everything that there is was read.
+    fn complete(&mut self, expired: bool) -> Result<(), PullError> {
+        let Some(seen) = self.seen.take() else { return Ok(()) };
+        let told = matches!(self.inlet.source.reads(), Reads::Changes { deletions: true });
+        // What cannot be read may be any of them.
+        if !self.uncertain && (expired || !told) {
+            self.sweep(&seen)?;
+        }
+        if self.inlet.full.is_some() {
+            self.pull.book.whole = Some(clock::now().0);
+            self.store_book()?;
+        }
+        if let Contact::Asked(_) = self.pull.contact {
+            self.send_unmatched(&seen)?;
+        }
+        if self.pull.contact != Contact::Made {
+            let id = self.id;
+            self.ledger.call(move |state| state.commit(|db| pull::set_contact(db, id, Contact::Made)))?;
+            self.pull.contact = Contact::Made;
+        }
+        Ok(())
+    }
+
+    /// Takes a page: what can be mapped, in order; what cannot stands aside.
+    fn take_page(&mut self, page: Page, began: clock::Timestamp) -> Result<(bool, Tally), PullError> {
+        let mut items = Vec::with_capacity(page.items.len());
+        let mut bad: Vec<Item> = page.bad.iter().map(aside).collect();
+        for item in &page.items {
+            match mapped(&self.inlet, &self.site, item) {
+                Ok(mapped) => items.push(mapped),
+                Err(reason) => bad.push(Item { id: hash_of(item), reason, ..blank() }),
+            }
+        }
+        if !bad.is_empty() {
+            self.uncertain = true;
+            self.put_aside(bad)?;
+            if self.inlet.strict_order {
+                return Ok((false, Tally::default()));
+            }
+        }
+        let moved = page.cursor.filter(|cursor| Some(cursor) != self.cursor.as_ref());
+        self.process(items, moved, began, false)
+    }
+
+    /// Weighs items and carries out what comes of it; two of one record one after the other.
+    pub(super) fn process(
+        &mut self,
+        items: Vec<Mapped>,
+        cursor: Option<String>,
+        began: clock::Timestamp,
+        again: bool,
+    ) -> Result<(bool, Tally), PullError> {
+        let mut tally = Tally::default();
+        let mut rest = items.as_slice();
+        loop {
+            let mut keys = HashSet::new();
+            let distinct = rest.iter().position(|item| {
+                let name = match &item.key {
+                    Some(key) => self.site.identity(key),
+                    None => format!("there {}", item.remote.as_deref().unwrap_or_default()),
+                };
+                !keys.insert(name)
+            });
+            let (some, later) = rest.split_at(distinct.unwrap_or(rest.len()));
+            rest = later;
+            let is_last = rest.is_empty();
+            let batch = self.weigh_all(some, began, again)?;
+            let cursor = cursor.clone().filter(|_| is_last);
+            let (all, came) = match batch.plan.is_empty() {
+                // Nothing is written for a cursor alone, for a while.
+                true => {
+                    let now = clock::now().0;
+                    let long = i64::try_from(CURSOR.as_millis()).unwrap_or(i64::MAX);
+                    let stored = self.pull.book.moved.is_some_and(|moved| now - moved < long);
+                    let kept = cursor.as_ref().filter(|_| stored).cloned();
+                    let came = self.carry(batch, cursor.filter(|_| !stored))?;
+                    self.cursor = kept.or(self.cursor.take());
+                    came
+                }
+                false => self.carry(batch, cursor)?,
+            };
+            tally.add_up(&came);
+            if !all || is_last {
+                return Ok((all, tally));
+            }
+        }
+    }
+
+    fn weigh_all(&mut self, items: &[Mapped], began: clock::Timestamp, again: bool) -> Result<Batch, PullError> {
+        let refs: Vec<&Mapped> = items.iter().collect();
+        // What the application did up to the look counts.
+        self.note_changes()?;
+        let (seq, known) =
+            look(&self.site, &mut self.log, Some((&mut self.reader, self.id)), &self.inlet.table, &refs)?;
+        let (ahead_ms, now) = (self.ahead(), clock::now());
+        let first = match self.pull.contact {
+            Contact::Asked(first) => Some(first),
+            _ => None,
+        };
+        let (mut batch, mut bad) = (Batch::default(), Vec::new());
+        for (item, known) in items.iter().zip(&known) {
+            if let Some(seen) = &mut self.seen {
+                seen.insert(hashed(&known.id));
+            }
+            // It was asked for before a push of ours was acknowledged: what it says may be older than that.
+            let overtaken = known.base.as_ref().is_some_and(|base| base.at >= began && base.version.is_none());
+            if overtaken && !again {
+                bad.push(Item {
+                    id: known.id.clone(),
+                    state: Aside::Again,
+                    reason: overtaken_reason(),
+                    copy: Some(item.copy()),
+                    ..blank()
+                });
+                continue;
+            }
+            let barred = known.aside.as_ref().is_some_and(|(_, reason)| reason.class == GUARD);
+            let how = How { now, ahead_ms, first, again, resolved: &known.resolved, barred };
+            match weigh(&self.inlet, &self.site, item, known, seq, how) {
+                Weighed::Quiet if again && known.aside.is_some() => batch.quiet.push(known.id.clone()),
+                Weighed::Quiet => {}
+                Weighed::Bad(reason) => {
+                    let id =
+                        if known.id.is_empty() { item.remote.clone().unwrap_or_default() } else { known.id.clone() };
+                    bad.push(Item { id, reason, copy: Some(item.copy()), ..blank() });
+                }
+                Weighed::Plan(planned, verdict) => {
+                    if matches!(planned.change.act, Act::Put(_))
+                        && known.base.is_some()
+                        && self.goes_round(&known.id, item)
+                    {
+                        let reason = Reason::new(
+                            "loop",
+                            "its contents come in again and again: two systems each make something else of them",
+                        );
+                        log::error!(connector:% = self.inlet.name, class:% = reason.class; "{}: a record of {}: {}", self.inlet.name, self.inlet.table, reason.text);
+                        bad.push(Item {
+                            id: known.id.clone(),
+                            state: Aside::Held,
+                            reason,
+                            copy: Some(item.copy()),
+                            ..blank()
+                        });
+                        continue;
+                    }
+                    let was_held = matches!(known.aside, Some((Aside::Held, _)));
+                    if was_held || !verdict.decided.is_empty() || !verdict.held.is_empty() {
+                        batch.verdicts.push((known.id.clone(), *verdict));
+                    }
+                    batch.plan.push(*planned);
+                }
+            }
+        }
+        if !bad.is_empty() {
+            self.put_aside(bad)?;
+        }
+        Ok(batch)
+    }
+
+    /// Whether a record's contents come in again and again.
+    fn goes_round(&mut self, id: &str, item: &Mapped) -> bool {
+        let now = clock::steady();
+        if self.crossings.len() >= crate::rules::crossing::RECORDS {
+            self.crossings.retain(|_, crossings| !crossings.is_idle(now));
+        }
+        let hash = fingerprint(Some(&item.fields), &self.site.columns);
+        self.crossings.entry(id.to_owned()).or_default().comes_round(hash, now)
+    }
+
+    fn put_aside(&mut self, items: Vec<Item>) -> Result<(), PullError> {
+        let id = self.id;
+        let mut news = Vec::new();
+        for item in items {
+            let known = self.reader.read(|db| item::get(db, id, &item.id))?;
+            if known
+                .is_none_or(|known| (known.state, &known.reason, &known.copy) != (item.state, &item.reason, &item.copy))
+            {
+                news.push(item);
+            }
+        }
+        if news.is_empty() {
+            return Ok(());
+        }
+        for item in &news {
+            log::warn!(connector:% = self.inlet.name, class:% = item.reason.class; "{}: an item stands aside: {}", self.inlet.name, item.reason);
+        }
+        self.ledger.call(move |state| {
+            state.commit(|db| {
+                for state in [Aside::Bad, Aside::Held] {
+                    let n = news.iter().filter(|item| item.state == state).count() as u64;
+                    counter::add_to(db, id, Series::Pulled, state.as_str(), n)?;
+                }
+                news.iter().try_for_each(|item| item::put(db, id, item))
+            })
+        })?;
+        Ok(())
+    }
+
+    /// Looks again at what stands aside: what was decided on another row always, what was refused or held when a person asks.
+    pub(super) fn take_aside(&mut self, asked: bool) -> Result<(), PullError> {
+        self.again(Aside::Again)?;
+        let id = self.id;
+        let resolved = self.reader.read(|db| conflict::resolved(db, id, SOME))?;
+        for (kind, key) in &resolved {
+            if **kind != *self.site.kind {
+                continue;
+            }
+            self.look_again(key)?;
+        }
+        if self.has_noted && !asked {
+            self.again(Aside::Held)?;
+        }
+        self.has_noted = false;
+        if asked {
+            self.again(Aside::Refused)?;
+            self.again(Aside::Held)?;
+        }
+        if asked || self.tidied.is_none_or(|at| clock::steady().since(at) >= TIDY) {
+            self.tidied = Some(clock::steady());
+            let (id, now) = (self.id, clock::now().0);
+            let until = (clock::Timestamp(now - TOMBSTONES), clock::Timestamp(now - SENT));
+            self.ledger.call(move |state| state.commit(|db| pull::tidy(db, id, until.0, until.1)))?;
+        }
+        Ok(())
+    }
+
+    fn again(&mut self, state: Aside) -> Result<Tally, PullError> {
+        let (mut tally, mut after) = (Tally::default(), String::new());
+        loop {
+            let id = self.id;
+            let some = self.reader.read(|db| item::list(db, id, state, &after, SOME))?;
+            let Some(last) = some.last() else { return Ok(tally) };
+            after.clone_from(&last.id);
+            let copies = some.iter().filter_map(|item| Mapped::of_copy(item.copy.as_ref()?).ok());
+            let (_, came) = self.process(copies.collect(), None, clock::now(), true)?;
+            tally.add_up(&came);
+        }
+    }
+
+    /// Decides about one record again, as it is there now.
+    pub(super) fn look_again(&mut self, key: &str) -> Result<Tally, PullError> {
+        let id = self.id;
+        let Some(values) = self.site.key_of(key) else { return Ok(Tally::default()) };
+        let kind = self.site.kind.clone();
+        let (stored, links) = self.reader.read(|db| Ok((item::get(db, id, key)?, link::of(db, id, &kind, key)?)))?;
+        let names = self.site.fitting.key().iter().cloned();
+        let record: Record = names.zip(values.iter().cloned()).collect();
+        let fetched = match self.inlet.source.fetch_one(&record, &links) {
+            Some(Fetched::Page(page)) => page.items.first().map(|item| mapped(&self.inlet, &self.site, item)),
+            Some(Fetched::Gone) => Some(Ok(Mapped { key: Some(values.clone()), deleted: true, ..Mapped::default() })),
+            Some(Fetched::Failed(outcome)) => {
+                self.failed(&outcome)?;
+                None
+            }
+            Some(Fetched::Unchanged | Fetched::Expired) | None => None,
+        };
+        // What was seen last has to do where a single record cannot be asked for.
+        let seen = stored.and_then(|item| Mapped::of_copy(item.copy.as_ref()?).ok());
+        let Some(mut item) = fetched.and_then(Result::ok).or(seen) else { return Ok(Tally::default()) };
+        item.key.get_or_insert(values);
+        Ok(self.process(vec![item], None, clock::now(), true)?.1)
+    }
+
+    /// Whether the source may be asked now.
+    fn may_ask(&mut self) -> bool {
+        let now = clock::steady();
+        match self.breaker.permit(now) {
+            Permit::All => true,
+            Permit::Probe => {
+                self.breaker.probe_sent();
+                true
+            }
+            Permit::NotBefore(at) => {
+                self.not_before = Some(at);
+                false
+            }
+            Permit::ProbeIsOut => true,
+        }
+    }
+
+    fn succeeded(&mut self) -> Result<(), PullError> {
+        self.breaker.success();
+        self.halted = None;
+        if std::mem::take(&mut self.failures) >= NOTED {
+            log::warn!(connector:% = self.inlet.name; "{}: it can be read again", self.inlet.name);
+            self.note_failure(None)?;
+        }
+        Ok(())
+    }
+
+    /// A request came to nothing.
+    fn failed(&mut self, outcome: &Outcome) -> Result<(), PullError> {
+        let reason =
+            outcome.reason().cloned().unwrap_or_else(|| Reason::new("no-page", "the source has no page to give"));
+        let pause = match outcome {
+            Outcome::Retry { after, .. } => {
+                let delay = self.inlet.retry.delay(self.failures + 1, self.dice.f64());
+                after.map_or(delay, |after| after.max(delay))
+            }
+            Outcome::Unknown { .. } => self.inlet.retry.delay(self.failures + 1, self.dice.f64()),
+            _ => HALTED,
+        };
+        self.breaker.failure(0, true, &reason, clock::steady(), self.dice.f64());
+        self.summary.retried += 1;
+        self.fail(reason, pause)
+    }
+
+    /// It cannot go on now; it is tried again after a pause, or when a person asks.
+    pub(super) fn fail(&mut self, reason: Reason, pause: Duration) -> Result<(), PullError> {
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = Some(clock::steady().plus(pause));
+        self.summary.left_off = Some(reason.clone());
+        let news = self.halted.as_ref() != Some(&reason);
+        if news {
+            log::warn!(connector:% = self.inlet.name, class:% = reason.class; "{}: cannot be read: {reason}", self.inlet.name);
+        }
+        let grave = pause >= HALTED;
+        if (grave && news) || (!grave && self.failures == NOTED) {
+            self.failures = self.failures.max(NOTED);
+            self.note_failure(Some(reason.clone()))?;
+        }
+        self.halted = Some(reason);
+        Ok(())
+    }
+
+    fn note_failure(&mut self, reason: Option<Reason>) -> Result<(), PullError> {
+        let (id, origin, now) = (self.id, origin_of(&*self.inlet.source), clock::steady());
+        let (failures, next_probe) = (self.failures, self.not_before.unwrap_or(now));
+        let open = reason.map(|reason| OpenBreaker { opened: now, next_probe, failures, reason });
+        self.ledger.call(move |state| state.commit(|db| connector::set_breaker(db, id, &origin, open.as_ref())))?;
+        Ok(())
+    }
+
+    /// Measures the other side's clock.
+    fn measure(&mut self, page: &Page) {
+        if let Some(ahead) = page.ahead_ms {
+            let mut offsets = Offsets::new(&self.pull.book.ahead);
+            offsets.add(ahead);
+            self.pull.book.ahead = offsets.kept().to_vec();
+        }
+    }
+
+    /// By how much the other side's clock is ahead, in milliseconds: the median of the last measures.
+    fn ahead(&self) -> i64 {
+        Offsets::new(&self.pull.book.ahead).median().unwrap_or(0)
+    }
+}
+
+fn overtaken_reason() -> Reason {
+    Reason::new("overtaken", "it was asked for before a push of ours was acknowledged; it is decided again")
+}
+
+fn blank() -> Item {
+    Item {
+        id: String::new(),
+        state: Aside::Bad,
+        reason: Reason::new("bad", ""),
+        since: clock::now(),
+        tries: 0,
+        copy: None,
+    }
+}
+
+fn aside(bad: &Bad) -> Item {
+    Item { id: hex(&bad.hash), reason: bad.reason.clone(), ..blank() }
+}
+
+/// A record's key, in short.
+pub(super) fn hashed(id: &str) -> u64 {
+    FixedState::with_seed(0x68_6d_73).hash_one(id)
+}

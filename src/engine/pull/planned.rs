@@ -1,0 +1,201 @@
+//! The plan of a page: what is to be done for each of its items, as bytes and back.
+
+use std::sync::Arc;
+
+use super::{Mapped, PullError};
+use crate::event::{Record, Value};
+use crate::rules::outcome::Reason;
+use crate::store::capture::{Act, Change};
+use crate::store::image;
+
+/// What is to be done for one item.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Planned {
+    /// The item.
+    pub mapped: Mapped,
+    /// What becomes of the row.
+    pub change: Change,
+    /// The base afterwards; none = it stays.
+    pub agree: Option<Agree>,
+    /// Why a person must decide about part of it.
+    pub held: Option<Reason>,
+    /// The end of the log when it was decided.
+    pub seq: i64,
+}
+
+/// What both sides agree on afterwards.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Agree {
+    /// Fields of which the application's part is what the row holds then.
+    pub fresh: Vec<Arc<str>>,
+    /// Fields of which it is this.
+    pub local: Record,
+    /// What the other side holds, in our names.
+    pub there: Record,
+    /// Neither side has it.
+    pub gone: bool,
+    /// All of it is agreed on; else the rest as far as it was.
+    pub whole: bool,
+    /// The change of ours up to which they agree, where it is not the newest.
+    pub upto: Option<i64>,
+}
+
+/// The plan as bytes.
+pub(super) fn encode(plan: &[Planned], cursor: Option<&str>) -> Vec<u8> {
+    let mut record = Record::with_capacity(2);
+    if let Some(cursor) = cursor {
+        record.push("c", Value::from(cursor));
+    }
+    record.push("p", Value::List(plan.iter().map(|planned| Value::Map(one(planned))).collect()));
+    image::encode_record(&record)
+}
+
+/// The plan of bytes, and the cursor.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Vec<Planned>, Option<String>), PullError> {
+    let record = image::decode_record(bytes).map_err(|_| PullError::Plan)?;
+    let cursor = record.get("c").and_then(Value::as_text).map(|text| text.into_owned());
+    let Some(Value::List(items)) = record.get("p") else { return Err(PullError::Plan) };
+    let items = items.iter().map(|item| match item {
+        Value::Map(item) => Ok(back(item)),
+        _ => Err(PullError::Plan),
+    });
+    Ok((items.collect::<Result<_, _>>()?, cursor))
+}
+
+fn one(planned: &Planned) -> Record {
+    let mut record = Record::with_capacity(8);
+    record.push("m", Value::Map(planned.mapped.to_record()));
+    record.push("k", Value::List(planned.change.key.clone()));
+    if let Some(expect) = &planned.change.expect {
+        record.push("e", Value::Map(expect.clone()));
+    }
+    match &planned.change.act {
+        Act::Put(values) => record.push("w", Value::Map(values.clone())),
+        Act::Delete => record.push("x", Value::Null),
+        Act::Keep => {}
+    }
+    record.push("t", Value::Bool(planned.change.tell));
+    record.push("g", Value::Bool(planned.change.guarded));
+    if let Some(agree) = &planned.agree {
+        let fresh = agree.fresh.iter().map(|name| Value::Text(name.clone())).collect();
+        let fields = [
+            ("f", Value::List(fresh)),
+            ("l", Value::Map(agree.local.clone())),
+            ("t", Value::Map(agree.there.clone())),
+            ("g", Value::Bool(agree.gone)),
+            ("w", Value::Bool(agree.whole)),
+            ("u", agree.upto.map_or(Value::Null, Value::Integer)),
+        ];
+        record.push("a", Value::Map(fields.into_iter().collect()));
+    }
+    if let Some(held) = &planned.held {
+        record.push("h", Value::List(vec![Value::from(&*held.class), Value::from(&*held.text)]));
+    }
+    record.push("s", Value::Integer(planned.seq));
+    record
+}
+
+fn back(record: &Record) -> Planned {
+    let map = |record: &Record, name: &str| match record.get(name) {
+        Some(Value::Map(map)) => Some(map.clone()),
+        _ => None,
+    };
+    let list = |record: &Record, name: &str| match record.get(name) {
+        Some(Value::List(list)) => list.clone(),
+        _ => Vec::new(),
+    };
+    let texts = |values: Vec<Value>| -> Vec<String> {
+        values.iter().filter_map(|value| Some(value.as_text()?.into_owned())).collect()
+    };
+    let is = |record: &Record, name: &str| record.get(name) == Some(&Value::Bool(true));
+    let act = match (map(record, "w"), record.get("x")) {
+        (Some(values), _) => Act::Put(values),
+        (None, Some(_)) => Act::Delete,
+        (None, None) => Act::Keep,
+    };
+    let agree = map(record, "a").map(|agree| Agree {
+        fresh: texts(list(&agree, "f")).into_iter().map(Arc::from).collect(),
+        local: map(&agree, "l").unwrap_or_default(),
+        there: map(&agree, "t").unwrap_or_default(),
+        gone: is(&agree, "g"),
+        whole: is(&agree, "w"),
+        upto: match agree.get("u") {
+            Some(Value::Integer(seq)) => Some(*seq),
+            _ => None,
+        },
+    });
+    let held = match &*texts(list(record, "h")) {
+        [class, text] => Some(Reason::new(class.clone(), text.clone())),
+        _ => None,
+    };
+    Planned {
+        mapped: Mapped::of_record(&map(record, "m").unwrap_or_default()),
+        change: Change {
+            key: list(record, "k"),
+            expect: map(record, "e"),
+            act,
+            tell: is(record, "t"),
+            guarded: is(record, "g"),
+        },
+        agree,
+        held,
+        seq: match record.get("s") {
+            Some(Value::Integer(seq)) => *seq,
+            _ => 0,
+        },
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn a_plan_reads_back_as_it_was_written_down() {
+        let fields: Record =
+            [("name", Value::from("a")), ("raw", Value::Blob(vec![0, 255])), ("n", Value::Null)].into_iter().collect();
+        let mapped = Mapped {
+            key: Some(vec![Value::Integer(5)]),
+            remote: Some("r5".to_owned()),
+            fields: fields.clone(),
+            deleted: false,
+            version: Some("3".to_owned()),
+            updated: Some(Timestamp(7)),
+            links: vec![("id".to_owned(), "r5".to_owned())],
+        };
+        let agree = Agree {
+            fresh: vec!["n".into()],
+            local: fields.clone(),
+            there: fields.clone(),
+            gone: false,
+            whole: true,
+            upto: Some(9),
+        };
+        let plan = vec![
+            Planned {
+                mapped: mapped.clone(),
+                change: Change {
+                    key: vec![Value::Integer(5)],
+                    expect: Some(fields.clone()),
+                    act: Act::Put(fields),
+                    tell: true,
+                    guarded: true,
+                },
+                agree: Some(agree),
+                held: Some(Reason::new("conflict", "why")),
+                seq: 12,
+            },
+            Planned {
+                mapped: Mapped { deleted: true, ..Mapped::default() },
+                change: Change { key: Vec::new(), expect: None, act: Act::Delete, tell: false, guarded: false },
+                agree: None,
+                held: None,
+                seq: 0,
+            },
+        ];
+        assert_eq!(decode(&encode(&plan, Some("c7"))).unwrap(), (plan, Some("c7".to_owned())));
+        assert!(decode(b"nonsense").is_err());
+    }
+}

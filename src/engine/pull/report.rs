@@ -1,0 +1,111 @@
+//! What `status` tells of a pull.
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::engine::need::Need;
+use crate::rules::pull::clock::Offsets;
+use crate::store::state::connector::Remembered;
+use crate::store::state::counter::{self, Series};
+use crate::store::state::pull::{self, Contact};
+use crate::store::state::{Db, Sql};
+
+/// How the pull of a connector stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PullStatus {
+    /// When a run last changed something here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+    /// When the cursor moved last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved: Option<String>,
+    /// Rows that were written or deleted here so far.
+    pub applied: u64,
+    /// Records that both sides have agreed on.
+    pub agreed: u64,
+    /// Records that the application's own rules refuse.
+    pub refused: u64,
+    /// Records that wait for a person.
+    pub held: u64,
+    /// Items that cannot be read or mapped.
+    pub bad: u64,
+    /// By how many seconds the other side's clock is ahead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<i64>,
+    /// Both sides must be compared before anything is changed.
+    pub first_contact: bool,
+    /// So many records are missing there, and are deleted only when a person agrees.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<u64>,
+}
+
+/// How the pull of a connector stands; none = it never was one.
+pub fn pull_status(db: &Db, known: &Remembered) -> Sql<Option<PullStatus>> {
+    let Some(pull) = pull::get(db, known.id)? else { return Ok(None) };
+    let counts = pull::counts(db, known.id)?;
+    let aside = |word: &str| counts.aside.iter().find(|(state, _)| state == word).map_or(0, |(_, n)| *n);
+    let breaker = crate::store::state::connector::any_breaker(db, known.id)?;
+    let asks = breaker.is_some_and(|open| open.reason.class == super::FIRST_CONTACT);
+    let time = |at: Option<i64>| at.map(|at| Timestamp(at).to_string());
+    Ok(Some(PullStatus {
+        last: time(pull.book.last),
+        moved: time(pull.book.moved),
+        applied: pull.book.applied,
+        agreed: counts.agreed,
+        refused: aside("refused"),
+        held: aside("held"),
+        bad: aside("bad"),
+        ahead: Offsets::new(&pull.book.ahead).told().map(|ahead| ahead / 1000),
+        first_contact: pull.contact == Contact::Doubted || (pull.contact == Contact::None && asks),
+        missing: pull.book.missing,
+    }))
+}
+
+/// What came in, by what became of it.
+pub fn pulled(db: &Db, known: &Remembered) -> Sql<Vec<(String, u64)>> {
+    counter::series(db, known.id, Series::Pulled)
+}
+
+impl PullStatus {
+    /// What needs a person.
+    pub fn needs(&self, connector: &str) -> Vec<Need> {
+        let mut needs = Vec::new();
+        let mut need = |what: String, mend: String| {
+            needs.push(Need { subject: connector.to_owned(), what, mend });
+        };
+        if self.first_contact {
+            need(
+                "both sides have records and were never compared: nothing is read or written".to_owned(),
+                format!("`hms-sync reconcile --connector {connector}` shows where they differ"),
+            );
+        }
+        if let Some(missing) = self.missing {
+            need(
+                format!("{missing} records are missing there, more than may be deleted here unasked"),
+                format!("look there; then `hms-sync reconcile --connector {connector} --delete-missing`"),
+            );
+        }
+        if self.refused > 0 {
+            need(
+                format!("{} of its records are refused by the application's own rules", self.refused),
+                format!("the agent's log names the rules; after a repair `hms-sync sync {connector}` tries them again"),
+            );
+        }
+        if self.bad > 0 {
+            need(
+                format!("{} of its items cannot be read or mapped", self.bad),
+                "the agent's log names the fields; a changed mapping is tried with the next change of the item"
+                    .to_owned(),
+            );
+        }
+        if let Some(ahead) = self.ahead {
+            let way = if ahead > 0 { "ahead" } else { "behind" };
+            need(
+                format!("the clock there is {} s {way}", ahead.abs()),
+                "times of changes are corrected by that; have the clock set".to_owned(),
+            );
+        }
+        needs
+    }
+}

@@ -1,0 +1,241 @@
+//! What is to be done about one item: nothing new, our own push seen again, or a decision between both sides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::look::Known;
+use super::planned::{Agree, Planned};
+use super::{Inlet, Mapped, Site};
+use crate::clock::Timestamp;
+use crate::event::{Record, Value};
+use crate::rules::conflict::same::same;
+use crate::rules::conflict::{
+    Base, Because, DeleteRule, Next, Policy, Resolution, Rule, Side, Sides, Span, Times, Verdict, Winner, Write, decide,
+};
+use crate::rules::outcome::Reason;
+use crate::store::capture::{Act, Change};
+use crate::store::state::pull::First;
+use crate::store::state::pull::base::Both;
+
+/// How a decision is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How<'a> {
+    /// Our wall clock.
+    pub now: Timestamp,
+    /// The other side's clock is ahead by so many milliseconds.
+    pub ahead_ms: i64,
+    /// Both sides meet for the first time, and a person has said how.
+    pub first: Option<First>,
+    /// It is looked at again though the other side has not changed it.
+    pub again: bool,
+    /// What a person has decided about the record.
+    pub resolved: &'a [Resolution],
+    /// The guard has found what must not be.
+    pub barred: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub(super) enum Weighed {
+    /// Both sides have nothing new.
+    Quiet,
+    /// This is to be done, after these decisions.
+    Plan(Box<Planned>, Box<Verdict>),
+    /// It cannot be placed.
+    Bad(Reason),
+}
+
+/// Weighs an item against what is known of its record. `seq` = the end of the log when that was looked up.
+pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, seq: i64, how: How<'_>) -> Weighed {
+    let held = known.base.as_ref().and_then(|base| base.held.as_ref());
+    if known.key.is_empty() {
+        if item.deleted {
+            // It was never here.
+            return Weighed::Quiet;
+        }
+        if !site.fitting.gives_key() || (item.remote.is_none() && item.key.is_none()) {
+            return Weighed::Bad(Reason::new("no-key", "it has no key: map all key columns of the table"));
+        }
+    }
+    let fields: Vec<Arc<str>> = match item.deleted {
+        true => site.columns.clone(),
+        false => item.fields.iter().map(|(name, _)| name.clone()).collect(),
+    };
+    if let (Some(base), false) = (&known.base, how.again) {
+        let older = item.updated.zip(base.updated).is_some_and(|(item, base)| item < base);
+        if older || (item.deleted && base.held.is_none() && known.row.is_none()) {
+            return Weighed::Quiet;
+        }
+        let as_before = match &base.held {
+            Some(held) => !item.deleted && is_same(&fields, &item.fields, &held.there),
+            None => false,
+        };
+        let same_version = item.version.is_some() && item.version == base.version;
+        if as_before && (item.version.is_none() || same_version) {
+            return Weighed::Quiet;
+        }
+        // What it made of what we sent, or the same under another version.
+        if let (Some(held), false, true) = (&base.held, item.deleted, as_before || same_version) {
+            return plan_echo(known, item, &fields, held, base.seq);
+        }
+    }
+    if let (false, Some((sent, local))) = (item.deleted, own(known, item, &fields)) {
+        let held = Both { local: local.clone(), there: local.clone() };
+        return plan_echo(known, item, &fields, &held, sent);
+    }
+    let changed: BTreeMap<Arc<str>, Span> = known
+        .changes
+        .fields
+        .iter()
+        .map(|(field, (first, last))| (field.clone(), Span { first: *first, last: *last }))
+        .collect();
+    let updated = item.updated.map(|at| Timestamp(at.0.saturating_sub(how.ahead_ms)));
+    let names: Vec<&str> = inlet.names.iter().map(String::as_str).collect();
+    let office = [inlet.office.as_str()];
+    let policy = at_first(&inlet.policy, how.first);
+    let sides = Sides {
+        base: held.map(|held| Base { local: &held.local, remote: &held.there }),
+        local: Side {
+            image: known.row.as_ref(),
+            times: Times::Fields { changed: &changed, deleted: known.changes.deleted },
+            trusted: true,
+            names: &office,
+        },
+        remote: Side {
+            image: (!item.deleted).then_some(&item.fields),
+            times: Times::Record(updated),
+            trusted: inlet.trusted,
+            names: &names,
+        },
+        fields: &fields,
+        now: how.now,
+        resolved: how.resolved,
+        barred: how.barred,
+    };
+    let verdict = decide(&policy, &sides);
+    plan(inlet, item, known, &fields, seq, verdict)
+}
+
+/// The rules of the first contact.
+fn at_first(policy: &Policy, first: Option<First>) -> Policy {
+    let (winner, delete) = match first {
+        Some(First::Local) => (Winner::Local, DeleteRule::UpdateWins),
+        Some(First::Remote) => (Winner::Remote, DeleteRule::UpdateWins),
+        Some(First::Rules) | None => return policy.clone(),
+    };
+    let otherwise = Some(Rule::of(winner));
+    Policy { groups: policy.groups.clone(), rules: Vec::new(), otherwise, delete, ..policy.clone() }
+}
+
+fn is_same(fields: &[Arc<str>], one: &Record, other: &Record) -> bool {
+    fields.iter().all(|field| same(one.get(field), other.get(field)))
+}
+
+/// What we sent that this is, if it is.
+fn own<'k>(known: &'k Known, item: &Mapped, fields: &[Arc<str>]) -> Option<(i64, &'k Record)> {
+    let agreed = known.base.as_ref().map_or(0, |base| base.seq);
+    let is_it = |(seq, local): &&(i64, Record)| *seq > agreed && is_same(fields, &item.fields, local);
+    known.sent.iter().find(is_it).map(|(seq, local)| (*seq, local))
+}
+
+/// The row stays; what the other side holds is noted.
+fn plan_echo(known: &Known, item: &Mapped, fields: &[Arc<str>], held: &Both, sent: i64) -> Weighed {
+    let mut there = held.there.clone();
+    fields.iter().for_each(|field| there.set(field, item.fields.get(field).cloned().unwrap_or(Value::Null)));
+    // The application may have gone on since: it is compared with what was sent.
+    let agree = Agree { local: held.local.clone(), there, upto: Some(sent), ..Agree::default() };
+    Weighed::Plan(
+        Box::new(Planned {
+            mapped: item.clone(),
+            change: Change {
+                key: known.key.clone(),
+                expect: known.row.clone(),
+                act: Act::Keep,
+                tell: false,
+                guarded: false,
+            },
+            agree: Some(agree),
+            held: None,
+            seq: sent,
+        }),
+        Box::default(),
+    )
+}
+
+/// Makes a verdict into what is written here, and what is agreed on then.
+fn plan(inlet: &Inlet, item: &Mapped, known: &Known, fields: &[Arc<str>], seq: i64, verdict: Verdict) -> Weighed {
+    let held = known.base.as_ref().and_then(|base| base.held.as_ref());
+    let act = match &verdict.to_local {
+        Some(Write::Insert(values) | Write::Update(values)) => Act::Put(values.clone()),
+        Some(Write::Delete) => Act::Delete,
+        None => Act::Keep,
+    };
+    let disputed: Vec<&Arc<str>> = verdict.held.iter().flat_map(|held| &held.dispute.fields).collect();
+    // What goes there is agreed on when it has arrived.
+    let leaving = |field: &Arc<str>| match &verdict.to_remote {
+        Some(Write::Insert(_) | Write::Delete) => true,
+        Some(Write::Update(values)) => values.get(field).is_some(),
+        None => false,
+    };
+    let agree = match (&verdict.next, &verdict.to_remote) {
+        (Next::Same, _) => None,
+        // Until the other side has deleted it, both sides are as they were.
+        (Next::Gone, Some(Write::Delete)) => held.map(|held| Agree {
+            local: held.local.clone(),
+            there: merged(&held.there, &item.fields),
+            ..Agree::default()
+        }),
+        (Next::Gone, _) => Some(Agree { gone: true, whole: true, ..Agree::default() }),
+        // It is to be created there again.
+        (Next::Base { .. }, Some(Write::Insert(_))) => Some(Agree { gone: true, ..Agree::default() }),
+        (Next::Base { remote, .. }, _) => {
+            let (mut fresh, mut there) = (Vec::new(), remote.clone());
+            let mut local = held.map_or_else(Record::new, |held| held.local.clone());
+            for field in fields {
+                let is_open = disputed.contains(&field);
+                if leaving(field) {
+                    there.set(field, item.fields.get(field).cloned().unwrap_or(Value::Null));
+                } else if !is_open {
+                    local.remove(field);
+                    fresh.push(field.clone());
+                }
+                if is_open {
+                    match held.and_then(|held| held.there.get(field)) {
+                        Some(before) => there.set(field, before.clone()),
+                        None => drop(there.remove(field)),
+                    }
+                }
+            }
+            let whole = disputed.is_empty() && verdict.to_remote.is_none();
+            Some(Agree { fresh, local, there, whole, ..Agree::default() })
+        }
+    };
+    let tell = inlet.both_ways && verdict.to_remote.is_some();
+    let reason = verdict.held.first().map(|held| {
+        let names: Vec<&str> = verdict.held.iter().map(|held| held.dispute.unit.name()).collect();
+        Reason::new("conflict", format!("{}: {}", names.join(", "), held.why.reason()))
+    });
+    let by_person = verdict.decided.iter().any(|decided| decided.because == Because::Person);
+    let guarded = !by_person && inlet.policy.guards(verdict.writes_here());
+    let idle = act == Act::Keep && !tell && reason.is_none();
+    let news = item.version.is_some() && known.base.as_ref().is_some_and(|base| base.version != item.version);
+    if idle && agree.is_none() && !news {
+        return Weighed::Quiet;
+    }
+    Weighed::Plan(
+        Box::new(Planned {
+            mapped: item.clone(),
+            change: Change { key: known.key.clone(), expect: known.row.clone(), act, tell, guarded },
+            agree,
+            held: reason,
+            seq,
+        }),
+        Box::new(verdict),
+    )
+}
+
+fn merged(before: &Record, now: &Record) -> Record {
+    let mut merged = before.clone();
+    now.iter().for_each(|(name, value)| merged.set(name, value.clone()));
+    merged
+}

@@ -1,0 +1,57 @@
+//! The texts of SQL by which the rows of one table are looked up and written.
+
+use std::sync::Arc;
+
+use super::super::fault::{CaptureError, Result};
+use super::super::refresh::as_written;
+use super::super::trigger::{Plan, quote};
+
+/// The texts that one table's rows are looked up and written by.
+pub(super) struct Statements<'c> {
+    pub(super) table: String,
+    pub(super) on: String,
+    pub(super) as_written: String,
+    pub(super) exactly: String,
+    pub(super) delete: String,
+    pub(super) columns: &'c [Arc<str>],
+    pub(super) keys: usize,
+}
+
+impl<'c> Statements<'c> {
+    pub(super) fn new(plan: &Plan<'_>, columns: &'c [Arc<str>]) -> Result<Statements<'c>> {
+        if let Some(absent) =
+            columns.iter().find(|name| !plan.table.columns.iter().any(|column| column.name == ***name))
+        {
+            let reason = format!("has no column `{absent}`, which the other side has");
+            return Err(CaptureError::Refused { table: plan.table.name.clone(), reason });
+        }
+        let table = format!("main.{}", quote(&plan.table.name));
+        let keys = plan.table.key.iter().map(|key| plan.table.name_of(key.at));
+        let list: Vec<String> =
+            keys.chain(columns.iter().map(|name| &**name)).map(|name| format!("r.{}", quote(name))).collect();
+        let select = format!("SELECT {} FROM {table} AS r WHERE ", list.join(","));
+        let spelt = plan.table.key.iter().enumerate().map(|(at, key)| as_written(plan, key.at, format!("?{}", at + 1)));
+        let spelt = spelt.collect::<Vec<_>>().join(" AND ");
+        let mut statements = Statements {
+            on: format!("{table} AS r"),
+            as_written: format!("{select}{spelt}"),
+            exactly: select,
+            delete: String::new(),
+            table,
+            columns,
+            keys: plan.table.key.len(),
+        };
+        let here = statements.here(plan, 1);
+        statements.exactly.push_str(&here);
+        statements.delete = format!("DELETE FROM {} WHERE {here}", statements.on);
+        Ok(statements)
+    }
+
+    /// A condition on `r`: it has exactly the key whose parameters begin there.
+    pub(super) fn here(&self, plan: &Plan<'_>, first: usize) -> String {
+        plan.key("r", |at| {
+            let place = plan.table.key.iter().position(|key| key.at == at).unwrap_or(0);
+            format!("?{}", first + place)
+        })
+    }
+}
