@@ -1,6 +1,7 @@
 //! A connector's file: what to deliver, where, in which shape, and when.
 
 mod described;
+mod pace;
 pub mod pull;
 mod retry;
 
@@ -30,13 +31,12 @@ use crate::rules::nearest::nearest;
 use crate::rules::operation::Limits;
 use crate::rules::rate::Rate;
 use crate::rules::retry::RetryPolicy;
-use crate::rules::schedule::Schedule;
 use crate::rules::template::Template;
 use crate::rules::transport::Transport;
-use crate::rules::zone;
 
 pub use described::{Described, Target};
 use described::{described, needed, placed, target, variables};
+use pace::pace;
 pub use pull::{Origin, PullSpec, Strategy, When};
 
 /// A connector as its file describes it, checked; [`crate::config::build::connector`] makes it ready to run.
@@ -109,8 +109,6 @@ pub enum Way {
     Inbox,
 }
 
-/// `mode: batch` without a schedule.
-const HOURLY: &str = "0 * * * *";
 /// Most requests in flight that make sense for one target.
 const MOST_CONCURRENT: i64 = 64;
 
@@ -472,45 +470,4 @@ fn idempotency_key(found: &Found<'_>) -> Option<Template> {
         _ => {}
     }
     Some(template)
-}
-
-fn pace(fields: &Fields<'_>) -> Option<Pace> {
-    let batch = fields.take("mode").map_or(Some(None), |found| {
-        found.choice("mode", &[("stream", false), ("batch", true)]).map(|batch| Some((batch, found)))
-    });
-    let zone = fields.take("timezone");
-    let known_zone = optional(zone.clone(), |found| {
-        let name = found.text()?;
-        if zone::find(Some(name)).is_err() {
-            found.error_hint(format!("there is no time zone `{name}`"), "write an IANA name such as America/New_York");
-            return None;
-        }
-        Some(name.to_owned())
-    });
-    let schedule = optional(fields.take("schedule"), |found| {
-        // With a zone that does not exist the expression is still checked.
-        let zone = known_zone.as_ref().and_then(|zone| zone.as_deref());
-        Schedule::parse(found.text()?, zone).map_err(|message| found.error(message)).ok()
-    });
-    let zone_name = known_zone?;
-    match (batch?, schedule?) {
-        (Some((false, mode)), Some(schedule)) => {
-            mode.warn(
-                "`stream` has no effect beside `schedule`: it runs at its times",
-                Some("leave one of the two out"),
-            );
-            Some(Pace::Schedule(schedule))
-        }
-        (_, Some(schedule)) => Some(Pace::Schedule(schedule)),
-        (Some((true, mode)), None) => Schedule::parse(HOURLY, zone_name.as_deref())
-            .map(Pace::Schedule)
-            .map_err(|message| mode.error(message))
-            .ok(),
-        (_, None) => {
-            if let Some(zone) = zone {
-                zone.warn("has no effect without a `schedule`", None);
-            }
-            Some(Pace::Stream)
-        }
-    }
 }

@@ -72,11 +72,9 @@ fn records_travel_in_the_body_that_the_file_describes_and_deletes_go_alone() {
     let lists: Vec<&Entry> = journal.iter().filter(|entry| entry.path == "/srv/all").collect();
     let sizes: Vec<usize> = lists.iter().map(|entry| names(entry).len()).collect();
     assert_eq!((sizes.iter().sum::<usize>(), sizes.iter().max()), (60, Some(&20)), "{sizes:?}");
-    assert!(
-        text(lists[0]).contains("\"records\":[{\"id\":1,\"name\":\"Person1\",\"minutes\":1},"),
-        "{}",
-        text(lists[0])
-    );
+    // Which of them arrives first is a matter of the connections.
+    let begins = "\"records\":[{\"id\":1,\"name\":\"Person1\",\"minutes\":1},";
+    assert!(lists.iter().any(|list| text(list).contains(begins)), "{}", text(lists[0]));
     assert!(lists.iter().all(|entry| entry.header("sync-keys").is_none() && !entry.key.is_empty()));
     assert_eq!(journal.iter().filter(|entry| entry.path == "/srv/one/60" && entry.method == "DELETE").count(), 1);
 }
