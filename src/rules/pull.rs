@@ -1,6 +1,6 @@
 //! What is read of an outside system, page by page, and where the next run begins.
 //!
-//! A source answers one request at a time; what it has to know for the next one stands in a [`Course`], which travels as
+//! A source answers one request at a time; what it has to know for the next one stands in a [`course::Course`], which travels as
 //! text. Nothing here reads a clock or a socket.
 
 pub mod clock;
