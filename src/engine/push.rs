@@ -156,6 +156,8 @@ pub struct Worker {
     reading: Option<Reading>,
     /// Versions that answers have told, until their events are done.
     versions: HashMap<EventId, String>,
+    /// Events that met another version, until that is durable.
+    to_read: HashSet<EventId>,
     next_beat: Timestamp,
     /// A batch was committed since the last beat.
     has_committed: bool,

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use foldhash::HashSet;
+
 use super::{Mailbox, Message, Worker};
 use crate::adapter::Delivery;
-use crate::event::{Event, Op, Record, Value};
+use crate::event::{Event, EventId, Op, Record, Value};
 use crate::format::json;
 use crate::rules::outcome::Reason;
 use crate::store::state::batch::Entry;
@@ -111,7 +113,20 @@ impl Worker {
 
     /// The other side holds another version of a record: who reads looks at it, and decides again.
     pub(super) fn is_to_be_read(&self, event: &Event) -> bool {
-        let mine = self.reading.as_ref().filter(|reading| reading.kind == event.kind);
-        mine.map(|reading| reading.reader.tell(Message::Reload)).is_some()
+        self.reading.as_ref().is_some_and(|reading| reading.kind == event.kind)
+    }
+
+    /// It is parked for that: who reads hears of it once that is durable, and finds it.
+    pub(super) fn to_be_read(&mut self, event: EventId) {
+        self.to_read.insert(event);
+    }
+
+    /// The rows of these events are durable.
+    pub(super) fn tell_reader(&mut self, touched: &HashSet<EventId>) {
+        let before = self.to_read.len();
+        self.to_read.retain(|event| !touched.contains(event));
+        if let Some(reading) = self.reading.as_ref().filter(|_| self.to_read.len() < before) {
+            reading.reader.tell(Message::Reload);
+        }
     }
 }

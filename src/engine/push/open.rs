@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldhash::HashSet;
-
 use super::brake::Opening;
 use super::{Message, PAUSE, Run, Worker};
 use crate::clock::{self, Timestamp};
@@ -363,7 +361,8 @@ impl Worker {
                     log::warn!(connector:% = self.connector.name; "{}: the state file can be written again", self.connector.name);
                 }
                 if !self.batch_touched.is_empty() {
-                    self.batch_touched = HashSet::default();
+                    let touched = std::mem::take(&mut self.batch_touched);
+                    self.tell_reader(&touched);
                     self.next_due = None;
                 }
                 self.last_attempt = self.last_attempt.max(committed.before);

@@ -202,6 +202,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         synced: parts.synced,
         reading: parts.reading,
         versions: HashMap::default(),
+        to_read: HashSet::default(),
         next_beat: now,
         has_committed: false,
         failed_lane: None,
