@@ -31,7 +31,7 @@ fn every_secret_that_cannot_be_had_is_named_with_its_place_and_never_shown() {
     fs::set_permissions(desk.path("config/fine.token"), fs::Permissions::from_mode(0o600)).unwrap();
     let said = desk.ends(78, &["check"]);
     let line = |name: &str| {
-        let mut lines = said.out.lines().filter(|line| line.contains(&format!("credential `{name}`")));
+        let mut lines = said.out.lines().filter(|line| line.contains(&format!("the secret of `{name}`")));
         (lines.next().unwrap_or_default().to_owned(), lines.count())
     };
     let (absent, _) = line("absent");
@@ -45,7 +45,7 @@ fn every_secret_that_cannot_be_had_is_named_with_its_place_and_never_shown() {
     let output = desk.command().env("CREDENTIALS_DIRECTORY", desk.path("")).args(["check", "--online"]).output();
     let said = String::from_utf8(output.unwrap().stdout).unwrap();
     let is_error = |name: &str| said.lines().any(|line| line.contains(name) && line.contains(": error: "));
-    assert!(is_error("credential `program`") && is_error("credential `unit`"), "{said}");
+    assert!(is_error("the secret of `program`") && is_error("the secret of `unit`"), "{said}");
 }
 
 #[test]
