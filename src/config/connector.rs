@@ -205,8 +205,8 @@ impl ConnectorSpec {
         });
         let batches = fields.take("batch");
         let batch = optional(batches.clone(), |found| {
-            // A program is given lines, whatever its adapter's file says.
-            let spec = described.as_ref().filter(|_| transport != Some(Transport::Exec));
+            // Of another transport than HTTP the file says nothing of that.
+            let spec = described.as_ref().filter(|_| transport.unwrap_or_default() == Transport::Http);
             let spec = spec.map(|found| found.as_ref().map(|(finding, ..)| &finding.spec));
             let batch = batch::batch(&found, spec)?;
             if batch.is_some_and(|batch| batch.shape != Shape::Spec) {

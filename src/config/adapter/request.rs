@@ -157,10 +157,11 @@ pub(crate) fn body(fields: &Fields<'_>) -> Option<Body> {
     }
 }
 
-/// A value of a record that is put in as it is can break what it stands in.
+/// A value of a record that is put in as it is can break what it stands in. Who escapes it himself knows that.
 fn raw(found: &Found<'_>, expression: &Expression, what: &str) {
     let own = |name: &String| ["vars", "office", "parts", "secret"].contains(&name.as_str());
-    if expression.uses("raw") && !expression.uses("elements") && !expression.names().iter().all(own) {
+    let escapes = expression.uses("elements") || expression.uses(&what.to_ascii_lowercase());
+    if expression.uses("raw") && !escapes && !expression.names().iter().all(own) {
         found.warn(
             format!(
                 "`{}` puts a value into {what} as it is: one with a sign of {what} in it breaks it",
