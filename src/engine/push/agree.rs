@@ -112,12 +112,12 @@ impl Worker {
     }
 
     /// The other side holds another version of a record: who reads looks at it, and decides again.
-    pub(super) fn is_to_be_read(&self, event: &Event) -> bool {
+    pub(super) fn is_wants_reading(&self, event: &Event) -> bool {
         self.reading.as_ref().is_some_and(|reading| reading.kind == event.kind)
     }
 
     /// It is parked for that: who reads hears of it once that is durable, and finds it.
-    pub(super) fn to_be_read(&mut self, event: EventId) {
+    pub(super) fn wants_reading(&mut self, event: EventId) {
         self.to_read.insert(event);
     }
 

@@ -136,10 +136,10 @@ impl Worker {
             }
             Verdict::Dead(reason)
                 if matches!(outcome, Outcome::Conflict(_))
-                    && self.window.get(id).is_some_and(|slot| self.is_to_be_read(&slot.event)) =>
+                    && self.window.get(id).is_some_and(|slot| self.is_wants_reading(&slot.event)) =>
             {
                 log::info!(connector:% = self.connector.name, event:% = event_id, class:% = reason.class; "{}: {event_id} met another version: {reason}", self.connector.name);
-                self.to_be_read(event_id);
+                self.wants_reading(event_id);
                 self.stand_aside(id, ParkedState::Held, Reason::new(DISPUTED, reason.text), status, None);
             }
             Verdict::Dead(reason) => {
