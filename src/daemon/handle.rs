@@ -19,7 +19,7 @@ use crate::engine::keeper::Asked;
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::lookout::Lookout;
 use crate::engine::need::Need;
-use crate::engine::operate::{Actor, Operation, Report, operate};
+use crate::engine::operate::{Actor, Operation, Refused, Report, operate};
 use crate::engine::overview::{Configured, Overview, Parts, overview};
 use crate::engine::push::{Beat, Mailbox, Message};
 use crate::engine::single::{Status, answer, ask, is_known, parse_key};
@@ -179,6 +179,13 @@ impl Handle {
     pub fn operate(&self, operation: Operation, actor: Actor) -> Result<Report, LedgerError> {
         if let Operation::Prune { dry_run } = operation {
             return self.prune(dry_run, &actor);
+        }
+        if let Operation::Meet { connector, .. } = &operation
+            && !self.pulls.iter().any(|(known, _)| **known == *connector)
+        {
+            let why = "no connector of this name reads".to_owned();
+            let refused = vec![Refused { subject: connector.clone(), why }];
+            return Ok(Report { refused, ..Report::default() });
         }
         let asked = operation.clone();
         let report = self.ledger.call(move |state| operate(state, &asked, &actor))?;

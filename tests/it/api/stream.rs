@@ -119,9 +119,10 @@ fn positions_that_are_not_kept_any_more_are_told_and_more_streams_than_there_are
     let agent = office.agent();
     let way = Way::tcp(&agent);
     let (mut line, _) = listen(&way, "?direction=inbound", "intake:50");
-    let gap = line.message().unwrap();
+    // Where the application's log stands is told too: what is pulled into it comes in as well.
+    let gap = std::iter::from_fn(|| line.message()).find(|message| field(message, "event").is_some()).unwrap();
     assert_eq!(field(&gap, "event").as_deref(), Some("gap"), "{gap:?}");
-    assert_eq!(field(&gap, "id").as_deref(), Some("intake:0"));
+    assert!(field(&gap, "id").is_some_and(|id| id.ends_with(",intake:0")), "{gap:?}");
     let mut lines = vec![line];
     lines.extend((0..15).map(|_| listen(&way, "", "-").0));
     let refused = way.get("/events");

@@ -90,7 +90,12 @@ fn of_status() -> Value {
             ("configured", flag()), ("reason", text()), ("downSince", time()), ("queued", number()),
             ("oldest", time()), ("waiting", number()), ("behind", number()), ("held", number()), ("dead", number()),
             ("braked", number()), ("delivered", number()), ("last", time()), ("skipped", number()),
-            ("discarded", number()), ("retried", number()), ("conflicts", number()),
+            ("discarded", number()), ("retried", number()), ("conflicts", number()), ("pull", of("Pull")),
+        ], false),
+        "Pull": object(&["applied", "agreed", "refused", "held", "bad", "firstContact"], &[
+            ("last", time()), ("moved", time()), ("applied", number()), ("agreed", number()), ("refused", number()),
+            ("held", number()), ("bad", number()), ("ahead", json!({ "type": "integer" })), ("firstContact", flag()),
+            ("missing", number()),
         ], false),
         "Need": object(&["subject", "what", "mend"], &[("subject", text()), ("what", text()), ("mend", text())], false),
     })
