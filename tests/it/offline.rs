@@ -52,7 +52,11 @@ fn simulate_test_and_adapter_test_work_without_any_network_and_change_no_file() 
     let target = Receiver::start();
     let office = Office::with(&target, "", "");
     std::fs::create_dir_all(office.config().join("fixtures")).unwrap();
-    let fixture = "connector: legacy\ncases:\n  - {name: one, type: visits, record: {id: 1, name: Ada, minutes: 20}}\n";
+    let fixture = format!(
+        "connector: legacy\ncases:\n  - name: one\n    type: visits\n    record: {{id: 1, name: Ada, minutes: 20}}\n    exchanges:\n      \
+         - {{request: {{method: PUT, url: \"{}\"}}, answer: {{status: 200}}}}\n    outcome: success\n",
+        target.url("/visits/1")
+    );
     std::fs::write(office.config().join("fixtures/legacy.yaml"), fixture).unwrap();
     let scaffolded = office.run(&["scaffold", "adapter", "clinic"]);
     assert_eq!(scaffolded.code, Some(0), "{scaffolded:?}");
