@@ -6,7 +6,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output, test};
 use crate::config::adapter;
-use crate::config::fixture::{self, Subject};
+use crate::config::fixture::{self, PLAIN, Subject};
 
 /// Lists, shows and tests adapters
 #[derive(Debug, clap::Args)]
@@ -124,11 +124,19 @@ fn unknown(place: &Place, name: &str) -> Failure {
 fn test(place: &Place, names: &[String]) -> Outcome {
     let folder = place.config_path().ok().filter(|path| path.is_dir());
     let all = adapter::all(folder.as_deref());
-    if let Some(name) = names.iter().find(|name| all.iter().all(|(known, _)| known != *name)) {
+    if let Some(name) = names.iter().find(|name| *name != PLAIN && all.iter().all(|(known, _)| known != *name)) {
+        if BUILT_IN.iter().any(|(known, _)| known == name) {
+            let text =
+                format!("`{name}` sends files: it has no fixtures (`hms-sync drop preview` shows what would leave)");
+            return Err(Failure::new(Code::Data, text));
+        }
         return Err(unknown(place, name));
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|known| known == name);
     let mut suites = Vec::new();
+    if let Some(fixtures) = fixture::of_preset(PLAIN).filter(|_| wanted(PLAIN)) {
+        suites.push(fixtures.map_err(Failure::from)?);
+    }
     let mut bare = Vec::new();
     for (name, _) in all.iter().filter(|(name, _)| wanted(name)) {
         let Some((text, from)) = adapter::text_of(folder.as_deref(), name) else { continue };

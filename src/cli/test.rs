@@ -117,13 +117,17 @@ fn judge(place: &Place, suite: &Fixtures, case: &Case) -> Result<Vec<String>, Fa
 }
 
 fn described(place: &Place, name: &str, case: &Case) -> Result<(ConnectorSpec, Settings), Failure> {
+    let settings = Settings { office: "OF042".to_owned(), ..Settings::default() };
+    if name == fixture::PLAIN {
+        return Ok((config::from_canonical(&fixture::plain(case)).map_err(Failure::from)?, settings));
+    }
     let folder = place.config_path().ok().filter(|path| path.is_dir());
     let Some((text, at)) = adapter::text_of(folder.as_deref(), name) else {
         return Err(Failure::new(Code::Config, format!("there is no adapter `{name}`")));
     };
     let transport = adapter::parse(&text, &at).map_err(Failure::from)?.transport;
     let spec = config::from_canonical(&fixture::around(name, &text, transport, case)).map_err(Failure::from)?;
-    Ok((spec, Settings { office: "OF042".to_owned(), ..Settings::default() }))
+    Ok((spec, settings))
 }
 
 fn configured(place: &Place, name: &str) -> Result<(ConnectorSpec, Settings, build::Credentials), Failure> {

@@ -23,7 +23,7 @@ use crate::rules::verdict::{Extract, WORDS, Word};
 pub(crate) use find::{Finding, find};
 pub use find::{all, parse, text_of};
 pub(crate) use names::read as read_names;
-pub use presets::{FIXTURES, PRESETS};
+pub use presets::{FIXTURES, PRESETS, REST};
 pub use pull::ROOTS as READING_ROOTS;
 
 /// Most steps of an operation.

@@ -103,7 +103,8 @@ pub struct Exchange {
 
 /// The fixtures in the program, by adapter.
 pub fn of_preset(name: &str) -> Option<Result<Fixtures, Problems>> {
-    let (_, text) = super::adapter::FIXTURES.iter().find(|(known, _)| *known == name)?;
+    let described = super::adapter::FIXTURES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+    let text = described.or((name == PLAIN).then_some(super::adapter::REST))?;
     Some(parse(Source::new(Path::new(&format!("(fixtures of {name})"))), text))
 }
 
@@ -129,6 +130,19 @@ pub fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut files: Vec<_> = listed("fixtures", ".yaml").chain(listed("adapters", BESIDE)).collect();
     files.sort();
     files
+}
+
+/// The adapter that no file describes: a record is JSON at an address.
+pub const PLAIN: &str = "rest";
+
+/// A connector for a case of [`PLAIN`], in canonical form: `base` is the whole address, which may name fields.
+pub fn plain(case: &Case) -> String {
+    let url = case.base.as_deref().unwrap_or("https://target.example/records/{id}");
+    let mut connector = serde_json::json!({"name": "fixture", "endpoint": {"url": url, "method": "PUT"}});
+    if case.joined {
+        connector["batch"] = serde_json::json!({});
+    }
+    connector.to_string()
 }
 
 /// What a case is sent to unless it says otherwise.

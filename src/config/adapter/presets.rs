@@ -13,6 +13,9 @@ macro_rules! presets {
     };
 }
 
+/// The fixtures of plain REST, which no file describes.
+pub const REST: &str = include_str!("../../adapter/presets/rest.fixtures.yaml");
+
 presets!(
     "arcgis",
     "cdc_immunization",

@@ -39,6 +39,10 @@ fn every_preset_does_what_its_fixtures_say_and_has_at_least_eight() {
         let shown = office.run(&["adapter", "show", name]);
         assert!(shown.stdout.contains(&format!("adapter: {name}")), "{name}: {shown:?}");
     }
+    // Plain REST has no file to show.
+    assert!(cases["adapter rest"] >= 8, "{cases:?}");
+    let files = office.run(&["adapter", "test", "sftp"]);
+    assert!(files.code == Some(65) && files.stderr.contains("drop preview"), "{files:?}");
     let list = office.run(&["adapter", "list"]).stdout;
     assert!(NAMED.iter().all(|name| list.contains(name)), "{list}");
     let search = office.run(&["adapter", "search", "calendar"]).stdout;
