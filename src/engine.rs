@@ -38,4 +38,5 @@ pub mod single;
 pub mod source;
 pub mod subscription;
 pub mod trail;
+pub mod turnstile;
 pub mod window;

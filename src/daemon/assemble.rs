@@ -108,6 +108,7 @@ pub(super) fn assemble(
                 kind: reading.kind(),
                 columns: reading.columns(),
                 reader: reading.mailbox(),
+                turnstile: reading.turnstile(),
             });
             pulls.push((name, reading));
         }

@@ -32,6 +32,7 @@ use crate::adapter::pull::Source;
 use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Mailbox, Message, Run, Summary};
+use crate::engine::turnstile::{Reader, Turnstile};
 use crate::event::{Record, Value};
 use crate::format::json;
 use crate::rules::breaker::Breaker;
@@ -188,6 +189,8 @@ pub struct Worker {
     beside: Option<Timestamp>,
     said: String,
     sender: Option<Mailbox>,
+    /// Where both who sends and this one pass.
+    gate: Reader,
     stopped: bool,
     inbox: Receiver<Message>,
     mailbox: Mailbox,
@@ -216,6 +219,14 @@ impl Worker {
         let pull = pull.ok_or(PullError::Plan)?;
         let stored = reader.read(|db| connector::breaker(db, known.id, &origin_of(&*inlet.source)))?;
         let cursor = log.mark(&inlet.name)?.and_then(|mark| mark.cursor);
+        let gate = Reader::default();
+        if let Some((_, bytes)) = reader.read(|db| pull::planned(db, known.id))? {
+            // Nothing of these leaves before the page is finished.
+            let mut inside = gate.0.lock();
+            for planned in planned::decode(&bytes)?.0.iter().filter(|planned| !planned.change.key.is_empty()) {
+                inside.take(&site.identity(&planned.change.key));
+            }
+        }
         let (sender, inbox) = channel();
         let Parts { inlet, log, ledger, reader } = parts;
         Ok(Worker {
@@ -240,6 +251,7 @@ impl Worker {
             beside: None,
             said: String::new(),
             sender: None,
+            gate,
             stopped: false,
             inbox,
             mailbox: Mailbox::new(sender),
@@ -264,6 +276,11 @@ impl Worker {
     /// The type of its table.
     pub fn kind(&self) -> Arc<str> {
         self.site.kind.clone()
+    }
+
+    /// Where who sends for the same connector passes too.
+    pub fn turnstile(&self) -> Turnstile {
+        self.gate.0.clone()
     }
 
     /// The columns that come back; none = all.
@@ -336,6 +353,7 @@ impl Worker {
         }
         self.look_at_epoch()?;
         self.recover()?;
+        self.gate.0.lock().let_go();
         if !self.may_begin()? {
             return Ok(());
         }

@@ -156,6 +156,11 @@ pub struct Worker {
     reading: Option<Reading>,
     /// Versions that answers have told, until their events are done.
     versions: HashMap<EventId, String>,
+    /// The records of events that are on their way, where the same connector reads them; of those that are back; and of
+    /// those that are back in the batch being committed.
+    away: HashMap<EventId, Vec<String>>,
+    landing: Vec<String>,
+    batch_landing: Vec<String>,
     /// Events that met another version, until that is durable.
     to_read: HashSet<EventId>,
     next_beat: Timestamp,

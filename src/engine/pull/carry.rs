@@ -76,6 +76,8 @@ pub(super) struct Batch {
     pub verdicts: Vec<(String, Verdict)>,
     /// Records that stood aside, and need not.
     pub quiet: Vec<String>,
+    /// So many are decided again, with what is there then.
+    pub again: u64,
 }
 
 /// What became of an item, and the end of the log then.
@@ -85,7 +87,7 @@ impl Worker {
     /// Carries a page out; `cursor` = where the next run begins then. False = it stopped in the midst, because an item was
     /// refused and order counts.
     pub(super) fn carry(&mut self, batch: Batch, cursor: Option<String>) -> Result<(bool, Tally), PullError> {
-        let Batch { plan, verdicts, quiet } = batch;
+        let Batch { plan, verdicts, quiet, .. } = batch;
         let n = self.pull.n + 1;
         if !plan.is_empty() || !verdicts.is_empty() || !quiet.is_empty() {
             let (id, bytes) = (self.id, planned::encode(&plan, cursor.as_deref()));
@@ -262,6 +264,7 @@ impl Worker {
         let (id, kind, book, noted) = (self.id, self.site.kind.to_string(), self.pull.book.clone(), self.noted);
         let (name, words) = (self.inlet.table.to_string(), format!("page {n}: {tally}"));
         let some = !endings.is_empty();
+        let told: Vec<_> = endings.iter().filter_map(|ending| Some((ending.id.clone(), ending.told?))).collect();
         self.ledger.call(move |state| {
             state.commit(|db| {
                 endings.iter().try_for_each(|ending| ending.store(db, id, &kind))?;
@@ -283,6 +286,9 @@ impl Worker {
                 pull::set_book(db, id, &book)
             })
         })?;
+        let mut inside = self.gate.0.lock();
+        told.iter().for_each(|(key, seq)| inside.tell(key, *seq));
+        drop(inside);
         self.summary.delivered += tally.written + tally.deleted;
         if tally.written + tally.deleted + tally.refused + tally.held > 0 {
             log::info!(connector:% = self.inlet.name; "{}: page {n}: {tally}", self.inlet.name);
@@ -338,6 +344,7 @@ impl Worker {
                 ending.base = planned.agree.map(|agree| agreed(agree, &planned.mapped, row, planned.seq, seq, now));
                 ending.aside = ending.aside.map(|aside| Item { id: id.clone(), ..aside });
                 ending.was = planned.mapped.remote.clone();
+                ending.told = planned.change.tell.then_some(planned.seq);
                 ending.links = planned.mapped.links;
                 ending.id = id;
                 ending
@@ -356,6 +363,8 @@ struct Ending {
     aside: Option<Item>,
     /// What it may have stood aside as.
     was: Option<String>,
+    /// It was told to the log anew, with what the application did up to there.
+    told: Option<i64>,
 }
 
 /// A base to be stored.

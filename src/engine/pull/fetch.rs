@@ -24,6 +24,7 @@ use crate::store::state::conflict;
 use crate::store::state::connector::{self, OpenBreaker};
 use crate::store::state::counter::{self, Series};
 use crate::store::state::link;
+use crate::store::state::pull::base::Base;
 use crate::store::state::pull::item::{self, Aside, Item};
 use crate::store::state::pull::{self, Contact};
 
@@ -186,6 +187,7 @@ impl Worker {
             rest = later;
             let is_last = rest.is_empty();
             let batch = self.weigh_all(some, began, again)?;
+            tally.again += batch.again;
             let cursor = cursor.clone().filter(|_| is_last);
             let (all, came) = match batch.plan.is_empty() {
                 // Nothing is written for a cursor alone, for a while.
@@ -200,6 +202,7 @@ impl Worker {
                 }
                 false => self.carry(batch, cursor)?,
             };
+            self.gate.0.lock().let_go();
             tally.add_up(&came);
             if !all || is_last {
                 return Ok((all, tally));
@@ -211,8 +214,20 @@ impl Worker {
         let refs: Vec<&Mapped> = items.iter().collect();
         // What the application did up to the look counts.
         self.note_changes()?;
-        let (seq, known) =
-            look(&self.site, &mut self.log, Some((&mut self.reader, self.id)), &self.inlet.table, &refs)?;
+        let landings = self.gate.0.lock().landings();
+        let mut looked = look(&self.site, &mut self.log, Some((&mut self.reader, self.id)), &self.inlet.table, &refs)?;
+        // Nothing more of these leaves until it is decided; what is on its way is waited for.
+        let mut away = HashSet::new();
+        let has_landed = {
+            let mut inside = self.gate.0.lock();
+            let ids = looked.1.iter().map(|known| &known.id).filter(|id| !id.is_empty());
+            away.extend(ids.filter(|id| !inside.take(id)).cloned());
+            inside.landings() != landings
+        };
+        if has_landed {
+            looked = look(&self.site, &mut self.log, Some((&mut self.reader, self.id)), &self.inlet.table, &refs)?;
+        }
+        let (seq, known) = looked;
         let (ahead_ms, now) = (self.ahead(), clock::now());
         let first = match self.pull.contact {
             Contact::Asked(first) => Some(first),
@@ -224,8 +239,12 @@ impl Worker {
                 seen.insert(hashed(&known.id));
             }
             // It was asked for before a push of ours was acknowledged: what it says may be older than that.
-            let overtaken = known.base.as_ref().is_some_and(|base| base.at >= began && base.version.is_none());
-            if overtaken && !again {
+            let newer = |base: &Base| base.at >= began && (base.version.is_none() || base.version != item.version);
+            let overtaken = !again && known.base.as_ref().is_some_and(newer);
+            let is_away = away.contains(&known.id);
+            if overtaken || is_away {
+                // Who sends says when it is back.
+                batch.again += u64::from(!is_away);
                 bad.push(Item {
                     id: known.id.clone(),
                     state: Aside::Again,
@@ -352,6 +371,10 @@ impl Worker {
             let some = self.reader.read(|db| item::list(db, id, state, &after, SOME))?;
             let Some(last) = some.last() else { return Ok(tally) };
             after.clone_from(&last.id);
+            let (anew, some): (Vec<_>, Vec<_>) = some.into_iter().partition(|item| item.reason.class == OVERTAKEN);
+            for item in anew {
+                tally.add_up(&self.look_again(&item.id)?);
+            }
             let copies = some.iter().filter_map(|item| Mapped::of_copy(item.copy.as_ref()?).ok());
             let (_, came) = self.process(copies.collect(), None, clock::now(), true)?;
             tally.add_up(&came);
@@ -362,6 +385,9 @@ impl Worker {
     pub(super) fn look_again(&mut self, key: &str) -> Result<Tally, PullError> {
         let id = self.id;
         let Some(values) = self.site.key_of(key) else { return Ok(Tally::default()) };
+        if !self.gate.0.lock().take(key) {
+            return Ok(Tally::default());
+        }
         let kind = self.site.kind.clone();
         let (stored, links) = self.reader.read(|db| Ok((item::get(db, id, key)?, link::of(db, id, &kind, key)?)))?;
         let names = self.site.fitting.key().iter().cloned();
@@ -377,7 +403,10 @@ impl Worker {
         };
         // What was seen last has to do where a single record cannot be asked for.
         let seen = stored.and_then(|item| Mapped::of_copy(item.copy.as_ref()?).ok());
-        let Some(mut item) = fetched.and_then(Result::ok).or(seen) else { return Ok(Tally::default()) };
+        let Some(mut item) = fetched.and_then(Result::ok).or(seen) else {
+            self.gate.0.lock().let_go();
+            return Ok(Tally::default());
+        };
         item.key.get_or_insert(values);
         Ok(self.process(vec![item], None, clock::now(), true)?.1)
     }
@@ -467,8 +496,11 @@ impl Worker {
     }
 }
 
+/// The class of an item that says what was there before a push of ours.
+const OVERTAKEN: &str = "overtaken";
+
 fn overtaken_reason() -> Reason {
-    Reason::new("overtaken", "it was asked for before a push of ours was acknowledged; it is decided again")
+    Reason::new(OVERTAKEN, "it was asked for before a push of ours was acknowledged; it is decided again")
 }
 
 fn blank() -> Item {

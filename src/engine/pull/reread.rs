@@ -9,6 +9,7 @@ use crate::engine::push::{DISPUTED, Message};
 use crate::event::Value;
 use crate::rules::outcome::Reason;
 use crate::store::state::parked::{self, ParkedState, Selection};
+use crate::store::state::pull::base;
 use crate::store::state::pull::item::{self, Aside, Item};
 
 /// So often a record is read and decided again for one delivery; then a person looks.
@@ -42,6 +43,16 @@ impl Worker {
             if held(self)? {
                 continue;
             }
+            if !self.gate.0.lock().take(&key) {
+                // Something of it is on its way; who sends says when it is back.
+                continue;
+            }
+            // It was decided about meanwhile, with this change in mind.
+            if self.is_over(&key, delivery.event.seq())? {
+                self.gate.0.lock().let_go();
+                self.end(delivery.event.id.to_string())?;
+                continue;
+            }
             let now = clock::steady();
             self.restless.retain(|_, (_, last)| now.since(*last) < CALM);
             let (tries, last) = self.restless.entry(key.clone()).or_default();
@@ -49,6 +60,7 @@ impl Worker {
             if *tries > TIMES {
                 self.restless.remove(&key);
                 self.give_up(&key)?;
+                self.gate.0.lock().let_go();
                 continue;
             }
             self.look_again(&key)?;
@@ -59,6 +71,13 @@ impl Worker {
             self.end(delivery.event.id.to_string())?;
         }
         Ok(())
+    }
+
+    /// Whether both sides have agreed on something newer than this change, or the record was told to the log after it.
+    fn is_over(&mut self, key: &str, seq: i64) -> Result<bool, PullError> {
+        let (id, kind) = (self.id, self.site.kind.clone());
+        let agreed = self.reader.read(|db| base::get(db, id, &kind, key))?.map_or(0, |base| base.seq);
+        Ok(agreed.max(self.gate.0.lock().told(key)) >= seq)
     }
 
     /// Both sides keep changing: a person looks.

@@ -1,17 +1,25 @@
 //! A connector that is read too: what it sends is known again when it is read, and what it took is agreed on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use foldhash::HashSet;
 
 use super::{Mailbox, Message, Worker};
 use crate::adapter::Delivery;
+use crate::clock;
+use crate::engine::turnstile::{Inside, Turnstile};
+use crate::engine::window::{Slot, SlotId};
 use crate::event::{Event, EventId, Op, Record, Value};
 use crate::format::json;
 use crate::rules::outcome::Reason;
 use crate::store::state::batch::Entry;
+use crate::store::state::counter::Counter;
+use crate::store::state::parked::{Parked, ParkedState};
+use crate::store::state::pull::base;
 use crate::store::state::pull::item::{self, Aside};
 use crate::store::state::pull::sent::Sent;
+use crate::store::state::{ConnectorId, StateReader};
 
 /// The class of a delivery that waits until both sides of its record agree.
 pub const DISPUTED: &str = "conflict";
@@ -25,18 +33,33 @@ pub struct Reading {
     pub columns: Option<Vec<String>>,
     /// Who reads.
     pub reader: Mailbox,
+    /// Where both pass.
+    pub turnstile: Turnstile,
+}
+
+/// What is being decided about is looked at again after so long.
+pub(super) const LOOK: Duration = Duration::from_millis(50);
+
+/// Whether an event may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// It may.
+    May,
+    /// It is being decided about its record.
+    Later,
+    /// Both sides have agreed on something newer since, or the record was told to the log anew.
+    Over,
+    /// A person decides about its record.
+    Disputed,
 }
 
 /// Names under which an answer tells the version of what it has taken.
 const VERSIONS: [&str; 2] = ["etag", "version"];
 
-impl Worker {
+impl Reading {
     /// The records of the table that is read too that an event changes, as the other side gets them.
-    fn records_of(&self, event: &Event) -> Vec<Sent> {
-        let Some(reading) = self.reading.as_ref().filter(|reading| reading.kind == event.kind) else {
-            return Vec::new();
-        };
-        if event.push.is_some() || event.op == Op::Event {
+    pub(super) fn records_of(&self, event: &Event) -> Vec<Sent> {
+        if self.kind != event.kind || event.push.is_some() || event.op == Op::Event {
             return Vec::new();
         }
         let one = |key: &Record, local: Option<Record>| Sent {
@@ -47,7 +70,7 @@ impl Worker {
             version: None,
         };
         let comes_back = |name: &Arc<str>| {
-            let columns = reading.columns.as_ref();
+            let columns = self.columns.as_ref();
             event.key.get(name).is_none() && columns.is_none_or(|columns| columns.iter().any(|known| **known == **name))
         };
         let image = event.after.as_ref().filter(|_| event.op != Op::Delete);
@@ -61,6 +84,95 @@ impl Worker {
         let mut records: Vec<Sent> = event.old_key.iter().map(|key| one(key, None)).collect();
         records.push(one(&event.key, local));
         records
+    }
+
+    /// Whether an event may leave now. Only with what both sides agreed on last at hand can that be said: where the state
+    /// file cannot be read, it waits.
+    pub(super) fn may_leave(
+        &self,
+        reader: &mut StateReader,
+        of: ConnectorId,
+        inside: &Inside,
+        slot: &Slot,
+        is_replay: bool,
+    ) -> Leave {
+        let records = self.records_of(&slot.event);
+        if records.is_empty() {
+            return Leave::May;
+        }
+        if records.iter().any(|sent| inside.is_taken(&sent.key)) {
+            return Leave::Later;
+        }
+        let looked = reader.read(|db| {
+            let (mut over, mut held) = (true, false);
+            for Sent { kind, key, seq, .. } in &records {
+                let agreed = base::get(db, of, kind, key)?.map_or(0, |base| base.seq);
+                over &= agreed.max(inside.told(key)) >= *seq;
+                held |= item::get(db, of, key)?.is_some_and(|item| item.state == Aside::Held);
+            }
+            Ok((over, held))
+        });
+        match looked {
+            Err(_) => Leave::Later,
+            Ok((true, _)) if !is_replay => Leave::Over,
+            // What may have arrived already goes again as it was.
+            Ok((_, true)) if !slot.in_doubt => Leave::Disputed,
+            Ok(_) => Leave::May,
+        }
+    }
+}
+
+fn disputed() -> Reason {
+    Reason::new(DISPUTED, "both sides have changed the record, and a person decides: see `hms-sync conflicts list`")
+}
+
+impl Worker {
+    fn records_of(&self, event: &Event) -> Vec<Sent> {
+        self.reading.as_ref().map(|reading| reading.records_of(event)).unwrap_or_default()
+    }
+
+    /// What was looked at to be opened and does not leave: it is over, or waits for a person.
+    pub(super) fn stays(&mut self, events: Vec<(EventId, Leave)>) {
+        for (event, why) in events {
+            let Some(slot) = self.window.idle_slot(&event).and_then(|id| self.window.remove(id)) else { continue };
+            let (log, lanes) = (slot.log, slot.event.lanes().collect::<Vec<_>>());
+            match (why, slot.from_parked) {
+                (Leave::Over, false) => self.skip(log, slot.event.seq()),
+                (Leave::Over, true) => {
+                    self.touched.insert(event);
+                    self.chains.remove(log, &slot.event);
+                    self.count(Counter::Skipped);
+                    self.next_due = None;
+                    self.pending.push(Entry::End(log, Box::new(slot.event)));
+                }
+                (_, false) => {
+                    self.park_fresh(log, slot.event, ParkedState::Held, disputed(), None);
+                    self.step_back_in(lanes);
+                }
+                (_, true) => {
+                    let parked = Parked::new(slot.event, log, ParkedState::Held, disputed(), clock::now());
+                    let (attempts, first_attempt) = (slot.attempts, slot.first_attempt);
+                    self.park(Parked { attempts, first_attempt, config_hash: Some(*self.config_hash), ..parked });
+                    self.step_back_in(lanes);
+                }
+            }
+        }
+    }
+
+    /// An event that was on its way is back; that counts once it is durable.
+    pub(super) fn is_back(&mut self, id: SlotId) {
+        let Some(slot) = self.window.get(id) else { return };
+        self.landing.extend(self.away.remove(&slot.event.id).unwrap_or_default());
+    }
+
+    /// What came of them is durable: it may be decided about their records.
+    pub(super) fn land(&mut self) {
+        let landed = std::mem::take(&mut self.batch_landing);
+        let Some(reading) = self.reading.as_ref().filter(|_| !landed.is_empty()) else { return };
+        let mut inside = reading.turnstile.lock();
+        if landed.iter().fold(false, |missed, key| inside.land(key) | missed) {
+            reading.reader.tell(Message::Reload);
+        }
     }
 
     /// It is about to be sent.
@@ -102,22 +214,16 @@ impl Worker {
             }
             Ok(false)
         });
-        let wait = || {
-            Reason::new(
-                DISPUTED,
-                "both sides have changed the record, and a person decides: see `hms-sync conflicts list`",
-            )
-        };
-        held.unwrap_or(false).then(wait)
+        held.unwrap_or(false).then(disputed)
     }
 
     /// The other side holds another version of a record: who reads looks at it, and decides again.
-    pub(super) fn is_wants_reading(&self, event: &Event) -> bool {
+    pub(super) fn is_to_be_read(&self, event: &Event) -> bool {
         self.reading.as_ref().is_some_and(|reading| reading.kind == event.kind)
     }
 
     /// It is parked for that: who reads hears of it once that is durable, and finds it.
-    pub(super) fn wants_reading(&mut self, event: EventId) {
+    pub(super) fn will_be_read(&mut self, event: EventId) {
         self.to_read.insert(event);
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Worker;
+use super::agree::{LOOK, Leave};
 use crate::clock::{self, Timestamp};
 use crate::engine::window::{Slot, SlotId};
 use crate::event::{Event, Op};
@@ -26,7 +27,22 @@ impl Worker {
         let to_come = self.wants_to_read();
         let serial = self.connector.serial;
         let (brake, name) = (&mut self.brake, &self.connector.name);
+        let reading = self.reading.clone();
+        // Whoever reads decides about nothing while it is looked which records may leave.
+        let mut inside = reading.as_ref().map(|reading| reading.turnstile.lock());
+        let (reader, connector, logs, mut over) = (&mut self.reader, self.id, &self.logs, Vec::new());
         let wait = |slot: &Slot| {
+            if let (Some(reading), Some(inside)) = (&reading, &inside) {
+                let is_replay = logs.iter().any(|log| log.id == slot.log && slot.event.seq() <= log.replay_to);
+                match reading.may_leave(reader, connector, inside, slot, is_replay) {
+                    Leave::May => {}
+                    Leave::Later => return Some(now.plus(LOOK)),
+                    not => {
+                        over.push((slot.event.id, not));
+                        return Some(now.plus(LOOK));
+                    }
+                }
+            }
             let record = record_of(&slot.event, serial)?;
             let due = brake.wait(record, slot.event.at, now)?;
             if brake.begin(record) {
@@ -48,6 +64,15 @@ impl Worker {
                 self.window.open_joined((most, self.connector.concurrency), &batch, to_come, now, wait)
             }
         };
+        if let (Some(reading), Some(inside)) = (&reading, &mut inside) {
+            for slot in opened.iter().filter_map(|id| self.window.get(*id)) {
+                let keys: Vec<String> = reading.records_of(&slot.event).into_iter().map(|sent| sent.key).collect();
+                keys.iter().for_each(|key| inside.leave(key, slot.event.seq()));
+                self.away.insert(slot.event.id, keys);
+            }
+        }
+        drop(inside);
+        self.stays(over);
         self.note_brake(before);
         opened
     }

@@ -261,12 +261,13 @@ impl Worker {
         self.chains.is_behind(log, event)
     }
 
-    fn skip(&mut self, log: LogId, seq: i64) {
+    pub(super) fn skip(&mut self, log: LogId, seq: i64) {
         if self.is_replay(log, seq) {
             return;
         }
         if let Some(log) = self.logs.iter_mut().find(|known| known.id == log) {
-            log.skipped.push_back(seq);
+            let place = log.skipped.partition_point(|known| *known < seq);
+            log.skipped.insert(place, seq);
         }
     }
 

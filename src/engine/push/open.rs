@@ -147,6 +147,7 @@ impl Worker {
         }
         if !self.make_durable(&opened) {
             for slot in opened {
+                self.is_back(slot);
                 self.window.put_back(slot, Some(now.plus(PAUSE)));
             }
             return;
@@ -305,6 +306,7 @@ impl Worker {
         self.committing = std::mem::take(&mut self.opening);
         self.committing_requests = std::mem::take(&mut self.opening_requests);
         self.batch_touched = std::mem::take(&mut self.touched);
+        self.batch_landing = std::mem::take(&mut self.landing);
         let batch = Arc::new(Batch { connector: self.id, entries });
         self.batch = Some(batch.clone());
         self.hand_over(batch);
@@ -365,6 +367,7 @@ impl Worker {
                     self.tell_reader(&touched);
                     self.next_due = None;
                 }
+                self.land();
                 self.last_attempt = self.last_attempt.max(committed.before);
                 let slots = std::mem::take(&mut self.committing);
                 self.committing_requests = 0;

@@ -48,7 +48,9 @@ impl Worker {
 
     fn settle(&mut self, done: Done) {
         let Done { slot: id, mut deliveries } = done;
+        self.is_back(id);
         if let Some(rest) = self.joined.remove(&id) {
+            rest.iter().for_each(|id| self.is_back(*id));
             return self.settle_joint(std::iter::once(id).chain(rest).collect(), deliveries);
         }
         // Of one record in a list the target has spoken of that one.
@@ -136,10 +138,10 @@ impl Worker {
             }
             Verdict::Dead(reason)
                 if matches!(outcome, Outcome::Conflict(_))
-                    && self.window.get(id).is_some_and(|slot| self.is_wants_reading(&slot.event)) =>
+                    && self.window.get(id).is_some_and(|slot| self.is_to_be_read(&slot.event)) =>
             {
                 log::info!(connector:% = self.connector.name, event:% = event_id, class:% = reason.class; "{}: {event_id} met another version: {reason}", self.connector.name);
-                self.wants_reading(event_id);
+                self.will_be_read(event_id);
                 self.stand_aside(id, ParkedState::Held, Reason::new(DISPUTED, reason.text), status, None);
             }
             Verdict::Dead(reason) => {
@@ -222,6 +224,7 @@ impl Worker {
 
     /// Puts an event back that was intended and is not sent after all; its attempt ends so in the attempt log.
     pub(super) fn put_back_unsent(&mut self, id: SlotId, due: Option<Timestamp>) {
+        self.is_back(id);
         let Some(slot) = self.window.get(id) else { return };
         let (event, log) = (slot.event.id, slot.log);
         self.settled.entry(log).or_default().push(not_sent(event));
