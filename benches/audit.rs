@@ -97,7 +97,8 @@ fn kept(folder: &Path, events: i64) -> f64 {
     let path = folder.join("state/state.db");
     let (ledger, writer) = Ledger::start(State::open(&path).unwrap()).unwrap();
     let year = std::time::Duration::from_secs(365 * 86_400);
-    let mut archivist = Archivist::open(&path, ledger.clone(), Keep { live: year, audit: year }, None, None).unwrap();
+    let mut archivist =
+        Archivist::open(&path, ledger.clone(), Keep { live: year, audit: year, conflicts: year }, None, None).unwrap();
     let began = cpu();
     archivist.round().unwrap();
     let took = cpu() - began;
