@@ -11,6 +11,7 @@
 //! was when that was decided is decided anew. So a change is neither lost nor made twice, and the cursor never moves without
 //! the rows (`docs/decisions/0028-a-pulled-page-is-planned-first.md`).
 
+mod again;
 mod carry;
 mod fetch;
 mod look;
@@ -20,6 +21,7 @@ mod planned;
 mod rehearse;
 mod report;
 mod reread;
+mod site;
 mod sweep;
 mod weigh;
 
@@ -33,8 +35,6 @@ use crate::clock::{self, Timestamp};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::push::{Mailbox, Message, Run, Summary};
 use crate::engine::turnstile::{Reader, Turnstile};
-use crate::event::{Record, Value};
-use crate::format::json;
 use crate::rules::breaker::Breaker;
 use crate::rules::conflict::Policy;
 use crate::rules::crossing::Crossings;
@@ -43,7 +43,7 @@ use crate::rules::mapping::Reverse;
 use crate::rules::outcome::Reason;
 use crate::rules::retry::RetryPolicy;
 use crate::rules::schedule::Schedule;
-use crate::store::capture::{CaptureError, CapturedLog, Fitting};
+use crate::store::capture::{CaptureError, CapturedLog};
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::pull::{self, Contact, Pull};
 use crate::store::state::{ConnectorId, StateError, StateReader};
@@ -51,6 +51,7 @@ use crate::store::state::{ConnectorId, StateError, StateReader};
 pub use mapped::Mapped;
 pub use rehearse::{Forecast, rehearse};
 pub use report::{PullStatus, pull_status, pulled};
+use site::Site;
 
 /// What one connector reads, and where that goes.
 #[derive(Debug)]
@@ -470,38 +471,4 @@ impl Worker {
 /// Under which name the state file keeps a failing source, beside the endpoint that is sent to.
 fn origin_of(source: &dyn Source) -> String {
     format!("pull {}", source.origin())
-}
-
-/// The table that is pulled into.
-#[derive(Clone, Debug)]
-struct Site {
-    /// Its event type.
-    kind: Arc<str>,
-    /// What its columns take.
-    fitting: Fitting,
-    /// The columns that both sides may have, without those of the key.
-    columns: Vec<Arc<str>>,
-}
-
-impl Site {
-    fn of(inlet: &Inlet, log: &mut CapturedLog) -> Result<Site, PullError> {
-        let (kind, fitting) = (log.kind_of(&inlet.table)?, log.fitting(&inlet.table)?);
-        let mapped = inlet.back.columns();
-        let is_mapped = |name: &str| mapped.as_ref().is_none_or(|mapped| mapped.contains(&name));
-        let of_key = |name: &Arc<str>| fitting.key().contains(name);
-        let columns = fitting.columns().filter(|name| !of_key(name) && is_mapped(name)).cloned().collect();
-        Ok(Site { kind, fitting, columns })
-    }
-
-    /// A record's key as JSON, as links and conflicts name it.
-    fn identity(&self, key: &[Value]) -> String {
-        let key: Record = self.fitting.key().iter().cloned().zip(key.iter().cloned()).collect();
-        String::from_utf8_lossy(&json::value(&Value::Map(key))).into_owned()
-    }
-
-    /// The key of such a text; none = it is of another table.
-    fn key_of(&self, identity: &str) -> Option<Vec<Value>> {
-        let Ok(Value::Map(key)) = json::decode(identity.as_bytes()) else { return None };
-        self.fitting.key_of(&self.fitting.record(&key).ok()?)
-    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
+use super::again::OVERTAKEN;
 use super::carry::{Batch, Tally};
 use super::look::look;
 use super::mapped::{Mapped, hash_of, mapped};
@@ -13,17 +14,14 @@ use super::weigh::{How, Weighed, weigh};
 use super::{HALTED, PullError, Worker, origin_of};
 use crate::adapter::pull::{Ask, Bad, Fetched, Page, Reads};
 use crate::clock;
-use crate::event::Record;
 use crate::rules::breaker::Permit;
 use crate::rules::conflict::same::fingerprint;
 use crate::rules::hex::hex;
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::pull::clock::Offsets;
 use crate::store::capture::{Act, GUARD};
-use crate::store::state::conflict;
 use crate::store::state::connector::{self, OpenBreaker};
 use crate::store::state::counter::{self, Series};
-use crate::store::state::link;
 use crate::store::state::pull::base::Base;
 use crate::store::state::pull::item::{self, Aside, Item};
 use crate::store::state::pull::{self, Contact};
@@ -32,15 +30,8 @@ use crate::store::state::pull::{self, Contact};
 const REPEATS: u32 = 3;
 /// A cursor that has moved over nothing is stored after so long.
 const CURSOR: Duration = Duration::from_secs(3600);
-/// Items that stand aside and are looked at at once.
-const SOME: usize = 500;
 /// Failures in a row that are noted: before that it may pass.
 const NOTED: u32 = 3;
-/// Tombstones are kept for so long, in milliseconds: who was away for longer is read anew. And what was sent.
-const TOMBSTONES: i64 = 90 * 86_400_000;
-const SENT: i64 = 86_400_000;
-/// What is older goes so often.
-const TIDY: Duration = Duration::from_secs(6 * 3600);
 
 impl Worker {
     /// Reads what there is.
@@ -336,81 +327,6 @@ impl Worker {
         Ok(())
     }
 
-    /// Looks again at what stands aside: what was decided on another row always, what was refused or held when a person asks.
-    pub(super) fn take_aside(&mut self, asked: bool) -> Result<(), PullError> {
-        self.again(Aside::Again)?;
-        let id = self.id;
-        let resolved = self.reader.read(|db| conflict::resolved(db, id, SOME))?;
-        for (kind, key) in &resolved {
-            if **kind != *self.site.kind {
-                continue;
-            }
-            self.look_again(key)?;
-        }
-        if self.has_noted && !asked {
-            self.again(Aside::Held)?;
-        }
-        self.has_noted = false;
-        if asked {
-            self.again(Aside::Refused)?;
-            self.again(Aside::Held)?;
-        }
-        if asked || self.tidied.is_none_or(|at| clock::steady().since(at) >= TIDY) {
-            self.tidied = Some(clock::steady());
-            let (id, now) = (self.id, clock::now().0);
-            let until = (clock::Timestamp(now - TOMBSTONES), clock::Timestamp(now - SENT));
-            self.ledger.call(move |state| state.commit(|db| pull::tidy(db, id, until.0, until.1)))?;
-        }
-        Ok(())
-    }
-
-    fn again(&mut self, state: Aside) -> Result<Tally, PullError> {
-        let (mut tally, mut after) = (Tally::default(), String::new());
-        loop {
-            let id = self.id;
-            let some = self.reader.read(|db| item::list(db, id, state, &after, SOME))?;
-            let Some(last) = some.last() else { return Ok(tally) };
-            after.clone_from(&last.id);
-            let (anew, some): (Vec<_>, Vec<_>) = some.into_iter().partition(|item| item.reason.class == OVERTAKEN);
-            for item in anew {
-                tally.add_up(&self.look_again(&item.id)?);
-            }
-            let copies = some.iter().filter_map(|item| Mapped::of_copy(item.copy.as_ref()?).ok());
-            let (_, came) = self.process(copies.collect(), None, clock::now(), true)?;
-            tally.add_up(&came);
-        }
-    }
-
-    /// Decides about one record again, as it is there now.
-    pub(super) fn look_again(&mut self, key: &str) -> Result<Tally, PullError> {
-        let id = self.id;
-        let Some(values) = self.site.key_of(key) else { return Ok(Tally::default()) };
-        if !self.gate.0.lock().take(key) {
-            return Ok(Tally::default());
-        }
-        let kind = self.site.kind.clone();
-        let (stored, links) = self.reader.read(|db| Ok((item::get(db, id, key)?, link::of(db, id, &kind, key)?)))?;
-        let names = self.site.fitting.key().iter().cloned();
-        let record: Record = names.zip(values.iter().cloned()).collect();
-        let fetched = match self.inlet.source.fetch_one(&record, &links) {
-            Some(Fetched::Page(page)) => page.items.first().map(|item| mapped(&self.inlet, &self.site, item)),
-            Some(Fetched::Gone) => Some(Ok(Mapped { key: Some(values.clone()), deleted: true, ..Mapped::default() })),
-            Some(Fetched::Failed(outcome)) => {
-                self.failed(&outcome)?;
-                None
-            }
-            Some(Fetched::Unchanged | Fetched::Expired) | None => None,
-        };
-        // What was seen last has to do where a single record cannot be asked for.
-        let seen = stored.and_then(|item| Mapped::of_copy(item.copy.as_ref()?).ok());
-        let Some(mut item) = fetched.and_then(Result::ok).or(seen) else {
-            self.gate.0.lock().let_go();
-            return Ok(Tally::default());
-        };
-        item.key.get_or_insert(values);
-        Ok(self.process(vec![item], None, clock::now(), true)?.1)
-    }
-
     /// Whether the source may be asked now.
     fn may_ask(&mut self) -> bool {
         let now = clock::steady();
@@ -439,7 +355,7 @@ impl Worker {
     }
 
     /// A request came to nothing.
-    fn failed(&mut self, outcome: &Outcome) -> Result<(), PullError> {
+    pub(super) fn failed(&mut self, outcome: &Outcome) -> Result<(), PullError> {
         let reason =
             outcome.reason().cloned().unwrap_or_else(|| Reason::new("no-page", "the source has no page to give"));
         let pause = match outcome {
@@ -495,9 +411,6 @@ impl Worker {
         Offsets::new(&self.pull.book.ahead).median().unwrap_or(0)
     }
 }
-
-/// The class of an item that says what was there before a push of ours.
-const OVERTAKEN: &str = "overtaken";
 
 fn overtaken_reason() -> Reason {
     Reason::new(OVERTAKEN, "it was asked for before a push of ours was acknowledged; it is decided again")
