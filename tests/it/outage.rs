@@ -32,12 +32,14 @@ fn configure(office: &Office, name: &str, target: &Receiver, retry: &str, more: 
 /// whether anything is delivered or not.
 fn rows(office: &Office) -> BTreeMap<String, i64> {
     let state = Connection::open(office.state()).unwrap();
-    let tables =
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'shadow%' AND name NOT LIKE 'sqlite%'";
+    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'shadow%' AND name <> 'trail' \
+         AND name NOT LIKE 'sqlite%'";
     let names: Vec<String> =
         state.prepare(tables).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    // What a look for alerts notes, once, is about no event.
-    let events = |name: &str| if name == "meta" { "k NOT LIKE 'alert/%' AND k NOT LIKE 'shown/%'" } else { "true" };
+    // What a look for alerts notes, once, is about no event; nor is what a look through the file or a table notes.
+    const EVENTS: &str =
+        "k NOT LIKE 'alert/%' AND k NOT LIKE 'shown/%' AND k NOT LIKE 'compared/%' AND k NOT IN ('integrity', 'clock')";
+    let events = |name: &str| if name == "meta" { EVENTS } else { "true" };
     let count = |name: &str| {
         let sql = format!("SELECT count(*) FROM {name} WHERE {}", events(name));
         state.query_row(&sql, [], |row| row.get(0)).unwrap()
