@@ -219,3 +219,17 @@ impl From<CaptureError> for Failure {
         Failure::new(code, error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With 78 the service manager would not start the agent again.
+    #[test]
+    fn tables_of_ours_that_seem_damaged_are_no_mistake_in_the_configuration() {
+        let seems = CaptureError::OwnTables { path: "office.db".into(), what: "no such table".into() };
+        assert!(of_start(seems).code == Code::Data);
+        let torn = CaptureError::Catalogue { entry: "version/1/1".into(), cause: "no JSON".into() };
+        assert!(of_start(torn).code == Code::Data);
+    }
+}

@@ -172,6 +172,8 @@ pub struct Worker {
     mode: Mode,
     mode_reason: Option<Reason>,
     halt_probe: Timestamp,
+    /// Something was tried since the halt, alone. What was under way when it came says nothing of it.
+    halt_tried: bool,
     /// What is parked and holds later changes of its records back.
     chains: Chains,
     /// Lanes of records with a dead letter that holds nobody back (`onDead: continue`).
@@ -462,6 +464,7 @@ impl Worker {
     fn halt(&mut self, reason: Reason) {
         let reason = self.blame_clock(reason);
         self.halt_probe = clock::steady().plus(HALT_PROBE);
+        self.halt_tried = false;
         self.call_back();
         if self.mode != Mode::Halted || self.mode_reason.as_ref() != Some(&reason) {
             log::error!(connector:% = self.connector.name, class:% = reason.class; "{}: halted: {reason}", self.connector.name);
@@ -471,9 +474,9 @@ impl Worker {
         }
     }
 
-    /// Whether a delivered event ends a halt.
+    /// A delivered event ends a halt when it was tried after it.
     fn unhalt(&mut self) {
-        if self.mode == Mode::Halted {
+        if self.mode == Mode::Halted && self.halt_tried {
             log::info!(connector:% = self.connector.name; "{}: the target takes events again", self.connector.name);
             self.mode = Mode::Running;
             self.mode_reason = None;

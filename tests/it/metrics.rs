@@ -77,13 +77,18 @@ fn the_figures_are_valid_for_promtool_and_say_what_happened() {
     let agent = office.agent();
     let drop = || office.run(&["--json", "drop", "run", "nightly"]);
     wait("the calls are made", || {
-        office.parked_words("legacy") == ["dead http-422"] && office.parked("a\"b},").len() == 3
+        office.parked_words("legacy") == ["dead http-422"]
+            && office.parked("a\"b},").len() == 3
+            && office.cursor("legacy") == office.highest()
     });
     assert_eq!(drop().code, Some(0));
     let way = Way::tcp(&agent);
     wait("the file is there", || std::fs::read_dir(office.folder().join("out")).unwrap().count() == 1);
-    wait("its figure is there", || {
-        samples(&text(&way.get("/metrics"))).get(r#"sync_file_records_total{drop="nightly"}"#) == Some(&3.0)
+    // The file is there before the note that it was published.
+    wait("its figures are there", || {
+        let said = samples(&text(&way.get("/metrics")));
+        said.get(r#"sync_file_records_total{drop="nightly"}"#) == Some(&3.0)
+            && said.contains_key(r#"sync_file_last_success_timestamp_seconds{drop="nightly"}"#)
     });
     let answer = way.get("/metrics");
     assert!(answer.head.contains("text/plain; version=0.0.4; charset=utf-8"), "{}", answer.head);

@@ -121,16 +121,17 @@ fn good_runs(scene: Scene, office: &Office) -> Result<(), String> {
 fn ending(point: &Point, met: &Met) -> Vec<String> {
     let mut wrong = Vec::new();
     let hit = after_the_fault(&met.trace);
-    // What wakes a thread is on no disk and does not wait; libraries count on that. And a lock on a file of this machine can always be given back: SQLite counts on that,
-    // and keeps it for good otherwise.
-    let never = hit.is_some_and(|(line, _)| line.contains("<anon_inode:") || line.contains("F_UNLCK"));
-    if never && point.injection.fault != Fault::Kill {
-        return wrong;
-    }
-    let Some(status) = met.status else { return vec!["it did not end".to_owned()] };
+    let Some(status) = met.status else {
+        // A lock on a file of this machine can always be given back: SQLite counts on that, and keeps it for good otherwise.
+        let unlock = hit.is_some_and(|(line, _)| line.contains("F_UNLCK"));
+        let never = unlock && point.injection.fault == Fault::ErrorOnce;
+        return if never { wrong } else { vec!["it did not end".to_owned()] };
+    };
     let code = status.code();
     match point.injection.fault {
         Fault::Kill if status.signal() == Some(9) => {}
+        // What wakes a thread does not wait, so that nothing can interrupt it; libraries count on that.
+        Fault::Interrupted if hit.is_some_and(|(line, _)| line.contains("<anon_inode:")) => {}
         _ if code.is_none_or(|code| !EXIT_CODES.contains(&code)) => wrong.push(format!("it ended with {status}")),
         Fault::Interrupted if code != Some(0) => wrong.push(format!("an interrupted call shows: {status}")),
         // Whether a folder's sync has failed SQLite tells nobody.

@@ -157,6 +157,7 @@ impl Worker {
         }
         if self.mode == Mode::Halted {
             self.halt_probe = now.plus(super::HALT_PROBE);
+            self.halt_tried = true;
         }
         if let Some(rate) = &self.connector.rate {
             self.next_send = now.max(self.next_send).plus(rate.gap());

@@ -214,6 +214,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         mode_reason,
         // A restart is a reason to look again.
         halt_probe: now,
+        halt_tried: false,
         chains: kept.chains,
         dead_lanes: kept.dead,
         parked_ids: kept.parked_ids,

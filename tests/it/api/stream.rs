@@ -122,7 +122,8 @@ fn positions_that_are_not_kept_any_more_are_told_and_more_streams_than_there_are
     // Where the application's log stands is told too: what is pulled into it comes in as well.
     let gap = std::iter::from_fn(|| line.message()).find(|message| field(message, "event").is_some()).unwrap();
     assert_eq!(field(&gap, "event").as_deref(), Some("gap"), "{gap:?}");
-    assert!(field(&gap, "id").is_some_and(|id| id.ends_with(",intake:0")), "{gap:?}");
+    let id = field(&gap, "id").unwrap();
+    assert!(["office:0,intake:0", "office:3,intake:0"].contains(&id.as_str()), "{id}");
     let mut lines = vec![line];
     lines.extend((0..15).map(|_| listen(&way, "", "-").0));
     let refused = way.get("/events");

@@ -68,6 +68,7 @@ struct Desk {
     before: HashMap<String, (String, String, Vec<u8>)>,
     closed: usize,
     meets: Option<Rule<Option<Scenario>>>,
+    lets_go: bool,
     answers: Option<Rule<Option<Scenario>>>,
     admits: Option<Rule<bool>>,
     tokens: Vec<Entry>,
@@ -176,6 +177,12 @@ impl Receiver {
     /// What certain requests meet from now on, by their bodies too, whatever they would have met.
     pub fn answer(&self, rule: impl Fn(&Entry) -> Option<Scenario> + Send + 'static) {
         self.desk(|desk| desk.answers = Some(Box::new(rule)));
+    }
+
+    /// What is answered late is answered now.
+    pub fn let_go(&self) {
+        self.desk(|desk| desk.lets_go = true);
+        self.shared.changed.notify_all();
     }
 
     /// Everything is committed and answered as it should be from now on.
@@ -370,6 +377,13 @@ impl Shared {
                         }
                     }
                 }
+                Act::Late { bytes } => {
+                    let desk = self.desk.lock().unwrap();
+                    drop(self.changed.wait_while(desk, |desk| !desk.lets_go).unwrap());
+                    stream.write_all(&bytes)?;
+                    stream.flush()?;
+                    continue;
+                }
                 Act::Drip { head, rest } => {
                     stream.write_all(&head)?;
                     stream.drip(&rest, Duration::from_millis(5));
@@ -423,7 +437,8 @@ impl Shared {
             desk.tokens.push(entry);
             return act;
         }
-        let wants = matches!(&act, Act::Answer { commit: true, .. } | Act::Drip { .. } | Act::Flood { .. });
+        let wants =
+            matches!(&act, Act::Answer { commit: true, .. } | Act::Late { .. } | Act::Drip { .. } | Act::Flood { .. });
         let mut act = act;
         if desk.admits.as_ref().is_some_and(|admits| !admits(&entry)) {
             act = Act::Answer { commit: false, bytes: json(401, "WWW-Authenticate: Bearer\r\n", "{}"), end: End::Keep };

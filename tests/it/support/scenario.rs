@@ -22,6 +22,8 @@ pub enum End {
 pub enum Act {
     /// Commit or not, send these bytes, end like that.
     Answer { commit: bool, bytes: Vec<u8>, end: End },
+    /// Commit, and send these bytes once the receiver is told to let go.
+    Late { bytes: Vec<u8> },
     /// Commit, send `head`, then `rest` byte by byte for ever.
     Drip { head: Vec<u8>, rest: Vec<u8> },
     /// Commit, send `head`, then `unit` so many times, as long as the peer reads.
@@ -69,6 +71,7 @@ impl Scenario {
         let head = |more: &str| format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{more}\r\n");
         let act = match name {
             "ok" => keep(json(200, "", r#"{"status":"ok"}"#)),
+            "ok_late" => Act::Late { bytes: json(200, "", r#"{"status":"ok"}"#) },
             "refused" => Act::Answer { commit: false, bytes: json(422, "", r#"{"title":"no"}"#), end: End::Keep },
             "rst_mid_request" => Act::ResetInRequest,
             "rst_after_request" => Act::Answer { commit: false, bytes: Vec::new(), end: End::Reset },
