@@ -25,3 +25,4 @@ mod tidy;
 pub mod trouble;
 mod turn;
 pub mod wake;
+pub mod yielding;

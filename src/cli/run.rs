@@ -10,7 +10,7 @@ use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
 use crate::config::{self, Config, ConnectorSpec, Problem};
 use crate::daemon::agent::{Agent, Options};
-use crate::daemon::dumps;
+use crate::daemon::{dumps, yielding};
 use crate::engine::push::{self, Summary, Synced};
 
 /// Delivers until it is stopped, or once
@@ -78,6 +78,7 @@ pub(super) struct Manner {
 
 /// Runs an agent with what `load` gives, now and at each reload.
 pub(super) fn start(place: &Place, manner: Manner, load: &dyn Fn() -> Result<Config, Failure>) -> Outcome {
+    yielding::stand_back();
     let _entropy = tls::warm_up();
     let load = &|| {
         let config = load()?;

@@ -77,7 +77,9 @@ pub fn keep(
     // The log was tidied, and the shadow does not follow yet.
     let mut owed = false;
     loop {
-        let wake = watch.wait(patience);
+        // The next look is near: until then the application need not tell what it writes.
+        let near = again.as_slice().len() > AGAIN.len() - SOON;
+        let wake = if near { watch.pause(patience) } else { watch.wait(patience) };
         for done in healed.try_iter() {
             if let Err(error) = keeper.healed(&done) {
                 complaint.make(&error);

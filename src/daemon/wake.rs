@@ -1,10 +1,20 @@
 //! Waking up when an application commits: a watch on its files, with a slow look as the fallback.
+//!
+//! The watch is for one write at a time, and only while somebody waits for it: each write to a watched file costs its
+//! writer some microseconds, and an application that writes all the time must not pay them.
 
-use std::path::Path;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use notify::{RecursiveMode, Watcher as _};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::io::Errno;
 
 /// What wakes a keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,39 +31,20 @@ pub enum Wake {
 pub struct Watch {
     inbox: Receiver<Wake>,
     sender: Sender<Wake>,
-    /// Dropping it ends the watch. None where the system gives none: the slow look remains.
-    _watcher: Option<notify::RecommendedWatcher>,
+    /// None where the system gives none: the slow look remains.
+    eyes: Option<Eyes>,
 }
 
 impl Watch {
-    /// Watches the folder of a database file: the file, its `-wal` and its `-journal` are written there.
+    /// Watches a database file, its `-wal` and its `-journal`, and what comes into their folder under these names.
     pub fn on(database: &Path) -> Watch {
         let (sender, inbox) = channel();
-        let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = database.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let tell = sender.clone();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let ours = match event {
-                Ok(event) => {
-                    !event.kind.is_access()
-                        && event.paths.iter().any(|path| {
-                            path.file_name().is_some_and(|file| {
-                                let file = file.to_string_lossy();
-                                // The -shm is written by readers too, ours among them.
-                                file.starts_with(&name) && !file.ends_with("-shm")
-                            })
-                        })
-                }
-                Err(_) => true,
-            };
-            if ours {
-                let _ = tell.send(Wake::Written);
-            }
-        })
-        .and_then(|mut watcher| watcher.watch(folder, RecursiveMode::NonRecursive).map(|()| watcher))
-        .inspect_err(|error| log::warn!("{}: cannot be watched ({error}): looked at now and then", folder.display()))
-        .ok();
-        Watch { inbox, sender, _watcher: watcher }
+        let eyes = Eyes::open(database, sender.clone())
+            .inspect_err(|error| {
+                log::warn!("{}: cannot be watched ({error}): looked at now and then", database.display());
+            })
+            .ok();
+        Watch { inbox, sender, eyes }
     }
 
     /// A handle to wake it by.
@@ -61,8 +52,16 @@ impl Watch {
         self.sender.clone()
     }
 
-    /// Waits for a wake-up, or none within `patience`. Takes all that have gathered; a stop goes before all else.
+    /// Waits for a wake-up, or none within `patience`. Takes all that have gathered; a stop goes before all else. What
+    /// was written before the files were watched again nobody knows: then it counts as written, at once.
     pub fn wait(&self, patience: Duration) -> Option<Wake> {
+        let again = self.eyes.as_ref().is_some_and(Eyes::watch);
+        let wake = self.pause(if again { Duration::ZERO } else { patience });
+        wake.or(again.then_some(Wake::Written))
+    }
+
+    /// The same without the files being watched, for whoever looks at them in a moment anyway.
+    pub fn pause(&self, patience: Duration) -> Option<Wake> {
         let mut first = match self.inbox.recv_timeout(patience) {
             Ok(wake) => wake,
             Err(RecvTimeoutError::Timeout) => return None,
@@ -74,5 +73,117 @@ impl Watch {
             }
         }
         Some(first)
+    }
+}
+
+/// What the system tells of the files (`inotify(7)`).
+struct Eyes {
+    /// The database and its `-wal`. A journal comes and goes, which the folder tells.
+    files: [PathBuf; 2],
+    inotify: Arc<OwnedFd>,
+    /// The next write to the files is told.
+    watching: Arc<AtomicBool>,
+    /// Ends the thread that listens.
+    end: Arc<OwnedFd>,
+}
+
+impl Eyes {
+    fn open(database: &Path, tell: Sender<Wake>) -> io::Result<Eyes> {
+        let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = database.file_name().unwrap_or_default().to_owned();
+        let mut wal = name.clone();
+        wal.push("-wal");
+        let inotify = Arc::new(inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?);
+        let comings = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVE | WatchFlags::ONLYDIR;
+        inotify::add_watch(&inotify, folder, comings)?;
+        let watching = Arc::new(AtomicBool::new(false));
+        let end = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
+        let mut ears = Ears {
+            inotify: Arc::clone(&inotify),
+            watching: Arc::clone(&watching),
+            end: Arc::clone(&end),
+            name: name.as_encoded_bytes().to_vec(),
+            tell,
+        };
+        let thread = std::thread::Builder::new().name("watch".into()).stack_size(256 * 1024);
+        thread.spawn(move || {
+            if let Err(error) = ears.listen() {
+                log::warn!("the watch on the application's file has ended ({error}): it is looked at now and then");
+            }
+        })?;
+        Ok(Eyes { files: [folder.join(&name), folder.join(wal)], inotify, watching, end })
+    }
+
+    /// Has the next write told. True when it was not going to be.
+    fn watch(&self) -> bool {
+        if self.watching.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let mut any = false;
+        for file in &self.files {
+            // A file that is not there is told by the folder when it comes.
+            any |= inotify::add_watch(&self.inotify, file, WatchFlags::MODIFY | WatchFlags::ONESHOT).is_ok();
+        }
+        any
+    }
+}
+
+impl Drop for Eyes {
+    fn drop(&mut self) {
+        // The thread ends soon; nothing depends on when.
+        let _ = rustix::io::write(&self.end, &1u64.to_ne_bytes());
+    }
+}
+
+/// The listening side.
+struct Ears {
+    inotify: Arc<OwnedFd>,
+    watching: Arc<AtomicBool>,
+    end: Arc<OwnedFd>,
+    name: Vec<u8>,
+    tell: Sender<Wake>,
+}
+
+impl Ears {
+    fn listen(&mut self) -> io::Result<()> {
+        loop {
+            let mut fds = [PollFd::new(&self.inotify, PollFlags::IN), PollFd::new(&self.end, PollFlags::IN)];
+            match poll(&mut fds, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !fds[1].revents().is_empty() {
+                return Ok(());
+            }
+            if self.written()? {
+                self.watching.store(false, Ordering::Release);
+                if self.tell.send(Wake::Written).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Takes all that was told; whether some of it is about the application's file.
+    fn written(&self) -> io::Result<bool> {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = Reader::new(&self.inotify, &mut buffer);
+        let mut ours = false;
+        loop {
+            match reader.next() {
+                // A watch that has ended.
+                Ok(event) if event.events().contains(ReadFlags::IGNORED) => {}
+                // Of the files themselves there is no name; and a queue that ran over may have held anything.
+                Ok(event) => ours |= event.file_name().is_none_or(|file| self.is_ours(file.to_bytes())),
+                Err(Errno::AGAIN) => return Ok(ours),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The -shm is made by readers too, ours among them.
+    fn is_ours(&self, file: &[u8]) -> bool {
+        file.starts_with(&self.name) && !file.ends_with(b"-shm")
     }
 }
