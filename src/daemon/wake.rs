@@ -187,3 +187,83 @@ impl Ears {
         file.starts_with(&self.name) && !file.ends_with(b"-shm")
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// As long as it takes, in a test that passes.
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// A folder with a database and its `-wal`, and a watch that waits for the next write.
+    fn watched() -> (tempfile::TempDir, Watch) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("office.db"), "x").unwrap();
+        fs::write(folder.path().join("office.db-wal"), "x").unwrap();
+        let watch = Watch::on(&folder.path().join("office.db"));
+        assert_eq!(watch.wait(LONG), Some(Wake::Written), "what was written before is not known");
+        (folder, watch)
+    }
+
+    fn write(folder: &Path, name: &str) {
+        File::options().append(true).open(folder.join(name)).unwrap().write_all(b"y").unwrap();
+    }
+
+    #[test]
+    fn one_write_is_told_and_the_next_only_to_who_waits_again() {
+        let (folder, watch) = watched();
+        for name in ["office.db-wal", "office.db", "office.db-wal"] {
+            write(folder.path(), name);
+            assert_eq!(watch.wait(LONG), Some(Wake::Written));
+            // Nobody waits: these cost their writer nothing, and tell nobody.
+            (0..100).for_each(|_| write(folder.path(), name));
+            assert_eq!(watch.pause(Duration::from_millis(50)), None);
+            assert_eq!(watch.wait(LONG), Some(Wake::Written), "they may have come before anybody waited again");
+        }
+    }
+
+    #[test]
+    fn a_file_that_comes_or_goes_under_a_name_of_the_database_is_told() {
+        let (folder, watch) = watched();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("office.db-journal"), "x").unwrap();
+        assert_eq!(watch.wait(LONG), Some(Wake::Written));
+        while watch.wait(Duration::ZERO).is_some() {}
+        fs::remove_file(at("office.db-wal")).unwrap();
+        assert_eq!(watch.wait(LONG), Some(Wake::Written));
+        while watch.wait(Duration::ZERO).is_some() {}
+        fs::write(at("new"), "x").unwrap();
+        fs::rename(at("new"), at("office.db")).unwrap();
+        assert_eq!(watch.wait(LONG), Some(Wake::Written));
+        // It is the new file that is watched.
+        while watch.wait(Duration::ZERO).is_some() {}
+        write(folder.path(), "office.db");
+        assert_eq!(watch.wait(LONG), Some(Wake::Written));
+    }
+
+    #[test]
+    fn other_files_of_the_folder_and_the_shared_index_wake_nobody() {
+        let (folder, watch) = watched();
+        for name in ["state.db", "office.db-shm"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+            write(folder.path(), name);
+        }
+        // What comes after them is all that is told.
+        let bell = watch.bell();
+        bell.send(Wake::Asked).unwrap();
+        assert_eq!(watch.wait(LONG), Some(Wake::Asked));
+        assert_eq!(watch.wait(Duration::from_millis(50)), None);
+    }
+
+    #[test]
+    fn without_a_folder_to_watch_the_slow_look_remains_and_who_asks_is_heard() {
+        let watch = Watch::on(Path::new("/proc/self/no-such-folder/office.db"));
+        assert_eq!(watch.wait(Duration::ZERO), None);
+        watch.bell().send(Wake::Asked).unwrap();
+        assert_eq!(watch.wait(LONG), Some(Wake::Asked));
+    }
+}

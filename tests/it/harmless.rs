@@ -163,3 +163,34 @@ fn what_has_grown_old_is_pruned_to_its_end_though_the_application_writes_no_more
     });
     agent.stop();
 }
+
+/// The `nice` value of a process and of each of its threads (`proc_pid_stat(5)`, field 19).
+fn nice(pid: u32) -> std::collections::BTreeSet<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let value = |stat: String| stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(16).unwrap().parse();
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).ok())
+        .map(|stat| value(stat).unwrap())
+        .collect()
+}
+
+#[test]
+fn the_agent_stands_back_behind_the_application_unless_it_was_told_where_to_stand() {
+    let target = Receiver::start();
+    let office = Office::with(&target, "", THREE);
+    let agent = office.agent();
+    target.wait("it delivers", |journal| committed(journal) == 3);
+    let own = nice(std::process::id()).into_iter().next().unwrap();
+    assert_eq!(nice(agent.pid()), [if own == 0 { 10 } else { own }].into(), "all of its threads");
+    agent.stop();
+    let mut command = std::process::Command::new("nice");
+    let run = office.command(&["-v", "run"]);
+    command.args(["-n", "3"]).arg(run.get_program()).args(run.get_args());
+    for (name, value) in run.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    let agent = crate::support::office::Agent::start(command);
+    agent.says("running: ");
+    assert_eq!(nice(agent.pid()), [own + 3].into());
+    agent.stop();
+}
