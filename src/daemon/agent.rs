@@ -21,7 +21,7 @@ use crate::daemon::subscribe::Subscriptions;
 use crate::daemon::tidy::tidy as tidy_up;
 use crate::daemon::trouble::Trouble;
 use crate::daemon::turn::Turn;
-use crate::daemon::wake::{Wake, Watch};
+use crate::daemon::wake::{Bell, Watch};
 use crate::engine::alarm::Line;
 use crate::engine::archivist::Keep;
 use crate::engine::begin::{ended, started};
@@ -61,9 +61,9 @@ pub struct Options {
 pub struct Agent {
     ledger: Ledger,
     writer: JoinHandle<State>,
-    keepers: Vec<(Sender<Wake>, JoinHandle<Keeper>)>,
+    keepers: Vec<(Bell, JoinHandle<Keeper>)>,
     healers: Vec<(String, Sender<Task>)>,
-    pruners: Vec<(String, Sender<Wake>, Asked)>,
+    pruners: Vec<(String, Bell, Asked)>,
     healing: Vec<JoinHandle<()>>,
     workers: Vec<RunningWorker>,
     pulls: Vec<RunningWorker>,
@@ -418,7 +418,7 @@ impl Agent {
             std::thread::sleep(Duration::from_millis(5));
         }
         for (bell, thread) in self.keepers {
-            let _ = bell.send(Wake::Stop);
+            bell.stop();
             if let Ok(mut keeper) = thread.join()
                 && !self.trouble.is_met()
                 && let Err(error) = keeper.tidy()

@@ -11,7 +11,7 @@ use crate::daemon::alarm::Alerts;
 use crate::daemon::board::Board;
 use crate::daemon::heal::{Task, Told};
 use crate::daemon::trouble::Trouble;
-use crate::daemon::wake::Wake;
+use crate::daemon::wake::Bell;
 use crate::engine::alarm::AlertStatus;
 use crate::engine::inflow::InflowStatus;
 use crate::engine::intake::{Intake, Valve};
@@ -41,9 +41,9 @@ pub struct Handle {
     pub(super) pulls: Vec<(Arc<str>, Mailbox)>,
     /// The handlers of the embedding program.
     pub(super) handlers: Vec<(Arc<str>, Mailbox)>,
-    pub(super) keepers: Vec<Sender<Wake>>,
+    pub(super) keepers: Vec<Bell>,
     pub(super) healers: Vec<(String, Sender<Task>)>,
-    pub(super) pruners: Vec<(String, Sender<Wake>, Asked)>,
+    pub(super) pruners: Vec<(String, Bell, Asked)>,
     pub(super) databases: Vec<Database>,
     /// What the installation is called.
     pub(super) office: Arc<str>,
@@ -149,7 +149,7 @@ impl Handle {
     /// Tells every connector and keeper to look again.
     pub fn look(&self) {
         for bell in &self.keepers {
-            let _ = bell.send(Wake::Asked);
+            bell.ask();
         }
         self.all().for_each(|(_, mailbox)| mailbox.tell(Message::Wake));
     }

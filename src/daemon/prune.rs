@@ -8,7 +8,6 @@ use crate::config::Config;
 use crate::daemon::agent::{AgentError, register};
 use crate::daemon::assemble::keep_of;
 use crate::daemon::handle::Handle;
-use crate::daemon::wake::Wake;
 use crate::engine::keeper::{Keeper, Pruned};
 use crate::engine::ledger::{Ledger, LedgerError};
 use crate::engine::operate::{Actor, Refused, Report};
@@ -29,7 +28,7 @@ impl Handle {
         for (log, bell, asked) in &self.pruners {
             let (answer, answered) = channel();
             asked.ask(dry, answer);
-            let _ = bell.send(Wake::Asked);
+            bell.ask();
             answers.push((log.clone(), answered));
         }
         let heard = answers.into_iter().map(|(log, answered)| {

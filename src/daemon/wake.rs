@@ -3,16 +3,16 @@
 //! The watch is for one write at a time, and only while somebody waits for it: each write to a watched file costs its
 //! writer some microseconds, and an application that writes all the time must not pay them.
 
+use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
@@ -27,10 +27,9 @@ pub enum Wake {
     Stop,
 }
 
-/// The watch on one application's file.
+/// The watch on one application's file. Whoever has it waits by it, in one thread.
 pub struct Watch {
-    inbox: Receiver<Wake>,
-    sender: Sender<Wake>,
+    bell: Bell,
     /// None where the system gives none: the slow look remains.
     eyes: Option<Eyes>,
 }
@@ -38,41 +37,111 @@ pub struct Watch {
 impl Watch {
     /// Watches a database file, its `-wal` and its `-journal`, and what comes into their folder under these names.
     pub fn on(database: &Path) -> Watch {
-        let (sender, inbox) = channel();
-        let eyes = Eyes::open(database, sender.clone())
-            .inspect_err(|error| {
-                log::warn!("{}: cannot be watched ({error}): looked at now and then", database.display());
-            })
-            .ok();
-        Watch { inbox, sender, eyes }
+        let complain = |error: &io::Error| {
+            log::warn!("{}: cannot be watched ({error}): looked at now and then", database.display());
+        };
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(io::Error::from);
+        let bell = Bell(Arc::new(Rung {
+            stop: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
+            wire: bell.inspect_err(complain).ok(),
+        }));
+        Watch { bell, eyes: Eyes::open(database).inspect_err(complain).ok() }
     }
 
     /// A handle to wake it by.
-    pub fn bell(&self) -> Sender<Wake> {
-        self.sender.clone()
+    pub fn bell(&self) -> Bell {
+        self.bell.clone()
     }
 
     /// Waits for a wake-up, or none within `patience`. Takes all that have gathered; a stop goes before all else. What
     /// was written before the files were watched again nobody knows: then it counts as written, at once.
     pub fn wait(&self, patience: Duration) -> Option<Wake> {
         let again = self.eyes.as_ref().is_some_and(Eyes::watch);
-        let wake = self.pause(if again { Duration::ZERO } else { patience });
-        wake.or(again.then_some(Wake::Written))
+        let patience = if again { Duration::ZERO } else { patience };
+        self.listen(self.eyes.as_ref(), patience).or(again.then_some(Wake::Written))
     }
 
     /// The same without the files being watched, for whoever looks at them in a moment anyway.
     pub fn pause(&self, patience: Duration) -> Option<Wake> {
-        let mut first = match self.inbox.recv_timeout(patience) {
-            Ok(wake) => wake,
-            Err(RecvTimeoutError::Timeout) => return None,
-            Err(RecvTimeoutError::Disconnected) => return Some(Wake::Stop),
-        };
-        while let Ok(next) = self.inbox.try_recv() {
-            if first != Wake::Stop && next != Wake::Written {
-                first = next;
+        self.listen(None, patience)
+    }
+
+    fn listen(&self, eyes: Option<&Eyes>, patience: Duration) -> Option<Wake> {
+        let began = Instant::now();
+        loop {
+            let left = patience.saturating_sub(began.elapsed());
+            // Without a wire the bell is looked at.
+            let step = if self.bell.0.wire.is_some() { left } else { left.min(UNWIRED) };
+            let mut fds = Vec::with_capacity(2);
+            fds.extend(self.bell.0.wire.as_ref().map(|wire| PollFd::new(wire, PollFlags::IN)));
+            let eyes = eyes.filter(|eyes| !eyes.blind.get());
+            fds.extend(eyes.map(|eyes| PollFd::new(&eyes.inotify, PollFlags::IN)));
+            // An interrupted wait, or one that the system refuses, is a wait that was short.
+            let limit = Timespec::try_from(step).ok();
+            if let Err(error) = poll(&mut fds, limit.as_ref())
+                && error != Errno::INTR
+            {
+                std::thread::sleep(step.min(UNWIRED));
+            }
+            let rung = self.bell.heard();
+            if rung == Some(Wake::Stop) {
+                return rung;
+            }
+            let written = eyes.is_some_and(Eyes::written);
+            if rung.is_some() || written {
+                return rung.or(Some(Wake::Written));
+            }
+            if began.elapsed() >= patience {
+                return None;
             }
         }
-        Some(first)
+    }
+}
+
+/// A bell that the system gave no wire for is looked at so often.
+const UNWIRED: Duration = Duration::from_millis(100);
+
+/// Wakes whoever waits by a [`Watch`].
+#[derive(Clone, Debug)]
+pub struct Bell(Arc<Rung>);
+
+#[derive(Debug)]
+struct Rung {
+    stop: AtomicBool,
+    asked: AtomicBool,
+    /// Ends a wait; none where the system gives none.
+    wire: Option<OwnedFd>,
+}
+
+impl Bell {
+    /// Asks for a look.
+    pub fn ask(&self) {
+        self.ring(&self.0.asked);
+    }
+
+    /// Tells to stop, for good.
+    pub fn stop(&self) {
+        self.ring(&self.0.stop);
+    }
+
+    fn ring(&self, what: &AtomicBool) {
+        what.store(true, Ordering::Release);
+        if let Some(wire) = &self.0.wire {
+            // It fails only when it has been rung very often and nobody has heard it yet.
+            let _ = rustix::io::write(wire, &1u64.to_ne_bytes());
+        }
+    }
+
+    fn heard(&self) -> Option<Wake> {
+        if let Some(wire) = &self.0.wire {
+            let _ = rustix::io::read(wire, &mut [0; 8]);
+        }
+        let asked = self.0.asked.swap(false, Ordering::AcqRel);
+        if self.0.stop.load(Ordering::Acquire) {
+            return Some(Wake::Stop);
+        }
+        asked.then_some(Wake::Asked)
     }
 }
 
@@ -80,43 +149,37 @@ impl Watch {
 struct Eyes {
     /// The database and its `-wal`. A journal comes and goes, which the folder tells.
     files: [PathBuf; 2],
-    inotify: Arc<OwnedFd>,
+    /// The database's name.
+    name: Vec<u8>,
+    inotify: OwnedFd,
     /// The next write to the files is told.
-    watching: Arc<AtomicBool>,
-    /// Ends the thread that listens.
-    end: Arc<OwnedFd>,
+    watching: Cell<bool>,
+    /// Nothing is told any more.
+    blind: Cell<bool>,
 }
 
 impl Eyes {
-    fn open(database: &Path, tell: Sender<Wake>) -> io::Result<Eyes> {
+    fn open(database: &Path) -> io::Result<Eyes> {
         let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = database.file_name().unwrap_or_default().to_owned();
-        let mut wal = name.clone();
+        let name = database.file_name().unwrap_or_default();
+        let mut wal = name.to_owned();
         wal.push("-wal");
-        let inotify = Arc::new(inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?);
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let comings = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVE | WatchFlags::ONLYDIR;
         inotify::add_watch(&inotify, folder, comings)?;
-        let watching = Arc::new(AtomicBool::new(false));
-        let end = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
-        let mut ears = Ears {
-            inotify: Arc::clone(&inotify),
-            watching: Arc::clone(&watching),
-            end: Arc::clone(&end),
+        let files = [folder.join(name), folder.join(wal)];
+        Ok(Eyes {
+            files,
             name: name.as_encoded_bytes().to_vec(),
-            tell,
-        };
-        let thread = std::thread::Builder::new().name("watch".into()).stack_size(256 * 1024);
-        thread.spawn(move || {
-            if let Err(error) = ears.listen() {
-                log::warn!("the watch on the application's file has ended ({error}): it is looked at now and then");
-            }
-        })?;
-        Ok(Eyes { files: [folder.join(&name), folder.join(wal)], inotify, watching, end })
+            inotify,
+            watching: Cell::new(false),
+            blind: Cell::new(false),
+        })
     }
 
     /// Has the next write told. True when it was not going to be.
     fn watch(&self) -> bool {
-        if self.watching.swap(true, Ordering::AcqRel) {
+        if self.blind.get() || self.watching.replace(true) {
             return false;
         }
         let mut any = false;
@@ -126,46 +189,9 @@ impl Eyes {
         }
         any
     }
-}
-
-impl Drop for Eyes {
-    fn drop(&mut self) {
-        // The thread ends soon; nothing depends on when.
-        let _ = rustix::io::write(&self.end, &1u64.to_ne_bytes());
-    }
-}
-
-/// The listening side.
-struct Ears {
-    inotify: Arc<OwnedFd>,
-    watching: Arc<AtomicBool>,
-    end: Arc<OwnedFd>,
-    name: Vec<u8>,
-    tell: Sender<Wake>,
-}
-
-impl Ears {
-    fn listen(&mut self) -> io::Result<()> {
-        loop {
-            let mut fds = [PollFd::new(&self.inotify, PollFlags::IN), PollFd::new(&self.end, PollFlags::IN)];
-            match poll(&mut fds, None) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-            if !fds[1].revents().is_empty() {
-                return Ok(());
-            }
-            if self.written()? {
-                self.watching.store(false, Ordering::Release);
-                if self.tell.send(Wake::Written).is_err() {
-                    return Ok(());
-                }
-            }
-        }
-    }
 
     /// Takes all that was told; whether some of it is about the application's file.
-    fn written(&self) -> io::Result<bool> {
+    fn written(&self) -> bool {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = Reader::new(&self.inotify, &mut buffer);
         let mut ours = false;
@@ -175,11 +201,19 @@ impl Ears {
                 Ok(event) if event.events().contains(ReadFlags::IGNORED) => {}
                 // Of the files themselves there is no name; and a queue that ran over may have held anything.
                 Ok(event) => ours |= event.file_name().is_none_or(|file| self.is_ours(file.to_bytes())),
-                Err(Errno::AGAIN) => return Ok(ours),
                 Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(Errno::AGAIN) => break,
+                Err(error) => {
+                    log::warn!("the watch on {} has ended ({error}): looked at now and then", self.files[0].display());
+                    self.blind.set(true);
+                    break;
+                }
             }
         }
+        if ours {
+            self.watching.set(false);
+        }
+        ours
     }
 
     /// The -shm is made by readers too, ours among them.
@@ -253,8 +287,7 @@ mod tests {
             write(folder.path(), name);
         }
         // What comes after them is all that is told.
-        let bell = watch.bell();
-        bell.send(Wake::Asked).unwrap();
+        watch.bell().ask();
         assert_eq!(watch.wait(LONG), Some(Wake::Asked));
         assert_eq!(watch.wait(Duration::from_millis(50)), None);
     }
@@ -263,7 +296,21 @@ mod tests {
     fn without_a_folder_to_watch_the_slow_look_remains_and_who_asks_is_heard() {
         let watch = Watch::on(Path::new("/proc/self/no-such-folder/office.db"));
         assert_eq!(watch.wait(Duration::ZERO), None);
-        watch.bell().send(Wake::Asked).unwrap();
+        watch.bell().ask();
         assert_eq!(watch.wait(LONG), Some(Wake::Asked));
+    }
+
+    #[test]
+    fn who_rings_is_heard_from_another_thread_and_a_stop_goes_before_all_else() {
+        let (folder, watch) = watched();
+        let bell = watch.bell();
+        let ringing = std::thread::spawn(move || {
+            bell.ask();
+            bell.stop();
+        });
+        ringing.join().unwrap();
+        write(folder.path(), "office.db");
+        assert_eq!(watch.wait(LONG), Some(Wake::Stop));
+        assert_eq!(watch.pause(LONG), Some(Wake::Stop), "for good");
     }
 }

@@ -82,7 +82,7 @@ impl Doorman {
     /// Waits until the journal is as wanted.
     pub fn wait(&self, what: &str, done: impl Fn(&[Entry]) -> bool) {
         let journal = self.shared.journal.lock().unwrap();
-        let patience = Duration::from_secs(60);
+        let patience = Duration::from_secs(180);
         let (journal, waited) =
             self.shared.changed.wait_timeout_while(journal, patience, |journal| !done(journal)).unwrap();
         assert!(!waited.timed_out(), "in vain: {what}; {} requests: {journal:#?}", journal.len());

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::office::{Agent, Office};
 
 /// A read that brings nothing for so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A way in.
 #[derive(Clone, Debug)]

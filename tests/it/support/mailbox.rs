@@ -88,7 +88,7 @@ impl Mailbox {
     pub fn wait(&self, count: usize) -> Vec<Letter> {
         let kept = self.kept.0.lock().unwrap();
         let few = |kept: &mut Kept| kept.letters.len() < count;
-        let (kept, waited) = self.kept.1.wait_timeout_while(kept, Duration::from_secs(60), few).unwrap();
+        let (kept, waited) = self.kept.1.wait_timeout_while(kept, Duration::from_secs(180), few).unwrap();
         assert!(!waited.timed_out(), "{} letters of {count}", kept.letters.len());
         kept.letters.clone()
     }

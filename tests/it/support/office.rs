@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use super::receiver::Receiver;
 
 /// Longest wait for anything that must happen.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// SIGTERM to the end.
 const LONGEST_STOP: Duration = Duration::from_secs(15);

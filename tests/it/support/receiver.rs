@@ -135,8 +135,11 @@ impl Receiver {
     /// Waits until the journal is as wanted, and gives it.
     pub fn wait(&self, what: &str, done: impl Fn(&[Entry]) -> bool) -> Vec<Entry> {
         let desk = self.shared.desk.lock().unwrap();
-        let (desk, waited) =
-            self.shared.changed.wait_timeout_while(desk, Duration::from_secs(60), |desk| !done(&desk.journal)).unwrap();
+        let (desk, waited) = self
+            .shared
+            .changed
+            .wait_timeout_while(desk, Duration::from_secs(180), |desk| !done(&desk.journal))
+            .unwrap();
         let tail = || desk.journal.iter().rev().take(20).map(|entry| (&entry.key, &entry.path, &entry.scenario));
         assert!(
             !waited.timed_out(),
@@ -255,7 +258,7 @@ impl Receiver {
     /// Waits until this side has closed so many connections: the peer's machine knows it by then.
     pub fn wait_closed(&self, count: usize) {
         let desk = self.shared.desk.lock().unwrap();
-        let waited = self.shared.changed.wait_timeout_while(desk, Duration::from_secs(20), |desk| desk.closed < count);
+        let waited = self.shared.changed.wait_timeout_while(desk, Duration::from_secs(180), |desk| desk.closed < count);
         assert!(!waited.unwrap().1.timed_out(), "no {count} connections were closed");
     }
 
