@@ -220,8 +220,14 @@ fn copy(template: &Path, folder: &Path, journal: &str) {
 fn start(template: &Path, place: &Path, cores: Cores, journal: &str, events: u64, writes: u64) -> Draining {
     let folder = place.join("round");
     copy(template, &folder, journal);
-    let mut receiver = cores.command(&std::env::current_exe().unwrap(), true);
-    receiver.arg("as-receiver").arg(place).args([events.to_string(), (events + writes).to_string()]);
+    // It stands for another machine, and takes no processor away from the application.
+    let mut receiver = cores.command(Path::new("nice"), true);
+    receiver
+        .args(["-n", "19"])
+        .arg(std::env::current_exe().unwrap())
+        .arg("as-receiver")
+        .arg(place)
+        .args([events.to_string(), (events + writes).to_string()]);
     let mut receiver = Running(receiver.stdout(Stdio::piped()).spawn().unwrap());
     let mut lines = BufReader::new(receiver.0.stdout.take().unwrap()).lines();
     let port: u16 = lines.next().unwrap().unwrap().parse().unwrap();
