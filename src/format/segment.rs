@@ -18,7 +18,7 @@ use flate2::bufread::{GzDecoder, MultiGzDecoder};
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
-use self::columns::{Block, END, Place};
+use self::columns::{Block, END, Place, frames};
 use self::index::Places;
 pub use self::index::{Index, Wanted};
 use super::note::Note;
@@ -39,8 +39,8 @@ const MAGIC: [(Form, &str); 2] =
     [(Form::Rows, "hms-sync audit segment 1\n"), (Form::Columns, "hms-sync audit segment 2\n")];
 /// Bytes of rows in one pair of members, compressed separately so that one can be read without those before it.
 const MEMBER: usize = 1 << 20;
-/// Columns are so much alike that more work makes them hardly smaller.
-const COLUMNS: Compression = Compression::new(2);
+/// Columns are so much alike that more work makes them hardly smaller: a byte an attempt for twice the time.
+const COLUMNS: Compression = Compression::fast();
 /// No row is longer: SQLite holds none.
 const LONGEST: usize = 1 << 30;
 /// No line of JSON and no checkpoint is.
@@ -113,11 +113,12 @@ impl<W: Write> Writer<W> {
         if self.block.len() == 0 {
             self.places.member(self.written);
         }
-        self.places.take(row);
-        self.block.push(row, bytes, hash);
+        let framed = frames(row);
+        self.places.take(row, framed.as_deref().unwrap_or_default());
+        self.block.push(row, framed.as_deref(), bytes, hash);
         self.end.last = row.n;
         self.end.rows += 1;
-        self.end.records += row.records().unwrap_or(1);
+        self.end.records += framed.map_or(1, |framed| framed.len() as u64);
         self.hash = Some(*hash);
         if self.block.len() >= MEMBER { self.flush() } else { Ok(()) }
     }

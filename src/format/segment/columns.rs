@@ -6,7 +6,9 @@
 //! has (without the hashes of an outcome) the first of every entry, then the second of every entry, and so on; then the rest of each
 //! entry. The second part has, in the same order, the hashes of the outcomes and behind those of a row its own.
 
-use crate::rules::attempt::entries::{self, HASHES};
+use std::ops::Range;
+
+use crate::rules::attempt::entries::{self, Framed, HASHES};
 use crate::rules::chain::{Body, Hash, Row};
 
 const AS_IT_IS: u8 = 0;
@@ -29,10 +31,68 @@ pub(super) struct Place {
     hash: usize,
 }
 
-/// The columns of the bytes that every entry has, but for those that lie apart.
+/// The columns of the bytes that every entry has, but for those that lie apart, in runs.
+fn runs(intents: bool) -> [Range<usize>; 2] {
+    let fixed = entries::fixed(intents);
+    if intents { [0..fixed, fixed..fixed] } else { [0..HASHES.start, HASHES.end..fixed] }
+}
+
 fn columns(intents: bool) -> impl Iterator<Item = usize> {
-    let apart = if intents { 0..0 } else { HASHES };
-    (0..entries::fixed(intents)).filter(move |column| !apart.contains(column))
+    runs(intents).into_iter().flatten()
+}
+
+/// The entries of a row of attempts; none = it is an act, or they cannot be read.
+pub(super) fn frames<'a>(row: &Row<'a>) -> Option<Vec<Framed<'a>>> {
+    let (intents, mut rest) = match row.body {
+        Body::Intents { entries, .. } => (true, entries),
+        Body::Outcomes { entries, .. } => (false, entries),
+        Body::Act { .. } => return None,
+    };
+    let mut framed = Vec::with_capacity(rest.len() / entries::fixed(intents));
+    while !rest.is_empty() {
+        framed.push(entries::take_framed(intents, &mut rest)?);
+    }
+    Some(framed)
+}
+
+/// Appends these columns of the entries, one after the other.
+fn turn(framed: &[Framed<'_>], run: Range<usize>, out: &mut Vec<u8>) {
+    let mut column = run.start;
+    while column + 8 <= run.end {
+        eight(framed, column, out);
+        column += 8;
+    }
+    for column in column..run.end {
+        out.extend(framed.iter().map(|entry| entry.fixed.get(column).copied().unwrap_or_default()));
+    }
+}
+
+/// Eight columns at once: eight bytes of eight entries are a square of bytes, which is turned.
+fn eight(framed: &[Framed<'_>], column: usize, out: &mut Vec<u8>) {
+    let (begin, count) = (out.len(), framed.len());
+    out.resize(begin + 8 * count, 0);
+    for (nth, entries) in framed.chunks(8).enumerate() {
+        let mut square = [0_u64; 8];
+        for (row, entry) in square.iter_mut().zip(entries) {
+            let bytes = entry.fixed.get(column..).and_then(<[u8]>::first_chunk);
+            *row = bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        }
+        for (step, bits, mask) in
+            [(1, 8, 0x00ff_00ff_00ff_00ff), (2, 16, 0x0000_ffff_0000_ffff), (4, 32, 0x0000_0000_ffff_ffff_u64)]
+        {
+            for low in (0..8).filter(|row| row & step == 0) {
+                let changed = ((square[low] >> bits) ^ square[low + step]) & mask;
+                square[low] ^= changed << bits;
+                square[low + step] ^= changed;
+            }
+        }
+        for (nth_column, bytes) in square.iter().enumerate() {
+            let at = begin + nth_column * count + 8 * nth;
+            if let Some(place) = out.get_mut(at..at + entries.len()) {
+                place.copy_from_slice(&bytes.to_le_bytes()[..entries.len()]);
+            }
+        }
+    }
 }
 
 fn put(out: &mut Vec<u8>, length: usize) {
@@ -52,42 +112,40 @@ impl Block {
         self.hashes.clear();
     }
 
-    /// Adds a row.
-    pub(super) fn push(&mut self, row: &Row<'_>, bytes: &[u8], hash: &Hash) {
+    /// Adds a row, of which these are the entries.
+    pub(super) fn push(&mut self, row: &Row<'_>, framed: Option<&[Framed<'_>]>, bytes: &[u8], hash: &Hash) {
         put(&mut self.rows, bytes.len());
-        let laid_out = match row.body {
-            Body::Intents { entries, .. } => self.lay_out(true, entries, bytes),
-            Body::Outcomes { entries, .. } => self.lay_out(false, entries, bytes),
-            Body::Act { .. } => None,
+        // The entries are the last part of a row.
+        let laid_out = match (&row.body, framed) {
+            (Body::Intents { entries, .. }, Some(framed)) => Some((true, framed, bytes.strip_suffix(*entries))),
+            (Body::Outcomes { entries, .. }, Some(framed)) => Some((false, framed, bytes.strip_suffix(*entries))),
+            _ => None,
         };
-        if laid_out.is_none() {
+        if let Some((intents, framed, Some(before))) = laid_out {
+            self.lay_out(intents, before, framed);
+        } else {
             self.rows.push(AS_IT_IS);
             self.rows.extend_from_slice(bytes);
         }
         self.hashes.extend_from_slice(hash);
     }
 
-    /// Adds a row's entries by columns; none = they cannot be read, and nothing was added.
-    fn lay_out(&mut self, intents: bool, entries: &[u8], bytes: &[u8]) -> Option<()> {
-        // The entries are the last part of a row.
-        let before = bytes.strip_suffix(entries)?;
-        let (mut framed, mut rest) = (Vec::with_capacity(entries.len() / entries::fixed(intents)), entries);
-        while !rest.is_empty() {
-            framed.push(entries::take_framed(intents, &mut rest)?);
-        }
+    /// Adds a row's entries by columns.
+    fn lay_out(&mut self, intents: bool, before: &[u8], framed: &[Framed<'_>]) {
         self.rows.push(if intents { INTENTS } else { OUTCOMES });
         put(&mut self.rows, before.len());
         self.rows.extend_from_slice(before);
         put(&mut self.rows, framed.len());
-        self.rows.reserve(entries.len());
-        for column in columns(intents) {
-            self.rows.extend(framed.iter().map(|entry| entry.fixed.get(column).copied().unwrap_or_default()));
+        for run in runs(intents) {
+            turn(framed, run, &mut self.rows);
         }
         framed.iter().for_each(|entry| self.rows.extend_from_slice(entry.tail));
         if !intents {
-            framed.iter().filter_map(|entry| entry.fixed.get(HASHES)).for_each(|two| self.hashes.extend_from_slice(two));
+            framed
+                .iter()
+                .filter_map(|entry| entry.fixed.get(HASHES))
+                .for_each(|two| self.hashes.extend_from_slice(two));
         }
-        Some(())
     }
 
     /// Whether all rows were read.
@@ -209,12 +267,13 @@ mod tests {
                     Body::Outcomes { connector, log, entries }
                 };
                 let bytes = written(body);
-                block.push(&Row::read(&bytes).unwrap(), &bytes, hash);
+                let row = Row::read(&bytes).unwrap();
+                block.push(&row, frames(&row).as_deref(), &bytes, hash);
                 rows.push((bytes, *hash));
             }
             let act = Body::Act { actor: "ada", verb: "retry", connector: None, subject: None, reason: Some("why") };
             let bytes = written(act);
-            block.push(&Row::read(&bytes).unwrap(), &bytes, &[3; 32]);
+            block.push(&Row::read(&bytes).unwrap(), None, &bytes, &[3; 32]);
             rows.push((bytes, [3; 32]));
             let (mut place, mut read) = (Place::default(), Vec::new());
             for (bytes, hash) in rows {

@@ -4,7 +4,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use super::Form;
 use crate::event::EventId;
-use crate::rules::attempt::entries;
+use crate::rules::attempt::entries::Framed;
 use crate::rules::chain::{Body, Row};
 
 /// What an index begins with, for each form of the pieces. They differ in the order of their lines too.
@@ -34,21 +34,18 @@ impl Places {
         self.members.push(offset);
     }
 
-    /// A row of the last member.
-    pub(super) fn take(&mut self, row: &Row<'_>) {
+    /// A row of the last member, of which these are the entries.
+    pub(super) fn take(&mut self, row: &Row<'_>, framed: &[Framed<'_>]) {
         let member = self.members.len().saturating_sub(1) as u32;
         match &row.body {
-            Body::Intents { entries: packed, .. } => {
-                let mut packed = *packed;
-                while let Some(entry) = entries::take_framed(true, &mut packed) {
+            Body::Intents { .. } => {
+                self.macs.reserve(framed.len());
+                for entry in framed {
                     self.macs.extend(entry.macs().map(|mac| (u64::from_le_bytes(mac), member)));
                 }
             }
-            Body::Outcomes { entries: packed, .. } => {
-                let mut packed = *packed;
-                while let Some(entry) = entries::take_framed(false, &mut packed) {
-                    self.positions.push((entry.seq().cast_unsigned(), member));
-                }
+            Body::Outcomes { .. } => {
+                self.positions.extend(framed.iter().map(|entry| (entry.seq().cast_unsigned(), member)));
             }
             Body::Act { subject, .. } => {
                 let id = subject.and_then(|subject| subject.parse::<EventId>().ok());
