@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{QUICK, lines, words};
 use crate::braking::looping;
 use crate::keeping::{two, work};
-use crate::support::office::{Office, THREE, wait};
+use crate::support::office::{Office, PATIENCE, THREE, wait};
 use crate::support::receiver::Receiver;
 use crate::support::scenario::Scenario;
 
@@ -22,16 +22,25 @@ pub fn told(office: &Office) -> PathBuf {
     file
 }
 
+/// Waits as long as a machine may take on which everything else is done first.
+fn patiently(what: &str, file: &PathBuf, done: impl Fn() -> bool) {
+    let since = std::time::Instant::now();
+    while !done() {
+        assert!(since.elapsed() < 4 * PATIENCE, "{what}: {:?}", words(&lines(file)));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
 /// Waits for the one notice that a condition is there; gives it.
 pub fn opened(file: &PathBuf, what: &str) -> Value {
-    wait(what, || !lines(file).is_empty());
+    patiently(what, file, || !lines(file).is_empty());
     assert_eq!(words(&lines(file)), [format!("opened {what}")]);
     lines(file).remove(0)
 }
 
 /// Waits until it is over: it was told once, and so is its end, which is that of the same alert.
 pub fn cleared(file: &PathBuf, what: &str) {
-    wait("it is over", || lines(file).len() > 1);
+    patiently("it is over", file, || lines(file).len() > 1);
     let notices = lines(file);
     assert_eq!(words(&notices), [format!("opened {what}"), format!("cleared {what}")]);
     assert_eq!(notices[0]["alert"], notices[1]["alert"]);
@@ -89,7 +98,7 @@ fn a_record_that_is_braked_is_told_and_is_over_when_the_loop_is_cut() {
     // Hundreds of turns take as long as they take.
     let since = std::time::Instant::now();
     while lines(&file).is_empty() {
-        assert!(since.elapsed() < 4 * crate::support::office::PATIENCE, "nothing is told: {}", agent.said());
+        assert!(since.elapsed() < 4 * PATIENCE, "nothing is told: {}", agent.said());
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     let notice = opened(&file, "braked legacy");
