@@ -17,6 +17,7 @@ use crate::config::{self, Problem, Settings, Severity, Survey, Way, build};
 use crate::engine::connector::{Connector, Pace};
 use crate::rules::nearest::hint;
 use crate::store::capture::{Access, CapturedLog};
+use crate::store::state::{StateReader, connector, cursor};
 
 /// Finds everything that is wrong with a configuration
 #[derive(Debug, clap::Args)]
@@ -91,6 +92,7 @@ struct Plan {
     listen: Vec<String>,
     target: String,
     when: String,
+    /// `now` or `beginning` for one that never ran, else `on`.
     start: &'static str,
     /// A drop's next cut-off.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,11 +117,26 @@ impl Plan {
     fn line(&self) -> String {
         let listen = if self.listen.is_empty() { "everything".to_owned() } else { self.listen.join(", ") };
         let start = match self.start {
+            "on" => "it goes on where it stands",
             "now" => "new, it begins now",
             _ => "new, it begins with the oldest event that is kept",
         };
         let next = self.next.as_ref().map(|next| format!(", the next at {next}")).unwrap_or_default();
         format!("{}: {listen} -> {}, {}{next}; {start}", self.connector, self.target, self.when)
+    }
+}
+
+/// Of connectors that have run before, the state file says where they go on. One that cannot be read is for `doctor`.
+fn go_on(state: &Path, plans: &mut [Plan]) {
+    let Ok(mut state) = StateReader::open(state) else { return };
+    for plan in plans {
+        let begun = state.read(|db| match connector::find(db, &plan.connector)? {
+            Some(known) => Ok(!cursor::of(db, known.id)?.is_empty()),
+            None => Ok(false),
+        });
+        if begun.unwrap_or(false) {
+            plan.start = "on";
+        }
     }
 }
 
@@ -220,6 +237,7 @@ fn whole(
         }
         plans.extend(drop.map(|(plan, _)| plan));
     }
+    go_on(&settings.state, plans);
 }
 
 /// Names in `alertAfter` that no connector has: what they say holds for nobody.

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use crate::cli::failure::{Code, Failure};
@@ -21,6 +22,15 @@ pub fn stream(text: &str) -> Result<bool, Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Failure::new(Code::CannotWrite, format!("the output cannot be written: {error}"))),
     }
+}
+
+/// Whether nobody reads stdout any more: the other end of its pipe, socket or terminal is closed.
+pub fn is_unread() -> bool {
+    let out = io::stdout();
+    let mut ends = [PollFd::new(&out, PollFlags::empty())];
+    let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut ends, Some(&now)).is_ok() && ends.iter().any(|end| end.revents().intersects(gone))
 }
 
 /// Prints one JSON document, for people's eyes on a terminal and on one line elsewhere.

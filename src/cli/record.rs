@@ -52,6 +52,10 @@ pub fn record(place: &Place, name: &str, text: &str, limit: usize) -> Outcome {
             let about = if unit == "*" { "the whole record" } else { unit };
             output::line(&format!("{since}  conflict {id} with {connector} about {about}: {state}{winner}: {reason}"))?;
         }
+        found
+            .pulled
+            .iter()
+            .try_for_each(|pulled| output::line(&format!("{} is read too: {}", pulled.connector, pulled.words())))?;
     }
     Ok(Code::Ok)
 }
@@ -61,9 +65,10 @@ fn show(histories: &[EventHistory], has_run: bool) -> Result<(), Failure> {
         if at > 0 {
             output::line("")?;
         }
-        let EventHistory { id, kind, op, key, old_key, at, changed, connectors, .. } = history;
+        let EventHistory { id, kind, op, key, old_key, at, origin, changed, connectors, .. } = history;
         let was = old_key.as_ref().map(|old| format!(" (was {old})")).unwrap_or_default();
-        output::line(&format!("{at}  {op} of {kind} {key}{was}"))?;
+        let by = origin.as_ref().map(|by| format!(", read from {by}")).unwrap_or_default();
+        output::line(&format!("{at}  {op} of {kind} {key}{was}{by}"))?;
         let columns = if op == "update" && !changed.is_empty() {
             format!("; changed: {}", changed.join(", "))
         } else {

@@ -101,6 +101,8 @@ fn follow(mut log: Log, mut after: i64, view: &View) -> Result<(), Failure> {
                 patience = Duration::ZERO;
                 continue;
             }
+            // A quiet log must not keep it waiting for somebody who is gone.
+            Ok(Shown::Nothing) if output::is_unread() => return Ok(()),
             Ok(Shown::Nothing) => complaint.clear(),
             Ok(Shown::ReaderGone) => return Ok(()),
             Err(failure) if failure.code == Code::Failed => {

@@ -60,7 +60,23 @@ fn by_words<'de, D: Deserializer<'de>>(from: D) -> Result<Operation, D::Error> {
     if let Some(name) = ["verb", "act"].into_iter().find(|name| told.get(name).is_some_and(|word| !word.is_string())) {
         return Err(D::Error::custom(format!("`operation.{name}` must be a text")));
     }
-    serde_json::from_value(told).map_err(D::Error::custom)
+    serde_json::from_value(whole(told)).map_err(D::Error::custom)
+}
+
+/// The same with `1.0` as `1`: to JSON, and so to the schemas of `/openapi.json`, both are one integer.
+fn whole(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    /// Up to here every integer is a number of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => match number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0) {
+            Some(float) if float.abs() <= EXACT => Value::from(float as i64),
+            _ => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(whole).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, whole(value))).collect(),
+        other => other,
+    }
 }
 
 /// The agent that the API speaks for; changed when the configuration is loaded again.

@@ -23,6 +23,7 @@ mod report;
 mod reread;
 mod site;
 mod sweep;
+mod told;
 mod weigh;
 
 use std::collections::{HashMap, HashSet};
@@ -52,6 +53,7 @@ pub use mapped::Mapped;
 pub use rehearse::{Forecast, rehearse};
 pub use report::{PullStatus, pull_status, pulled};
 use site::Site;
+pub use told::{AsideRecord, PulledRecord, pulled_record};
 
 /// What one connector reads, and where that goes.
 #[derive(Debug)]

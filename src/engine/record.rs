@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::engine::conflict::Conflict;
 use crate::engine::drop::ledger_key;
 use crate::engine::drop::told::{InFile, in_files};
+use crate::engine::pull::{PulledRecord, pulled_record};
 use crate::engine::report::{EventHistory, stands};
 use crate::engine::single::parse_key;
 use crate::engine::trail::{TrailError, places};
@@ -29,6 +30,9 @@ pub struct RecordHistory {
     /// What both sides have changed of it, oldest first; without values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<Conflict>,
+    /// How it stands with each connector that is read; without values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pulled: Vec<PulledRecord>,
 }
 
 /// Why nothing can be said of a record.
@@ -121,16 +125,20 @@ pub fn record(
         known.dedup();
         return Err(RecordError::Unknown { known });
     };
-    let mut conflicts = Vec::new();
+    let (mut conflicts, mut pulled) = (Vec::new(), Vec::new());
     if let Some(state) = &mut state {
+        let connectors = state.read(connector::all)?;
         for (meant, key) in meant.iter().flat_map(|meant| forms(&meant.key).into_iter().map(move |key| (meant, key))) {
             let key = Value::Map(meant.kind.key.iter().cloned().zip(key).collect());
             let key = String::from_utf8(json::value(&key)).unwrap_or_default();
             let found = state.read(|db| of_record(db, &meant.kind.kind, &key))?;
             conflicts.extend(found.iter().map(|entry| Conflict::new(entry, view)));
+            for known in &connectors {
+                pulled.extend(state.read(|db| pulled_record(db, known, &meant.kind.kind, &key))?);
+            }
         }
     }
-    if events.is_empty() && conflicts.is_empty() {
+    if events.is_empty() && conflicts.is_empty() && pulled.is_empty() {
         return Err(RecordError::Nothing);
     }
     // One record has one log; within it the position is the order.
@@ -142,7 +150,7 @@ pub fn record(
             Ok(EventHistory::new(event, connectors, view))
         })
         .collect::<Result<Vec<_>, StateError>>()?;
-    Ok(RecordHistory { kind: first.kind.kind.to_string(), events: histories, conflicts })
+    Ok(RecordHistory { kind: first.kind.kind.to_string(), events: histories, conflicts, pulled })
 }
 
 /// A type and key that are meant.

@@ -209,6 +209,9 @@ pub struct EventHistory {
     pub old_key: Option<Box<RawValue>>,
     /// When.
     pub at: String,
+    /// The connector that it came in by, when it was read from outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// Columns that changed.
     pub changed: Vec<String>,
     /// At each connector.
@@ -227,6 +230,7 @@ impl EventHistory {
             key: key(&event.key),
             old_key: event.old_key.as_ref().map(key),
             at: event.at.to_string(),
+            origin: event.origin.as_ref().map(ToString::to_string),
             changed: event.changed.iter().map(ToString::to_string).collect(),
             connectors,
         }

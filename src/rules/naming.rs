@@ -5,7 +5,7 @@
 //! [`date`] says, numbers as [`number`] says, texts with the width to which spaces fill them up.
 //!
 //! Everything a placeholder stands for was fixed at the cut and is stored with the batch, so a pattern gives the same text
-//! whenever and wherever it is filled. Nothing is cut off: a number that is wider than its place is an error.
+//! whenever and wherever it is filled. `{audit}` alone is of the moment: a control file that shows it is made once and kept. Nothing is cut off: a number that is wider than its place is an error.
 
 pub mod date;
 mod lint;
@@ -41,7 +41,9 @@ pub enum Place {
     Beside,
     /// A field or line of the data file: also totals.
     Line,
-    /// The text of a control or trigger file: also size and digests of the data file.
+    /// The text of a trigger file: also size and digests of the data file.
+    Trigger,
+    /// The text of a control file: also the checkpoint of the audit.
     Control,
 }
 
@@ -85,6 +87,8 @@ pub struct Sealed {
     pub md5: String,
     /// `{crc32}`: 8 hexadecimal digits, lower case.
     pub crc32: String,
+    /// `{audit}`: the newest signed checkpoint of the audit, on one line; empty = there is none yet.
+    pub audit: String,
 }
 
 /// What the placeholders of one pattern are filled with.
@@ -94,7 +98,7 @@ pub struct Values<'v> {
     pub stamp: &'v Stamp,
     /// `{file}`: the name of the data file.
     pub file: &'v str,
-    /// The data file, for [`Place::Control`].
+    /// The data file, for [`Place::Trigger`] and [`Place::Control`].
     pub sealed: Option<&'v Sealed>,
     /// What the totals of [`Pattern::totals`] came to, in their order.
     pub totals: &'v [Option<String>],
@@ -124,6 +128,11 @@ impl Pattern {
     /// The totals that it shows, in the order in which [`Values::totals`] must be.
     pub fn totals(&self) -> &[Expression] {
         &self.totals
+    }
+
+    /// Whether it shows the checkpoint of the audit.
+    pub fn shows_audit(&self) -> bool {
+        self.parts.iter().any(|part| part.placeholder() == Some("audit"))
     }
 
     /// The text. Reasons (class `naming`) name the placeholder and what does not fit.

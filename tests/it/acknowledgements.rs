@@ -1,7 +1,7 @@
 //! What the receiver of a file answers: each answer is applied once and as a whole, a rejected record is not lost and
 //! not sent behind its back, and what cannot be understood changes nothing.
 
-mod desk;
+pub mod desk;
 mod fixed;
 mod killed;
 #[cfg(feature = "sftp")]
@@ -11,7 +11,7 @@ use desk::{Desk, ack, id};
 use hms_sync::store::state::parked::ParkedState;
 
 /// The usual answers: lines of records with a word for each, only those that were rejected have to be there.
-const LISTED: &str = "match: {file: {sequence: seq}, record: id, status: {item: word, accepted: [A], rejected: [R]}, code: code, text: text}";
+pub const LISTED: &str = "match: {file: {sequence: seq}, record: id, status: {item: word, accepted: [A], rejected: [R]}, code: code, text: text}";
 
 #[test]
 fn an_answer_without_a_rejection_accepts_the_whole_file() {

@@ -1,8 +1,11 @@
 //! Somebody is told when something needs a person, and when it is over: once for each condition, by every channel, and never
 //! at the cost of a delivery.
 
+mod ahead;
+mod files;
 mod mail;
 mod records;
+mod standing;
 mod surviving;
 
 use std::path::PathBuf;

@@ -108,6 +108,13 @@ fn deliveries_and_connectors_are_mended_by_call_and_the_history_says_who_did_it_
     // Who asks over the socket is who the system says.
     let order = r#"{"operation":{"verb":"pause","connector":"legacy"},"actor":{"name":"somebody","reason":null}}"#;
     assert_eq!(socket.post("/operations", order).status, 200);
+    // A number with nothing behind its point is an integer, to JSON as to its schemas.
+    let replay = |after: &str| {
+        let order = r#"{"operation":{"verb":"dryrun","of":{"verb":"replay","connector":"legacy","log":"office","after":AFTER}},"actor":{"name":""}}"#;
+        socket.post("/operations", &order.replace("AFTER", after))
+    };
+    assert_eq!([replay("2.0").status, replay("2e0").status, replay("2").status], [200; 3], "{:?}", replay("2.0"));
+    assert_eq!([replay("1.5").status, replay("\"2\"").status], [422; 2], "{:?}", replay("1.5"));
     assert_eq!(tcp.post("/connectors/legacy/resume", "").status, 200);
     assert_eq!(tcp.post("/connectors/legacy/pause", "{\"reason\":\"night\"}").status, 200);
     assert_eq!(tcp.get("/connectors/legacy").json()["mode"], "paused");

@@ -13,7 +13,7 @@ use crate::support::office::{Office, PATIENCE, THREE, wait};
 use crate::support::receiver::Receiver;
 
 /// The target calls back: at each arrival of the first visit somebody writes that visit again, until the loop is cut.
-fn looping(target: &Receiver, office: &Office) -> Arc<AtomicBool> {
+pub fn looping(target: &Receiver, office: &Office) -> Arc<AtomicBool> {
     let (turns, app) = (Arc::new(AtomicBool::new(true)), office.app());
     app.busy_timeout(Duration::from_secs(10)).unwrap();
     let goes_on = turns.clone();

@@ -136,6 +136,14 @@ fn what_each_connector_will_do_and_where_it_begins_is_said() {
     assert!(old.ends_with("; new, it begins with the oldest event that is kept") && old.contains('5'), "{old}");
     let json: serde_json::Value = serde_json::from_str(&desk.ends(0, &["--json", "check"]).out).unwrap();
     assert_eq!(json["connectors"][1]["start"], "beginning", "{json}");
+    // What has run goes on; what was added since is new.
+    desk.ends(0, &["watch", "visits"]);
+    desk.ends(0, &["run", "--once"]);
+    desk.connector("added", "listen: visits\ntarget: {url: 'https://z.example/{id}', method: PUT}");
+    let said = desk.ends(0, &["check"]).out;
+    let ends = |name: &str, words: &str| said.lines().any(|line| line.starts_with(name) && line.ends_with(words));
+    assert!(ends("now: ", "; it goes on where it stands") && ends("old: ", "; it goes on where it stands"), "{said}");
+    assert!(ends("added: ", "; new, it begins now"), "{said}");
 }
 
 #[test]

@@ -69,6 +69,12 @@ fn what_is_committed_meanwhile_follows_and_a_reader_that_goes_away_ends_it() {
     drop(lines);
     desk.app.execute("INSERT INTO appointments(start) VALUES('11:00')", []).unwrap();
     assert!(child.wait().unwrap().success());
+    // It notices without another event too.
+    let mut child = desk.command().args(["tail", "--from", "8"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("11:00"));
+    drop(lines);
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

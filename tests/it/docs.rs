@@ -159,7 +159,8 @@ fn what_the_page_of_files_shows_is_what_is_known() {
     let places = |place| match place {
         naming::Place::Name => "names and all texts",
         naming::Place::Beside => "names of files beside it, headers, trailers, control files",
-        _ => "control files",
+        naming::Place::Control => "control files",
+        _ => "control and trigger files",
     };
     let known: Vec<String> = naming::placeholders()
         .map(|(name, place, what)| format!("| `{{{name}}}` | {what} | {} |", places(place)))

@@ -44,7 +44,7 @@ fn what_the_valve_did_not_keep_is_made_good_by_comparison_when_the_agent_is_back
 }
 
 /// Two connectors: `legacy` hears of visits, `other` of calls. The cap is the least there is: 10,000 events.
-fn two(target: &Receiver, other: &Receiver) -> Office {
+pub fn two(target: &Receiver, other: &Receiver) -> Office {
     let office = Office::new(
         "CREATE TABLE visits(id INTEGER PRIMARY KEY, name TEXT, minutes); CREATE TABLE calls(id INTEGER PRIMARY KEY);",
     );
@@ -59,7 +59,7 @@ fn two(target: &Receiver, other: &Receiver) -> Office {
 }
 
 /// Changes each of 50 visits so many times.
-fn work(office: &Office, times: i64) {
+pub fn work(office: &Office, times: i64) {
     office.sql(&format!(
         "INSERT OR IGNORE INTO visits WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
          SELECT i, 'x', 0 FROM n; BEGIN; {} COMMIT;",

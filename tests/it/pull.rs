@@ -5,6 +5,7 @@ mod deciding;
 mod keeping;
 mod kills;
 mod there;
+mod tracked;
 mod workload;
 
 use std::sync::Arc;

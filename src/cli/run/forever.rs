@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Manner, names, verdict};
+use super::{Manner, names};
 use crate::adapter::program;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::{Outcome, journal};
@@ -223,7 +223,8 @@ pub(super) fn forever(config: Config, manner: Manner, load: &dyn Fn() -> Result<
     if lost {
         return Ok(Code::Refused);
     }
-    Ok(verdict(&summaries, false, false))
+    // What was left off is done at the next start: a stop that somebody asked for is no failure.
+    Ok(if summaries.iter().any(|(_, summary)| summary.broken) { Code::Disk } else { Code::Ok })
 }
 
 #[cfg(test)]

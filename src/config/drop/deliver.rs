@@ -118,7 +118,7 @@ fn one(found: &Found<'_>, data: Option<&Pattern>) -> Option<Deliver> {
             }
             Some(Some(Beside { name, text: Pattern::parse("", At::Control).ok()? }))
         }
-        false => beside(&found, "{file}.done", data).map(Some),
+        false => beside(&found, At::Trigger, "{file}.done", data).map(Some),
     });
     fields.done();
     let (strategy, overwrite, trigger) = (strategy?, overwrite?, trigger?);

@@ -49,15 +49,16 @@ pub(super) fn names(fields: &Fields<'_>, whole: &Whole<'_>, timing: Option<&Timi
     }
     let controls = fields.take("control").map_or(Some(Vec::new()), |found| {
         let items = found.one_or_many();
-        let controls: Vec<Beside> = items.iter().filter_map(|item| beside(item, "{file}.ctl", name.as_ref())).collect();
+        let controls: Vec<Beside> =
+            items.iter().filter_map(|item| beside(item, Place::Control, "{file}.ctl", name.as_ref())).collect();
         (controls.len() == items.len()).then_some(controls)
     });
     Some(Names { name: name?, rerun: rerun?, sequence: sequence?, controls: controls? })
 }
 
-/// Reads `{name, content}` of a control or trigger file. Without `content` it is empty.
+/// Reads `{name, content}` of a control or trigger file, which `what` says. Without `content` it is empty.
 /// `data` is the name of the data file.
-pub(super) fn beside(found: &Found<'_>, name: &str, data: Option<&Pattern>) -> Option<Beside> {
+pub(super) fn beside(found: &Found<'_>, what: Place, name: &str, data: Option<&Pattern>) -> Option<Beside> {
     let fields = found.fields()?;
     let parse = |place: Place| move |text: &str| Pattern::parse(text, place);
     let name = match fields.take("name") {
@@ -68,10 +69,10 @@ pub(super) fn beside(found: &Found<'_>, name: &str, data: Option<&Pattern>) -> O
         once_each(found, name, data);
     }
     let text = fields.take("content").map_or_else(
-        || Pattern::parse("", Place::Control).ok(),
+        || Pattern::parse("", what).ok(),
         |found| {
             let text = found.text_or_nothing()?;
-            parse(Place::Control)(text).map_err(|message| found.error(message)).ok()
+            parse(what)(text).map_err(|message| found.error(message)).ok()
         },
     );
     fields.done();

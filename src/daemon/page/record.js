@@ -25,7 +25,7 @@ const record = (() => {
     const changed = item.op === 'update' && item.changed.length ? `changed: ${item.changed.join(', ')}` : '';
     return el('li', {},
       el('h3', {}, `${item.op} `, el('span', { class: 'quiet' }, words.moment(item.at))),
-      el('p', { class: 'quiet' }, [`event ${item.id}`, item.oldKey ? `was ${words.key(item.oldKey)}` : '', changed].filter(Boolean).join(' · ')),
+      el('p', { class: 'quiet' }, [`event ${item.id}`, item.origin ? `read from ${item.origin}` : '', item.oldKey ? `was ${words.key(item.oldKey)}` : '', changed].filter(Boolean).join(' · ')),
       told.length ? el('ul', { class: 'stands' }, ...told.map(stand)) : undefined,
       others.length ? el('p', { class: 'quiet' }, `Not for ${others.map((at) => at.connector).join(', ')}.`) : undefined,
       item.connectors.length ? undefined : el('p', {}, 'No connector has read this log yet.'));
@@ -41,6 +41,25 @@ const record = (() => {
       el('p', {}, ...prose([item.reason, by].filter(Boolean).join('; '))));
   }
 
+  const PULLED = { agreed: ['good', 'both sides agree'], deleted: ['off', 'deleted on both sides'], changed: ['warn', 'changed here since'], aside: ['warn', 'stands aside'], sent: ['off', 'sent, not seen there yet'] };
+
+  // How it stands at a connector that is read too.
+  function pulled(item) {
+    const [kind, word] = PULLED[item.state] || ['off', item.state];
+    const told = [
+      item.agreed ? `both sides agreed on it ${words.moment(item.agreed)}` : 'both sides have not agreed on it yet',
+      item.changedThere ? `changed there ${words.moment(item.changedThere)}` : '',
+      item.deletedHere ? `deleted here ${words.moment(item.deletedHere)}` : '',
+      (item.changedHere || []).length ? `changed here since: ${item.changedHere.join(', ')}` : '',
+      item.sent ? `${words.count(item.sent, 'change')} sent and not seen there yet` : '',
+    ].filter(Boolean).join(' · ');
+    const aside = item.aside;
+    return el('li', { class: 'pulled' },
+      el('h3', {}, `${item.connector} is read too `, el('span', { class: 'badge', 'data-kind': kind }, el('span', { class: 'word' }, word))),
+      el('p', { class: 'quiet' }, told),
+      aside ? el('p', {}, ...prose(`what came in stands aside since ${words.moment(aside.since)}: ${aside.reason}`)) : undefined);
+  }
+
   async function look() {
     const { type, key } = found;
     const answer = await agent.get(agent.path('records', type, key));
@@ -49,7 +68,7 @@ const record = (() => {
     found.told = told;
     const newest = [...answer.events].reverse();
     const disputed = [...(answer.conflicts || [])].reverse();
-    $('record-events').replaceChildren(...disputed.map(conflict), ...newest.map(event));
+    $('record-events').replaceChildren(...disputed.map(conflict), ...(answer.pulled || []).map(pulled), ...newest.map(event));
     say($('record-said'), `${words.count(answer.events.length, 'change')}, the newest first`);
   }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{AuditError, Trail};
 use crate::engine::archive::Piece;
-use crate::format::segment::{Wanted, member};
+use crate::format::segment::{Form, Wanted, member};
 use crate::format::trail::{Line, Sort, lines};
 use crate::rules::chain::Row;
 use crate::rules::hex::hex;
@@ -147,11 +147,11 @@ fn gather(
     for piece in trail.pieces() {
         let told = |error| AuditError::Piece { name: piece.name(), error };
         match offsets(piece, wanted) {
-            Some(offsets) => {
+            Some((form, offsets)) => {
                 for offset in offsets {
                     let mut file = BufReader::new(File::open(&piece.path)?);
                     file.seek(SeekFrom::Start(offset))?;
-                    member(file, &mut row).map_err(told)?;
+                    member(form, file, &mut row).map_err(told)?;
                 }
             }
             // Without its index a piece is read as a whole.
@@ -167,7 +167,7 @@ fn gather(
     Ok(found)
 }
 
-fn offsets(piece: &Piece, wanted: &[Wanted]) -> Option<Vec<u64>> {
+fn offsets(piece: &Piece, wanted: &[Wanted]) -> Option<(Form, Vec<u64>)> {
     let mut index = piece.index()?;
     let mut offsets = Vec::new();
     for wanted in wanted {
@@ -175,7 +175,7 @@ fn offsets(piece: &Piece, wanted: &[Wanted]) -> Option<Vec<u64>> {
     }
     offsets.sort_unstable();
     offsets.dedup();
-    Some(offsets)
+    Some((index.form(), offsets))
 }
 
 fn owned(line: Line<'_>) -> Owned {

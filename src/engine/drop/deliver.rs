@@ -233,7 +233,7 @@ impl Worker {
                     .and_then(|(numbers, created)| super::cut::stamp(&self.drop, file, numbers, created))
                     .and_then(|stamp| {
                         let name = file.name.as_deref().unwrap_or_default();
-                        beside("trigger".to_owned(), trigger, &stamp, name, &written, &sums)
+                        beside("trigger".to_owned(), trigger, (&stamp, name), &written, &sums, String::new())
                     });
                 match piece {
                     Ok(piece) => Some(small(&piece)),

@@ -9,13 +9,15 @@ use super::staging::{Draft, Written};
 use super::worker::{StepError, Worker};
 use super::{Beside, Drop, progress};
 use crate::clock;
+use crate::engine::archive::Archive;
 use crate::format::feed::{Finished, Row, Sums, Writing};
+use crate::format::note::Note;
 use crate::rules::naming::{Pattern, Sealed, Stamp, Values};
 use crate::rules::outcome::Reason;
 use crate::store::state::drops::member::{self, Member};
 use crate::store::state::drops::place::Piece;
 use crate::store::state::drops::{self, DropFile, place};
-use crate::store::state::{StateError, StateReader};
+use crate::store::state::{StateError, StateReader, fact};
 
 /// Lines read at once.
 const CHUNK: usize = 1000;
@@ -81,7 +83,7 @@ impl Worker {
             let text = "the rendered file is gone, and what is rendered now has other bytes";
             return Err(Unrendered::Reason(Reason::new("changed", text)));
         }
-        let mut pieces = pieces(&drop, &stamp, file, &written, &sums)?;
+        let mut pieces = self.pieces(&drop, &stamp, file, &written, &sums)?;
         if way == Way::Leave
             && let Some(seal) = self.seals(file, &drop)
         {
@@ -102,6 +104,43 @@ impl Worker {
             })
         })?;
         Ok(())
+    }
+}
+
+impl Worker {
+    /// The data file and what goes with it at every outlet. What an outlet has of its own (a trigger) is made there.
+    fn pieces(
+        &mut self,
+        drop: &Drop,
+        stamp: &Stamp,
+        file: &DropFile,
+        written: &Written,
+        sums: &Sums,
+    ) -> Result<Vec<Piece>, Unrendered> {
+        let name = file.name.clone().unwrap_or_default();
+        let (size, sha256) = (written.size, written.sha256);
+        let mut pieces = vec![Piece { role: "data".into(), name: name.clone(), size, sha256, body: None }];
+        let kept = self.reader.read(|db| place::pieces(db, file.id))?;
+        for (nth, control) in drop.controls.iter().enumerate() {
+            let role = format!("control{}", if nth == 0 { String::new() } else { (nth + 1).to_string() });
+            let shows_audit = control.text.shows_audit();
+            // What it showed when it was made first is what some outlet may have.
+            if let Some(piece) = kept.iter().find(|piece| shows_audit && piece.role == role && piece.body.is_some()) {
+                pieces.push(piece.clone());
+                continue;
+            }
+            let audit = if shows_audit { self.checkpoint()? } else { String::new() };
+            pieces.push(beside(role, control, (stamp, &name), written, sums, audit).map_err(Unrendered::Reason)?);
+        }
+        Ok(pieces)
+    }
+
+    /// The newest signed checkpoint of the audit, on one line; empty = there is none yet.
+    fn checkpoint(&mut self) -> Result<String, Unrendered> {
+        let instance = self.reader.read(|db| fact(db, "instance"))?;
+        let notes = Archive::beside(self.reader.path(), &instance).checkpoints();
+        let notes = notes.map_err(|error| Unrendered::Reason(Reason::new("audit", error.to_string())))?;
+        Ok(notes.last().map(Note::line).unwrap_or_default())
     }
 }
 
@@ -168,33 +207,14 @@ fn lines(reader: &mut StateReader, file: &DropFile, after: i64) -> Result<Vec<Me
     reader.read(|db| member::read(db, file.id, after, CHUNK))
 }
 
-/// The data file and what goes with it at every outlet. What an outlet has of its own (a trigger) is made there.
-fn pieces(
-    drop: &Drop,
-    stamp: &Stamp,
-    file: &DropFile,
-    written: &Written,
-    sums: &Sums,
-) -> Result<Vec<Piece>, Unrendered> {
-    let name = file.name.clone().unwrap_or_default();
-    let data =
-        Piece { role: "data".into(), name: name.clone(), size: written.size, sha256: written.sha256, body: None };
-    let mut pieces = vec![data];
-    for (nth, control) in drop.controls.iter().enumerate() {
-        let role = format!("control{}", if nth == 0 { String::new() } else { (nth + 1).to_string() });
-        pieces.push(beside(role, control, stamp, &name, written, sums).map_err(Unrendered::Reason)?);
-    }
-    Ok(pieces)
-}
-
-/// A small file that goes with a data file.
+/// A small file that goes with a data file. `audit`: the checkpoint that it may show.
 pub(super) fn beside(
     role: String,
     beside: &Beside,
-    stamp: &Stamp,
-    name: &str,
+    (stamp, name): (&Stamp, &str),
     written: &Written,
     sums: &Sums,
+    audit: String,
 ) -> Result<Piece, Reason> {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let sealed = Sealed {
@@ -202,6 +222,7 @@ pub(super) fn beside(
         sha256: hex(&written.sha256),
         md5: hex(&written.md5),
         crc32: format!("{:08x}", written.crc32),
+        audit,
     };
     let fill = |pattern: &Pattern| {
         let totals: Vec<Option<String>> =

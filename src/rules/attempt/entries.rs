@@ -141,23 +141,66 @@ pub fn take_settled(from: &mut &[u8]) -> Option<Settled> {
     Some(Settled { id, word: Word::from_byte(word), status, took_us, bytes, request_hash, answer_hash, class })
 }
 
+/// Bytes of an intent before what its flags say that follows.
+const INTENT: usize = 16 + 4 + 8;
 /// Bytes of an outcome before the text of its class, its length among them.
 const OUTCOME: usize = 16 + 1 + 2 + 4 + 4 + 4 + 32 + 32 + 1;
+/// Where the two hashes of an outcome stand in it.
+pub const HASHES: std::ops::Range<usize> = 31..95;
+
+/// How many bytes every entry has.
+pub const fn fixed(intents: bool) -> usize {
+    if intents { INTENT } else { OUTCOME }
+}
+
+/// How many bytes follow those that every entry has; none = these are no such bytes.
+pub fn following(intents: bool, fixed: &[u8]) -> Option<usize> {
+    if intents {
+        let number = u32::from_le_bytes(fixed.get(16..20)?.try_into().ok()?);
+        let flagged = |flag, bytes| if number & flag != 0 { bytes } else { 0 };
+        Some(flagged(TYPED, 3) + flagged(MOVED, 8))
+    } else {
+        fixed.get(OUTCOME - 1).map(|length| usize::from(*length))
+    }
+}
+
+/// One entry as it lies in its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Framed<'a> {
+    /// The bytes that every entry has.
+    pub fixed: &'a [u8],
+    /// What follows them.
+    pub tail: &'a [u8],
+}
+
+impl Framed<'_> {
+    /// The position of its event.
+    pub fn seq(&self) -> i64 {
+        self.fixed.first_chunk().map_or(0, |seq| i64::from_le_bytes(*seq))
+    }
+
+    /// The macs of an intent: of the key, and of the old key when it has one.
+    pub fn macs(&self) -> impl Iterator<Item = [u8; 8]> {
+        let moved = self.tail.len() >= 8;
+        let old = self.tail.last_chunk::<8>().copied().filter(|_| moved);
+        self.fixed.last_chunk::<8>().copied().into_iter().chain(old)
+    }
+}
+
+/// Takes the first entry off without reading it; none = it is cut off.
+pub fn take_framed<'a>(intents: bool, from: &mut &'a [u8]) -> Option<Framed<'a>> {
+    let (fixed, rest) = from.split_at_checked(fixed(intents))?;
+    let (tail, rest) = rest.split_at_checked(following(intents, fixed)?)?;
+    *from = rest;
+    Some(Framed { fixed, tail })
+}
 
 /// How many entries a row has, and their lowest and highest positions, without reading the rest of them; none = they
 /// cannot be read to their end.
 pub fn extent(intents: bool, mut entries: &[u8]) -> Option<(u64, i64, i64)> {
     let (mut count, mut low, mut high) = (0, i64::MAX, i64::MIN);
     while !entries.is_empty() {
-        let seq = i64::from_le_bytes(entries.get(..8)?.try_into().ok()?);
-        let length = if intents {
-            let number = u32::from_le_bytes(entries.get(16..20)?.try_into().ok()?);
-            let flagged = |flag, bytes| if number & flag != 0 { bytes } else { 0 };
-            28 + flagged(TYPED, 3) + flagged(MOVED, 8)
-        } else {
-            OUTCOME + usize::from(*entries.get(OUTCOME - 1)?)
-        };
-        entries = entries.get(length..)?;
+        let seq = take_framed(intents, &mut entries)?.seq();
         (count, low, high) = (count + 1, low.min(seq), high.max(seq));
     }
     Some((count, low, high))
@@ -207,6 +250,12 @@ mod tests {
             let seqs = || intents.iter().map(|intent| intent.id.seq);
             let measured = (intents.len() as u64, seqs().min().unwrap(), seqs().max().unwrap());
             prop_assert_eq!(extent(true, &bytes), Some(measured));
+            let mut framed = bytes.as_slice();
+            for intent in &intents {
+                let entry = take_framed(true, &mut framed).unwrap();
+                let macs: Vec<_> = [Some(intent.mac), intent.old_mac].into_iter().flatten().collect();
+                prop_assert_eq!((entry.seq(), entry.macs().collect::<Vec<_>>()), (intent.id.seq, macs));
+            }
             let mut rest = bytes.as_slice();
             for intent in &intents {
                 prop_assert_eq!(take_intent(&mut rest, &kinds), Some(intent.clone()));
@@ -214,6 +263,9 @@ mod tests {
             let mut bytes = Vec::new();
             outcomes.iter().for_each(|settled| put_settled(settled, &mut bytes));
             prop_assert_eq!(extent(false, &bytes).map(|(count, ..)| count), Some(outcomes.len() as u64));
+            let first = take_framed(false, &mut bytes.as_slice()).unwrap();
+            prop_assert_eq!(&first.fixed[HASHES], [outcomes[0].request_hash, outcomes[0].answer_hash].concat());
+            prop_assert_eq!(first.tail, outcomes[0].class.as_bytes());
             let mut rest = bytes.as_slice();
             for settled in &outcomes {
                 prop_assert_eq!(take_settled(&mut rest), Some(settled.clone()));

@@ -48,7 +48,7 @@ enum Kind {
 }
 
 /// The placeholders, the first place where each is known, and what it stands for.
-const KNOWN: [(&str, Kind, Place, &str); 17] = [
+const KNOWN: [(&str, Kind, Place, &str); 18] = [
     ("office", Kind::Text, Place::Name, "this installation"),
     ("drop", Kind::Text, Place::Name, "the drop's name"),
     ("bus_date", Kind::Date, Place::Name, "the business date, `%Y%m%d`"),
@@ -62,10 +62,16 @@ const KNOWN: [(&str, Kind, Place, &str); 17] = [
     ("part", Kind::Number, Place::Name, "which part of the batch it is, from 1"),
     ("parts", Kind::Number, Place::Name, "how many parts the batch has"),
     ("file", Kind::Text, Place::Beside, "the name of the data file"),
-    ("size", Kind::Number, Place::Control, "bytes of the data file"),
-    ("sha256", Kind::Text, Place::Control, "its SHA-256, 64 hexadecimal digits"),
-    ("md5", Kind::Text, Place::Control, "its MD5, 32 hexadecimal digits"),
-    ("crc32", Kind::Text, Place::Control, "its CRC-32, 8 hexadecimal digits"),
+    ("size", Kind::Number, Place::Trigger, "bytes of the data file"),
+    ("sha256", Kind::Text, Place::Trigger, "its SHA-256, 64 hexadecimal digits"),
+    ("md5", Kind::Text, Place::Trigger, "its MD5, 32 hexadecimal digits"),
+    ("crc32", Kind::Text, Place::Trigger, "its CRC-32, 8 hexadecimal digits"),
+    (
+        "audit",
+        Kind::Text,
+        Place::Control,
+        "the newest signed checkpoint of the audit, on one line; nothing before the first",
+    ),
 ];
 
 /// Every placeholder with the first place where it is known and what it stands for; the documentation is made from it.
@@ -151,6 +157,7 @@ impl Place {
             Place::Name => "the name of a file",
             Place::Beside => "the name of a file beside it",
             Place::Line => "the file itself",
+            Place::Trigger => "a trigger file",
             Place::Control => "a control file",
         }
     }
@@ -201,6 +208,7 @@ fn placeholder(name: &str, shape: &Shape, values: &Values) -> Result<String, Str
                 "file" => values.file.to_owned(),
                 "sha256" => sealed()?.sha256.clone(),
                 "md5" => sealed()?.md5.clone(),
+                "audit" => sealed()?.audit.clone(),
                 _ => sealed()?.crc32.clone(),
             };
             match text.chars().count() {

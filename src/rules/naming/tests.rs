@@ -28,7 +28,13 @@ fn name(pattern: &str) -> String {
 
 /// A line with its totals filled in.
 fn line(pattern: &str, totals: &[Option<&str>]) -> Result<String, Reason> {
-    let sealed = Sealed { size: 240, sha256: "ab".repeat(32), md5: "cd".repeat(16), crc32: "89abcdef".to_owned() };
+    let sealed = Sealed {
+        size: 240,
+        sha256: "ab".repeat(32),
+        md5: "cd".repeat(16),
+        crc32: "89abcdef".to_owned(),
+        audit: "x 7 y".to_owned(),
+    };
     let totals: Vec<Option<String>> = totals.iter().map(|total| total.map(str::to_owned)).collect();
     let values = Values { stamp: &stamp(), file: "A.DAT", sealed: Some(&sealed), totals: &totals };
     Pattern::parse(pattern, Place::Control).unwrap().fill(&values)
@@ -320,7 +326,7 @@ fn a_generation_that_the_receiver_counts_is_known_as_not_repeatable() {
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "([{}():%a-zA-Z0-9. ]|seq|bus_date|count|upper){0,20}") {
-        for place in [Place::Name, Place::Beside, Place::Line, Place::Control] {
+        for place in [Place::Name, Place::Beside, Place::Line, Place::Trigger, Place::Control] {
             if let Ok(pattern) = Pattern::parse(&text, place) {
                 let totals = vec![Some("1".to_owned()); pattern.totals().len()];
                 let _ = pattern.fill(&Values { stamp: &stamp(), file: "f", sealed: None, totals: &totals });

@@ -103,18 +103,27 @@ pub fn places(
         let (from, to) = (first.max(lowest), (first + BLOCK - 1).min(above));
         // What stands between this block and the one before has none.
         found.add(to + 1, above);
-        let marks = row.get_ref(1)?.as_blob().unwrap_or_default();
-        for seq in (from..=to).rev() {
-            let at = usize::try_from(seq - first).unwrap_or(0) * MARK;
-            let mark = marks.get(at..at + MARK).map_or(0, |mark| u16::from_le_bytes([mark[0], mark[1]]));
-            if mark == 0 || wanted.contains(&mark) {
-                found.add(seq, seq);
+        let marks = row.get_ref(1)?.as_blob().unwrap_or_default().as_chunks::<MARK>().0;
+        let place = |seq: i64| usize::try_from(seq - first).unwrap_or(0);
+        if marks.get(place(from)..=place(to)).is_none_or(|marks| may_have(marks, &wanted)) {
+            for seq in (from..=to).rev() {
+                let mark = marks.get(place(seq)).map_or(0, |mark| u16::from_le_bytes(*mark));
+                if mark == 0 || wanted.contains(&mark) {
+                    found.add(seq, seq);
+                }
             }
         }
         above = from - 1;
     }
     found.add(lowest, above);
     Ok(found.0)
+}
+
+/// Whether any of these marks is a wanted one, or none at all. Nearly no block has one, and there are very many: each mark is
+/// compared without a branch, which is many at once.
+fn may_have(marks: &[[u8; MARK]], wanted: &[u16]) -> bool {
+    let has = |wanted: u16| marks.iter().fold(false, |has, mark| has | (u16::from_le_bytes(*mark) == wanted));
+    has(0) || wanted.iter().any(|wanted| has(*wanted))
 }
 
 /// Ranges, the newest first; neighbours become one.

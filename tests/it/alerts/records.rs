@@ -2,17 +2,11 @@
 
 use rusqlite::Connection;
 
-use super::{QUICK, lines, words};
+use super::standing::told;
+use super::{lines, words};
 use crate::support::loopback::Way;
 use crate::support::office::{Office, THREE, wait};
 use crate::support::receiver::Receiver;
-
-fn told(office: &Office) -> std::path::PathBuf {
-    let file = office.folder().join("alerts.jsonl");
-    office.add_settings(QUICK);
-    office.add_settings(&format!("alerts: [{{type: file, path: {}}}]", file.display()));
-    file
-}
 
 #[test]
 fn a_record_of_the_audit_that_somebody_changed_is_told_at_the_next_start_and_nothing_waits_for_it() {

@@ -57,6 +57,8 @@ impl Fuzzer {
                 Some(0) => json!(""),
                 _ => json!(self.word()),
             },
+            // A number with nothing behind its point is an integer too.
+            Some("integer") if self.dice.u8(..4) == 0 => json!(f64::from(self.dice.i16(-2..1100))),
             Some("integer") => json!(self.dice.i64(-2..1100)),
             Some("boolean") => json!(self.dice.bool()),
             Some("array") => {

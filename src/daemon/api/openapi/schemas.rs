@@ -176,11 +176,21 @@ fn of_calls() -> Value {
             ("status", json!({ "const": "sync started" })), ("connector", text()),
         ], true),
         "Record": object(&["type", "events"], &[
-            ("type", text()), ("events", list("Change")), ("conflicts", list("Conflict")),
+            ("type", text()), ("events", list("Change")), ("conflicts", list("Conflict")), ("pulled", list("Pulled")),
+        ], false),
+        "Pulled": object(&["connector", "state"], &[
+            ("connector", text()), ("state", json!({ "enum": ["agreed", "deleted", "changed", "aside", "sent"] })),
+            ("agreed", time()), ("changedThere", time()), ("changedHere", texts()), ("deletedHere", time()),
+            ("sent", number()), ("aside", of("Aside")),
+        ], false),
+        "Aside": object(&["state", "reason", "since", "tries"], &[
+            ("state", json!({ "enum": ["again", "refused", "held", "bad"] })), ("reason", text()), ("since", time()),
+            ("tries", number()),
         ], false),
         "Change": object(&["id", "log", "type", "op", "key", "at", "changed", "connectors"], &[
             ("id", text()), ("log", text()), ("type", text()), ("op", of("Op")), ("key", json!({ "type": "object" })),
-            ("oldKey", json!({ "type": "object" })), ("at", time()), ("changed", texts()), ("connectors", list("Stand")),
+            ("oldKey", json!({ "type": "object" })), ("at", time()), ("origin", text()), ("changed", texts()),
+            ("connectors", list("Stand")),
         ], false),
         "Op": { "enum": ["insert", "update", "delete", "event"] },
         "Stand": object(&["connector", "state", "history"], &[
@@ -219,7 +229,8 @@ fn of_calls() -> Value {
         "Operation": { "oneOf": operations() },
         "Selection": object(&["ids"], &[
             ("connector", text()), ("state", json!({ "enum": ["waiting", "behind", "held", "dead", null] })),
-            ("kind", text()), ("class", text()), ("ids", texts()), ("limit", number()),
+            ("kind", text()), ("class", text()), ("ids", texts()),
+            ("limit", json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })),
         ], false),
         "Report": object(&["done", "refused"], &[
             ("done", texts()),

@@ -213,6 +213,10 @@ impl Worker {
         log::error!(connector:% = drop; "{drop}: the answer {shown} is put aside, and nothing of it is applied: {reason}");
         self.ledger.call(move |state| {
             state.commit(|db| {
+                // A person may have dealt with it since it was looked at.
+                if acks::known(db, id, &sha256)?.is_some_and(|known| known.word == DISMISSED) {
+                    return Ok(());
+                }
                 let now = clock::now();
                 let text = format!("sha256 {}: {reason}", hex(&sha256));
                 act::record(
