@@ -341,6 +341,16 @@ pub trait Adapter: Send + Sync + std::fmt::Debug {
     /// credential ready (an OAuth2 token is fetched, which proves client and secret).
     fn probe(&self) -> Result<String, Reason>;
 
+    /// Whether the target can be asked if it works, by more than a connection ([`Adapter::ask`]).
+    fn has_probe(&self) -> bool {
+        false
+    }
+
+    /// Asks the target whether it works, without changing anything there. An error says what was answered, or why nothing was.
+    fn ask(&self) -> Result<(), Reason> {
+        Ok(())
+    }
+
     /// Ends what is under way and would outlive the agent: nobody waits for it any more.
     fn abandon(&self) {}
 

@@ -450,6 +450,17 @@ impl Adapter for SpecAdapter {
         }
     }
 
+    fn has_probe(&self) -> bool {
+        self.shared.spec.probe.is_some() && self.shared.reach.is_http()
+    }
+
+    fn ask(&self) -> Result<(), Reason> {
+        match (&self.shared.reach, &self.shared.spec.probe) {
+            (Reach::Http(client), Some(probe)) => probe::ask(&self.shared, client, probe),
+            _ => Ok(()),
+        }
+    }
+
     fn masked_headers(&self) -> Vec<(String, String)> {
         if let Reach::Exec(runner) = &self.shared.reach {
             let named = |(name, _): &(String, _)| (format!("env {name}"), "***".to_owned());

@@ -16,10 +16,9 @@ use crate::store::state::attempt::{Together, Word};
 use crate::store::state::counter::Counter;
 
 impl Worker {
-    /// How events are put together now; a halted connector tries one.
-    pub(super) fn batch_now(&self, halted: bool) -> Option<Batch> {
-        let most = if halted { 1 } else { self.size.most };
-        self.connector.batch.map(|batch| Batch { max: batch.max.min(most), ..batch })
+    /// How events are put together now.
+    pub(super) fn batch_now(&self) -> Option<Batch> {
+        self.connector.batch.map(|batch| Batch { max: batch.max.min(self.size.most), ..batch })
     }
 
     /// The job of a request by its events; of an event with two parts (its key changed) each is a request.

@@ -100,12 +100,13 @@ impl Worker {
         let now = clock::steady();
         if delivered {
             self.answered += 1;
+            let lane = self.window.get(id).map_or(0, |slot| slot.event.lane);
             self.note_pace(id, took, now);
             self.deliver(id);
             if let Some(synced) = self.synced {
                 synced(status);
             }
-            self.unhalt();
+            self.unhalt(lane);
             return;
         }
         let Some(slot) = self.window.get_mut(id) else { return };
@@ -231,7 +232,7 @@ impl Worker {
         self.window.put_back(id, due);
     }
 
-    fn store_breaker(&mut self) {
+    pub(super) fn store_breaker(&mut self) {
         let open = self.breaker.opened().map(|opened| OpenBreaker {
             opened: opened.at,
             next_probe: opened.next_probe,
