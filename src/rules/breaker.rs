@@ -276,7 +276,10 @@ mod tests {
         for (now, next) in [(1_000, 3_000), (3_000, 7_000)] {
             breaker.probe_sent();
             assert!(breaker.asked_in_vain(&down, Timestamp(now), 0.0));
-            assert_eq!((breaker.permit(Timestamp(now)), breaker.only_record()), (Permit::NotBefore(Timestamp(next)), None));
+            assert_eq!(
+                (breaker.permit(Timestamp(now)), breaker.only_record()),
+                (Permit::NotBefore(Timestamp(next)), None)
+            );
         }
         breaker.probe_sent();
         breaker.probe_void();

@@ -2,6 +2,7 @@
 
 mod faults;
 mod files;
+mod health;
 mod lists;
 mod mapping;
 mod presets;

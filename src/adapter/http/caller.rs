@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::BODY_LIMIT;
 use super::answer::Reply;
 use crate::adapter::auth::Credential;
 use crate::adapter::{Left, Parcel, Request};
@@ -46,6 +47,11 @@ pub trait Caller: Send + Sync + 'static {
     /// Whether the answers are to come with all of their header fields.
     fn wants_fields(&self) -> bool {
         false
+    }
+
+    /// Most bytes of an answer's body that are read.
+    fn longest_answer(&self) -> usize {
+        BODY_LIMIT
     }
 
     /// What an answer leads to.

@@ -250,7 +250,7 @@ impl<C: Caller> HttpFleet<C> {
         }
         let deadline = task.until.take().unwrap_or_else(|| Instant::now() + self.settings.timeout);
         task.deadline = Some(deadline);
-        line.begin(self.caller.wants_fields());
+        line.begin(self.caller.wants_fields(), self.caller.longest_answer());
         self.alarm = Some(self.alarm.map_or(deadline, |alarm| alarm.min(deadline)));
     }
 

@@ -10,6 +10,7 @@ use crate::adapter::auth::Credential;
 use crate::adapter::http::{Caller, Each, Next, Reply};
 use crate::adapter::{Left, Parcel, Request};
 use crate::event::{Op, Value};
+use crate::rules::operation::Limits;
 use crate::rules::outcome::{Outcome, Reason};
 
 impl Caller for Shared {
@@ -34,6 +35,11 @@ impl Caller for Shared {
 
     fn wants_fields(&self) -> bool {
         true
+    }
+
+    fn longest_answer(&self) -> usize {
+        let several = self.joins && self.spec.joint.is_some();
+        self.spec.limits.answer.unwrap_or(if several { Limits::ANSWERS } else { Limits::ANSWER })
     }
 
     fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: Option<&mut Course>) -> Next {

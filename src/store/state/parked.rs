@@ -3,8 +3,8 @@
 mod chain;
 mod selection;
 
-pub use chain::{is_head, let_pass};
 use chain::promote;
+pub use chain::{is_head, let_pass};
 pub use selection::{Selection, select};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
