@@ -257,8 +257,8 @@ pub struct Delivery {
     pub bytes: (u64, u64),
     /// From first byte out to last byte in.
     pub took: Duration,
-    /// What is to be remembered of the record at this target.
-    pub left: Option<Left>,
+    /// What is to be remembered of its records at this target.
+    pub left: Vec<Left>,
 }
 
 /// What a delivery leaves behind for the later ones of the same record: what the target calls it, its version.

@@ -395,7 +395,9 @@ impl Adapter for SpecAdapter {
     }
 
     fn identifies(&self) -> bool {
-        self.shared.spec.operations.all().any(|(_, operation)| !self.shared.spec.is_plain(operation))
+        let (spec, joins) = (&self.shared.spec, self.shared.joins);
+        let keeps = spec.joint.as_ref().is_some_and(|joint| joins && joint.captures().next().is_some());
+        keeps || spec.operations.all().any(|(_, operation)| !spec.is_plain(operation))
     }
 
     fn rehearse(

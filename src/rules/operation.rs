@@ -217,6 +217,8 @@ pub enum Body {
     Multipart(Vec<Part>),
     /// Bytes of a field.
     Bytes(Expression),
+    /// `multipart/mixed` of requests, one for each of several records (OData `$batch`).
+    Mixed(joint::Mixed),
 }
 
 /// A part of a multipart body.
@@ -292,6 +294,7 @@ impl Body {
                 }
             }
             Body::Bytes(expression) => found.push(expression),
+            Body::Mixed(_) => {}
         }
     }
 

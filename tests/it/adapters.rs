@@ -5,6 +5,7 @@ mod files;
 mod health;
 mod lists;
 mod mapping;
+mod parts;
 mod presets;
 mod secrets;
 mod steps;

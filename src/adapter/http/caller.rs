@@ -57,10 +57,10 @@ pub trait Caller: Send + Sync + 'static {
     /// What an answer leads to.
     fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: Option<&mut Self::Course>) -> Next;
 
-    /// What a parcel that was delivered leaves behind.
-    fn leave(&self, parcel: &Parcel, course: Self::Course) -> Option<Left> {
+    /// What a parcel leaves behind that was delivered, or of which some records were.
+    fn leave(&self, parcel: &Parcel, course: Self::Course) -> Vec<Left> {
         let _ = (parcel, course);
-        None
+        Vec::new()
     }
 
     /// What an outcome means that nobody may repeat without asking.

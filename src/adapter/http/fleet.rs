@@ -363,8 +363,8 @@ impl<C: Caller> HttpFleet<C> {
         let outcome = caller.settle(came.outcome);
         let delivered = outcome.is_delivered();
         let left = match (task.part(), course) {
-            (Some(part), Some(course)) if delivered => caller.leave(part, course),
-            _ => None,
+            (Some(part), Some(course)) if delivered || !came.items.is_empty() => caller.leave(part, course),
+            _ => Vec::new(),
         };
         let delivery = Delivery {
             outcome,

@@ -62,11 +62,9 @@ impl Worker {
         let Some(slot) = self.window.get(id) else { return };
         if self.reading.is_some() {
             let event = slot.event.clone();
-            self.hear_version(&event, &deliveries);
+            self.hear_version(&event, deliveries.iter().flat_map(|delivery| &delivery.left));
         }
-        for left in deliveries.iter_mut().filter_map(|delivery| delivery.left.take()) {
-            self.pending.push(Entry::Link(left.kind, left.key, left.values));
-        }
+        self.keep_left(&mut deliveries);
         let Some(slot) = self.window.get(id) else { return };
         let delivered = !deliveries.is_empty()
             && deliveries.len() == slot.parts.len()
@@ -92,6 +90,13 @@ impl Worker {
         let closed = self.breaker.is_closed();
         self.note_endpoint(&outcome, lane, now);
         self.conclude(id, Came { outcome: &outcome, delivered, doubt, status, took, closed });
+    }
+
+    /// Keeps what deliveries leave behind of their records.
+    pub(super) fn keep_left(&mut self, deliveries: &mut [Delivery]) {
+        for left in deliveries.iter_mut().flat_map(|delivery| std::mem::take(&mut delivery.left)) {
+            self.pending.push(Entry::Link(left.kind, left.key, left.values));
+        }
     }
 
     /// Draws the consequences of an attempt for its event, once they are drawn for the endpoint.

@@ -291,3 +291,84 @@ fn what_a_file_says_of_its_target_holds_unless_the_connector_says_otherwise() {
     let doctor = office.run(&["doctor", "--online"]);
     assert!((doctor.stdout + &doctor.stderr).contains("answers as it should"));
 }
+
+const LIMITED: &str = "adapter: site\nlimits: {LIMITS}\npush: {upsert: {request: {method: PUT, url: \"{base}/{id}\", json: {n: \"{name}\"}}}}\nclassify: [{default: standard}]\n";
+
+/// An office with three visits, limits in the adapter's file, and what the connector says of them.
+fn limited(target: &Receiver, limits: &str, more: &str) -> crate::support::office::Office {
+    let office = office(target, &LIMITED.replace("LIMITS", limits), more);
+    office.sql("INSERT INTO visits VALUES (1, 'Ada', 1), (2, 'Bea', 2), (3, 'Cy', 3)");
+    office
+}
+
+#[test]
+fn a_connector_says_otherwise_than_the_limits_of_its_adapters_file() {
+    // Requests in flight: the file allows one, the connector three.
+    let target = Receiver::start();
+    target.meet(|_| Some(Scenario::named("ok_late")));
+    let office = limited(&target, "concurrency: 1", "concurrency: 3");
+    let agent = office.agent();
+    target.wait("three are under way at once", |journal| journal.len() == 3);
+    target.let_go();
+    target.behave();
+    office.wait_settled("legacy");
+    agent.stop();
+
+    // The file's one is kept to where the connector says nothing.
+    let target = Receiver::start();
+    target.meet(|_| Some(Scenario::named("ok_late")));
+    let office = limited(&target, "concurrency: 1", "");
+    let agent = office.agent();
+    target.wait("one is under way", |journal| journal.len() == 1);
+    assert_eq!(target.journal().len(), 1);
+    target.behave();
+    target.let_go();
+    office.wait_settled("legacy");
+    agent.stop();
+
+    // One an hour by the file would not end with this run.
+    let target = Receiver::start();
+    let office = limited(&target, "rate: 1/h", "rate: 1000/s");
+    assert_eq!(office.once().0, Some(0));
+    assert_eq!(target.journal().len(), 3);
+}
+
+#[test]
+fn the_time_for_a_call_is_the_connectors_and_else_that_of_its_adapters_file() {
+    for (limits, own) in [("timeout: 300ms", ""), ("timeout: 10m", "timeout: 300ms, ")] {
+        let target = Receiver::start();
+        target.meet(|_| Some(Scenario::named("hang")));
+        let office = limited(&target, limits, "");
+        let path = office.config().join("connectors/legacy.yaml");
+        let file = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, file.replace("endpoint: {", &format!("endpoint: {{{own}"))).unwrap();
+        assert_eq!(office.once().0, Some(75), "{limits}{own}");
+        let words = office.outcomes_of_the_last("legacy");
+        assert!(words.iter().all(|word| word == "unknown timeout"), "{limits}{own}: {words:?}");
+    }
+}
+
+#[test]
+fn more_of_an_answer_is_read_where_the_adapters_file_asks_for_it() {
+    for (limits, code) in [("rate: 100/s", Some(75)), ("answerBytes: 200KB", Some(0))] {
+        let target = Receiver::start();
+        let file = LIMITED.replace("LIMITS", limits).replace(
+            "classify: [{default: standard}]",
+            "classify: [{status: 200, json: {/ok: true}, is: success}, {default: unknown}]",
+        );
+        let office = office(&target, &file, "");
+        office.sql("INSERT INTO visits VALUES (1, 'Ada', 1)");
+        target.meet(|_| {
+            let body = format!("{{\"ok\":true,\"x\":\"{}\"}}", "y".repeat(150_000));
+            Some(Scenario::answer("long", true, json(200, "", &body), End::Keep))
+        });
+        assert_eq!(office.once().0, code, "{limits}");
+    }
+    let target = Receiver::start();
+    for (limits, says) in [("answerBytes: 9MiB", "so much of an answer is not read"), ("answerBytes: 0", "so much")] {
+        let office = super::unchecked(&target, &LIMITED.replace("LIMITS", limits), "");
+        let check = office.run(&["check"]);
+        let said = check.stdout + &check.stderr;
+        assert!(check.code == Some(78) && said.contains(says), "{said}");
+    }
+}
