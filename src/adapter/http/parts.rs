@@ -59,7 +59,9 @@ fn one(part: &[u8]) -> Option<Reply> {
     let stated = named.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     let stated = stated.and_then(|(_, length)| length.trim().parse::<usize>().ok());
     let body = stated.and_then(|length| body.get(..length)).unwrap_or(body);
-    Some(reply(head.code?, &named, body.to_vec()))
+    let status = head.code?;
+    let body = if matches!(status, 204 | 304) { &[] } else { body };
+    Some(reply(status, &named, body.to_vec()))
 }
 
 #[cfg(test)]

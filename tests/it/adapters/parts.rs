@@ -239,20 +239,22 @@ fn an_answer_in_parts_that_is_cut_or_says_too_little_is_unknown_and_the_same_req
         let target = Receiver::start();
         let office = office(&target, &batch("none", "relative"), "batch: {}");
         three(&office);
-        target.next(match short {
-            true => mixed(200, &[part(None, "200 OK", "", "{}")]),
-            false => {
-                let body = "--answer\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
-                let head = "HTTP/1.1 200 X\r\nContent-Type: multipart/mixed; boundary=answer\r\n";
-                let bytes = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
-                Scenario::answer("cut", true, bytes, End::Keep)
+        let asked_before = std::sync::atomic::AtomicBool::new(false);
+        target.answer(move |entry| {
+            if asked_before.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                let each = |_| part(None, "200 OK", "", "{}");
+                return Some(mixed(200, &inner(entry).iter().map(each).collect::<Vec<_>>()));
             }
+            Some(match short {
+                true => mixed(200, &[part(None, "200 OK", "", "{}")]),
+                false => {
+                    let body = "--answer\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+                    let head = "HTTP/1.1 200 X\r\nContent-Type: multipart/mixed; boundary=answer\r\n";
+                    let bytes = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+                    Scenario::answer("cut", true, bytes, End::Keep)
+                }
+            })
         });
-        let ok = |entry: &Entry| {
-            let each = |_| part(None, "200 OK", "", "{}");
-            Some(mixed(200, &inner(entry).iter().map(each).collect::<Vec<_>>()))
-        };
-        target.answer(ok);
         wait("all are taken", || office.once().0 == Some(0));
         let journal = target.journal();
         assert_eq!(journal.len(), 2, "{short}: {:?}", asked(&journal));
