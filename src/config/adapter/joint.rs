@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{expression_names, id_of, is_word, request, rule};
+use super::{expression_names, is_word, request, rule};
 use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::rules::batch::Batch;
@@ -11,9 +11,6 @@ use crate::rules::nearest::hint;
 use crate::rules::operation::joint::{Changesets, Content, Item, Joint, JointStep, Place, Results};
 use crate::rules::operation::{Body, Call, Operations, Tree};
 use crate::rules::verdict::{Extract, WORDS};
-
-/// Most requests that one of several records leads to.
-const STEPS: usize = 8;
 
 /// Reads the section.
 pub(super) fn joint(found: &Found<'_>) -> Option<Joint> {
@@ -104,42 +101,13 @@ fn item(found: &Found<'_>) -> Option<Item> {
 }
 
 fn steps(list: &Found<'_>) -> Option<Vec<JointStep>> {
-    let items = list.items()?;
-    if items.is_empty() || items.len() > STEPS {
-        list.error(format!("must hold 1 to {STEPS} steps"));
-        return None;
-    }
-    let ids: Vec<String> = items.iter().enumerate().map(|(at, item)| id_of(item, at)).collect();
-    let mut steps = Vec::with_capacity(items.len());
+    let steps: Vec<JointStep> = super::steps(list, |fields, id, ids| step(fields, id, ids))?;
     let mut whole = true;
-    for (at, item) in items.iter().enumerate() {
-        let Some(fields) = item.fields() else {
-            whole = false;
-            continue;
-        };
-        // Named already.
-        let _ = fields.take("id");
-        let id = ids.get(at).map_or("", String::as_str);
-        if ids.iter().take(at).any(|earlier| earlier == id) {
-            item.error(format!("there is a step `{id}` already"));
-        }
-        let read = step(&fields, id, &ids);
-        fields.done();
-        let Some((step, places)) = read else {
-            whole = false;
-            continue;
-        };
-        for (place, to) in places {
-            if to <= at {
-                place.error_hint("goes back: requests would run in a circle", "a step leads to a later one only");
-                whole = false;
-            }
-        }
-        let reached = |earlier: &JointStep| earlier.on.values().any(|to| *to == at);
-        if at > 0 && !steps.iter().any(reached) {
+    for (at, item) in list.items()?.iter().enumerate().skip(1) {
+        if !steps.iter().take(at).any(|earlier| earlier.on.values().any(|to| *to == at)) {
             item.error_hint("is never reached", "an earlier step leads to it: `on: {duplicate: goto ID}`");
+            whole = false;
         }
-        steps.push(step);
     }
     whole.then_some(steps)
 }
