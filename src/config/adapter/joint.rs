@@ -101,7 +101,7 @@ fn item(found: &Found<'_>) -> Option<Item> {
 }
 
 fn steps(list: &Found<'_>) -> Option<Vec<JointStep>> {
-    let steps: Vec<JointStep> = super::steps(list, |fields, id, ids| step(fields, id, ids))?;
+    let steps: Vec<JointStep> = super::steps(list, step)?;
     let mut whole = true;
     for (at, item) in list.items()?.iter().enumerate().skip(1) {
         if !steps.iter().take(at).any(|earlier| earlier.on.values().any(|to| *to == at)) {
