@@ -257,8 +257,8 @@ pub struct Delivery {
     pub bytes: (u64, u64),
     /// From first byte out to last byte in.
     pub took: Duration,
-    /// What is to be remembered of the record at this target.
-    pub left: Option<Left>,
+    /// What is to be remembered of its records at this target.
+    pub left: Vec<Left>,
 }
 
 /// What a delivery leaves behind for the later ones of the same record: what the target calls it, its version.
@@ -340,6 +340,16 @@ pub trait Adapter: Send + Sync + std::fmt::Debug {
     /// Reaches the target without changing anything (`check --online`): resolves, connects, TLS, and has the
     /// credential ready (an OAuth2 token is fetched, which proves client and secret).
     fn probe(&self) -> Result<String, Reason>;
+
+    /// Whether the target can be asked if it works, by more than a connection ([`Adapter::ask`]).
+    fn has_probe(&self) -> bool {
+        false
+    }
+
+    /// Asks the target whether it works, without changing anything there. An error says what was answered, or why nothing was.
+    fn ask(&self) -> Result<(), Reason> {
+        Ok(())
+    }
 
     /// Ends what is under way and would outlive the agent: nobody waits for it any more.
     fn abandon(&self) {}

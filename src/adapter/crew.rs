@@ -216,7 +216,7 @@ fn unsent(outcome: Outcome) -> Delivery {
         answer_hash: None,
         bytes: (0, 0),
         took: Duration::ZERO,
-        left: None,
+        left: Vec::new(),
     }
 }
 
@@ -275,7 +275,7 @@ fn one<C: Caller>(caller: &C, hand: &mut dyn Hand, part: &Parcel) -> Delivery {
     let items: Vec<Outcome> = items.into_iter().map(|item| caller.settle(item)).collect();
     let left = match course {
         Some(course) if outcome.is_delivered() => caller.leave(part, course),
-        _ => None,
+        _ => Vec::new(),
     };
     Delivery { outcome, items, status: None, request_hash, answer_hash, bytes, took: started.elapsed(), left }
 }

@@ -27,8 +27,21 @@ pub struct Member {
     pub list: String,
     /// What names it at the target; empty = nothing does.
     pub name: String,
+    /// Whose it is, where something is kept of its record.
+    pub of: Option<Of>,
     /// What is in it.
     pub body: Vec<u8>,
+}
+
+/// Whose something is.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Of {
+    /// The event's type.
+    pub kind: String,
+    /// The record's key, as JSON.
+    pub key: String,
+    /// The record is deleted.
+    pub gone: bool,
 }
 
 /// Whether a parcel can be a part of a joined request: it is rendered, has a body and, where an adapter's file says how, is one

@@ -395,7 +395,9 @@ impl Adapter for SpecAdapter {
     }
 
     fn identifies(&self) -> bool {
-        self.shared.spec.operations.all().any(|(_, operation)| !self.shared.spec.is_plain(operation))
+        let (spec, joins) = (&self.shared.spec, self.shared.joins);
+        let keeps = spec.joint.as_ref().is_some_and(|joint| joins && joint.captures().next().is_some());
+        keeps || spec.operations.all().any(|(_, operation)| !spec.is_plain(operation))
     }
 
     fn rehearse(
@@ -447,6 +449,17 @@ impl Adapter for SpecAdapter {
             Some(probe) => {
                 probe::ask(&self.shared, client, probe).map(|()| format!("{reached}, and answers as it should"))
             }
+        }
+    }
+
+    fn has_probe(&self) -> bool {
+        self.shared.spec.probe.is_some() && self.shared.reach.is_http()
+    }
+
+    fn ask(&self) -> Result<(), Reason> {
+        match (&self.shared.reach, &self.shared.spec.probe) {
+            (Reach::Http(client), Some(probe)) => probe::ask(&self.shared, client, probe),
+            _ => Ok(()),
         }
     }
 

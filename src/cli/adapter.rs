@@ -93,7 +93,11 @@ fn list(place: &Place, words: &[String]) -> Outcome {
         let rows = found.iter().map(|known| vec![known.name.clone(), known.about.clone(), known.place.clone()]);
         output::table(&["NAME", "FOR", "FROM"], rows.collect())?;
     }
-    Ok(if found.is_empty() { Code::Failed } else { Code::Ok })
+    if found.is_empty() {
+        let text = format!("no adapter has to do with `{}`: `adapter list` names all", words.join(" "));
+        return Err(Failure::new(Code::Failed, text));
+    }
+    Ok(Code::Ok)
 }
 
 fn show(place: &Place, name: &str) -> Outcome {

@@ -173,6 +173,22 @@ fn operation(found: &Found<'_>) -> Option<Operation> {
         return Some(Operation { steps: vec![step?.0] });
     };
     fields.done();
+    let steps = steps(&list, |fields, id, ids| {
+        let (step, places) = step(fields, id, ids)?;
+        let to = |(place, then)| match then {
+            Then::Step(to) => Some((place, to)),
+            _ => None,
+        };
+        Some((step, places.into_iter().filter_map(to).collect()))
+    });
+    Some(Operation { steps: steps? })
+}
+
+/// Steps that lead forward only. `read` reads one, with the places where it leads to another.
+fn steps<T>(
+    list: &Found<'_>,
+    read: impl for<'a> Fn(&Fields<'a>, &str, &[String]) -> Option<(T, Vec<(Found<'a>, usize)>)>,
+) -> Option<Vec<T>> {
     let items = list.items()?;
     if items.is_empty() || items.len() > STEPS {
         list.error(format!("must hold 1 to {STEPS} steps"));
@@ -195,13 +211,11 @@ fn operation(found: &Found<'_>) -> Option<Operation> {
         if ids.iter().take(at).any(|earlier| earlier == id) {
             item.error(format!("there is a step `{id}` already"));
         }
-        match step(&fields, id, &ids) {
+        match read(&fields, id, &ids) {
             Some((step, places)) => {
-                for (place, then) in places {
-                    if matches!(then, Then::Step(to) if to <= at) {
-                        place.error_hint("goes back: steps would run in a circle", "a step leads to a later one only");
-                        whole = false;
-                    }
+                for (place, _) in places.iter().filter(|(_, to)| *to <= at) {
+                    place.error_hint("goes back: steps would run in a circle", "a step leads to a later one only");
+                    whole = false;
                 }
                 steps.push(step);
             }
@@ -209,7 +223,7 @@ fn operation(found: &Found<'_>) -> Option<Operation> {
         }
         fields.done();
     }
-    whole.then_some(Operation { steps })
+    whole.then_some(steps)
 }
 
 fn id_of(item: &Found<'_>, at: usize) -> String {

@@ -160,8 +160,11 @@ impl ConnectorSpec {
         let (endpoint, target) = match (place, described.is_some()) {
             (None, _) => (None, None),
             (Some(found), false) => (Endpoint::read(&found, scope, deletes), None),
-            // What is wrong with the adapter's file was said; which keys belong here is not known.
-            (Some(found), true) => (None, transport.and_then(|transport| target(&found, transport, scope))),
+            // What is wrong with the adapter's file was said; then the address tells which keys belong here.
+            (Some(found), true) => {
+                let seems = || described::is_address(&found).then_some(Transport::Http);
+                (None, transport.or_else(seems).and_then(|transport| target(&found, transport, scope)))
+            }
         };
         let described = described.map(|finding| {
             let finding = finding?;

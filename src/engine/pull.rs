@@ -459,7 +459,7 @@ impl Worker {
             Message::Broken => self.summary.broken = true,
             Message::Stop => self.stopped = true,
             // What the application writes is looked at when it is read the next time.
-            Message::Wake | Message::Rewind | Message::Results | Message::Committed(_) => {}
+            Message::Wake | Message::Rewind | Message::Results | Message::Asked(_) | Message::Committed(_) => {}
         }
     }
 

@@ -10,6 +10,8 @@ mod beat;
 mod brake;
 mod doubt;
 mod fill;
+mod halt;
+mod health;
 mod joint;
 mod message;
 mod open;
@@ -105,8 +107,6 @@ const WINDOW_BYTES: usize = 8 << 20;
 const CHUNK: usize = 256;
 /// Bytes of values read at once, about.
 const CHUNK_BYTES: usize = 1 << 20;
-/// A halted connector tries one event this often.
-const HALT_PROBE: Duration = Duration::from_secs(15 * 60);
 /// How long a worker waits after the state file or a log refused.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long requests in flight may take once the worker was told to stop.
@@ -174,6 +174,8 @@ pub struct Worker {
     halt_probe: Timestamp,
     /// Something was tried since the halt, alone. What was under way when it came says nothing of it.
     halt_tried: bool,
+    /// What the target says when it is asked whether it works, before an event is tried at one that was down.
+    health: health::Health,
     /// What is parked and holds later changes of its records back.
     chains: Chains,
     /// Lanes of records with a dead letter that holds nobody back (`onDead: continue`).
@@ -316,6 +318,7 @@ impl Worker {
                 self.begin_run();
             }
             Message::Pause(pause) => self.set_paused(pause),
+            Message::Asked(answer) => self.was_asked(answer),
             Message::Rewind => self.rewind(),
             Message::LetGo => self.logs.iter_mut().for_each(|log| log.source.let_go()),
             Message::Broken => self.summary.broken = true,
@@ -380,11 +383,11 @@ impl Worker {
             self.summary.left_off = Some(Reason::new("state", "the state file cannot be written"));
             return true;
         }
-        if run == Run::Forever || !quiet {
+        if run == Run::Forever || !quiet || self.health == health::Health::Asked {
             return false;
         }
         let now = clock::steady();
-        if self.mode == Mode::Paused || (self.mode == Mode::Halted && now < self.halt_probe) {
+        if self.mode == Mode::Paused || (self.mode == Mode::Halted && !self.may_try_halted(now)) {
             self.summary.left_off = self.mode_reason.clone().or_else(|| Some(Reason::new("paused", "it is paused")));
             return !self.cursor_moved();
         }
@@ -447,42 +450,6 @@ impl Worker {
             log.upto = log.source.highest().ok();
         }
         self.pending.push(Entry::LastRun(clock::now()));
-    }
-
-    fn set_paused(&mut self, pause: bool) {
-        let (mode, verb) = if pause { (Mode::Paused, "paused") } else { (Mode::Running, "running") };
-        if self.mode != mode {
-            log::info!(connector:% = self.connector.name; "{}: {verb}", self.connector.name);
-            self.mode = mode;
-            self.mode_reason = None;
-            self.streak.clear();
-            self.pending.push(Entry::Mode(mode, None));
-        }
-    }
-
-    /// The connector stops until a probe gets through, the configuration changes, or a person resumes it.
-    fn halt(&mut self, reason: Reason) {
-        let reason = self.blame_clock(reason);
-        self.halt_probe = clock::steady().plus(HALT_PROBE);
-        self.halt_tried = false;
-        self.call_back();
-        if self.mode != Mode::Halted || self.mode_reason.as_ref() != Some(&reason) {
-            log::error!(connector:% = self.connector.name, class:% = reason.class; "{}: halted: {reason}", self.connector.name);
-            self.mode = Mode::Halted;
-            self.mode_reason = Some(reason.clone());
-            self.pending.push(Entry::Mode(Mode::Halted, Some(reason)));
-        }
-    }
-
-    /// A delivered event ends a halt when it was tried after it.
-    fn unhalt(&mut self) {
-        if self.mode == Mode::Halted && self.halt_tried {
-            log::info!(connector:% = self.connector.name; "{}: the target takes events again", self.connector.name);
-            self.mode = Mode::Running;
-            self.mode_reason = None;
-            self.pending.push(Entry::Mode(Mode::Running, None));
-        }
-        self.streak.clear();
     }
 
     fn count(&mut self, counter: Counter) {

@@ -108,7 +108,7 @@ pub fn rehearse(connector: &Connector, given: &[Given], answer: &mut dyn FnMut(&
         };
         came.requests.extend(requests);
         came.words.extend(items.iter().map(Outcome::word));
-        came.left = left.and_then(|left| left.values);
+        came.left = left.into_iter().next().and_then(|left| left.values);
         came.word = outcome.as_ref().map_or("unanswered", Outcome::word);
         came.reason = outcome.as_ref().and_then(|outcome| outcome.reason().cloned());
         came.after = match &outcome {

@@ -162,16 +162,28 @@ impl Breaker {
             }
             State::Probing(opened, only) => {
                 let only = only.filter(|only| *only == lane);
-                let mut opened = opened.clone();
-                opened.failures = opened.failures.saturating_add(1);
-                opened.reason = reason.clone();
-                opened.next_probe = now.plus(self.pause(opened.failures, jitter));
-                self.state = State::Open(opened, only);
+                let opened = opened.clone();
+                self.stays_open(opened, only, reason, now, jitter);
                 true
             }
             // What was in flight when it opened.
             State::Open(..) => false,
         }
+    }
+
+    /// The endpoint was asked whether it works, in place of trying an event, and does not: no record is to blame. True when
+    /// the open state changed and is to be stored.
+    pub fn asked_in_vain(&mut self, reason: &Reason, now: Timestamp, jitter: f64) -> bool {
+        let State::Probing(opened, _) = &self.state else { return false };
+        let opened = opened.clone();
+        self.stays_open(opened, None, reason, now, jitter);
+        true
+    }
+
+    fn stays_open(&mut self, opened: Opened, only: Option<u64>, reason: &Reason, now: Timestamp, jitter: f64) {
+        let failures = opened.failures.saturating_add(1);
+        let next_probe = now.plus(self.pause(failures, jitter));
+        self.state = State::Open(Opened { failures, next_probe, reason: reason.clone(), ..opened }, only);
     }
 
     /// `first` doubled `failures` times up to the longest, less up to a quarter, so that many agents do not knock at once.
@@ -251,6 +263,28 @@ mod tests {
         breaker.probe_sent();
         assert!(breaker.success());
         assert_eq!(breaker.permit(Timestamp(now)), Permit::All);
+    }
+
+    #[test]
+    fn an_endpoint_that_says_itself_that_it_is_down_is_asked_ever_more_slowly_and_blames_no_record() {
+        let mut breaker = Breaker::new(Duration::from_secs(1));
+        let down = Reason::new("http-503", "down");
+        assert!(!breaker.asked_in_vain(&down, Timestamp(0), 0.0), "nobody was asked");
+        (0..3).for_each(|_| {
+            fail(&mut breaker, 1, true, 0);
+        });
+        for (now, next) in [(1_000, 3_000), (3_000, 7_000)] {
+            breaker.probe_sent();
+            assert!(breaker.asked_in_vain(&down, Timestamp(now), 0.0));
+            assert_eq!(
+                (breaker.permit(Timestamp(now)), breaker.only_record()),
+                (Permit::NotBefore(Timestamp(next)), None)
+            );
+        }
+        breaker.probe_sent();
+        breaker.probe_void();
+        assert_eq!(breaker.permit(Timestamp(7_000)), Permit::Probe, "it works: an event may be tried at once");
+        assert!(!breaker.is_closed());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! total: bounded in steps, depth and length, without loops, clock or chance.
 
 pub(in crate::rules) mod environment;
+pub(in crate::rules) mod guard;
 pub(in crate::rules) mod scan;
 mod scope;
 mod text;
@@ -20,6 +21,10 @@ use scan::{called, conversions, explain, foreign, repeats, words};
 pub use environment::{FILTERS, MORE, known};
 pub use scope::{OMIT, ROOTS, Scope};
 pub use text::{Escape, Text};
+
+/// What an operator says of values that do not fit it.
+pub(in crate::rules) const UNFIT: &str =
+    "a value does not fit an operator or a filter: `| int`, `| float` or `| number` makes a number of a text";
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -82,6 +87,7 @@ impl Expression {
         for (name, zone) in conversions(text) {
             Convert::parse(&name, zone.as_deref())?;
         }
+        let compiled = environment.compile_expression_owned(guard::guarded(text)).unwrap_or(compiled);
         let mut names: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
         names.sort_unstable();
         let strict = !words.iter().any(|word| matches!(*word, "defined" | "undefined" | "default" | "coalesce"));
@@ -147,10 +153,8 @@ impl Expression {
                 let detail = error.detail().filter(|_| error.kind() == ErrorKind::BadSerialization);
                 match (ours, detail) {
                     (true, Some(detail)) => Reason::new("encoding", format!("`{}` wants {detail}", self.text)),
-                    _ => Reason::new(
-                        "encoding",
-                        format!("`{}` failed: {}", self.text, explain(&self.text, &error, None)),
-                    ),
+                    (true, None) => Reason::new("encoding", format!("`{}` failed: {UNFIT}", self.text)),
+                    _ => Reason::new("encoding", format!("`{}` failed: {}", self.text, error.kind())),
                 }
             }
         })?;

@@ -12,7 +12,9 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use minijinja::{Environment, Error, ErrorKind, Expression};
 
 use crate::event::{Event, Op, Record};
+use crate::rules::expression::UNFIT;
 use crate::rules::expression::environment::{LONGEST, MOST_TOKENS, plain};
+use crate::rules::expression::guard::guarded;
 use crate::rules::expression::scan::{called, explain, foreign, words};
 use crate::rules::outcome::Reason;
 
@@ -72,6 +74,7 @@ impl Filter {
                 "`{name}(` is a call: there are no functions, only filters (`x|lower`) and tests (`x is none`)"
             ));
         }
+        let compiled = ENVIRONMENT.compile_expression_owned(guarded(expression)).unwrap_or(compiled);
         let mut names: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
         names.sort_unstable();
         // Filters, tests and functions are looked up when they run: try those that sample values reach.
@@ -132,8 +135,14 @@ impl Filter {
 
     /// The reason never shows a value: of minijinja's details only those that name what is undefined.
     fn failed(&self, error: &Error) -> Reason {
-        let detail = error.detail().filter(|_| error.kind() == ErrorKind::UndefinedError);
-        Reason::new("where", format!("`where` failed: {}", explain(&self.text, error, detail)))
+        let what = match (error.kind(), error.detail()) {
+            (ErrorKind::UndefinedError, detail) => explain(&self.text, error, detail),
+            // Of ours: what a filter wants.
+            (ErrorKind::BadSerialization, Some(detail)) => format!("it wants {detail}"),
+            (ErrorKind::InvalidOperation, _) => UNFIT.to_owned(),
+            (kind, _) => kind.to_string(),
+        };
+        Reason::new("where", format!("`where` failed: {what}"))
     }
 }
 

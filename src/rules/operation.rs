@@ -56,6 +56,18 @@ pub struct Limits {
     pub timeout: Option<Duration>,
     /// Most bytes of a request's body: what is larger is held.
     pub body: Option<usize>,
+    /// Most bytes of an answer's body that are read; none = [`Limits::ANSWER`], with several records in a request
+    /// [`Limits::ANSWERS`].
+    pub answer: Option<usize>,
+}
+
+impl Limits {
+    /// Most bytes that are read of an answer about one record.
+    pub const ANSWER: usize = 64 << 10;
+    /// Most bytes that are read of an answer about several.
+    pub const ANSWERS: usize = 1 << 20;
+    /// Most that a file may ask for.
+    pub const MOST_ANSWER: usize = 8 << 20;
 }
 
 /// A request that changes nothing, and what must come of it.
@@ -205,6 +217,8 @@ pub enum Body {
     Multipart(Vec<Part>),
     /// Bytes of a field.
     Bytes(Expression),
+    /// `multipart/mixed` of requests, one for each of several records (OData `$batch`).
+    Mixed(joint::Mixed),
 }
 
 /// A part of a multipart body.
@@ -280,6 +294,7 @@ impl Body {
                 }
             }
             Body::Bytes(expression) => found.push(expression),
+            Body::Mixed(_) => {}
         }
     }
 

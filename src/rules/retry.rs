@@ -1,5 +1,6 @@
 //! Retry policy: what an outcome means for the event, how long to wait, and when it is enough.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::rules::outcome::{Outcome, Reason};
@@ -111,14 +112,22 @@ pub fn judge(outcome: &Outcome, tally: Tally, policy: &RetryPolicy, closed: bool
 #[derive(Clone, Debug, Default)]
 pub struct Streak {
     refused: Vec<u64>,
-    meaningless: u32,
+    /// Records of the meaningless answers in a row.
+    meaningless: Vec<u64>,
+    /// Records that meet such answers while others are delivered: it is the record, and says nothing of the target.
+    odd: BTreeSet<u64>,
 }
+
+/// The class of a halt because of answers that say nothing.
+pub const MEANINGLESS: &str = "meaningless";
+/// So many records are known to be odd.
+const ODD: usize = 1_000;
 
 impl Streak {
     /// Refusals of different records in a row that halt the connector.
     pub const REFUSALS: usize = 5;
     /// Meaningless answers in a row that halt the connector (a captive portal?).
-    pub const MEANINGLESS: u32 = 3;
+    pub const MEANINGLESS: usize = 3;
 
     /// Takes note of an outcome for a record (by its lane); a reason to halt when it is one too many.
     pub fn note(&mut self, outcome: &Outcome, lane: u64) -> Option<Reason> {
@@ -136,22 +145,41 @@ impl Streak {
                     Reason::new("refusals", text)
                 })
             }
+            Outcome::Unknown { transport: false, .. } if self.odd.contains(&lane) => None,
             Outcome::Unknown { reason, transport: false } => {
-                self.meaningless += 1;
-                (self.meaningless >= Streak::MEANINGLESS).then(|| {
+                self.meaningless.push(lane);
+                (self.meaningless.len() >= Streak::MEANINGLESS).then(|| {
                     let text = format!(
                         "{} answers in a row say nothing (last: {}): is there a captive portal or a proxy in between?",
-                        self.meaningless, reason.text
+                        self.meaningless.len(),
+                        reason.text
                     );
-                    Reason::new("meaningless", text)
+                    Reason::new(MEANINGLESS, text)
                 })
             }
             Outcome::Success | Outcome::SuccessWithRemarks(_) | Outcome::Duplicate => {
-                *self = Streak::default();
+                self.delivered(lane);
                 None
             }
             _ => None,
         }
+    }
+
+    /// A change of this record was delivered: the target works, and what said nothing of other records is theirs.
+    pub fn delivered(&mut self, lane: u64) {
+        self.refused.clear();
+        self.odd.remove(&lane);
+        for other in self.meaningless.drain(..).filter(|other| *other != lane) {
+            if self.odd.len() < ODD {
+                self.odd.insert(other);
+            }
+        }
+    }
+
+    /// The record of all meaningless answers in a row, if it is one.
+    pub fn only_record(&self) -> Option<u64> {
+        let first = *self.meaningless.first()?;
+        self.meaningless.iter().all(|lane| *lane == first).then_some(first)
     }
 
     /// Begins anew, after the connector was resumed.
@@ -210,6 +238,23 @@ mod tests {
         assert_eq!(whole, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
         assert_eq!(policy.delay(3, 0.5), Duration::from_secs(2));
         assert_eq!(policy.delay(u32::MAX, 0.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn meaningless_answers_for_one_record_are_its_own_once_others_are_delivered() {
+        let mut streak = Streak::default();
+        let odd = Outcome::Unknown { reason: Reason::new("not-json", "broken"), transport: false };
+        assert!(streak.note(&odd, 1).is_none() && streak.note(&odd, 1).is_none());
+        assert_eq!(streak.note(&odd, 1).map(|reason| reason.class), Some(MEANINGLESS.into()));
+        assert_eq!(streak.only_record(), Some(1), "another record may be tried");
+        streak.delivered(2);
+        assert_eq!(streak.only_record(), None);
+        assert!((0..10).all(|_| streak.note(&odd, 1).is_none()), "it is this record's matter");
+        // Others are not: then it is the target again.
+        assert!(streak.note(&odd, 3).is_none() && streak.note(&odd, 4).is_none() && streak.note(&odd, 3).is_some());
+        assert_eq!(streak.only_record(), None);
+        streak.delivered(1);
+        assert!(streak.note(&odd, 1).is_none() && streak.note(&odd, 1).is_none() && streak.note(&odd, 1).is_some());
     }
 
     #[test]

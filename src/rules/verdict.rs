@@ -20,8 +20,17 @@ pub trait Reading {
     fn status(&self) -> u16;
     /// A header field.
     fn header(&self, name: &str) -> Option<&str>;
-    /// What stands at a place, in order; none = the body is too long or too broken to be looked at.
+    /// What stands at a place, in order; none = the body is too long to be looked at.
     fn read(&self, what: &Extract) -> Option<Vec<String>>;
+    /// Why nothing could be found in a body that was looked into; none = it could be read.
+    fn flaw(&self) -> Option<Reason> {
+        None
+    }
+}
+
+/// An answer that goes on beyond what is read of it, where the rules need all of it.
+pub fn too_long() -> Reason {
+    Reason::new("long-answer", "the answer is longer than what is read of it, and the adapter's rules look into it")
 }
 
 /// The words of `is`, with what each means.
@@ -175,8 +184,8 @@ pub fn judge(
             Some(true) => return Some(verdict(rule, reading, now, hide)),
             Some(false) => {}
             None => {
-                let reason = Reason::new("bad-answer", "the answer is too long or too broken for the adapter's rules");
-                return Some(Verdict { word: Word::Unknown, outcome: Outcome::Unknown { reason, transport: false } });
+                let outcome = Outcome::Unknown { reason: too_long(), transport: false };
+                return Some(Verdict { word: Word::Unknown, outcome });
             }
         }
     }
@@ -213,7 +222,11 @@ fn verdict(rule: &Rule, reading: &dyn Reading, now: Timestamp, hide: &dyn Fn(&st
     if let Some(message) = message.filter(|message| !message.is_empty()) {
         text.push_str(&format!(": {message}"));
     }
-    let reason = Reason::new(class, text);
+    let reason = match reading.flaw().filter(|_| rule.is == Word::Unknown) {
+        // Of an answer that nobody can read, that is what there is to say.
+        Some(flaw) => Reason::new(flaw.class, format!("{text}: {}", flaw.text)),
+        None => Reason::new(class, text),
+    };
     let after = match &rule.after {
         None => None,
         Some(After::Time(time)) => Some(*time),

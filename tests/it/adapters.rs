@@ -2,8 +2,10 @@
 
 mod faults;
 mod files;
+mod health;
 mod lists;
 mod mapping;
+mod parts;
 mod presets;
 mod secrets;
 mod steps;

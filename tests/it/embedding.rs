@@ -118,8 +118,10 @@ fn the_program_of_the_contract_hears_a_change_and_its_push_arrives() {
     wait("it stands", || status(&office, "on_change:visits")["queued"] == 1);
     assert_eq!(way.post("/connectors/on_change:visits/resume", "").status, 200);
     target.wait("it arrives", |journal| committed(journal) == 4);
-    let history = office.run(&["--json", "status", "visits", "4"]).stdout;
-    assert!(history.contains("\"passed\"") && history.contains("\"delivered\""), "{history}");
+    wait("its whole history is told", || {
+        let history = office.run(&["--json", "status", "visits", "4"]).stdout;
+        history.contains("\"passed\"") && history.contains("\"delivered\"")
+    });
     running.stop();
     assert!(holder(&office.state()).is_none(), "the state file is free again");
 }

@@ -66,6 +66,46 @@ fn with_on_dead_continue_later_changes_flow_and_a_retry_of_the_older_one_is_refu
     assert_eq!(committed(&target.journal()), 2);
 }
 
+#[test]
+fn a_dead_letter_that_holds_nobody_back_lets_what_waits_behind_a_later_one_go_on_too() {
+    for serial in ["serial: true", "concurrency: 1"] {
+        let target = Receiver::start();
+        for name in ["refused", "status_503"] {
+            target.next(Scenario::named(name));
+        }
+        let office = Office::with(
+            &target,
+            &format!("onDead: continue\n{serial}"),
+            "INSERT INTO visits VALUES (1, 'Ada', 10); UPDATE visits SET minutes = 11; UPDATE visits SET minutes = 12",
+        );
+        assert_eq!(office.once().0, Some(1), "{serial}");
+        wait("the others are delivered", || {
+            office.once();
+            office.parked_words("legacy") == ["dead http-422"]
+        });
+        let journal = target.journal();
+        let minutes: Vec<i64> = journal
+            .iter()
+            .filter(|entry| entry.committed)
+            .map(|entry| body(entry)["minutes"].as_i64().unwrap())
+            .collect();
+        assert_eq!(minutes, [11, 12], "{serial}");
+        // A person who holds one and lets it go finds it on its way again.
+        target.next(Scenario::named("status_503"));
+        office.sql("UPDATE visits SET minutes = 13");
+        office.once();
+        if !office.parked_words("legacy").iter().any(|word| word.starts_with("waiting")) {
+            continue;
+        }
+        assert_eq!(office.run(&["deliveries", "hold", "4"]).code, Some(0), "{serial}");
+        assert_eq!(office.run(&["deliveries", "release", "4"]).code, Some(0), "{serial}");
+        wait("what was let go is delivered", || {
+            office.once();
+            office.parked_words("legacy") == ["dead http-422"]
+        });
+    }
+}
+
 /// Asks the agent over its socket.
 fn post(office: &Office, path: &str) -> String {
     let socket = office.folder().join("api.sock");

@@ -86,7 +86,7 @@ enum Stage {
 }
 
 /// One answer that is being read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reading {
     stage: Stage,
     /// The head, or a line of the chunked coding, as far as it has come.
@@ -99,12 +99,29 @@ pub struct Reading {
     keep: bool,
     /// All fields are wanted.
     all: bool,
+    /// Most bytes of the body that are read.
+    most: usize,
+}
+
+impl Default for Reading {
+    fn default() -> Reading {
+        Reading::new(false, BODY_LIMIT)
+    }
 }
 
 impl Reading {
-    /// The next answer; `all`: with all of its fields.
-    pub fn new(all: bool) -> Reading {
-        Reading { all, ..Reading::default() }
+    /// The next answer; `all`: with all of its fields; with at most so many bytes of its body.
+    pub fn new(all: bool, most: usize) -> Reading {
+        Reading {
+            stage: Stage::Head,
+            held: Vec::new(),
+            passed: 0,
+            look_at: 0,
+            reply: Reply::default(),
+            keep: false,
+            all,
+            most,
+        }
     }
 
     /// Takes what came in; an answer once it is complete. After an error nothing more is fed.
@@ -191,7 +208,7 @@ impl Reading {
     /// Takes bytes of the body, at most `most`. False = there is more of it than is read.
     fn body(&mut self, bytes: &mut &[u8], most: u64) -> bool {
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(bytes.len());
-        let room = BODY_LIMIT - self.reply.body.len();
+        let room = self.most.saturating_sub(self.reply.body.len());
         let (taken, rest) = bytes.split_at(most.min(room));
         self.reply.body.extend_from_slice(taken);
         *bytes = rest;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::BODY_LIMIT;
 use super::answer::Reply;
 use crate::adapter::auth::Credential;
 use crate::adapter::{Left, Parcel, Request};
@@ -48,13 +49,18 @@ pub trait Caller: Send + Sync + 'static {
         false
     }
 
+    /// Most bytes of an answer's body that are read.
+    fn longest_answer(&self) -> usize {
+        BODY_LIMIT
+    }
+
     /// What an answer leads to.
     fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: Option<&mut Self::Course>) -> Next;
 
-    /// What a parcel that was delivered leaves behind.
-    fn leave(&self, parcel: &Parcel, course: Self::Course) -> Option<Left> {
+    /// What a parcel leaves behind that was delivered, or of which some records were.
+    fn leave(&self, parcel: &Parcel, course: Self::Course) -> Vec<Left> {
         let _ = (parcel, course);
-        None
+        Vec::new()
     }
 
     /// What an outcome means that nobody may repeat without asking.

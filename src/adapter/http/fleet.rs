@@ -250,7 +250,7 @@ impl<C: Caller> HttpFleet<C> {
         }
         let deadline = task.until.take().unwrap_or_else(|| Instant::now() + self.settings.timeout);
         task.deadline = Some(deadline);
-        line.begin(self.caller.wants_fields());
+        line.begin(self.caller.wants_fields(), self.caller.longest_answer());
         self.alarm = Some(self.alarm.map_or(deadline, |alarm| alarm.min(deadline)));
     }
 
@@ -363,8 +363,8 @@ impl<C: Caller> HttpFleet<C> {
         let outcome = caller.settle(came.outcome);
         let delivered = outcome.is_delivered();
         let left = match (task.part(), course) {
-            (Some(part), Some(course)) if delivered => caller.leave(part, course),
-            _ => None,
+            (Some(part), Some(course)) if delivered || !came.items.is_empty() => caller.leave(part, course),
+            _ => Vec::new(),
         };
         let delivery = Delivery {
             outcome,

@@ -126,10 +126,10 @@ impl Line {
         }
     }
 
-    /// Begins to send what [`Line::request`] holds now.
-    pub fn begin(&mut self, all: bool) {
+    /// Begins to send what [`Line::request`] holds now; of the answer all fields are kept, or not, and at most so many bytes.
+    pub fn begin(&mut self, all: bool, most: usize) {
         (self.handed, self.written, self.sent, self.write_failed) = (0, false, 0, None);
-        self.reading = Reading::new(all);
+        self.reading = Reading::new(all, most);
         self.requests = self.requests.saturating_add(1);
         self.push();
     }

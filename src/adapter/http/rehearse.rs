@@ -15,7 +15,7 @@ pub struct Rehearsed {
     /// What came of each record of a joined request, where the answer said so.
     pub items: Vec<Outcome>,
     /// What it leaves behind.
-    pub left: Option<Left>,
+    pub left: Vec<Left>,
 }
 
 /// Goes through a delivery with the answers that `answer` gives.
@@ -24,7 +24,7 @@ pub fn rehearse<C: Caller>(
     parcel: &Parcel,
     answer: &mut dyn FnMut(&Request) -> Option<Reply>,
 ) -> Result<Rehearsed, Reason> {
-    let mut rehearsed = Rehearsed { requests: Vec::new(), outcome: None, items: Vec::new(), left: None };
+    let mut rehearsed = Rehearsed { requests: Vec::new(), outcome: None, items: Vec::new(), left: Vec::new() };
     let Some(own) = caller.render(parcel)? else { return Ok(rehearsed) };
     let (mut request, mut course) = match caller.set_out(parcel, &own)? {
         Some((first, course)) => (first, Some(course)),
@@ -45,6 +45,7 @@ pub fn rehearse<C: Caller>(
                 let telling = items.iter().find(|outcome| !outcome.is_delivered()).or(items.first()).cloned();
                 rehearsed.outcome = telling;
                 rehearsed.items = items;
+                rehearsed.left = course.map(|course| caller.leave(parcel, course)).unwrap_or_default();
                 return Ok(rehearsed);
             }
         };
@@ -53,7 +54,7 @@ pub fn rehearse<C: Caller>(
             Next::End(outcome) => {
                 let outcome = caller.settle(outcome);
                 if outcome.is_delivered() {
-                    rehearsed.left = course.and_then(|course| caller.leave(parcel, course));
+                    rehearsed.left = course.map(|course| caller.leave(parcel, course)).unwrap_or_default();
                 }
                 rehearsed.outcome = Some(outcome);
                 return Ok(rehearsed);

@@ -6,7 +6,9 @@
 
 use super::Member;
 use crate::adapter::{Request, Text};
+use crate::format::multipart;
 use crate::rules::escape;
+use crate::rules::operation::joint::Changesets;
 
 /// `KIND LIST`.
 const ITEM: &str = ":item";
@@ -14,6 +16,10 @@ const ITEM: &str = ":item";
 const FRAME: &str = ":frame";
 /// What names the record.
 const NAME: &str = ":name";
+/// Whose it is, as JSON.
+const OF: &str = ":of";
+/// What stands in a header field for the boundary between parts.
+pub const BOUNDARY: &str = "hmsSyncBoundary";
 
 /// How lists stand in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +32,20 @@ pub enum Kind {
     Lines,
     /// One item behind the other.
     Run,
+    /// A request each, in parts.
+    Mixed(Changesets),
 }
 
 impl Kind {
-    const ALL: [(&'static str, Kind); 4] =
-        [("json", Kind::Json), ("form", Kind::Form), ("lines", Kind::Lines), ("run", Kind::Run)];
+    const ALL: [(&'static str, Kind); 7] = [
+        ("json", Kind::Json),
+        ("form", Kind::Form),
+        ("lines", Kind::Lines),
+        ("run", Kind::Run),
+        ("mixed", Kind::Mixed(Changesets::None)),
+        ("mixed-each", Kind::Mixed(Changesets::Each)),
+        ("mixed-one", Kind::Mixed(Changesets::One)),
+    ];
 
     fn word(self) -> &'static str {
         Kind::ALL.iter().find(|(_, kind)| *kind == self).map_or("json", |(word, _)| word)
@@ -45,10 +60,12 @@ pub fn mark(list: &str) -> String {
 /// What stands for one record: `frame` is the request with marks in its body.
 pub fn item(frame: Request, kind: Kind, member: Member) -> Request {
     let text = String::from_utf8_lossy(&frame.body).into_owned();
-    let mut headers: Vec<(Text, Text)> = Vec::with_capacity(frame.headers.len() + 3);
+    let of = member.of.as_ref().and_then(|of| serde_json::to_string(of).ok());
+    let mut headers: Vec<(Text, Text)> = Vec::with_capacity(frame.headers.len() + 4);
     headers.push((ITEM.into(), format!("{} {}", kind.word(), member.list).into()));
     headers.push((FRAME.into(), text.into()));
     headers.push((NAME.into(), member.name.into()));
+    headers.extend(of.map(|of| (OF.into(), of.into())));
     headers.extend(frame.headers);
     Request { headers, body: member.body, ..frame }
 }
@@ -60,7 +77,7 @@ pub fn is_item(request: &Request) -> bool {
 
 /// Whether a header field may differ between two records of one request.
 pub fn is_own(name: &str) -> bool {
-    name == NAME || name == ITEM
+    name == NAME || name == ITEM || name == OF
 }
 
 /// What names the record at the target.
@@ -72,7 +89,8 @@ pub fn name(request: &Request) -> Option<&str> {
 pub fn member(request: &Request) -> Option<Member> {
     let (_, list) = header(request, ITEM).filter(|_| is_item(request))?.split_once(' ')?;
     let name = header(request, NAME).unwrap_or_default();
-    Some(Member { list: list.to_owned(), name: name.to_owned(), body: request.body.clone() })
+    let of = header(request, OF).and_then(|of| serde_json::from_str(of).ok());
+    Some(Member { list: list.to_owned(), name: name.to_owned(), of, body: request.body.clone() })
 }
 
 fn header<'r>(request: &'r Request, name: &str) -> Option<&'r str> {
@@ -85,21 +103,51 @@ pub fn filled(first: &Request, named: &str, key: &str, members: &[Member]) -> Re
     let kind = header(first, ITEM).and_then(|item| item.split(' ').next()).unwrap_or_default();
     let kind = Kind::ALL.iter().find(|(word, _)| *word == kind).map_or(Kind::Json, |(_, kind)| *kind);
     let frame = header(first, FRAME).unwrap_or_default();
+    let (boundary, body) = body(frame, kind, members);
     let own = |(name, value): &(Text, Text)| match (name.starts_with(':'), name == named) {
         (true, _) => None,
         (false, true) => Some((name.clone(), key.to_owned().into())),
-        (false, false) => Some((name.clone(), value.clone())),
+        (false, false) => Some((name.clone(), bounded(value, boundary.as_deref()))),
     };
     Request {
         method: first.method.clone(),
         url: first.url.clone(),
         headers: first.headers.iter().filter_map(own).collect(),
-        body: body(frame, kind, members),
+        body,
     }
 }
 
-/// A body with its lists.
-pub fn body(frame: &str, kind: Kind, members: &[Member]) -> Vec<u8> {
+/// A frame that stands by itself, with these records.
+pub fn fill(frame: Request, kind: Kind, members: &[Member]) -> Request {
+    let (boundary, body) = body(&String::from_utf8_lossy(&frame.body), kind, members);
+    let named = |(name, value): (Text, Text)| (name, bounded(&value, boundary.as_deref()));
+    Request { headers: frame.headers.into_iter().map(named).collect(), body, ..frame }
+}
+
+/// The value of a header field, with the boundary in its place.
+fn bounded(value: &Text, boundary: Option<&str>) -> Text {
+    match boundary {
+        Some(boundary) if value.contains(BOUNDARY) => value.replace(BOUNDARY, boundary).into(),
+        _ => value.clone(),
+    }
+}
+
+/// A body with its lists, and the boundary between its parts where it has some.
+fn body(frame: &str, kind: Kind, members: &[Member]) -> (Option<String>, Vec<u8>) {
+    if let Kind::Mixed(changesets) = kind {
+        let requests: Vec<&[u8]> = members.iter().map(|member| member.body.as_slice()).collect();
+        let nested = match changesets {
+            Changesets::None => None,
+            Changesets::Each => Some(true),
+            Changesets::One => Some(false),
+        };
+        let (boundary, body) = multipart::mixed(&requests, nested);
+        return (Some(boundary), body);
+    }
+    (None, lists(frame, kind, members))
+}
+
+fn lists(frame: &str, kind: Kind, members: &[Member]) -> Vec<u8> {
     let mut lists: Vec<&str> = members.iter().map(|member| member.list.as_str()).collect();
     lists.sort_unstable();
     lists.dedup();
@@ -117,6 +165,7 @@ pub fn body(frame: &str, kind: Kind, members: &[Member]) -> Vec<u8> {
             let list = |list: &str| escape::form(&String::from_utf8_lossy(&array(&of(list)))).into_bytes();
             put(&fields.join("&"), list, false)
         }
+        Kind::Mixed(_) => Vec::new(),
     }
 }
 
@@ -160,11 +209,11 @@ mod tests {
     use super::*;
 
     fn member(list: &str, body: &str) -> Member {
-        Member { list: list.to_owned(), name: String::new(), body: body.as_bytes().to_vec() }
+        Member { list: list.to_owned(), name: String::new(), of: None, body: body.as_bytes().to_vec() }
     }
 
     fn text(frame: &str, kind: Kind, members: &[Member]) -> String {
-        String::from_utf8_lossy(&body(frame, kind, members)).into_owned()
+        String::from_utf8_lossy(&body(frame, kind, members).1).into_owned()
     }
 
     #[test]

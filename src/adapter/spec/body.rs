@@ -1,10 +1,12 @@
 //! A call as bytes.
 
+use crate::adapter::join::frame;
 use crate::adapter::{Request, Text as Head};
 use crate::event::{Record, Value};
 use crate::format::{json, multipart};
 use crate::rules::escape;
 use crate::rules::expression::{Escape, Scope};
+use crate::rules::operation::joint::Urls;
 use crate::rules::operation::{Body, Call, Operation, Spec, Tree};
 use crate::rules::outcome::Reason;
 
@@ -53,6 +55,33 @@ pub fn request(call: &Call, scope: &Scope, around: &Around<'_>) -> Result<Reques
     }
     headers.extend(around.headers.iter().map(|(name, value)| (name.clone().into(), value.clone().into())));
     Ok(Request { method: call.method.clone().into(), url: url.into(), headers, body })
+}
+
+/// A call as it stands within another request (RFC 9112): its address as `urls` says.
+pub fn within(call: &Call, scope: &Scope, around: &Around<'_>, urls: Urls) -> Result<Vec<u8>, Reason> {
+    let request = request(call, scope, around)?;
+    let target = match urls {
+        Urls::Whole => &*request.url,
+        Urls::Relative => {
+            request.url.strip_prefix(around.base).map_or(&*request.url, |rest| rest.trim_start_matches('/'))
+        }
+        Urls::Path => {
+            let path = request.url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+            path.unwrap_or("/")
+        }
+    };
+    let mut out = format!("{} {target} HTTP/1.1\r\n", request.method);
+    for (name, value) in &request.headers {
+        out.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !request.body.is_empty() {
+        out.push_str(&format!("Content-Length: {}\r\n", request.body.len()));
+    }
+    out.push_str("\r\n");
+    match String::from_utf8(request.body) {
+        Ok(body) => Ok((out + &body).into_bytes()),
+        Err(_) => Err(Reason::new("encoding", "bytes that are no text cannot stand in a request of several")),
+    }
 }
 
 /// The same of a transport that has a body only: a message, a line.
@@ -115,6 +144,10 @@ pub fn bytes(body: &Body, scope: &Scope, key: &str) -> Result<(Option<String>, V
             let (boundary, body) = multipart::encode(&parts, key)
                 .ok_or_else(|| Reason::new("encoding", "a part holds the boundary between the parts"))?;
             (Some(format!("multipart/form-data; boundary={boundary}")), body)
+        }
+        // What stands in it is filled in when the records are known.
+        Body::Mixed(_) => {
+            (Some(format!("multipart/mixed; boundary={}", frame::BOUNDARY)), frame::mark("").into_bytes())
         }
         Body::Bytes(expression) => {
             let bytes = match expression.eval(scope)?.value {

@@ -8,8 +8,10 @@ use super::road::Reach;
 use super::{Course, Shared, Voyage, exec, joint, mllp};
 use crate::adapter::auth::Credential;
 use crate::adapter::http::{Caller, Each, Next, Reply};
+use crate::adapter::join::Of;
 use crate::adapter::{Left, Parcel, Request};
 use crate::event::{Op, Value};
+use crate::rules::operation::Limits;
 use crate::rules::outcome::{Outcome, Reason};
 
 impl Caller for Shared {
@@ -34,6 +36,11 @@ impl Caller for Shared {
 
     fn wants_fields(&self) -> bool {
         true
+    }
+
+    fn longest_answer(&self) -> usize {
+        let several = self.joins && self.spec.joint.is_some();
+        self.spec.limits.answer.unwrap_or(if several { Limits::ANSWERS } else { Limits::ANSWER })
     }
 
     fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: Option<&mut Course>) -> Next {
@@ -83,21 +90,27 @@ impl Caller for Shared {
         }
     }
 
-    fn leave(&self, parcel: &Parcel, course: Course) -> Option<Left> {
-        let Course::Plan(course) = course else { return None };
+    fn leave(&self, parcel: &Parcel, course: Course) -> Vec<Left> {
+        let course = match course {
+            Course::Plan(course) => course,
+            Course::Joint(round) => {
+                let known = |of: &Of| self.links.get().and_then(|links| links.of(&of.kind, &of.key).ok());
+                return round.left(|of| known(of).unwrap_or_default());
+            }
+        };
         let Voyage { plan, captured, scope, .. } = *course;
         let values = match parcel.op() {
             Op::Delete => None,
-            _ if captured.is_empty() => return None,
+            _ if captured.is_empty() => return Vec::new(),
             _ => {
                 let link = match scope.roots.get("link") {
                     Some(Value::Map(link)) => link.iter(),
-                    _ => return None,
+                    _ => return Vec::new(),
                 };
                 Some(link.filter_map(|(name, value)| Some((name.to_string(), value.as_text()?.into_owned()))).collect())
             }
         };
-        Some(Left { kind: parcel.kind().to_owned(), key: plan.identity, values })
+        vec![Left { kind: parcel.kind().to_owned(), key: plan.identity, values }]
     }
 
     fn settle(&self, outcome: Outcome) -> Outcome {

@@ -9,6 +9,7 @@ use crate::format::hl7::Message;
 use crate::format::xml::Xml;
 use crate::rules::expression::{Escape, Scope};
 use crate::rules::operation::Choice;
+use crate::rules::outcome::Reason;
 use crate::rules::verdict::{Extract, Hl7Path, Reading, XmlPath};
 
 /// An answer.
@@ -114,6 +115,38 @@ impl Reading for Answer<'_> {
 
     fn header(&self, name: &str) -> Option<&str> {
         self.reply.fields.one(name)
+    }
+
+    fn flaw(&self) -> Option<Reason> {
+        let looked = self.json.get().is_some() || self.text.get().is_some();
+        let readable = self.json.get().is_some_and(Option::is_some);
+        if !looked || readable || self.reply.body.trim_ascii().is_empty() {
+            return None;
+        }
+        let Some(text) = self.text() else {
+            return Some(Reason::new("not-utf8", "it is not UTF-8"));
+        };
+        let said = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+        let begins = |with: &str| said.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+        if begins("<!doctype html") || begins("<html") {
+            return Some(Reason::new("html", "it is a web page; a captive portal or a sign-in page?"));
+        }
+        if said.starts_with('<') {
+            return match Xml::read(text) {
+                Some(_) => None,
+                None if said.contains("<!DOCTYPE") => Some(Reason::new(
+                    "doctype",
+                    "it is XML with a DOCTYPE, which is not read: what it defines may be without end",
+                )),
+                None => Some(Reason::new("not-xml", "it is no XML that can be read")),
+            };
+        }
+        match (self.json.get(), said.starts_with(['{', '['])) {
+            (Some(None), true) => {
+                Some(Reason::new("not-json", "it is no JSON that can be read: broken, or nested too deep"))
+            }
+            _ => None,
+        }
     }
 
     fn read(&self, what: &Extract) -> Option<Vec<String>> {

@@ -2,18 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{expression_names, id_of, is_word, request, rule};
+use super::{expression_names, is_word, request, rule};
 use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::rules::batch::Batch;
 use crate::rules::expression::{Escape, Expression};
 use crate::rules::nearest::hint;
-use crate::rules::operation::joint::{Item, Joint, JointStep, Results};
+use crate::rules::operation::joint::{Changesets, Content, Item, Joint, JointStep, Place, Results};
 use crate::rules::operation::{Body, Call, Operations, Tree};
 use crate::rules::verdict::{Extract, WORDS};
-
-/// Most requests that one of several records leads to.
-const STEPS: usize = 8;
 
 /// Reads the section.
 pub(super) fn joint(found: &Found<'_>) -> Option<Joint> {
@@ -80,17 +77,18 @@ fn item(found: &Found<'_>) -> Option<Item> {
         }
         Some(name)
     });
+    let call = fields.take("request").map(|found| request::call(&found));
     let body = request::body(&fields);
     fields.done();
-    let body = body?;
-    match body {
-        Body::Json(_) | Body::Text { .. } => {}
+    let content = match (call, body?) {
+        (Some(call), Body::Empty) => Content::Call(Box::new(call?)),
+        (None, body @ (Body::Json(_) | Body::Text { .. })) => Content::Body(body),
         _ => {
-            found.error_hint("does not say what stands for a record", "write `json:`, `xml:` or `text:`");
+            found.error_hint("does not say what stands for a record", "write `json:`, `xml:`, `text:` or `request:`");
             return None;
         }
-    }
-    for expression in body.expressions() {
+    };
+    for expression in content.expressions() {
         for name in expression.names().iter().filter(|name| *name == "link" || *name == "steps" || *name == "items") {
             found.error_where(
                 expression.as_str(),
@@ -99,46 +97,17 @@ fn item(found: &Found<'_>) -> Option<Item> {
             );
         }
     }
-    Some(Item { list: list?, body })
+    Some(Item { list: list?, content })
 }
 
 fn steps(list: &Found<'_>) -> Option<Vec<JointStep>> {
-    let items = list.items()?;
-    if items.is_empty() || items.len() > STEPS {
-        list.error(format!("must hold 1 to {STEPS} steps"));
-        return None;
-    }
-    let ids: Vec<String> = items.iter().enumerate().map(|(at, item)| id_of(item, at)).collect();
-    let mut steps = Vec::with_capacity(items.len());
+    let steps: Vec<JointStep> = super::steps(list, step)?;
     let mut whole = true;
-    for (at, item) in items.iter().enumerate() {
-        let Some(fields) = item.fields() else {
-            whole = false;
-            continue;
-        };
-        // Named already.
-        let _ = fields.take("id");
-        let id = ids.get(at).map_or("", String::as_str);
-        if ids.iter().take(at).any(|earlier| earlier == id) {
-            item.error(format!("there is a step `{id}` already"));
-        }
-        let read = step(&fields, id, &ids);
-        fields.done();
-        let Some((step, places)) = read else {
-            whole = false;
-            continue;
-        };
-        for (place, to) in places {
-            if to <= at {
-                place.error_hint("goes back: requests would run in a circle", "a step leads to a later one only");
-                whole = false;
-            }
-        }
-        let reached = |earlier: &JointStep| earlier.on.values().any(|to| *to == at);
-        if at > 0 && !steps.iter().any(reached) {
+    for (at, item) in list.items()?.iter().enumerate().skip(1) {
+        if !steps.iter().take(at).any(|earlier| earlier.on.values().any(|to| *to == at)) {
             item.error_hint("is never reached", "an earlier step leads to it: `on: {duplicate: goto ID}`");
+            whole = false;
         }
-        steps.push(step);
     }
     whole.then_some(steps)
 }
@@ -179,19 +148,39 @@ fn result(found: &Found<'_>) -> Option<Results> {
     let pointer =
         |found: &Found<'_>| crate::rules::verdict::pointer(found.text()?).map_err(|message| found.error(message)).ok();
     let fields = found.fields()?;
-    let place = fields.need("in").and_then(|found| match super::extract(&found)? {
-        Extract::Json(pointer) => Some(pointer),
-        _ => {
-            found.error_hint("is no list of results", "write a JSON pointer to the results: json:/results/*");
-            None
+    let place = fields.need("in").and_then(|found| {
+        if found.node_text() == Some("parts") {
+            return Some(Place::Parts);
+        }
+        match super::extract(&found)? {
+            Extract::Json(pointer) => Some(Place::Json(pointer)),
+            _ => {
+                let hint = "write a JSON pointer to the results, json:/results/*, or `parts` of an answer in parts";
+                found.error_hint("is no list of results", hint);
+                None
+            }
         }
     });
     let key = fields.take("key").map(|found| pointer(&found));
     let status = fields.take("status").map(|found| pointer(&found));
     let rules = fields.need("classify").map(|found| rule::rules(&found, true)).unwrap_or_default();
+    let mut capture = Vec::new();
+    for (name, found) in fields.take("capture").and_then(|found| found.entries()).unwrap_or_default() {
+        if !is_word(name) {
+            found.error_hint("cannot name what is captured", "letters, digits and _");
+        }
+        capture.extend(super::extract(&found).map(|place| (name.to_owned(), place)));
+    }
     fields.done();
+    let place = place?;
+    if place == Place::Parts && (key.is_some() || status.is_some()) {
+        let what =
+            "`key` and `status` are for results in JSON: a part has its own status, and its place or its Content-ID";
+        found.error_hint(what, "leave them out");
+        return None;
+    }
     let whole = |part: Option<Option<String>>| part.map_or(Some(None), |value| value.map(Some));
-    Some(Results { place: place?, key: whole(key)?, status: whole(status)?, rules })
+    Some(Results { place, key: whole(key)?, status: whole(status)?, rules, capture })
 }
 
 /// Whether the parts fit each other.
@@ -208,14 +197,18 @@ fn check(found: &Found<'_>, joint: &Joint) -> bool {
         wrong("some items have a `list` and some have none".to_owned(), "name the list of each");
     }
     for (name, item) in joint.items.all() {
-        let fits = joint.steps.iter().all(|step| match (&step.request.body, &item.body) {
-            (Body::Json(_) | Body::Form(_), body) => matches!(body, Body::Json(_)),
-            (Body::Text { escape: Escape::Xml, .. }, body) => matches!(body, Body::Text { escape: Escape::Xml, .. }),
-            (Body::Text { .. }, body) => !matches!(body, Body::Text { escape: Escape::Xml, .. }),
+        let fits = joint.steps.iter().all(|step| match (&step.request.body, &item.content) {
+            (Body::Mixed(_), content) => matches!(content, Content::Call(_)) && item.list.is_empty(),
+            (_, Content::Call(_)) => false,
+            (Body::Json(_) | Body::Form(_), Content::Body(body)) => matches!(body, Body::Json(_)),
+            (Body::Text { escape: Escape::Xml, .. }, Content::Body(body)) => {
+                matches!(body, Body::Text { escape: Escape::Xml, .. })
+            }
+            (Body::Text { .. }, Content::Body(body)) => !matches!(body, Body::Text { escape: Escape::Xml, .. }),
             _ => false,
         });
         if !fits {
-            let hint = "`json:` goes into `json:`, `form:` and `text:`, `text:` into `text:`, `xml:` into `xml:`";
+            let hint = "`json:` goes into `json:`, `form:` and `text:`, `text:` into `text:`, `xml:` into `xml:`, `request:` into `mixed:`";
             wrong(format!("what stands for a record in `items.{name}` does not fit the body of the request"), hint);
         }
     }
@@ -246,7 +239,23 @@ fn check(found: &Found<'_>, joint: &Joint) -> bool {
             let hint = "write it into the body as a value of its own: `records: \"{items}\"`";
             wrong("a list of records stands where it cannot be filled in".to_owned(), hint);
         }
-        let absent = lists.iter().find(|list| !named.iter().any(|name| name == *list)).filter(|_| at == 0);
+        let whole = match &step.request.body {
+            Body::Mixed(mixed) => Some(mixed.changesets == Changesets::One),
+            _ => None,
+        };
+        if whole == Some(true) && !joint.atomic {
+            let hint = "write `atomic: true` beside `items`, or `changesets: each`";
+            wrong("a changeset of all records is taken whole or not".to_owned(), hint);
+        }
+        if whole.is_none() && step.results.iter().any(|(_, results)| results.place == Place::Parts) {
+            let hint = "write `mixed:` in the request, or a JSON pointer in `results`";
+            wrong("`in: parts` is for answers to requests in parts".to_owned(), hint);
+        }
+        let absent = lists
+            .iter()
+            .filter(|_| whole.is_none())
+            .find(|list| !named.iter().any(|name| name == *list))
+            .filter(|_| at == 0);
         if let Some(list) = absent {
             let list = if list.is_empty() { "{items}".to_owned() } else { format!("{{items.{list}}}") };
             wrong(format!("the request does not hold `{list}`"), "say where in its body the records stand");

@@ -15,13 +15,24 @@ pub(super) fn limits(found: &Found<'_>) -> Option<Limits> {
     let concurrency = fields.take("concurrency").and_then(|found| found.integer(1..=MOST_CONCURRENT));
     let timeout = fields.duration("timeout");
     let body = fields.take("bodyBytes").and_then(|found| found.bytes());
+    let answer = fields.take("answerBytes").and_then(|found| answer(&found));
     fields.done();
     Some(Limits {
         rate: rate.flatten(),
         concurrency: concurrency.and_then(|count| usize::try_from(count).ok()),
         timeout,
         body: body.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+        answer,
     })
+}
+
+fn answer(found: &Found<'_>) -> Option<usize> {
+    let bytes = usize::try_from(found.bytes()?).unwrap_or(usize::MAX);
+    if (1..=Limits::MOST_ANSWER).contains(&bytes) {
+        return Some(bytes);
+    }
+    found.error(format!("so much of an answer is not read: between 1 and {} bytes", Limits::MOST_ANSWER));
+    None
 }
 
 /// Reads `probe:`.

@@ -25,6 +25,7 @@ pub(super) fn check(found: &Found<'_>, spec: &Spec) {
         .flat_map(|step| &step.capture)
         .map(|(name, _)| name.as_str())
         .chain(linked.map(|(name, _)| name.as_str()))
+        .chain(spec.joint.iter().flat_map(|joint| joint.captures()))
         .collect();
     let mut one = |expression: &Expression, steps: &[&str]| {
         for (root, name) in expression.paths() {

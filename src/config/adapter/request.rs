@@ -5,6 +5,7 @@ use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::tree::Value;
 use crate::rules::expression::{Escape, Expression, Text};
+use crate::rules::operation::joint::{Changesets, Mixed, Urls};
 use crate::rules::operation::{Body, Call, Part, Tree};
 
 const METHODS: [(&str, &str); 10] = [
@@ -36,7 +37,14 @@ const OWN: [&str; 8] = [
 ];
 
 /// The ways to write a body.
-const BODIES: [&str; 7] = ["json", "form", "xml", "text", "hl7", "multipart", "bytes"];
+const BODIES: [&str; 8] = ["json", "form", "xml", "text", "hl7", "multipart", "bytes", "mixed"];
+
+/// What requests of several records in parts are to the target.
+const CHANGESETS: [(&str, Changesets); 3] =
+    [("none", Changesets::None), ("each", Changesets::Each), ("one", Changesets::One)];
+
+/// How the addresses in them are written.
+const URLS: [(&str, Urls); 3] = [("relative", Urls::Relative), ("path", Urls::Path), ("whole", Urls::Whole)];
 
 /// Reads a request.
 pub(crate) fn call(found: &Found<'_>) -> Option<Call> {
@@ -152,6 +160,14 @@ pub(crate) fn body(fields: &Fields<'_>) -> Option<Body> {
         "multipart" => {
             let parts: Vec<Option<Part>> = found.items()?.iter().map(part).collect();
             parts.into_iter().collect::<Option<Vec<_>>>().map(Body::Multipart)
+        }
+        "mixed" => {
+            let fields = found.fields()?;
+            let changesets = fields.take("changesets").map(|found| found.choice("changesets", &CHANGESETS));
+            let urls = fields.take("urls").map(|found| found.choice("urls", &URLS));
+            fields.done();
+            let changesets = changesets.unwrap_or(Some(Changesets::None))?;
+            Some(Body::Mixed(Mixed { changesets, urls: urls.unwrap_or(Some(Urls::Relative))? }))
         }
         _ => super::expression(found, found.text()?).map(Body::Bytes),
     }

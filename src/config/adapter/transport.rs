@@ -51,6 +51,12 @@ pub(super) fn check(found: &Found<'_>, spec: &Spec) {
             found.error_hint(format!("`{key}` is for HTTP, and the transport is {word}"), "leave it out");
         }
     }
+    let limits = below(found, "limits");
+    if let Some(found) =
+        limits.and_then(|limits| below(&limits, "answerBytes")).filter(|_| spec.limits.answer.is_some())
+    {
+        found.error_hint(format!("`answerBytes` is for HTTP, and the transport is {word}"), "leave it out");
+    }
     if let Some(found) = below(found, "hl7In").filter(|_| spec.hl7_in.is_some()) {
         let what = if transport == Transport::Mllp { "the answer is the message itself" } else { "a line is JSON" };
         found.error_hint(what, "leave it out");

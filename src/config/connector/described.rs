@@ -80,6 +80,13 @@ pub(super) fn target(found: &Found<'_>, transport: Transport, scope: &Scope) -> 
     Some(Target::Address { base: base.ok()?, endpoint: Box::new(endpoint) })
 }
 
+/// Whether an endpoint is one of HTTP by its address.
+pub(super) fn is_address(endpoint: &Found<'_>) -> bool {
+    let entries = endpoint.entries_quietly();
+    let url = entries.iter().find(|(key, _)| *key == "url").and_then(|(_, found)| found.node_text());
+    url.is_some_and(|url| url.starts_with("http"))
+}
+
 /// What the transport does to `batch`: a message goes alone, and a program is given lines.
 pub(super) fn batch(transport: Transport, section: Option<&Found<'_>>, given: Option<Option<Batch>>) -> Option<Batch> {
     match transport {

@@ -228,7 +228,7 @@ impl Worker {
     fn hear(&mut self, message: Message) -> bool {
         match message {
             // A log that grows changes nothing before the cut.
-            Message::Wake | Message::Results | Message::Committed(_) => return false,
+            Message::Wake | Message::Results | Message::Asked(_) | Message::Committed(_) => return false,
             Message::Reload => {
                 self.watch.again();
                 self.next_keys = clock::steady();

@@ -227,7 +227,7 @@ impl Worker {
             Message::LetGo => self.logs.iter_mut().for_each(|log| log.source.let_go()),
             Message::Broken => self.summary.broken = true,
             Message::Stop => self.stopped = true,
-            Message::Results | Message::Committed(_) => {}
+            Message::Results | Message::Asked(_) | Message::Committed(_) => {}
         }
     }
 

@@ -120,7 +120,7 @@ fn ended(ticket: u64, outcome: Outcome) -> Ended {
         answer_hash: None,
         bytes,
         took,
-        left: None,
+        left: Vec::new(),
     };
     Ended { ticket, deliveries: vec![delivery] }
 }

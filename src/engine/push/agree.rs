@@ -6,7 +6,7 @@ use std::time::Duration;
 use foldhash::HashSet;
 
 use super::{Mailbox, Message, Worker};
-use crate::adapter::Delivery;
+use crate::adapter::Left;
 use crate::clock;
 use crate::engine::turnstile::{Inside, Turnstile};
 use crate::engine::window::{Slot, SlotId};
@@ -191,11 +191,11 @@ impl Worker {
     }
 
     /// Remembers the version that an answer has told, until the event is done.
-    pub(super) fn hear_version(&mut self, event: &Event, deliveries: &[Delivery]) {
+    pub(super) fn hear_version<'l>(&mut self, event: &Event, left: impl DoubleEndedIterator<Item = &'l Left>) {
         if self.reading.is_none() {
             return;
         }
-        let told = deliveries.iter().rev().filter_map(|delivery| delivery.left.as_ref()?.values.as_ref());
+        let told = left.rev().filter_map(|left| left.values.as_ref());
         let version = told.flatten().find(|(name, _)| VERSIONS.contains(&name.as_str()));
         if let Some((_, version)) = version {
             self.versions.insert(event.id, version.clone());

@@ -50,7 +50,8 @@ impl Worker {
     /// record, a write for each: it rests as soon as there is a record to probe with, beside the one that alone failed.
     fn has_enough(&self) -> bool {
         let down = !self.breaker.is_closed() || self.mode == Mode::Halted;
-        down && self.window.records() > usize::from(self.breaker.only_record().is_some())
+        let by_one = self.breaker.only_record().is_some() || self.halted_by().is_some();
+        down && self.window.records() > usize::from(by_one)
     }
 
     /// Reads on in each log, once: what was found is sent on its way before the next look, which often finds nothing.

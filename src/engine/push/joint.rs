@@ -6,20 +6,21 @@ use std::time::Duration;
 use super::Worker;
 use super::settle::{Came, broken_lane, doubt_after, has_failed, record};
 use crate::adapter::join::join;
-use crate::adapter::{Delivery, Parcel, hash_in};
+use crate::adapter::{Delivery, Left, Parcel, hash_in};
 use crate::clock;
 use crate::engine::lanes::Job;
 use crate::engine::window::SlotId;
+use crate::event::{Event, Value};
+use crate::format::json;
 use crate::rules::batch::{self, Batch, Next, Shape};
 use crate::rules::outcome::Outcome;
 use crate::store::state::attempt::{Together, Word};
 use crate::store::state::counter::Counter;
 
 impl Worker {
-    /// How events are put together now; a halted connector tries one.
-    pub(super) fn batch_now(&self, halted: bool) -> Option<Batch> {
-        let most = if halted { 1 } else { self.size.most };
-        self.connector.batch.map(|batch| Batch { max: batch.max.min(most), ..batch })
+    /// How events are put together now.
+    pub(super) fn batch_now(&self) -> Option<Batch> {
+        self.connector.batch.map(|batch| Batch { max: batch.max.min(self.size.most), ..batch })
     }
 
     /// The job of a request by its events; of an event with two parts (its key changed) each is a request.
@@ -47,7 +48,17 @@ impl Worker {
     }
 
     /// Judges what came back for several events in one request.
-    pub(super) fn settle_joint(&mut self, members: Vec<SlotId>, deliveries: Vec<Delivery>) {
+    pub(super) fn settle_joint(&mut self, members: Vec<SlotId>, mut deliveries: Vec<Delivery>) {
+        if self.reading.is_some() {
+            let events: Vec<Event> =
+                members.iter().filter_map(|id| self.window.get(*id)).map(|slot| slot.event.clone()).collect();
+            for event in events {
+                let key = json::value(&Value::Map(event.key.clone()));
+                let own = |left: &&Left| *left.kind == *event.kind && left.key.as_bytes() == key;
+                self.hear_version(&event, deliveries.iter().flat_map(|delivery| &delivery.left).filter(own));
+            }
+        }
+        self.keep_left(&mut deliveries);
         let last = deliveries.last();
         let outcome = last.map_or_else(broken_lane, |delivery| delivery.outcome.clone());
         let status = last.and_then(|delivery| delivery.status);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use crate::engine::ledger::Committed;
+use crate::rules::outcome::Reason;
 use crate::store::state::StateError;
 
 /// What a worker is told.
@@ -15,6 +16,8 @@ pub enum Message {
     Results,
     /// The ledger has answered.
     Committed(Result<Committed, Arc<StateError>>),
+    /// The target has been asked whether it works.
+    Asked(Result<(), Reason>),
     /// Parked deliveries were changed by a person.
     Reload,
     /// Run now, whatever the schedule says.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::brake::Opening;
+use super::halt::HALT_PROBE;
+use super::health::Health;
 use super::{Message, PAUSE, Run, Worker};
 use crate::clock::{self, Timestamp};
 use crate::engine::frozen::freeze;
@@ -60,7 +62,9 @@ impl Worker {
             Permit::ProbeIsOut => return None,
         }
         if self.mode == Mode::Halted {
-            at = at.max(self.halt_probe);
+            if !self.may_try_halted(now) {
+                at = at.max(self.halt_probe);
+            }
             if self.window.opened() > 0 {
                 return None;
             }
@@ -116,7 +120,7 @@ impl Worker {
             _ => return 0,
         };
         if self.mode == Mode::Halted {
-            let probe = now >= self.halt_probe && self.window.opened() == 0;
+            let probe = self.may_try_halted(now) && self.window.opened() == 0;
             most = most.min(usize::from(probe));
         }
         if self.connector.rate.is_some() {
@@ -136,11 +140,14 @@ impl Worker {
             return;
         }
         let probing = self.permit(now) == Permit::Probe;
+        if probing && !self.is_healthy() {
+            return;
+        }
         let halted = self.mode == Mode::Halted;
         if probing || halted {
             self.window.hurry();
         }
-        let opening = if probing { Opening::Probe } else { Opening::Most(most, self.batch_now(halted)) };
+        let opening = if probing || halted { Opening::Probe } else { Opening::Most(most, self.batch_now()) };
         let opened = self.open_free(opening, now);
         if opened.is_empty() {
             return;
@@ -154,9 +161,10 @@ impl Worker {
         }
         if probing {
             self.breaker.probe_sent();
+            self.health = Health::Unasked;
         }
         if self.mode == Mode::Halted {
-            self.halt_probe = now.plus(super::HALT_PROBE);
+            self.halt_probe = now.plus(HALT_PROBE);
             self.halt_tried = true;
         }
         if let Some(rate) = &self.connector.rate {

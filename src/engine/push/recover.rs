@@ -72,6 +72,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
                 cursor::begin(db, known.id, *log, *from)?;
             }
             parked::clamp_due(db, known.id, latest)?;
+            parked::let_pass(db, known.id, continue_on_dead, now)?;
             let mut mode = known.mode;
             if changed {
                 parked::release_classes(db, known.id, &CONFIGURED, now)?;
@@ -215,6 +216,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         // A restart is a reason to look again.
         halt_probe: now,
         halt_tried: false,
+        health: super::health::Health::default(),
         chains: kept.chains,
         dead_lanes: kept.dead,
         parked_ids: kept.parked_ids,

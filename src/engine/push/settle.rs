@@ -62,11 +62,9 @@ impl Worker {
         let Some(slot) = self.window.get(id) else { return };
         if self.reading.is_some() {
             let event = slot.event.clone();
-            self.hear_version(&event, &deliveries);
+            self.hear_version(&event, deliveries.iter().flat_map(|delivery| &delivery.left));
         }
-        for left in deliveries.iter_mut().filter_map(|delivery| delivery.left.take()) {
-            self.pending.push(Entry::Link(left.kind, left.key, left.values));
-        }
+        self.keep_left(&mut deliveries);
         let Some(slot) = self.window.get(id) else { return };
         let delivered = !deliveries.is_empty()
             && deliveries.len() == slot.parts.len()
@@ -94,18 +92,26 @@ impl Worker {
         self.conclude(id, Came { outcome: &outcome, delivered, doubt, status, took, closed });
     }
 
+    /// Keeps what deliveries leave behind of their records.
+    pub(super) fn keep_left(&mut self, deliveries: &mut [Delivery]) {
+        for left in deliveries.iter_mut().flat_map(|delivery| std::mem::take(&mut delivery.left)) {
+            self.pending.push(Entry::Link(left.kind, left.key, left.values));
+        }
+    }
+
     /// Draws the consequences of an attempt for its event, once they are drawn for the endpoint.
     pub(super) fn conclude(&mut self, id: SlotId, came: Came<'_>) {
         let Came { outcome, delivered, doubt, status, took, closed } = came;
         let now = clock::steady();
         if delivered {
             self.answered += 1;
+            let lane = self.window.get(id).map_or(0, |slot| slot.event.lane);
             self.note_pace(id, took, now);
             self.deliver(id);
             if let Some(synced) = self.synced {
                 synced(status);
             }
-            self.unhalt();
+            self.unhalt(lane);
             return;
         }
         let Some(slot) = self.window.get_mut(id) else { return };
@@ -231,7 +237,7 @@ impl Worker {
         self.window.put_back(id, due);
     }
 
-    fn store_breaker(&mut self) {
+    pub(super) fn store_breaker(&mut self) {
         let open = self.breaker.opened().map(|opened| OpenBreaker {
             opened: opened.at,
             next_probe: opened.next_probe,

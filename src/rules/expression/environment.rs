@@ -7,6 +7,7 @@ use aws_lc_rs::digest;
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, filters, tests as builtin};
 
+use super::guard::TIMES;
 use super::scope;
 use crate::rules::convert::{Convert, json, uuid};
 use crate::rules::escape;
@@ -105,6 +106,12 @@ pub fn plain() -> Environment<'static> {
     environment.set_recursion_limit(RECURSION);
     // Only so that errors know their place.
     environment.set_debug(true);
+    environment.add_filter(TIMES, |value: Value| match value.kind() {
+        ValueKind::String | ValueKind::Bytes | ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => {
+            Err(refused("numbers on both sides of `*`: `| int`, `| float` or `| number` makes one of a text"))
+        }
+        _ => Ok(value),
+    });
     environment.add_filter("lower", filters::lower);
     environment.add_filter("upper", filters::upper);
     environment.add_filter("trim", filters::trim);
@@ -162,8 +169,9 @@ pub static FULL: LazyLock<Environment<'static>> = LazyLock::new(|| {
         let items: Vec<String> = value.try_iter()?.map(|item| item.to_string()).collect();
         Ok(Value::from(items.join(between.unwrap_or_default())))
     });
-    environment.add_filter("odata", |text: &str| escape::odata(text));
-    environment.add_filter("soql", |text: &str| escape::soql(text));
+    // A number is its digits: most keys are.
+    environment.add_filter("odata", |value: Value| single(&value).map(|text| escape::odata(&text)));
+    environment.add_filter("soql", |value: Value| single(&value).map(|text| escape::soql(&text)));
     environment.add_filter("url", |value: Value| safe(&value, |text| Ok(escape::percent(text))));
     environment.add_filter("unpercent", |text: &str| escape::unpercent(text));
     environment.add_filter("xml", |value: Value| safe(&value, escape::xml));
@@ -194,7 +202,7 @@ pub static FULL: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.add_filter("base32hex", |value: Value| {
         Ok::<Value, Error>(Value::from(data_encoding::BASE32HEX_NOPAD.encode(&bytes(&value)?)))
     });
-    environment.add_filter("uuid5", |text: &str, space: &str| uuid5(text, space));
+    environment.add_filter("uuid5", |value: Value, space: &str| uuid5(&single(&value)?, space));
     environment.add_filter("elements", |value: Value, prefix: Option<&str>| {
         let value = scope::taken(&value).ok_or_else(|| refused("a record"))?;
         let text = escape::elements(&value, prefix.unwrap_or_default()).map_err(refused)?;
@@ -228,6 +236,12 @@ fn safe(value: &Value, escape: impl FnOnce(&str) -> Result<String, &'static str>
         None => return Err(refused("a single value")),
     };
     Ok(Value::from_safe_string(escape(&text).map_err(refused)?))
+}
+
+/// A single value as text.
+fn single(value: &Value) -> Result<String, Error> {
+    let text = scope::taken(value).and_then(|value| value.as_text().map(std::borrow::Cow::into_owned));
+    text.ok_or_else(|| refused("a text or a number"))
 }
 
 /// A record, changed.

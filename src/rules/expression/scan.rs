@@ -111,7 +111,7 @@ pub fn conversions(expression: &str) -> Vec<(String, Option<String>)> {
 }
 
 /// The length of a string literal with its quotes.
-fn quoted(text: &str, quote: char) -> usize {
+pub fn quoted(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, char) in text.char_indices().skip(1) {
         match char {

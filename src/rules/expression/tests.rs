@@ -77,6 +77,20 @@ fn what_is_wrong_is_said_without_the_value() {
 }
 
 #[test]
+fn a_star_beside_a_text_is_an_error_and_never_a_longer_text() {
+    for text in ["{name * 2}", "{2 * name}", "{minutes * name}", "{(name | trim) * 2 ~ 's'}", "{1 + name * 2}"] {
+        let reason = value(text).unwrap_err();
+        assert!(reason.text.contains("wants numbers on both sides of `*`"), "{text}: {reason}");
+    }
+    assert_eq!(value("{minutes * 3}").unwrap(), Some(Value::Integer(60)));
+    assert_eq!(value("{'20' | int * 3}").unwrap(), Some(Value::Integer(60)));
+    assert_eq!(value("{name * 2 if name is number else minutes * 2}").unwrap(), Some(Value::Integer(40)));
+    assert_eq!(value("{(minutes * minutes * 2 - 1) ~ '*'}").unwrap(), Some("799*".into()));
+    let reason = value("{name + 1}").unwrap_err();
+    assert!(reason.text.contains("makes a number of a text") && !reason.text.contains("Hara"), "{reason}");
+}
+
+#[test]
 fn a_mistake_is_found_before_any_record_comes() {
     for (text, what) in [
         ("{name | uper}", "there is no filter `uper`: did you mean `upper`?"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Body, Call, Operations};
 use crate::rules::expression::{Expression, Text};
-use crate::rules::verdict::{Rule, Word};
+use crate::rules::verdict::{Extract, Rule, Word};
 
 /// How several records go in one request.
 #[derive(Debug)]
@@ -29,7 +29,57 @@ pub struct Item {
     /// The list that it stands in: `{items.NAME}`; empty = `{items}`.
     pub list: String,
     /// What is in it.
-    pub body: Body,
+    pub content: Content,
+}
+
+/// What stands for a record.
+#[derive(Debug)]
+pub enum Content {
+    /// A value, an element, a line.
+    Body(Body),
+    /// A request of its own, within a [`Body::Mixed`].
+    Call(Box<Call>),
+}
+
+impl Content {
+    /// The expressions in it.
+    pub fn expressions(&self) -> Vec<&Expression> {
+        match self {
+            Content::Body(body) => body.expressions(),
+            Content::Call(call) => call.expressions(),
+        }
+    }
+}
+
+/// How requests stand in a `multipart/mixed` body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mixed {
+    /// What is taken whole or not.
+    pub changesets: Changesets,
+    /// How their addresses are written.
+    pub urls: Urls,
+}
+
+/// The changesets of a `$batch` (OData v4.01 part 1 §11.7, v2 batch processing).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changesets {
+    /// Requests stand side by side.
+    None,
+    /// Each request is a changeset.
+    Each,
+    /// All are one, which is taken whole or not.
+    One,
+}
+
+/// How the addresses of requests within a request are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urls {
+    /// From `{base}` on, without a slash at the beginning.
+    Relative,
+    /// As a path of the host.
+    Path,
+    /// Whole.
+    Whole,
 }
 
 /// A request with several records.
@@ -50,22 +100,39 @@ pub struct JointStep {
 /// Where an answer speaks of each record.
 #[derive(Debug)]
 pub struct Results {
-    /// JSON pointer whose values are the results, in the order of the records unless `key` is given.
-    pub place: String,
+    /// Where they stand, in the order of the records unless `key` is given.
+    pub place: Place,
     /// JSON pointer in a result of what names the record.
     pub key: Option<String>,
     /// JSON pointer in a result of its status: a number, or a text that begins with one (`201 Created`).
     pub status: Option<String>,
     /// What a result means.
     pub rules: Vec<Rule>,
+    /// What is kept of the result of a record that the target has taken.
+    pub capture: Vec<(String, Extract)>,
+}
+
+/// Where results stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The values at a JSON pointer.
+    Json(String),
+    /// The answers within an answer that is `multipart/mixed`.
+    Parts,
 }
 
 impl Joint {
     /// The expressions that see a record.
     pub fn expressions(&self) -> Vec<&Expression> {
-        let mut found: Vec<&Expression> = self.items.all().flat_map(|(_, item)| item.body.expressions()).collect();
+        let mut found: Vec<&Expression> = self.items.all().flat_map(|(_, item)| item.content.expressions()).collect();
         found.extend(self.key.iter().flat_map(Text::expressions));
         found
+    }
+
+    /// What is kept of results.
+    pub fn captures(&self) -> impl Iterator<Item = &str> {
+        let results = self.steps.iter().flat_map(|step| &step.results);
+        results.flat_map(|(_, results)| &results.capture).map(|(name, _)| name.as_str())
     }
 
     /// The names of its lists.

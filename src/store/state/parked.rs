@@ -1,7 +1,10 @@
 //! Parked deliveries: only the exceptions. A record's parked changes form a chain; only its head can move.
 
+mod chain;
 mod selection;
 
+use chain::promote;
+pub use chain::{is_head, let_pass};
 pub use selection::{Selection, select};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -202,48 +205,6 @@ pub fn end(db: &Connection, connector: ConnectorId, event: &Event, now: Timestam
     Ok(log.is_some())
 }
 
-/// The head of a lane's chain becomes due when it only waited behind others and heads all its lanes.
-fn promote(db: &Connection, connector: ConnectorId, lane: u64, now: Timestamp) -> Sql<()> {
-    let Some((id, state, own, second)) = head(db, connector, lane as i64)? else { return Ok(()) };
-    if state != ParkedState::Behind.as_str() {
-        return Ok(());
-    }
-    for other in [Some(own), second].into_iter().flatten() {
-        if head(db, connector, other)?.is_some_and(|(first, ..)| first != id) {
-            return Ok(());
-        }
-    }
-    db.prepare_cached(
-        "UPDATE parked SET state = 'waiting', due = ?3, since = ?3 WHERE connector = ?1 AND event_id = ?2",
-    )?
-    .execute((connector.0, id, now.0))?;
-    Ok(())
-}
-
-type Head = (String, String, i64, Option<i64>);
-
-fn head(db: &Connection, connector: ConnectorId, lane: i64) -> Sql<Option<Head>> {
-    db.prepare_cached(
-        "SELECT event_id, state, lane, lane2 FROM (
-           SELECT * FROM parked WHERE connector = ?1 AND lane = ?2
-           UNION ALL SELECT * FROM parked WHERE connector = ?1 AND lane2 = ?2)
-         ORDER BY log, seq LIMIT 1",
-    )?
-    .query_row((connector.0, lane), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-    .optional()
-}
-
-/// Whether this delivery heads the chains of all its lanes.
-pub fn is_head(db: &Connection, connector: ConnectorId, event: &Event) -> Sql<bool> {
-    let id = event.id.to_string();
-    for lane in [Some(event.lane), event.old_lane].into_iter().flatten() {
-        if head(db, connector, lane as i64)?.is_some_and(|(first, ..)| first != id) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
 /// What is due, earliest first.
 pub fn due(db: &Connection, connector: ConnectorId, now: Timestamp, limit: usize) -> Sql<Vec<Parked>> {
     db.prepare_cached(&format!(
@@ -406,33 +367,6 @@ mod tests {
 
     pub(super) fn parked(log: LogId, event: Event, state: ParkedState) -> Parked {
         Parked::new(event, log, state, Reason::new("x", "y"), Timestamp(1))
-    }
-
-    #[test]
-    fn ending_a_head_promotes_the_next_of_its_record_and_no_other() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut state = State::open(&folder.path().join("state.db")).unwrap();
-        state
-            .commit(|db| {
-                let connector = connector::remember(db, "vista")?.0.id;
-                let log = log::remember(db, "office")?;
-                // 1 is dead; 2 and 4 wait behind it; 3 (another record) changed its key into this record's lane.
-                park(db, connector, &parked(log, event(1, 10, None), ParkedState::Dead))?;
-                park(db, connector, &parked(log, event(2, 10, None), ParkedState::Behind))?;
-                park(db, connector, &parked(log, event(3, 10, Some(20)), ParkedState::Behind))?;
-                park(db, connector, &parked(log, event(4, 20, None), ParkedState::Behind))?;
-                assert!(!is_head(db, connector, &event(2, 10, None))?);
-                assert!(end(db, connector, &event(1, 10, None), Timestamp(50))?);
-                let due_now = due(db, connector, Timestamp(50), 10)?;
-                assert_eq!(due_now.iter().map(|parked| parked.event.seq()).collect::<Vec<_>>(), [2]);
-                assert!(end(db, connector, &event(2, 10, None), Timestamp(60))?);
-                assert!(end(db, connector, &event(3, 10, Some(20)), Timestamp(70))?);
-                let due_now = due(db, connector, Timestamp(70), 10)?;
-                assert_eq!(due_now.iter().map(|parked| parked.event.seq()).collect::<Vec<_>>(), [4]);
-                assert_eq!(lanes(db, connector, true)?, [(20, log, 4)]);
-                Ok(())
-            })
-            .unwrap();
     }
 
     #[test]

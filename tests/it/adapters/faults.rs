@@ -3,6 +3,7 @@
 use hms_sync::store::state::connector::Mode;
 
 use super::{asked, office, text};
+use crate::support::office::wait;
 use crate::support::receiver::Receiver;
 use crate::support::scenario::{Act, End, Scenario, json};
 
@@ -165,6 +166,9 @@ fn nonsense(name: &str) -> Scenario {
                 format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
             Scenario::answer("utf8", false, [head.as_bytes(), body].concat(), End::Keep)
         }
+        "broken JSON" => Scenario::named("bad_json"),
+        "deep JSON" => Scenario::named("deep_json"),
+        "a web page" => Scenario::named("html"),
         "XML bomb" => {
             let lol: String =
                 (1..9).map(|n| format!("<!ENTITY l{n} \"{}\">", format!("&l{};", n - 1).repeat(10))).collect();
@@ -174,43 +178,78 @@ fn nonsense(name: &str) -> Scenario {
     }
 }
 
+const UNDERSTOOD: &str = "adapter: site\npush: {upsert: {request: {method: PUT, url: \"{base}/{id}\", json: {n: \"{id}\"}}}}\nclassify:\n  - {status: 2xx, json: {/ok: true}, is: success}\n  - {status: 2xx, xml: {//ok: exists}, is: success}\n  - {status: 5xx, is: retry}\n  - {default: unknown, note: the answer is not understood}\n";
+
+/// Every answer about record 2 is nonsense: that one waits under a class of its own, however often it is tried, all others
+/// arrive, also those that come later; and when its answers have sense again, it is delivered.
 #[test]
-fn each_bad_answer_has_an_outcome_of_its_own_and_loses_nothing() {
-    let adapter = "adapter: site\npush: {upsert: {request: {method: PUT, url: \"{base}/{id}\", json: {n: \"{id}\"}}}}\nclassify:\n  - {status: 2xx, json: {/ok: true}, is: success}\n  - {status: 2xx, xml: {//ok: exists}, is: success}\n  - {status: 5xx, is: retry}\n  - {default: unknown, note: the answer is not understood}\n";
-    for (name, says) in [
-        ("50 MB", "too long or too broken"),
+fn each_bad_answer_has_a_class_of_its_own_parks_that_event_only_and_loses_nothing() {
+    for (name, class) in [
+        ("50 MB", "long-answer"),
         ("gzip bomb", "content-encoding"),
-        ("invalid UTF-8", "not understood"),
-        ("XML bomb", "not understood"),
-        ("external entity", "not understood"),
+        ("invalid UTF-8", "not-utf8"),
+        ("broken JSON", "not-json"),
+        ("deep JSON", "not-json"),
+        ("XML bomb", "doctype"),
+        ("external entity", "doctype"),
+        ("a web page", "html"),
     ] {
         let target = Receiver::start();
-        let office = office(&target, adapter, "concurrency: 1");
+        let office = office(&target, UNDERSTOOD, "concurrency: 1");
         office.sql("INSERT INTO visits VALUES (1, 'a', NULL), (2, 'b', NULL), (3, 'c', NULL), (4, 'd', NULL)");
-        target.meet(move |entry| {
-            let ok = || Scenario::answer("ok", true, json(200, "", "{\"ok\":true}"), End::Keep);
-            Some(if entry.path == "/srv/2" { nonsense(name) } else { ok() })
-        });
+        let ok = || Scenario::answer("ok", true, json(200, "", "{\"ok\":true}"), End::Keep);
+        target.meet(move |entry| Some(if entry.path == "/srv/2" { nonsense(name) } else { ok() }));
         let agent = office.agent();
-        let taken = || {
-            let mut taken: Vec<String> = target
-                .journal()
-                .iter()
-                .filter(|entry| entry.committed && entry.path != "/srv/2")
-                .map(|entry| entry.path.clone())
-                .collect();
-            taken.sort();
-            taken.dedup();
-            taken.len()
-        };
-        crate::support::office::wait(name, || taken() == 3);
-        let said = || office.run(&["--json", "status", "visits", "2"]).stdout;
-        crate::support::office::wait(name, || said().contains(says));
-        assert!(!said().contains("root:"), "{name}");
+        let taken = |path: &str| target.journal().iter().filter(|entry| entry.committed && entry.path == path).count();
+        let tried = || target.journal().iter().filter(|entry| entry.path == "/srv/2").count();
+        wait(name, || ["/srv/1", "/srv/3", "/srv/4"].iter().all(|path| taken(path) == 1));
+        for id in 5..8 {
+            // By then it is the only one that is there to be tried, and has failed in a row.
+            let before = tried();
+            wait(name, || tried() > before + 4);
+            office.sql(&format!("INSERT INTO visits VALUES ({id}, 'later', NULL)"));
+            wait(name, || taken(&format!("/srv/{id}")) == 1);
+        }
+        wait(name, || office.parked_words("legacy") == [format!("waiting {class}")]);
+        wait(name, || office.mode("legacy").0 == Mode::Running);
+        let status = office.run(&["--json", "status", "visits", "2"]).stdout;
+        assert!(status.contains(class) && !status.contains("root:"), "{name}: {status}");
+        target.meet(move |_| Some(ok()));
+        office.wait_settled("legacy");
+        assert!(taken("/srv/2") >= 1, "{name}");
         agent.stop();
-        // It is still owed: the cursor stands before it, or it waits among the parked.
-        assert!(office.cursor("legacy") < 2 || !office.parked("legacy").is_empty(), "{name}");
+        let journal = target.journal();
+        let second = journal.iter().filter(|entry| entry.path == "/srv/2");
+        assert!(crate::support::journal::all_the_same(second), "{name}: one key, the same bytes");
     }
+}
+
+/// A new office whose target is a page of somebody else's: nothing is delivered, so it is the target; but another record is
+/// tried at once, because it may be the one record after all. Also after a restart.
+#[test]
+fn a_connector_that_one_record_alone_has_halted_tries_another_at_once() {
+    let target = Receiver::start();
+    let office = office(&target, UNDERSTOOD, "concurrency: 1");
+    office.sql("INSERT INTO visits VALUES (2, 'b', NULL)");
+    let ok = || Scenario::answer("ok", true, json(200, "", "{\"ok\":true}"), End::Keep);
+    target.meet(move |entry| Some(if entry.path == "/srv/2" { nonsense("a web page") } else { ok() }));
+    let agent = office.agent();
+    agent.says("halted: meaningless");
+    office.sql("INSERT INTO visits VALUES (3, 'c', NULL)");
+    target.wait("the other one arrives", |journal| journal.iter().any(|entry| entry.path == "/srv/3"));
+    wait("it goes on", || office.mode("legacy").0 == Mode::Running);
+    agent.stop();
+    target.meet(move |_| Some(nonsense("a web page")));
+    let agent = office.agent();
+    office.sql("INSERT INTO visits VALUES (4, 'd', NULL), (5, 'e', NULL)");
+    agent.says("halted: meaningless");
+    agent.stop();
+    assert_eq!(office.mode("legacy").0, Mode::Halted);
+    target.meet(move |entry| Some(if entry.path == "/srv/2" { nonsense("a web page") } else { ok() }));
+    let agent = office.agent();
+    let arrived = |path: &str| target.journal().iter().any(|entry| entry.path == path && entry.committed);
+    wait("the others arrive after a restart", || arrived("/srv/4") && arrived("/srv/5"));
+    agent.stop();
 }
 
 #[test]
@@ -251,4 +290,87 @@ fn what_a_file_says_of_its_target_holds_unless_the_connector_says_otherwise() {
     target.next(up(true));
     let doctor = office.run(&["doctor", "--online"]);
     assert!((doctor.stdout + &doctor.stderr).contains("answers as it should"));
+}
+
+const LIMITED: &str = "adapter: site\nlimits: {LIMITS}\npush: {upsert: {request: {method: PUT, url: \"{base}/{id}\", json: {n: \"{name}\"}}}}\nclassify: [{default: standard}]\n";
+
+/// An office with three visits, limits in the adapter's file, and what the connector says of them.
+fn limited(target: &Receiver, limits: &str, more: &str) -> crate::support::office::Office {
+    let office = office(target, &LIMITED.replace("LIMITS", limits), more);
+    office.sql("INSERT INTO visits VALUES (1, 'Ada', 1), (2, 'Bea', 2), (3, 'Cy', 3)");
+    office
+}
+
+#[test]
+fn a_connector_says_otherwise_than_the_limits_of_its_adapters_file() {
+    // Requests in flight: the file allows one, the connector three.
+    let target = Receiver::start();
+    target.meet(|_| Some(Scenario::named("ok_late")));
+    let office = limited(&target, "concurrency: 1", "concurrency: 3");
+    let agent = office.agent();
+    target.wait("three are under way at once", |journal| journal.len() == 3);
+    target.let_go();
+    target.behave();
+    office.wait_settled("legacy");
+    agent.stop();
+
+    // The file's one is kept to where the connector says nothing.
+    let target = Receiver::start();
+    target.meet(|_| Some(Scenario::named("ok_late")));
+    let office = limited(&target, "concurrency: 1", "");
+    let agent = office.agent();
+    target.wait("one is under way", |journal| journal.len() == 1);
+    assert_eq!(target.journal().len(), 1);
+    target.behave();
+    target.let_go();
+    office.wait_settled("legacy");
+    agent.stop();
+
+    // One an hour by the file would not end with this run.
+    let target = Receiver::start();
+    let office = limited(&target, "rate: 1/h", "rate: 1000/s");
+    assert_eq!(office.once().0, Some(0));
+    assert_eq!(target.journal().len(), 3);
+}
+
+#[test]
+fn the_time_for_a_call_is_the_connectors_and_else_that_of_its_adapters_file() {
+    for (limits, own) in [("timeout: 300ms", ""), ("timeout: 10m", "timeout: 300ms, ")] {
+        let target = Receiver::start();
+        target.meet(|_| Some(Scenario::named("hang")));
+        let office = limited(&target, limits, "");
+        let path = office.config().join("connectors/legacy.yaml");
+        let file = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, file.replace("endpoint: {", &format!("endpoint: {{{own}"))).unwrap();
+        assert_eq!(office.once().0, Some(75), "{limits}{own}");
+        let words = office.outcomes_of_the_last("legacy");
+        assert!(words.iter().all(|word| word == "unknown timeout"), "{limits}{own}: {words:?}");
+    }
+}
+
+#[test]
+fn more_of_an_answer_is_read_where_the_adapters_file_asks_for_it() {
+    for (limits, code) in [("rate: 100/s", Some(75)), ("answerBytes: 200KB", Some(0))] {
+        let target = Receiver::start();
+        let file = LIMITED.replace("LIMITS", limits).replace(
+            "classify: [{default: standard}]",
+            "classify: [{status: 200, json: {/ok: true}, is: success}, {default: unknown}]",
+        );
+        let office = office(&target, &file, "");
+        office.sql("INSERT INTO visits VALUES (1, 'Ada', 1)");
+        target.meet(|_| {
+            let body = format!("{{\"ok\":true,\"x\":\"{}\"}}", "y".repeat(150_000));
+            Some(Scenario::answer("long", true, json(200, "", &body), End::Keep))
+        });
+        assert_eq!(office.once().0, code, "{limits}");
+    }
+    let target = Receiver::start();
+    for (limits, says) in
+        [("answerBytes: 9MiB", "so much of an answer is not read"), ("answerBytes: much", "is not a size")]
+    {
+        let office = super::unchecked(&target, &LIMITED.replace("LIMITS", limits), "");
+        let check = office.run(&["check"]);
+        let said = check.stdout + &check.stderr;
+        assert!(check.code == Some(78) && said.contains(says), "{said}");
+    }
 }

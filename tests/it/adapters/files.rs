@@ -207,3 +207,18 @@ fn every_adapter_that_reads_has_fixtures_that_read() {
     }
     assert_eq!(readers, 10);
 }
+
+/// A mistake in the adapter's file does not hide those of the connector that uses it.
+#[test]
+fn an_unknown_credential_is_said_beside_what_is_wrong_with_the_adapters_file() {
+    let target = Receiver::start();
+    let office = super::unchecked(&target, "adapter: site\npsh: {}\n", "");
+    office.add_settings("credentials: {legacy: {type: bearer, token: {env: NOTHING}}}");
+    let path = office.config().join("connectors/legacy.yaml");
+    let file = std::fs::read_to_string(&path).unwrap().replace("endpoint: {", "endpoint: {credentialsId: legcy, ");
+    std::fs::write(&path, file).unwrap();
+    let check = office.run(&["check"]);
+    let said = check.stdout + &check.stderr;
+    assert!(check.code == Some(78) && said.contains("psh: is no known key"), "{said}");
+    assert!(said.contains("connectors/legacy.yaml:2:") && said.contains("did you mean `legacy`"), "{said}");
+}

@@ -47,6 +47,8 @@ fn every_preset_does_what_its_fixtures_say_and_has_at_least_eight() {
     assert!(NAMED.iter().all(|name| list.contains(name)), "{list}");
     let search = office.run(&["adapter", "search", "calendar"]).stdout;
     assert!(search.contains("google_calendar") && search.contains("lotus_notes") && !search.contains("salesforce"));
+    let search = office.run(&["adapter", "search", "telex"]);
+    assert!(search.code == Some(1) && search.stderr.contains("no adapter has to do with `telex`"), "{search:?}");
 }
 
 #[test]
