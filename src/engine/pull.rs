@@ -16,6 +16,7 @@ mod carry;
 mod fetch;
 mod look;
 mod mapped;
+mod measure;
 mod note;
 mod planned;
 mod rehearse;
@@ -41,6 +42,7 @@ use crate::rules::crossing::Crossings;
 use crate::rules::governance::Gate;
 use crate::rules::mapping::Reverse;
 use crate::rules::outcome::Reason;
+use crate::rules::pull::clock::Trust;
 use crate::rules::retry::RetryPolicy;
 use crate::rules::schedule::Schedule;
 use crate::store::capture::{CaptureError, CapturedLog};
@@ -76,8 +78,8 @@ pub struct Inlet {
     pub both_ways: bool,
     /// An item that cannot be applied stops the run, and is not passed over.
     pub strict_order: bool,
-    /// The clock there can be believed (`clock: free` = not).
-    pub trusted: bool,
+    /// What the connector says of the clock there.
+    pub clock: Trust,
     /// Up to so many records in a hundred, and a hundred at least, are deleted unasked because they are missing; default 5.
     pub max_delete: f64,
     /// After so long everything is read again.

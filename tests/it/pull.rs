@@ -1,6 +1,7 @@
 //! What an outside system changed comes into the application's table: once, by its rules, and never back.
 
 mod both_ways;
+mod clocks;
 mod deciding;
 mod keeping;
 mod kills;
@@ -17,6 +18,7 @@ use hms_sync::event::Event;
 use hms_sync::rules::conflict::{Policy, Rule, Winner};
 use hms_sync::rules::governance::Gate;
 use hms_sync::rules::mapping::Mapping;
+use hms_sync::rules::pull::clock::Trust;
 use hms_sync::rules::retry::RetryPolicy;
 use hms_sync::store::capture::{Access, CapturedLog, WatchSpec};
 use hms_sync::store::state::pull::item::{self, Aside};
@@ -72,7 +74,7 @@ impl Desk {
             office: "OF042".to_owned(),
             both_ways: self.both_ways,
             strict_order: self.strict_order,
-            trusted: true,
+            clock: Trust::Same,
             max_delete: 5.0,
             full: None,
             tempo: Tempo::Every(Duration::from_secs(60)),

@@ -18,7 +18,6 @@ use crate::rules::breaker::Permit;
 use crate::rules::conflict::same::fingerprint;
 use crate::rules::hex::hex;
 use crate::rules::outcome::{Outcome, Reason};
-use crate::rules::pull::clock::Offsets;
 use crate::store::capture::{Act, GUARD};
 use crate::store::state::connector::{self, OpenBreaker};
 use crate::store::state::counter::{self, Series};
@@ -219,7 +218,7 @@ impl Worker {
             looked = look(&self.site, &mut self.log, Some((&mut self.reader, self.id)), &self.inlet.table, &refs)?;
         }
         let (seq, known) = looked;
-        let (ahead_ms, now) = (self.ahead(), clock::now());
+        let (clock, now) = (self.believed()?, clock::now());
         let first = match self.pull.contact {
             Contact::Asked(first) => Some(first),
             _ => None,
@@ -246,7 +245,7 @@ impl Worker {
                 continue;
             }
             let barred = known.aside.as_ref().is_some_and(|(_, reason)| reason.class == GUARD);
-            let how = How { now, ahead_ms, first, again, resolved: &known.resolved, barred };
+            let how = How { now, clock, first, again, resolved: &known.resolved, barred };
             match weigh(&self.inlet, &self.site, item, known, seq, how) {
                 Weighed::Quiet if again && known.aside.is_some() => batch.quiet.push(known.id.clone()),
                 Weighed::Quiet => {}
@@ -395,20 +394,6 @@ impl Worker {
         let open = reason.map(|reason| OpenBreaker { opened: now, next_probe, failures, reason });
         self.ledger.call(move |state| state.commit(|db| connector::set_breaker(db, id, &origin, open.as_ref())))?;
         Ok(())
-    }
-
-    /// Measures the other side's clock.
-    fn measure(&mut self, page: &Page) {
-        if let Some(ahead) = page.ahead_ms {
-            let mut offsets = Offsets::new(&self.pull.book.ahead);
-            offsets.add(ahead);
-            self.pull.book.ahead = offsets.kept().to_vec();
-        }
-    }
-
-    /// By how much the other side's clock is ahead, in milliseconds: the median of the last measures.
-    fn ahead(&self) -> i64 {
-        Offsets::new(&self.pull.book.ahead).median().unwrap_or(0)
     }
 }
 

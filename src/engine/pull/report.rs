@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 use crate::engine::need::Need;
 use crate::rules::pull::clock::Offsets;
 use crate::store::state::connector::Remembered;
@@ -33,6 +33,9 @@ pub struct PullStatus {
     /// By how many seconds the other side's clock is ahead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ahead: Option<i64>,
+    /// A clock was set: times of changes up to then decide nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubted: Option<String>,
     /// Both sides must be compared before anything is changed.
     pub first_contact: bool,
     /// So many records are missing there, and are deleted only when a person agrees.
@@ -57,6 +60,7 @@ pub fn pull_status(db: &Db, known: &Remembered) -> Sql<Option<PullStatus>> {
         held: aside("held"),
         bad: aside("bad"),
         ahead: Offsets::new(&pull.book.ahead).told().map(|ahead| ahead / 1000),
+        doubted: time(pull.book.doubted.filter(|until| *until > clock::now().0)),
         first_contact: pull.contact == Contact::Doubted || (pull.contact == Contact::None && asks),
         missing: pull.book.missing,
     }))
@@ -97,6 +101,12 @@ impl PullStatus {
                 format!("{} of its items cannot be read or mapped", self.bad),
                 "the agent's log names the fields; a changed mapping is tried with the next change of the item"
                     .to_owned(),
+            );
+        }
+        if let Some(until) = &self.doubted {
+            need(
+                format!("a clock was set, there or here: times of changes up to {until} decide nothing"),
+                "conflicts that rules by time would decide wait for a person until then".to_owned(),
             );
         }
         if let Some(ahead) = self.ahead {

@@ -13,6 +13,7 @@ use crate::rules::conflict::{
     Base, Because, DeleteRule, Next, Policy, Resolution, Rule, Side, Sides, Span, Times, Verdict, Winner, Write, decide,
 };
 use crate::rules::outcome::Reason;
+use crate::rules::pull::clock::Belief;
 use crate::store::capture::{Act, Change};
 use crate::store::state::pull::First;
 use crate::store::state::pull::base::Both;
@@ -22,8 +23,8 @@ use crate::store::state::pull::base::Both;
 pub(super) struct How<'a> {
     /// Our wall clock.
     pub now: Timestamp,
-    /// The other side's clock is ahead by so many milliseconds.
-    pub ahead_ms: i64,
+    /// What is believed of both clocks.
+    pub clock: Belief,
     /// Both sides meet for the first time, and a person has said how.
     pub first: Option<First>,
     /// It is looked at again though the other side has not changed it.
@@ -89,7 +90,8 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         .iter()
         .map(|(field, (first, last))| (field.clone(), Span { first: *first, last: *last }))
         .collect();
-    let updated = item.updated.map(|at| Timestamp(at.0.saturating_sub(how.ahead_ms)));
+    let updated = item.updated.map(|at| how.clock.by_ours(at));
+    let earliest = known.changes.fields.values().map(|(first, _)| *first).chain(known.changes.deleted).min();
     let names: Vec<&str> = inlet.names.iter().map(String::as_str).collect();
     let office = [inlet.office.as_str()];
     let policy = at_first(&inlet.policy, how.first);
@@ -98,13 +100,13 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         local: Side {
             image: known.row.as_ref(),
             times: Times::Fields { changed: &changed, deleted: known.changes.deleted },
-            trusted: true,
+            trusted: how.clock.ours,
             names: &office,
         },
         remote: Side {
             image: (!item.deleted).then_some(&item.fields),
             times: Times::Record(updated),
-            trusted: inlet.trusted,
+            trusted: how.clock.trusts(updated, earliest),
             names: &names,
         },
         fields: &fields,

@@ -85,6 +85,8 @@ pub struct Book {
     pub validator: Option<String>,
     /// The last measures of how far the other side's clock is ahead, in milliseconds, oldest first.
     pub ahead: Vec<i64>,
+    /// One of the two clocks was set: times up to there, by ours, decide nothing.
+    pub doubted: Option<i64>,
     /// So many records are missing where everything was read, more than may be deleted unasked: a person must agree.
     pub missing: Option<u64>,
     /// A person has agreed.

@@ -40,6 +40,11 @@ classify:
 
 /// An office with `things(id, title)` and a connector `world` that sends and reads them.
 pub fn office(world: &World, rule: &str, every: &str) -> Office {
+    office_that(world, rule, &format!("every: {every}"))
+}
+
+/// The same, with this in `pull:`.
+pub fn office_that(world: &World, rule: &str, pull: &str) -> Office {
     let office = Office::new("CREATE TABLE things(id INTEGER PRIMARY KEY, title TEXT);");
     office.settings("things: {}");
     let config = office.config();
@@ -54,7 +59,7 @@ pub fn office(world: &World, rule: &str, every: &str) -> Office {
         "world",
         &format!(
             "adapter: world\nstrategy: bidirectional\nlisten: things\nendpoint: {{url: \"{}\"}}\n\
-             map: {{id: id, title: title}}\nretryPolicy: {{backoff: 10ms, maxBackoff: 50ms}}\npull: {{every: {every}}}\n",
+             map: {{id: id, title: title}}\nretryPolicy: {{backoff: 10ms, maxBackoff: 50ms}}\npull: {{{pull}}}\n",
             world.url("/items")
         ),
     );
@@ -73,7 +78,8 @@ fn writes(world: &World) -> usize {
     world.journal().iter().filter(|asked| asked.method != "GET").count()
 }
 
-fn once(office: &Office) {
+/// One run, by the shipped binary.
+pub fn once(office: &Office) {
     let ended = office.run(&["run", "--once"]);
     assert!(matches!(ended.code, Some(0 | 1)), "{ended:#?}");
 }

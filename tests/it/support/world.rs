@@ -78,7 +78,9 @@ struct Desk {
     next: VecDeque<Told>,
     form: Option<fn(&str) -> String>,
     loses: usize,
+    dateless: bool,
     writes: usize,
+    refused: usize,
 }
 
 type Meets = Box<dyn Fn(&Asked, usize) -> Option<Told> + Send>;
@@ -109,7 +111,9 @@ impl World {
             next: VecDeque::new(),
             form: None,
             loses: 0,
+            dateless: false,
             writes: 0,
+            refused: 0,
         };
         let shared = Arc::new(Shared {
             desk: Mutex::new(desk),
@@ -151,6 +155,11 @@ impl World {
         self.shared.desk.lock().unwrap().loses = each;
     }
 
+    /// Its answers have no `Date` any more.
+    pub fn hide_date(&self) {
+        self.shared.desk.lock().unwrap().dateless = true;
+    }
+
     /// What it makes of a title that is written to it.
     pub fn store_as(&self, form: fn(&str) -> String) {
         self.shared.desk.lock().unwrap().form = Some(form);
@@ -179,6 +188,19 @@ impl World {
         self.put_at(id, title, now);
     }
 
+    /// Writes a record that was begun so long ago and is seen only now; its own time never goes back.
+    pub fn put_late(&self, id: u64, title: &str, late: i64) {
+        let mut desk = self.shared.desk.lock().unwrap();
+        let (version, last) = desk.things.get(&id).map_or((1, 0), |thing| (thing.version + 1, thing.updated + 1));
+        let updated = (desk.now - late).max(last);
+        desk.things.insert(id, Thing { title: title.into(), version, updated, deleted: false });
+    }
+
+    /// Writes that were refused because they named another version.
+    pub fn refused(&self) -> usize {
+        self.shared.desk.lock().unwrap().refused
+    }
+
     /// Marks a record as deleted.
     pub fn delete(&self, id: u64) {
         let mut desk = self.shared.desk.lock().unwrap();
@@ -205,6 +227,11 @@ impl World {
 
     pub fn journal(&self) -> Vec<Asked> {
         self.shared.desk.lock().unwrap().journal.clone()
+    }
+
+    /// How many requests have come.
+    pub fn requests(&self) -> usize {
+        self.shared.desk.lock().unwrap().journal.len()
     }
 
     pub fn forget(&self) {
@@ -243,7 +270,10 @@ impl Shared {
                 }
             }
             let date = Timestamp(date).to_jiff().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-            let mut head = format!("HTTP/1.1 {} X\r\nDate: {date}\r\n", told.status);
+            let mut head = format!("HTTP/1.1 {} X\r\n", told.status);
+            if !self.desk.lock().unwrap().dateless {
+                head.push_str(&format!("Date: {date}\r\n"));
+            }
             told.headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
             head.push_str(&format!("Content-Length: {}\r\n\r\n", told.body.len()));
             if writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(&told.body)).is_err() {
@@ -268,6 +298,7 @@ impl Desk {
         let known = self.things.get(&id).filter(|thing| !thing.deleted);
         let version = self.things.get(&id).map_or(0, |thing| thing.version);
         if asked.headers.get("if-match").is_some_and(|wanted| known.is_none() || *wanted != version.to_string()) {
+            self.refused += 1;
             return Some(Told::status(412));
         }
         if asked.method == "DELETE" && known.is_none() {
