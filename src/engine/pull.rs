@@ -19,6 +19,7 @@ mod mapped;
 mod measure;
 mod note;
 mod planned;
+mod polls;
 mod rehearse;
 mod report;
 mod reread;
@@ -52,6 +53,7 @@ use crate::store::state::{ConnectorId, StateError, StateReader};
 
 pub use mapped::Mapped;
 pub use rehearse::{Forecast, rehearse};
+pub use polls::{Poll, Polls};
 pub use report::{PullStatus, pull_status, pulled};
 use site::Site;
 
@@ -155,6 +157,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A source that refuses everybody is asked again after so long.
 const HALTED: Duration = Duration::from_secs(15 * 60);
 
+/// A new process leaves a source that failed alone for so long at most, whatever was written down.
+const LEFT_ALONE: Duration = Duration::from_secs(3600);
+
 /// A connector that is read.
 pub struct Worker {
     inlet: Inlet,
@@ -172,6 +177,9 @@ pub struct Worker {
     failures: u32,
     dice: fastrand::Rng,
     not_before: Option<Timestamp>,
+    /// Since when it cannot be read.
+    down: Option<Timestamp>,
+    polls: Polls,
     halted: Option<Reason>,
     paused: bool,
     /// A person or a push wants it now.
@@ -222,6 +230,8 @@ impl Worker {
         let pull = pull.ok_or(PullError::Plan)?;
         let stored = reader.read(|db| connector::breaker(db, known.id, &origin_of(&*inlet.source)))?;
         let cursor = log.mark(&inlet.name)?.and_then(|mark| mark.cursor);
+        // A source that is down is not asked at once by each process that begins.
+        let not_before = pull.book.until.map(|until| Timestamp(until).min(clock::steady().plus(LEFT_ALONE)));
         let gate = Reader::default();
         if let Some((_, bytes)) = reader.read(|db| pull::planned(db, known.id))? {
             // Nothing of these leaves before the page is finished.
@@ -235,13 +245,15 @@ impl Worker {
         Ok(Worker {
             id: known.id,
             breaker: Breaker::new(inlet.retry.backoff),
-            failures: stored.map_or(0, |open| open.failures),
+            failures: stored.as_ref().map_or(0, |open| open.failures),
             site,
             noted: pull.noted,
             pull,
             cursor,
             dice: fastrand::Rng::new(),
-            not_before: None,
+            not_before,
+            down: stored.as_ref().map(|open| open.opened),
+            polls: Polls::default(),
             halted: None,
             paused: known.mode == Mode::Paused,
             asked: false,
@@ -303,9 +315,9 @@ impl Worker {
             if self.stopped || self.summary.broken {
                 break;
             }
-            let due = self.not_before.is_none_or(|at| at <= clock::steady());
+            let due = run == Run::Once || self.not_before.is_none_or(|at| at <= clock::steady());
             if !self.paused && (due || self.asked) {
-                self.turn();
+                self.turn(run == Run::Once);
             }
             if run == Run::Once || self.stopped || self.summary.broken {
                 break;
@@ -320,14 +332,20 @@ impl Worker {
 
     /// One run now, for whoever has the worker to himself.
     pub fn turn_now(&mut self) -> Option<Reason> {
-        self.turn();
+        self.turn(false);
         self.summary.left_off.clone()
     }
 
-    /// One run, and when the next one is.
-    fn turn(&mut self) {
+    /// When it was asked last, and will be next: who tells of it looks there.
+    pub fn polls(&self) -> Polls {
+        self.polls.clone()
+    }
+
+    /// One run, and when the next one is. `once` = a source that was to be left alone for a while is asked all the same, as
+    /// when somebody asks for it.
+    fn turn(&mut self, once: bool) {
         let asked = std::mem::take(&mut self.asked);
-        let done = self.run_once(asked);
+        let done = self.run_once(asked, once);
         let now = clock::steady();
         match done {
             Ok(()) => {
@@ -347,9 +365,10 @@ impl Worker {
                 self.not_before = Some(now.plus(PAUSE));
             }
         }
+        self.polls.will_ask(self.not_before.map(|at| clock::now().plus(at.since(clock::steady()))));
     }
 
-    fn run_once(&mut self, asked: bool) -> Result<(), PullError> {
+    fn run_once(&mut self, asked: bool, once: bool) -> Result<(), PullError> {
         self.summary.left_off = None;
         if self.log.follow()? {
             self.site = Site::of(&self.inlet, &mut self.log)?;
@@ -363,7 +382,7 @@ impl Worker {
         self.note_changes()?;
         self.take_aside(asked)?;
         self.reread()?;
-        self.fetch_all()
+        self.fetch_all(asked || once)
     }
 
     /// Nothing is agreed any more once the log is another: both sides are compared first, and a person says so.

@@ -1,10 +1,12 @@
 //! What an outside system changed comes into the application's table: once, by its rules, and never back.
 
-mod both_ways;
+pub mod both_ways;
 mod clocks;
 mod deciding;
+mod full_disk;
 mod keeping;
 mod kills;
+mod telling;
 mod there;
 mod workload;
 

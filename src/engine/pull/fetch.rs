@@ -20,6 +20,7 @@ use crate::rules::hex::hex;
 use crate::rules::outcome::{Outcome, Reason};
 use crate::store::capture::{Act, GUARD};
 use crate::store::state::connector::{self, OpenBreaker};
+use crate::store::state::pace;
 use crate::store::state::counter::{self, Series};
 use crate::store::state::pull::base::Base;
 use crate::store::state::pull::item::{self, Aside, Item};
@@ -33,8 +34,8 @@ const CURSOR: Duration = Duration::from_secs(3600);
 const NOTED: u32 = 3;
 
 impl Worker {
-    /// Reads what there is.
-    pub(super) fn fetch_all(&mut self) -> Result<(), PullError> {
+    /// Reads what there is. `insists` = a source that fails is asked all the same.
+    pub(super) fn fetch_all(&mut self, insists: bool) -> Result<(), PullError> {
         let mut tally = Tally::default();
         let mut expired = false;
         let mut ask = Ask { cursor: self.cursor.clone(), next: None, validator: self.pull.book.validator.clone() };
@@ -53,10 +54,11 @@ impl Worker {
         self.uncertain = false;
         let (mut pages, mut repeats) = (HashSet::new(), 0);
         loop {
-            if self.is_ending() || !self.may_ask() {
+            if self.is_ending() || !(self.may_ask() || insists) {
                 return Ok(());
             }
             let began = clock::now();
+            self.polls.asked(began);
             let page = match self.inlet.source.fetch(&ask) {
                 Fetched::Page(page) => page,
                 Fetched::Unchanged => return self.succeeded(),
@@ -345,7 +347,7 @@ impl Worker {
 
     fn succeeded(&mut self) -> Result<(), PullError> {
         self.breaker.success();
-        self.halted = None;
+        (self.halted, self.down) = (None, None);
         if std::mem::take(&mut self.failures) >= NOTED {
             log::warn!(connector:% = self.inlet.name; "{}: it can be read again", self.inlet.name);
             self.note_failure(None)?;
@@ -367,6 +369,8 @@ impl Worker {
         };
         self.breaker.failure(0, true, &reason, clock::steady(), self.dice.f64());
         self.summary.retried += 1;
+        let passes = matches!(outcome, Outcome::Retry { .. } | Outcome::Unknown { .. });
+        self.pull.book.until = passes.then(|| clock::steady().plus(pause).0);
         self.fail(reason, pause)
     }
 
@@ -379,8 +383,8 @@ impl Worker {
         if news {
             log::warn!(connector:% = self.inlet.name, class:% = reason.class; "{}: cannot be read: {reason}", self.inlet.name);
         }
-        let grave = pause >= HALTED;
-        if (grave && news) || (!grave && self.failures == NOTED) {
+        self.down.get_or_insert(clock::now());
+        if (pause >= HALTED && news) || self.failures >= NOTED {
             self.failures = self.failures.max(NOTED);
             self.note_failure(Some(reason.clone()))?;
         }
@@ -390,9 +394,19 @@ impl Worker {
 
     fn note_failure(&mut self, reason: Option<Reason>) -> Result<(), PullError> {
         let (id, origin, now) = (self.id, origin_of(&*self.inlet.source), clock::steady());
-        let (failures, next_probe) = (self.failures, self.not_before.unwrap_or(now));
-        let open = reason.map(|reason| OpenBreaker { opened: now, next_probe, failures, reason });
-        self.ledger.call(move |state| state.commit(|db| connector::set_breaker(db, id, &origin, open.as_ref())))?;
+        let (failures, next_probe, opened) = (self.failures, self.not_before.unwrap_or(now), self.down.unwrap_or(now));
+        self.pull.book.until = self.pull.book.until.filter(|_| reason.is_some());
+        let book = self.pull.book.clone();
+        self.ledger.call(move |state| {
+            state.commit(|db| {
+                if let Some(reason) = &reason {
+                    pace::note_mishap(db, id, reason, clock::now())?;
+                }
+                let open = reason.map(|reason| OpenBreaker { opened, next_probe, failures, reason });
+                connector::set_breaker(db, id, &origin, open.as_ref())?;
+                pull::set_book(db, id, &book)
+            })
+        })?;
         Ok(())
     }
 }

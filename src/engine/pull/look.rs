@@ -72,7 +72,7 @@ pub(super) fn look(
                 known.changes = change::of(db, of, &site.kind, &known.id)?;
                 known.sent = sent::of(db, of, &site.kind, &known.id)?;
                 known.aside = item::get(db, of, &known.id)?.map(|item| (item.state, item.reason));
-                if matches!(known.aside, Some((Aside::Held, _))) {
+                if known.aside.is_some() {
                     known.resolved = conflict::resolutions(db, of, &site.kind, &known.id)?;
                 }
             }

@@ -19,6 +19,8 @@ pub(super) struct Planned {
     pub agree: Option<Agree>,
     /// Why a person must decide about part of it.
     pub held: Option<Reason>,
+    /// What a person has decided, and this carries out: the units, and whose values they get.
+    pub decided: Vec<(String, String)>,
     /// The end of the log when it was decided.
     pub seq: i64,
 }
@@ -91,6 +93,10 @@ fn one(planned: &Planned) -> Record {
     if let Some(held) = &planned.held {
         record.push("h", Value::List(vec![Value::from(&*held.class), Value::from(&*held.text)]));
     }
+    if !planned.decided.is_empty() {
+        let decided = planned.decided.iter().map(|(unit, winner)| (unit.as_str(), Value::from(winner.as_str())));
+        record.push("d", Value::Map(decided.collect()));
+    }
     record.push("s", Value::Integer(planned.seq));
     record
 }
@@ -139,6 +145,11 @@ fn back(record: &Record) -> Planned {
         },
         agree,
         held,
+        decided: map(record, "d")
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|(unit, winner)| Some((unit.to_string(), winner.as_text()?.into_owned())))
+            .collect(),
         seq: match record.get("s") {
             Some(Value::Integer(seq)) => *seq,
             _ => 0,
@@ -185,6 +196,7 @@ mod tests {
                 },
                 agree: Some(agree),
                 held: Some(Reason::new("conflict", "why")),
+                decided: vec![("start".to_owned(), "local".to_owned())],
                 seq: 12,
             },
             Planned {
@@ -192,6 +204,7 @@ mod tests {
                 change: Change { key: Vec::new(), expect: None, act: Act::Delete, tell: false, guarded: false },
                 agree: None,
                 held: None,
+                decided: Vec::new(),
                 seq: 0,
             },
         ];

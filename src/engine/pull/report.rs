@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Poll;
 use crate::clock::{self, Timestamp};
 use crate::engine::need::Need;
 use crate::rules::pull::clock::Offsets;
@@ -14,6 +15,9 @@ use crate::store::state::{Db, Sql};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullStatus {
+    /// When it was asked last and will be next, as the running agent says; whoever asks it fills that in.
+    #[serde(flatten)]
+    pub poll: Poll,
     /// When a run last changed something here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<String>,
@@ -30,7 +34,10 @@ pub struct PullStatus {
     pub held: u64,
     /// Items that cannot be read or mapped.
     pub bad: u64,
-    /// By how many seconds the other side's clock is ahead.
+    /// By how many milliseconds the other side's clock was ahead when it was measured last.
+    #[serde(skip)]
+    pub skew: Option<i64>,
+    /// By how many seconds the other side's clock is ahead, where it is more than two minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ahead: Option<i64>,
     /// A clock was set: times of changes up to then decide nothing.
@@ -52,6 +59,7 @@ pub fn pull_status(db: &Db, known: &Remembered) -> Sql<Option<PullStatus>> {
     let asks = breaker.is_some_and(|open| open.reason.class == super::FIRST_CONTACT);
     let time = |at: Option<i64>| at.map(|at| Timestamp(at).to_string());
     Ok(Some(PullStatus {
+        poll: Poll::default(),
         last: time(pull.book.last),
         moved: time(pull.book.moved),
         applied: pull.book.applied,
@@ -59,6 +67,7 @@ pub fn pull_status(db: &Db, known: &Remembered) -> Sql<Option<PullStatus>> {
         refused: aside("refused"),
         held: aside("held"),
         bad: aside("bad"),
+        skew: Offsets::new(&pull.book.ahead).median(),
         ahead: Offsets::new(&pull.book.ahead).told().map(|ahead| ahead / 1000),
         doubted: time(pull.book.doubted.filter(|until| *until > clock::now().0)),
         first_contact: pull.contact == Contact::Doubted || (pull.contact == Contact::None && asks),

@@ -158,6 +158,7 @@ fn plan_echo(known: &Known, item: &Mapped, fields: &[Arc<str>], held: &Both, sen
             },
             agree: Some(agree),
             held: None,
+            decided: Vec::new(),
             seq: sent,
         }),
         Box::default(),
@@ -217,8 +218,11 @@ fn plan(inlet: &Inlet, item: &Mapped, known: &Known, fields: &[Arc<str>], seq: i
         let names: Vec<&str> = verdict.held.iter().map(|held| held.dispute.unit.name()).collect();
         Reason::new("conflict", format!("{}: {}", names.join(", "), held.why.reason()))
     });
-    let by_person = verdict.decided.iter().any(|decided| decided.because == Because::Person);
-    let guarded = !by_person && inlet.policy.guards(verdict.writes_here());
+    let by_person = verdict.decided.iter().filter(|decided| decided.because == Because::Person);
+    let by_person: Vec<(String, String)> = by_person
+        .map(|decided| (decided.dispute.unit.name().to_owned(), decided.winner.word().to_owned()))
+        .collect();
+    let guarded = by_person.is_empty() && inlet.policy.guards(verdict.writes_here());
     let idle = act == Act::Keep && !tell && reason.is_none();
     let news = item.version.is_some() && known.base.as_ref().is_some_and(|base| base.version != item.version);
     if idle && agree.is_none() && !news {
@@ -230,6 +234,7 @@ fn plan(inlet: &Inlet, item: &Mapped, known: &Known, fields: &[Arc<str>], seq: i
             change: Change { key: known.key.clone(), expect: known.row.clone(), act, tell, guarded },
             agree,
             held: reason,
+            decided: by_person,
             seq,
         }),
         Box::new(verdict),

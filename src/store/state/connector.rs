@@ -195,9 +195,10 @@ pub fn breaker(db: &Connection, id: ConnectorId, origin: &str) -> Sql<Option<Ope
     .optional()
 }
 
-/// Forgets the breakers of endpoints that a connector no longer sends to.
+/// Forgets the breakers of endpoints that a connector no longer sends to. What it reads has its own.
 pub fn forget_breakers_but(db: &Connection, id: ConnectorId, origin: &str) -> Sql<()> {
-    db.execute("DELETE FROM breaker WHERE connector = ?1 AND origin <> ?2", (id.0, origin))?;
+    let sql = "DELETE FROM breaker WHERE connector = ?1 AND origin <> ?2 AND origin NOT LIKE 'pull %'";
+    db.execute(sql, (id.0, origin))?;
     Ok(())
 }
 

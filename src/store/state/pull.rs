@@ -87,6 +87,8 @@ pub struct Book {
     pub ahead: Vec<i64>,
     /// One of the two clocks was set: times up to there, by ours, decide nothing.
     pub doubted: Option<i64>,
+    /// A source that fails is left alone until then, by a new process too; none = it works, or a person has to mend something.
+    pub until: Option<i64>,
     /// So many records are missing where everything was read, more than may be deleted unasked: a person must agree.
     pub missing: Option<u64>,
     /// A person has agreed.

@@ -33,7 +33,7 @@ pull:
 classify:
   - {status: 2xx, is: success}
   - {status: 412, is: conflict}
-  - {status: [408, 429, 5xx], is: retry}
+  - {status: [408, 429, 5xx], is: retry, after: \"header:Retry-After\"}
   - {status: 4xx, is: reject}
   - default: unknown
 ";

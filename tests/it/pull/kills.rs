@@ -1,4 +1,4 @@
-//! kill -9 at any write or sync of either file while a page is planned, applied and finished.
+//! kill -9, a full disk or a failing one at any write or sync of either file while a page is planned, applied and finished.
 
 use super::both_ways::{office, rows};
 use crate::support::office::{Office, ended};
@@ -27,9 +27,9 @@ fn prepared(world: &World) -> Office {
 }
 
 #[test]
-fn a_page_that_a_kill_cuts_off_anywhere_is_finished_and_nothing_is_written_twice() {
+fn a_page_that_a_kill_or_the_disk_cuts_off_anywhere_is_finished_and_nothing_is_written_twice() {
     let world = world();
-    let mut points: Vec<(bool, String, usize)> = Vec::new();
+    let mut points: Vec<(bool, Fault, String, usize)> = Vec::new();
     let reference = prepared(&world);
     for of_state in [false, true] {
         let office = prepared(&world);
@@ -39,7 +39,9 @@ fn a_page_that_a_kill_cuts_off_anywhere_is_finished_and_nothing_is_written_twice
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         for (call, (_, n)) in counts(&strace.lines(), |_| true) {
             if WRITES.contains(&&*call) || SYNCS.contains(&&*call) {
-                points.extend((1..=n).map(|n| (of_state, call.clone(), n)));
+                for fault in [Fault::Kill, Fault::Full, Fault::Error, Fault::Sync].into_iter().filter(|fault| fault.calls().contains(&&*call)) {
+                    points.extend((1..=n).map(|n| (of_state, fault, call.clone(), n)));
+                }
             }
         }
     }
@@ -49,9 +51,10 @@ fn a_page_that_a_kill_cuts_off_anywhere_is_finished_and_nothing_is_written_twice
     fastrand::seed(std::env::var("HMS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1));
     fastrand::shuffle(&mut points);
     let mut died = 0;
-    for (of_state, call, n) in points.into_iter().take(sample()) {
+    println!("{} points", points.len());
+    for (of_state, fault, call, n) in points.into_iter().take(sample()) {
         let office = prepared(&world);
-        let injection = Some(Injection { fault: Fault::Kill, call: call.clone(), n });
+        let injection = Some(Injection { fault, call: call.clone(), n });
         let log = office.folder().join("strace");
         let strace = Strace { paths: paths(&office, of_state), injection, log };
         let met = ended(&mut strace.around(&office.command(&["run", "--once"])));
@@ -59,9 +62,9 @@ fn a_page_that_a_kill_cuts_off_anywhere_is_finished_and_nothing_is_written_twice
         // The application writes at once.
         office.app().execute_batch("BEGIN IMMEDIATE; COMMIT").unwrap();
         let again = office.run(&["run", "--once"]);
-        assert_eq!(again.code, Some(0), "{call}/{n}: {again:#?}");
-        assert_eq!(rows(&office), world.alive(), "{call}/{n}");
-        assert_eq!(office.highest(), captured, "{call}/{n}: each row was written once");
+        assert_eq!(again.code, Some(0), "{fault:?}/{call}/{n}: {again:#?}");
+        assert_eq!(rows(&office), world.alive(), "{fault:?}/{call}/{n}");
+        assert_eq!(office.highest(), captured, "{fault:?}/{call}/{n}: each row was written once");
     }
     assert!(world.journal().iter().all(|asked| asked.method == "GET"), "nothing is echoed");
     assert!(died > 0, "no run was cut off");
