@@ -397,15 +397,18 @@ impl Worker {
         );
         let (id, name, noted) = (self.id, self.log.name().to_owned(), self.log.highest_seq()?);
         self.ledger.call(move |state| state.commit(|db| pull::begin_anew(db, id, &name, &epoch, noted)))?;
-        self.cursor = None;
+        (self.cursor, self.noted) = (None, noted);
         self.reload()
     }
 
-    /// Reads again how it stands.
+    /// Reads again how it stands. What is told of it, and how far the log was looked through, this process knows better, but
+    /// for what a person has said.
     fn reload(&mut self) -> Result<(), PullError> {
         let id = self.id;
-        if let Some(pull) = self.reader.read(|db| pull::get(db, id))? {
-            self.noted = pull.noted;
+        if let Some(mut pull) = self.reader.read(|db| pull::get(db, id))? {
+            self.noted = self.noted.max(pull.noted);
+            let (missing, agreed) = (pull.book.missing, pull.book.agreed);
+            pull.book = pull::Book { missing, agreed, ..std::mem::take(&mut self.pull.book) };
             self.pull = pull;
         }
         Ok(())

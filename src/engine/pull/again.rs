@@ -80,7 +80,7 @@ impl Worker {
         let record: Record = names.zip(values.iter().cloned()).collect();
         let fetched = match self.inlet.source.fetch_one(&record, &links) {
             Some(Fetched::Page(page)) => {
-                self.measure(&page);
+                self.measure(&page)?;
                 page.items.first().map(|item| mapped(&self.inlet, &self.site, item))
             }
             Some(Fetched::Gone) => Some(Ok(Mapped { key: Some(values.clone()), deleted: true, ..Mapped::default() })),

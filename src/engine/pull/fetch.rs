@@ -75,7 +75,7 @@ impl Worker {
                 Fetched::Failed(outcome) => return self.failed(&outcome),
             };
             self.succeeded()?;
-            self.measure(&page);
+            self.measure(&page)?;
             let next = page.next.clone();
             if let Some(next) = &next {
                 repeats += u32::from(!pages.insert(next.clone()));

@@ -39,7 +39,7 @@ pub(super) fn is_ours_believed(db: &Db) -> Sql<bool> {
 
 impl Worker {
     /// Measures the other side's clock.
-    pub(super) fn measure(&mut self, page: &Page) {
+    pub(super) fn measure(&mut self, page: &Page) -> Result<(), PullError> {
         if let Some(jump) = measure(&mut self.pull.book, page)
             && self.inlet.clock == Trust::Measured
         {
@@ -48,7 +48,9 @@ impl Worker {
                 "{}: the clock there, or the one here, was set by {} s: what was changed before decides nothing by its time",
                 self.inlet.name, jump.as_secs()
             );
+            self.store_book()?;
         }
+        Ok(())
     }
 
     /// What is believed of both clocks now.

@@ -18,7 +18,7 @@ fn pages_that_find_no_space_are_written_once_there_is_some() {
         let strace = no_space(&office, &file, &agent);
         world.pass(1000);
         (1..=100).for_each(|id| world.put(id, "after"));
-        agent.says("the disk is full");
+        agent.says("disk is full");
         // Whatever of the pages could be written before that is there whole.
         let there = rows(&office);
         assert!(there.len() >= 50, "{}", there.len());
