@@ -152,8 +152,12 @@ fn pull_line(known: &ConnectorStatus) -> Option<String> {
     let mut parts = Vec::new();
     parts.extend(ago(&pull.poll.polled).map(|ago| format!("asked {ago}")));
     parts.extend(at(&pull.poll.next).map(|next| format!("again in {}", output::age(next.since(now)))));
-    parts.push(format!("{} changed here", pull.applied) + &ago(&pull.last).map(|ago| format!(", the last {ago}")).unwrap_or_default());
-    parts.push(format!("{} agreed, {} refused, {} held, {} unreadable", pull.agreed, pull.refused, pull.held, pull.bad));
+    parts.push(
+        format!("{} changed here", pull.applied)
+            + &ago(&pull.last).map(|ago| format!(", the last {ago}")).unwrap_or_default(),
+    );
+    parts
+        .push(format!("{} agreed, {} refused, {} held, {} unreadable", pull.agreed, pull.refused, pull.held, pull.bad));
     let reason = known.last_error.as_ref().map(|last| (ago(&Some(last.at.clone())), &last.reason));
     parts.extend(reason.and_then(|(ago, reason)| Some(format!("last error {}: {reason}", ago?))));
     Some(format!("pull {}: {}", known.connector, parts.join("; ")))

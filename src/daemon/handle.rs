@@ -108,7 +108,8 @@ impl Handle {
             (database.name.clone(), database.path.display().to_string(), opened)
         });
         let (office, configured) = (&*self.office, &*self.configured);
-        let mut seen = overview(Parts { state, holder: holder(&self.state), logs: logs.collect(), office, configured })?;
+        let mut seen =
+            overview(Parts { state, holder: holder(&self.state), logs: logs.collect(), office, configured })?;
         for (name, polls) in &self.polls {
             let known = seen.connectors.iter_mut().filter(|known| *known.connector == **name);
             known.filter_map(|known| known.pull.as_mut()).for_each(|pull| pull.poll = polls.get());

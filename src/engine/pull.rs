@@ -52,8 +52,8 @@ use crate::store::state::pull::{self, Contact, Pull};
 use crate::store::state::{ConnectorId, StateError, StateReader};
 
 pub use mapped::Mapped;
-pub use rehearse::{Forecast, rehearse};
 pub use polls::{Poll, Polls};
+pub use rehearse::{Forecast, rehearse};
 pub use report::{PullStatus, pull_status, pulled};
 use site::Site;
 
@@ -219,11 +219,13 @@ impl Worker {
         let (epoch, noted) = (log.seen(None)?.epoch.to_string(), log.highest_seq()?);
         // Where it begins must not be taken back.
         log.sync_wal()?;
-        let (name, log_name) = (inlet.name.clone(), log.name().to_owned());
+        let (name, log_name, both_ways) = (inlet.name.clone(), log.name().to_owned(), inlet.both_ways);
         let (known, pull) = ledger.call(move |state| {
             state.commit(|db| {
                 let (known, _) = connector::remember(db, &name)?;
                 pull::begin(db, known.id, &log_name, &epoch, noted)?;
+                pull::set_ways(db, known.id, both_ways)?;
+                let known = connector::find(db, &name)?.unwrap_or(known);
                 Ok((known.clone(), pull::get(db, known.id)?))
             })
         })?;

@@ -15,7 +15,7 @@ use crate::store::state::conflict::{self, Subject};
 use crate::store::state::counter::{self, Series};
 use crate::store::state::pull::base::{self, Base, Both};
 use crate::store::state::pull::item::{self, Aside, Item};
-use crate::store::state::pull::{self, change, sent};
+use crate::store::state::pull::{self, Any, change, sent};
 use crate::store::state::{ConnectorId, Db, Sql, link};
 
 /// After somebody else was seen to write, the file is left alone for so long between two transactions,
@@ -268,7 +268,8 @@ impl Worker {
         let told: Vec<_> = endings.iter().filter_map(|ending| Some((ending.id.clone(), ending.told?))).collect();
         self.ledger.call(move |state| {
             state.commit(|db| {
-                endings.iter().try_for_each(|ending| ending.store(db, id, (&table, &kind), now))?;
+                let any = pull::any(db, id)?;
+                endings.iter().try_for_each(|ending| ending.store(db, id, (&table, &kind), any, now))?;
                 for (word, n) in tally.words() {
                     counter::add_to(db, id, Series::Pulled, word, n)?;
                 }
@@ -404,7 +405,8 @@ fn agreed(agree: Agree, item: &super::Mapped, row: Option<Record>, decided: i64,
 }
 
 impl Ending {
-    fn store(&self, db: &Db, of: ConnectorId, (table, kind): (&str, &str), now: Timestamp) -> Sql<()> {
+    /// `any` = what there is of this connector: where there is nothing, nothing of this record is.
+    fn store(&self, db: &Db, of: ConnectorId, (table, kind): (&str, &str), any: Any, now: Timestamp) -> Sql<()> {
         let subject = Subject { connector: of, table, kind, key: &self.id };
         for (unit, winner) in &self.decided {
             match (winner, &self.aside) {
@@ -413,23 +415,27 @@ impl Ending {
                 (None, None) => {}
             }
         }
-        let known = if self.base.is_some() { base::get(db, of, kind, &self.id)? } else { None };
+        let known = if self.base.is_some() { base::place(db, of, kind, &self.id)? } else { None };
         // What was sent for it meanwhile, and has arrived, is newer than this.
-        let overtaken = |agreed: &&Agreed| known.as_ref().is_some_and(|known: &Base| known.seq > agreed.upto);
+        let overtaken = |agreed: &&Agreed| known.as_ref().is_some_and(|(_, _, seq)| *seq > agreed.upto);
         if let Some(agreed) = self.base.as_ref().filter(|agreed| !overtaken(agreed)) {
             let mut base = agreed.base.clone();
-            if let Some(known) = &known {
-                base.remote = base.remote.or_else(|| known.remote.clone());
-                base.updated = base.updated.or(known.updated);
-                base.seq = if agreed.whole { base.seq } else { known.seq };
+            if let Some((remote, updated, seq)) = &known {
+                base.remote = base.remote.or_else(|| remote.clone());
+                base.updated = base.updated.or(*updated);
+                base.seq = if agreed.whole { base.seq } else { *seq };
             } else if !agreed.whole {
                 base.seq = 0;
             }
             base::set(db, of, kind, &self.id, &base)?;
             if agreed.whole {
-                change::agreed(db, of, kind, &self.id, agreed.upto)?;
-                sent::seen(db, of, kind, &self.id, agreed.upto)?;
-            } else {
+                if any.changes {
+                    change::agreed(db, of, kind, &self.id, agreed.upto)?;
+                }
+                if any.sent {
+                    sent::seen(db, of, kind, &self.id, agreed.upto)?;
+                }
+            } else if any.changes {
                 agreed
                     .fields
                     .iter()
@@ -444,7 +450,7 @@ impl Ending {
         }
         match &self.aside {
             Some(aside) => item::put(db, of, aside),
-            None if !self.id.is_empty() => {
+            None if !self.id.is_empty() && any.aside => {
                 item::end(db, of, &self.id)?;
                 self.was.as_ref().map_or(Ok(()), |was| item::end(db, of, was).map(drop))
             }

@@ -62,7 +62,7 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         true => site.columns.clone(),
         false => item.fields.iter().map(|(name, _)| name.clone()).collect(),
     };
-    if let (Some(base), false) = (&known.base, how.again) {
+    if let (Some(base), false) = (&known.base, how.again || how.first.is_some()) {
         let older = item.updated.zip(base.updated).is_some_and(|(item, base)| item < base);
         if older || (item.deleted && base.held.is_none() && known.row.is_none()) {
             return Weighed::Quiet;
@@ -219,9 +219,8 @@ fn plan(inlet: &Inlet, item: &Mapped, known: &Known, fields: &[Arc<str>], seq: i
         Reason::new("conflict", format!("{}: {}", names.join(", "), held.why.reason()))
     });
     let by_person = verdict.decided.iter().filter(|decided| decided.because == Because::Person);
-    let by_person: Vec<(String, String)> = by_person
-        .map(|decided| (decided.dispute.unit.name().to_owned(), decided.winner.word().to_owned()))
-        .collect();
+    let by_person: Vec<(String, String)> =
+        by_person.map(|decided| (decided.dispute.unit.name().to_owned(), decided.winner.word().to_owned())).collect();
     let guarded = by_person.is_empty() && inlet.policy.guards(verdict.writes_here());
     let idle = act == Act::Keep && !tell && reason.is_none();
     let news = item.version.is_some() && known.base.as_ref().is_some_and(|base| base.version != item.version);

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::clock::{Belief, Offsets, Trust};
 use super::course::{Course, Going, Shown, Step};
 use super::cursor::{Cursor, From, Kind, Moved, time};
-use super::fresh::{Seen, Sight, sight};
 use super::item::{Pick, Shape, at};
 use super::link::{Elsewhere, follow, linked};
 use super::{Feed, Items, Next, Pull, Until};
@@ -280,24 +279,6 @@ fn a_clock_that_was_never_measured_or_runs_free_decides_nothing() {
     assert!(!Belief { trust: Trust::Free, ..measured }.trusts(at, at));
     let same = Belief { trust: Trust::Same, ahead_ms: None, ..measured };
     assert!(same.trusts(at, at) && same.by_ours(Timestamp(60_000)) == Timestamp(60_000));
-}
-
-#[test]
-fn a_sight_is_new_known_or_stale() {
-    let seen = |version: Option<&str>, hash: u8, updated: Option<i64>, deleted| Seen {
-        version: version.map(str::to_owned),
-        hash: [hash; 32],
-        updated: updated.map(Timestamp),
-        deleted,
-    };
-    let known = seen(Some("3"), 1, Some(100), false);
-    assert_eq!(sight(None, &known), Sight::New);
-    assert_eq!(sight(Some(&known), &seen(Some("3"), 9, Some(100), false)), Sight::Known);
-    assert_eq!(sight(Some(&known), &seen(Some("4"), 1, Some(100), false)), Sight::New);
-    assert_eq!(sight(Some(&known), &seen(None, 1, None, false)), Sight::Known);
-    assert_eq!(sight(Some(&known), &seen(None, 2, None, false)), Sight::New);
-    assert_eq!(sight(Some(&known), &seen(Some("2"), 1, Some(99), true)), Sight::Stale);
-    assert_eq!(sight(Some(&known), &seen(Some("3"), 1, Some(100), true)), Sight::New);
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Subject<'a> {
     pub key: &'a str,
 }
 
+/// The word in `rule` of what a person has decided and a side refuses.
+const REFUSED: &str = "refused";
 /// The word in `winner` of what is held.
 const HELD: &str = "held";
 
@@ -107,7 +109,7 @@ pub fn hold(db: &Connection, subject: &Subject<'_>, held: &Held, now: Timestamp)
         return Ok((id, Holding::New));
     };
     let same = row.local == dispute.local.seen && row.remote == dispute.remote.seen;
-    if same && row.take.is_none() && row.reason == why.reason() {
+    if same && row.take.is_none() && (row.reason == why.reason() || row.rule == REFUSED) {
         return Ok((row.id, Holding::Same));
     }
     db.prepare_cached(
@@ -128,10 +130,10 @@ pub fn hold(db: &Connection, subject: &Subject<'_>, held: &Held, now: Timestamp)
 pub fn reopen(db: &Connection, subject: &Subject<'_>, unit: &str, reason: &str, now: Timestamp) -> Sql<bool> {
     let changed = db
         .prepare_cached(
-            "UPDATE conflict SET state = 'open', reason = ?5, at = ?6, take = NULL, value = NULL, who = NULL, why = NULL,
-               resolved = NULL WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND unit = ?4 AND state = 'resolved'",
+            "UPDATE conflict SET state = 'open', rule = ?7, reason = ?5, at = ?6, take = NULL, value = NULL, who = NULL,
+               why = NULL, resolved = NULL WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND unit = ?4 AND state = 'resolved'",
         )?
-        .execute(params![subject.connector.0, subject.kind, subject.key, unit, reason, now.0])?;
+        .execute(params![subject.connector.0, subject.kind, subject.key, unit, reason, now.0, REFUSED])?;
     Ok(changed > 0)
 }
 
@@ -231,6 +233,7 @@ pub fn has_older(db: &Connection, cutoff: Timestamp) -> Sql<bool> {
 /// What waits about one unit.
 struct Row {
     id: i64,
+    rule: String,
     reason: String,
     local: [u8; 32],
     remote: [u8; 32],
@@ -239,11 +242,18 @@ struct Row {
 
 fn waits(db: &Connection, subject: &Subject<'_>, unit: &str) -> Sql<Option<Row>> {
     db.prepare_cached(
-        "SELECT id, reason, local_seen, remote_seen, take FROM conflict
+        "SELECT id, rule, reason, local_seen, remote_seen, take FROM conflict
          WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND unit = ?4 AND state IN ('open', 'resolved')",
     )?
     .query_row((subject.connector.0, subject.kind, subject.key, unit), |row| {
-        Ok(Row { id: row.get(0)?, reason: row.get(1)?, local: row.get(2)?, remote: row.get(3)?, take: row.get(4)? })
+        Ok(Row {
+            id: row.get(0)?,
+            rule: row.get(1)?,
+            reason: row.get(2)?,
+            local: row.get(3)?,
+            remote: row.get(4)?,
+            take: row.get(5)?,
+        })
     })
     .optional()
 }

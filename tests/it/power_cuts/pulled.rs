@@ -55,9 +55,8 @@ fn torn(folder: &Path) -> Option<Vec<String>> {
     let mark = "SELECT v FROM hms_sync_meta WHERE k = 'pull/world'";
     let mark: Option<String> = app.query_row(mark, [], |row| row.get(0)).ok();
     let mark: Option<serde_json::Value> = mark.map(|mark| serde_json::from_str(&mark).unwrap());
-    let said = mark.as_ref().map_or(0, |mark| {
-        (mark["page"].as_u64().unwrap() - 1) * PAGE + mark["done"].as_u64().unwrap()
-    });
+    let said =
+        mark.as_ref().map_or(0, |mark| (mark["page"].as_u64().unwrap() - 1) * PAGE + mark["done"].as_u64().unwrap());
     let whole = mark.is_some_and(|mark| mark["cursor"].is_string());
     let mut wrong = Vec::new();
     if (told, said) != (there, there) {
@@ -91,7 +90,8 @@ fn a_page_and_how_far_it_has_come_survive_a_power_cut_together_and_the_rest_is_w
             let cut = moments[dice.usize(..moments.len())];
             let losing = [None, None, Some("app"), Some("state")][dice.usize(..4)];
             let after = unpack(&office, &disk.image(cut, kind, losing, &mut dice));
-            let mut wrong = torn(after.folder()).unwrap_or_else(|| vec!["the application's file is damaged".to_owned()]);
+            let mut wrong =
+                torn(after.folder()).unwrap_or_else(|| vec!["the application's file is damaged".to_owned()]);
             let before = rows(&after);
             midst += usize::from(!before.is_empty() && before != world.alive());
             let again = after.run(&["run", "--once"]);
@@ -102,7 +102,8 @@ fn a_page_and_how_far_it_has_come_survive_a_power_cut_together_and_the_rest_is_w
                 wrong.push(format!("{} rows, {} events", rows(&after).len(), after.highest()));
             }
             let status = after.run(&["--json", "status"]).stdout;
-            if !status.contains(&format!("\"agreed\":{RECORDS}")) && !status.contains(&format!("\"agreed\": {RECORDS}")) {
+            if !status.contains(&format!("\"agreed\":{RECORDS}")) && !status.contains(&format!("\"agreed\": {RECORDS}"))
+            {
                 wrong.push(status);
             }
             if !wrong.is_empty() {

@@ -51,7 +51,9 @@ fn a_clock_that_is_an_hour_off_decides_as_if_it_were_right() {
             assert_eq!((rows(&office)["1"].as_str(), world.alive()["1"].as_str()), (wanted, wanted), "{rule} {ahead}");
             let status = office.run(&["status"]).stdout;
             let way = if ahead > 0 { "ahead" } else { "behind" };
-            let told = ["3598", "3599", "3600"].iter().any(|off| status.contains(&format!("the clock there is {off} s {way}")));
+            let told = ["3598", "3599", "3600"]
+                .iter()
+                .any(|off| status.contains(&format!("the clock there is {off} s {way}")));
             assert!(told, "{status}");
         }
     }

@@ -36,11 +36,17 @@ fn status_the_api_and_the_figures_say_when_a_source_was_asked_will_be_and_what_w
     assert!(time(&seen["polled"]) <= time(&seen["next"]), "{seen}");
     assert_eq!((&seen["applied"], &seen["agreed"]), (&3.into(), &3.into()));
     let text = office.run(&["status"]).stdout;
-    assert!(text.contains("pull world: asked ") && text.contains("again in ") && text.contains("3 changed here"), "{text}");
+    assert!(
+        text.contains("pull world: asked ") && text.contains("again in ") && text.contains("3 changed here"),
+        "{text}"
+    );
     let way = Way::Socket(office.folder().join("api.sock"));
     assert_eq!(way.get("/connectors/world").json()["pull"]["next"], seen["next"]);
     let figures = String::from_utf8(way.get("/metrics").body).unwrap();
-    assert!(figures.contains("sync_events_total{connector=\"world\",direction=\"inbound\",outcome=\"written\"} 3"), "{figures}");
+    assert!(
+        figures.contains("sync_events_total{connector=\"world\",direction=\"inbound\",outcome=\"written\"} 3"),
+        "{figures}"
+    );
     let skew = figures.lines().find(|line| line.starts_with("sync_clock_skew_seconds{connector=\"world\"}")).unwrap();
     let skew: f64 = skew.rsplit(' ').next().unwrap().parse().unwrap();
     assert!((-3602.0..-3500.0).contains(&skew), "{skew}");

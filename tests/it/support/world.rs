@@ -145,6 +145,11 @@ impl World {
         *self.shared.meets.lock().unwrap() = Some(Box::new(rule));
     }
 
+    /// It answers by itself again.
+    pub fn calm_answers(&self) {
+        *self.shared.meets.lock().unwrap() = None;
+    }
+
     /// The next answer.
     pub fn next(&self, told: Told) {
         self.shared.desk.lock().unwrap().next.push_back(told);
