@@ -182,8 +182,10 @@ pub struct Worker {
     polls: Polls,
     halted: Option<Reason>,
     paused: bool,
-    /// A person or a push wants it now.
+    /// A person or a push wants what stands aside to be looked at now.
     asked: bool,
+    /// A person wants the source to be asked now, even if it failed.
+    insists: bool,
     /// The keys that were seen since everything is read anew.
     seen: Option<HashSet<u64>>,
     /// And something could not be read.
@@ -254,11 +256,12 @@ impl Worker {
             cursor,
             dice: fastrand::Rng::new(),
             not_before,
-            down: stored.as_ref().map(|open| open.opened),
+            down: stored.as_ref().filter(|_| not_before.is_some()).map(|open| open.opened),
             polls: Polls::default(),
             halted: None,
             paused: known.mode == Mode::Paused,
             asked: false,
+            insists: false,
             seen: None,
             uncertain: false,
             has_noted: false,
@@ -347,7 +350,8 @@ impl Worker {
     /// when somebody asks for it.
     fn turn(&mut self, once: bool) {
         let asked = std::mem::take(&mut self.asked);
-        let done = self.run_once(asked, once);
+        let insists = std::mem::take(&mut self.insists) || once;
+        let done = self.run_once(asked, insists);
         let now = clock::steady();
         match done {
             Ok(()) => {
@@ -370,7 +374,7 @@ impl Worker {
         self.polls.will_ask(self.not_before.map(|at| clock::now().plus(at.since(clock::steady()))));
     }
 
-    fn run_once(&mut self, asked: bool, once: bool) -> Result<(), PullError> {
+    fn run_once(&mut self, asked: bool, insists: bool) -> Result<(), PullError> {
         self.summary.left_off = None;
         if self.log.follow()? {
             self.site = Site::of(&self.inlet, &mut self.log)?;
@@ -384,7 +388,7 @@ impl Worker {
         self.note_changes()?;
         self.take_aside(asked)?;
         self.reread()?;
-        self.fetch_all(asked || once)
+        self.fetch_all(insists)
     }
 
     /// Nothing is agreed any more once the log is another: both sides are compared first, and a person says so.
@@ -473,7 +477,8 @@ impl Worker {
 
     fn hear(&mut self, message: Message) {
         match message {
-            Message::RunNow | Message::Reload => self.asked = true,
+            Message::RunNow => (self.asked, self.insists) = (true, true),
+            Message::Reload => self.asked = true,
             Message::Pause(pause) => self.paused = pause,
             Message::LetGo => {
                 if let Err(error) = self.log.yield_file() {

@@ -331,6 +331,10 @@ impl Worker {
     /// Whether the source may be asked now.
     fn may_ask(&mut self) -> bool {
         let now = clock::steady();
+        // It failed, and is left alone for a while.
+        if self.down.is_some() && self.not_before.is_some_and(|at| at > now) {
+            return false;
+        }
         match self.breaker.permit(now) {
             Permit::All => true,
             Permit::Probe => {
@@ -369,6 +373,7 @@ impl Worker {
         };
         self.breaker.failure(0, true, &reason, clock::steady(), self.dice.f64());
         self.summary.retried += 1;
+        self.down.get_or_insert(clock::now());
         let passes = matches!(outcome, Outcome::Retry { .. } | Outcome::Unknown { .. });
         self.pull.book.until = passes.then(|| clock::steady().plus(pause).0);
         self.fail(reason, pause)
@@ -383,7 +388,6 @@ impl Worker {
         if news {
             log::warn!(connector:% = self.inlet.name, class:% = reason.class; "{}: cannot be read: {reason}", self.inlet.name);
         }
-        self.down.get_or_insert(clock::now());
         if (pause >= HALTED && news) || self.failures >= NOTED {
             self.failures = self.failures.max(NOTED);
             self.note_failure(Some(reason.clone()))?;

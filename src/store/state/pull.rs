@@ -167,8 +167,11 @@ pub fn set_ways(db: &Connection, of: ConnectorId, both: bool) -> Sql<()> {
             connector::set_mode(db, of, Mode::Running, None, clock::now())?;
         }
     }
-    if both && before == Some(false) && any(db, of)?.changes {
-        set_contact(db, of, Contact::Doubted)?;
+    if both && before == Some(false) {
+        parked::release_classes(db, of, &[parked::ONLY_READS], clock::now())?;
+        if any(db, of)?.changes {
+            set_contact(db, of, Contact::Doubted)?;
+        }
     }
     if before != Some(both) {
         set_book(db, of, &Book { both_ways: Some(both), ..pull.book })?;
