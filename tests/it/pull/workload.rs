@@ -53,6 +53,7 @@ fn two_sides_that_write_at_random_are_equal_in_the_end_but_for_what_waits_for_a_
     let world = World::start(Paging::Token, 7);
     // Its clock is an hour ahead.
     world.pass(HOUR);
+    world.run_clock();
     let office = office(&world, "latest_change", "50ms");
     // All of one time, over several pages.
     (1..=20).for_each(|id| world.put(id, &format!("t{id}")));

@@ -72,8 +72,9 @@ struct Desk {
     things: BTreeMap<u64, Thing>,
     paging: Paging,
     size: usize,
-    /// The clock there.
+    /// The clock there: it stands still, or runs since then.
     now: i64,
+    runs: Option<std::time::Instant>,
     journal: Vec<Asked>,
     next: VecDeque<Told>,
     form: Option<fn(&str) -> String>,
@@ -107,6 +108,7 @@ impl World {
             paging,
             size,
             now: hms_sync::clock::now().0,
+            runs: None,
             journal: Vec::new(),
             next: VecDeque::new(),
             form: None,
@@ -197,7 +199,7 @@ impl World {
     pub fn put_late(&self, id: u64, title: &str, late: i64) {
         let mut desk = self.shared.desk.lock().unwrap();
         let (version, last) = desk.things.get(&id).map_or((1, 0), |thing| (thing.version + 1, thing.updated + 1));
-        let updated = (desk.now - late).max(last);
+        let updated = (desk.time() - late).max(last);
         desk.things.insert(id, Thing { title: title.into(), version, updated, deleted: false });
     }
 
@@ -209,13 +211,18 @@ impl World {
     /// Marks a record as deleted.
     pub fn delete(&self, id: u64) {
         let mut desk = self.shared.desk.lock().unwrap();
-        let now = desk.now;
+        let now = desk.time();
         let thing = desk.things.get_mut(&id).unwrap();
         (thing.deleted, thing.updated, thing.version) = (true, now, thing.version + 1);
     }
 
     pub fn now(&self) -> i64 {
-        self.shared.desk.lock().unwrap().now
+        self.shared.desk.lock().unwrap().time()
+    }
+
+    /// Its clock runs from now on.
+    pub fn run_clock(&self) {
+        self.shared.desk.lock().unwrap().runs = Some(std::time::Instant::now());
     }
 
     /// Lets the clock there go on.
@@ -259,7 +266,7 @@ impl Shared {
             let (number, date) = {
                 let mut desk = self.desk.lock().unwrap();
                 desk.journal.push(asked.clone());
-                (desk.journal.len(), desk.now)
+                (desk.journal.len(), desk.time())
             };
             let queued = self.desk.lock().unwrap().next.pop_front();
             let met = self.meets.lock().unwrap().as_ref().and_then(|rule| rule(&asked, number));
@@ -286,7 +293,7 @@ impl Shared {
             }
             if let Some(rule) = self.stirs.lock().unwrap().as_mut() {
                 let mut desk = self.desk.lock().unwrap();
-                let now = desk.now;
+                let now = desk.time();
                 rule(&mut desk.things, now, number);
             }
         }
@@ -294,6 +301,11 @@ impl Shared {
 }
 
 impl Desk {
+    fn time(&self) -> i64 {
+        let ran = self.runs.map_or(0, |since| i64::try_from(since.elapsed().as_millis()).unwrap());
+        self.now + ran
+    }
+
     /// A record that is written or deleted, unless it has another version than the request says; none = it only reads.
     fn write(&mut self, asked: &Asked) -> Option<Told> {
         if !matches!(asked.method.as_str(), "PUT" | "DELETE") {
@@ -316,7 +328,7 @@ impl Desk {
             _ => String::new(),
         };
         let title = self.form.map_or(title.clone(), |form| form(&title));
-        let thing = Thing { title, version: version + 1, updated: self.now, deleted: asked.method == "DELETE" };
+        let thing = Thing { title, version: version + 1, updated: self.time(), deleted: asked.method == "DELETE" };
         let told = Told::json(&item(id, &thing)).with("ETag", &thing.version.to_string());
         self.things.insert(id, thing);
         Some(told)
