@@ -221,12 +221,14 @@ impl Worker {
         let (epoch, noted) = (log.seen(None)?.epoch.to_string(), log.highest_seq()?);
         // Where it begins must not be taken back.
         log.sync_wal()?;
+        let origin = origin_of(&*inlet.source);
         let (name, log_name, both_ways) = (inlet.name.clone(), log.name().to_owned(), inlet.both_ways);
         let (known, pull) = ledger.call(move |state| {
             state.commit(|db| {
                 let (known, _) = connector::remember(db, &name)?;
                 pull::begin(db, known.id, &log_name, &epoch, noted)?;
                 pull::set_ways(db, known.id, both_ways)?;
+                connector::forget_breakers_but(db, known.id, &origin)?;
                 let known = connector::find(db, &name)?.unwrap_or(known);
                 Ok((known.clone(), pull::get(db, known.id)?))
             })

@@ -38,7 +38,8 @@ impl Worker {
     pub(super) fn fetch_all(&mut self, insists: bool) -> Result<(), PullError> {
         let mut tally = Tally::default();
         let mut expired = false;
-        let mut ask = Ask { cursor: self.cursor.clone(), next: None, validator: self.pull.book.validator.clone() };
+        let (cursor, validator) = (self.cursor.clone(), self.pull.book.validator.clone());
+        let mut ask = Ask { cursor, validator, ..Ask::default() };
         let asked_first = matches!(self.pull.contact, Contact::Asked(_));
         if asked_first {
             ask = Ask::default();

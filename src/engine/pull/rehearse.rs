@@ -69,14 +69,15 @@ pub fn rehearse(
         None => (pull::Book::default(), true),
     };
     let cursor = log.mark(&inlet.name)?.and_then(|mark| mark.cursor).filter(|_| !whole);
-    let mut ask = Ask { cursor, ..Ask::default() };
+    let only = || Ask { looks: true, ..Ask::default() };
+    let mut ask = Ask { cursor, ..only() };
     let mut matched = 0_u64;
     for _ in 0..PAGES {
         let page = match inlet.source.fetch(&ask) {
             Fetched::Page(page) => page,
             Fetched::Unchanged => break,
             Fetched::Expired if ask.cursor.is_some() => {
-                ask = Ask::default();
+                ask = only();
                 continue;
             }
             Fetched::Expired | Fetched::Gone => {

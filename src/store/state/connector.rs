@@ -195,9 +195,11 @@ pub fn breaker(db: &Connection, id: ConnectorId, origin: &str) -> Sql<Option<Ope
     .optional()
 }
 
-/// Forgets the breakers of endpoints that a connector no longer sends to. What it reads has its own.
+/// Forgets the breakers of endpoints that a connector no longer sends to; of a source (`pull ORIGIN`), those of others that it no
+/// longer reads.
 pub fn forget_breakers_but(db: &Connection, id: ConnectorId, origin: &str) -> Sql<()> {
-    let sql = "DELETE FROM breaker WHERE connector = ?1 AND origin <> ?2 AND origin NOT LIKE 'pull %'";
+    let sql = "DELETE FROM breaker
+        WHERE connector = ?1 AND origin <> ?2 AND (substr(origin, 1, 5) = 'pull ') = (substr(?2, 1, 5) = 'pull ')";
     db.execute(sql, (id.0, origin))?;
     Ok(())
 }

@@ -168,3 +168,45 @@ fn a_program_hears_what_comes_in_and_where_it_comes_from() {
     let there = |id| (id, Some("world".to_owned()));
     assert_eq!(heard, [there(1), there(2), there(3), there(4), there(5), (9, None)]);
 }
+
+#[test]
+fn looking_at_files_that_come_in_moves_none_of_them_and_a_run_writes_their_rows_and_does() {
+    let office = Office::visits();
+    let folder = office.folder().join("in");
+    std::fs::create_dir_all(folder.join("done")).unwrap();
+    let write = |place: &str| {
+        let text = format!(
+            "adapter: directory\nstrategy: pull\npull:\n  table: visits\n  directory: {place}\n  pattern: \"*.csv\"\n  \
+             settle: 1s\n  key: /id\n  format: {{columns: [id, name, minutes]}}\n"
+        );
+        office.connector("there", &text);
+    };
+    let file = folder.join("a.csv");
+    std::fs::write(&file, "id,name,minutes\r\n1,Ann,5\r\n2,Bob,7\r\n").unwrap();
+    let past = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(past).unwrap();
+    assert_eq!(office.run(&["watch", "visits"]).code, Some(0));
+    // Where it looks first there is nothing: that is told, and not any more once it looks elsewhere.
+    write("/nowhere");
+    assert_eq!(office.run(&["run", "--once"]).code, Some(75));
+    write(&folder.display().to_string());
+    for _ in 0..2 {
+        let shown = office.run(&["--json", "simulate", "there"]);
+        let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap_or_else(|_| panic!("{shown:#?}"));
+        assert_eq!((&shown["read"], &shown["inserts"], &shown["bad"]), (&2.into(), &2.into(), &0.into()), "{shown}");
+        assert!(file.exists(), "nothing is moved");
+    }
+    for _ in 0..2 {
+        let ended = office.run(&["run", "--once"]);
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+    }
+    let app = office.app();
+    let sum: i64 = app.query_row("SELECT sum(minutes) FROM visits", [], |row| row.get(0)).unwrap();
+    assert_eq!((sum, file.exists(), folder.join("done/a.csv").exists()), (12, false, true));
+    let status: serde_json::Value = serde_json::from_str(&office.run(&["--json", "status"]).stdout).unwrap();
+    assert_eq!(
+        (&status["connectors"][0]["downSince"], &status["needs"]),
+        (&().into(), &serde_json::json!([])),
+        "{status}"
+    );
+}

@@ -89,7 +89,7 @@ impl Reader {
     #[allow(clippy::result_large_err)]
     pub fn try_run(&mut self) -> Result<usize, Fetched> {
         let (cursor, validator) = (self.cursor.clone(), self.validator.clone());
-        let mut ask = Ask { cursor, next: None, validator };
+        let mut ask = Ask { cursor, validator, ..Ask::default() };
         let mut fresh = 0;
         loop {
             let page = match self.source.fetch(&ask) {
