@@ -18,7 +18,16 @@ pub(super) struct Statements<'c> {
     pub(super) columns: &'c [Arc<str>],
     pub(super) keys: usize,
     /// The text that a row was written by last, and what it is of: most rows of a page have the same columns.
-    last: RefCell<Option<(bool, Vec<Arc<str>>, Arc<str>)>>,
+    last: RefCell<Option<Written>>,
+}
+
+/// The text that a row was written by.
+struct Written {
+    /// The row was new.
+    new: bool,
+    /// With these columns.
+    columns: Vec<Arc<str>>,
+    sql: Arc<str>,
 }
 
 impl<'c> Statements<'c> {
@@ -56,14 +65,14 @@ impl<'c> Statements<'c> {
     pub(super) fn write(&self, new: bool, columns: &Record, make: impl FnOnce() -> String) -> Arc<str> {
         let mut last = self.last.borrow_mut();
         let names = || columns.iter().map(|(name, _)| name);
-        if let Some((was_new, before, sql)) = &*last
-            && *was_new == new
-            && before.iter().eq(names())
+        if let Some(known) = &*last
+            && known.new == new
+            && known.columns.iter().eq(names())
         {
-            return Arc::clone(sql);
+            return Arc::clone(&known.sql);
         }
         let sql: Arc<str> = make().into();
-        *last = Some((new, names().cloned().collect(), Arc::clone(&sql)));
+        *last = Some(Written { new, columns: names().cloned().collect(), sql: Arc::clone(&sql) });
         sql
     }
 
