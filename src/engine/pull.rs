@@ -25,6 +25,7 @@ mod report;
 mod reread;
 mod site;
 mod sweep;
+mod tempo;
 mod weigh;
 
 use std::collections::{HashMap, HashSet};
@@ -45,7 +46,6 @@ use crate::rules::mapping::Reverse;
 use crate::rules::outcome::Reason;
 use crate::rules::pull::clock::Trust;
 use crate::rules::retry::RetryPolicy;
-use crate::rules::schedule::Schedule;
 use crate::store::capture::{CaptureError, CapturedLog};
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::pull::{self, Contact, Pull};
@@ -56,6 +56,7 @@ pub use polls::{Poll, Polls};
 pub use rehearse::{Forecast, rehearse};
 pub use report::{PullStatus, pull_status, pulled};
 use site::Site;
+pub use tempo::Tempo;
 
 /// What one connector reads, and where that goes.
 #[derive(Debug)]
@@ -90,24 +91,6 @@ pub struct Inlet {
     pub tempo: Tempo,
     /// How failed requests are tried again.
     pub retry: RetryPolicy,
-}
-
-/// When a connector is read.
-#[derive(Clone, Debug)]
-pub enum Tempo {
-    /// So long after the last run ended.
-    Every(Duration),
-    /// At the times of a schedule.
-    Schedule(Schedule),
-}
-
-impl Tempo {
-    fn next(&self, now: Timestamp) -> Duration {
-        match self {
-            Tempo::Every(pause) => *pause,
-            Tempo::Schedule(schedule) => schedule.next_after(now).map_or(HALTED, |at| at.since(now)),
-        }
-    }
 }
 
 /// What a worker is made of.

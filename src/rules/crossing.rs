@@ -25,15 +25,14 @@ impl Crossings {
         while self.0.front().is_some_and(|(at, _)| now.since(*at) > SPAN) {
             self.0.pop_front();
         }
-        // The same once more is no turn: a page that could not be written is read again.
-        if self.0.back().is_some_and(|(_, last)| *last == hash) {
-            return false;
-        }
         let again = self.0.iter().filter(|(_, known)| *known == hash).count();
         if self.0.len() >= MOST && again >= 2 {
             return true;
         }
-        self.0.push_back((now, hash));
+        // The same once more is no turn: a page that could not be written is read again.
+        if self.0.back().is_none_or(|(_, last)| *last != hash) {
+            self.0.push_back((now, hash));
+        }
         false
     }
 

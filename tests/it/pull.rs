@@ -98,8 +98,13 @@ impl Desk {
     }
 
     fn work<T>(&self, work: impl FnOnce(Worker) -> T) -> T {
-        let state = State::open(&self.office.state()).unwrap();
-        let (ledger, thread) = Ledger::start(state).unwrap();
+        // A process that another test is starting may hold the lock of the last run for a moment.
+        let state = std::cell::RefCell::new(None);
+        crate::support::office::wait("the state file is free", || {
+            *state.borrow_mut() = State::open(&self.office.state()).ok();
+            state.borrow().is_some()
+        });
+        let (ledger, thread) = Ledger::start(state.into_inner().unwrap()).unwrap();
         let log = CapturedLog::open("office", &self.office.database(), Access::Write).unwrap();
         let reader = self.office.reader();
         let worker = Worker::new(Parts { inlet: self.inlet(), log, ledger: ledger.clone(), reader }).unwrap();
