@@ -12,6 +12,7 @@ use hms_sync::event::{Record, Value as Field};
 use hms_sync::rules::conflict::Policy;
 use hms_sync::rules::governance::Gate;
 use hms_sync::rules::mapping::Mapping;
+use hms_sync::rules::pull::clock::Trust;
 use hms_sync::rules::retry::RetryPolicy;
 use hms_sync::store::capture::{Access, CapturedLog, WatchSpec};
 use hms_sync::store::state::{State, StateReader};
@@ -110,7 +111,7 @@ fn pull(rows: i64, again: bool) -> f64 {
             office: "OF042".to_owned(),
             both_ways: false,
             strict_order: false,
-            trusted: true,
+            clock: Trust::Same,
             max_delete: 5.0,
             full: None,
             tempo: Tempo::Every(Duration::from_secs(60)),

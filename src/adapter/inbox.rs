@@ -217,7 +217,9 @@ impl Inbox {
             let content: String = hex(&hash).chars().take(32).collect();
             if progress.done.contains(&content) {
                 // Its rows were applied; or somebody has sent the same again.
-                self.put_away(&mut *place, &entry.name, &content)?;
+                if !ask.looks {
+                    self.put_away(&mut *place, &entry.name, &content)?;
+                }
                 continue;
             }
             let parsed = match self.settings.feed.read(&bytes) {

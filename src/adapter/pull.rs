@@ -48,6 +48,8 @@ pub struct Ask {
     /// What the last answer to a first page was known by (`ETag`, `Last-Modified`): an answer that is the same is
     /// [`Fetched::Unchanged`].
     pub validator: Option<String>,
+    /// It is only looked at: nothing there may be moved or deleted for it.
+    pub looks: bool,
 }
 
 /// What came of a request.

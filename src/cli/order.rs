@@ -14,6 +14,7 @@ use crate::engine::alarm::AlertStatus;
 use crate::engine::inflow::InflowStatus;
 use crate::engine::need::Need;
 use crate::engine::operate::{self, Actor, Deed, Operation, operate};
+use crate::engine::pull::Poll;
 use crate::engine::push::{Run, Summary};
 use crate::engine::single::Status;
 use crate::store::shadow::Report;
@@ -129,6 +130,18 @@ pub fn needs(holder: &Holder) -> Vec<Need> {
 pub fn sources(holder: &Holder) -> Vec<InflowStatus> {
     let socket = holder.socket.as_ref();
     socket.and_then(|socket| client::get(socket, "/sources").ok()).unwrap_or_default()
+}
+
+/// When connectors that read were asked last and will be next, as the running agent says; nothing when it does not answer.
+pub fn polls(holder: &Holder) -> Vec<(String, Poll)> {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        connector: String,
+        pull: Option<Poll>,
+    }
+    let socket = holder.socket.as_ref();
+    let told: Vec<Told> = socket.and_then(|socket| client::get(socket, "/connectors").ok()).unwrap_or_default();
+    told.into_iter().filter_map(|told| Some((told.connector, told.pull?))).collect()
 }
 
 /// The alerts that are open, as the running agent says; none when it does not answer.

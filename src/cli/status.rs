@@ -68,9 +68,16 @@ pub(super) fn glance(settings: &Settings, configured: &[Configured]) -> Result<O
     let told = holder.as_ref().map(order::needs).unwrap_or_default();
     let alerts = holder.as_ref().and_then(order::alerts);
     let heard = holder.as_ref().map(order::sources).unwrap_or_default();
+    let running = holder.clone();
     let parts = Parts { state, holder, logs: logs.collect(), office: &settings.office, configured };
     let mut seen = overview(parts)?;
     seen.needs.extend(told);
+    if let Some(holder) = running.filter(|_| seen.connectors.iter().any(|known| known.pull.is_some())) {
+        for (name, poll) in order::polls(&holder) {
+            let known = seen.connectors.iter_mut().filter(|known| known.connector == name);
+            known.filter_map(|known| known.pull.as_mut()).for_each(|pull| pull.poll = poll.clone());
+        }
+    }
     seen.sources = sources(settings, heard);
     seen.alerts = alerts.unwrap_or(seen.alerts);
     Ok(seen)
@@ -136,6 +143,26 @@ fn source_line(source: &InflowStatus) -> String {
     format!("events {name}: {}{since}{reason}, {url}{counts}", source.state.word())
 }
 
+/// What a connector reads, in a line.
+fn pull_line(known: &ConnectorStatus) -> Option<String> {
+    let pull = known.pull.as_ref().filter(|_| known.configured)?;
+    let at = |at: &Option<String>| at.as_deref().and_then(|at| at.parse().ok()).map(Timestamp::from_jiff);
+    let now = clock::now();
+    let ago = |time: &Option<String>| at(time).map(|at| format!("{} ago", output::age(now.since(at))));
+    let mut parts = Vec::new();
+    parts.extend(ago(&pull.poll.polled).map(|ago| format!("asked {ago}")));
+    parts.extend(at(&pull.poll.next).map(|next| format!("again in {}", output::age(next.since(now)))));
+    parts.push(
+        format!("{} changed here", pull.applied)
+            + &ago(&pull.last).map(|ago| format!(", the last {ago}")).unwrap_or_default(),
+    );
+    parts
+        .push(format!("{} agreed, {} refused, {} held, {} unreadable", pull.agreed, pull.refused, pull.held, pull.bad));
+    let reason = known.last_error.as_ref().map(|last| (ago(&Some(last.at.clone())), &last.reason));
+    parts.extend(reason.and_then(|(ago, reason)| Some(format!("last error {}: {reason}", ago?))));
+    Some(format!("pull {}: {}", known.connector, parts.join("; ")))
+}
+
 fn show(place: &Place, seen: &Overview) -> Result<(), Failure> {
     if !place.quiet() {
         let agent = match (&seen.agent.process, seen.agent.has_run) {
@@ -146,6 +173,7 @@ fn show(place: &Place, seen: &Overview) -> Result<(), Failure> {
         output::line(&agent)?;
         seen.logs.iter().try_for_each(|log| output::line(&log_line(log)))?;
         seen.sources.iter().try_for_each(|source| output::line(&source_line(source)))?;
+        seen.connectors.iter().filter_map(pull_line).try_for_each(|line| output::line(&line))?;
         if seen.connectors.is_empty() {
             output::line("no connector is configured: `hms-sync scaffold connector NAME` writes one")?;
         } else {

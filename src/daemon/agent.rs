@@ -67,6 +67,7 @@ pub struct Agent {
     healing: Vec<JoinHandle<()>>,
     workers: Vec<RunningWorker>,
     pulls: Vec<RunningWorker>,
+    polls: Vec<(Arc<str>, pull::Polls)>,
     handlers: Vec<RunningWorker>,
     turn: Turn,
     /// Who prunes the intake log; it ends when the sender goes.
@@ -158,6 +159,7 @@ impl Agent {
                     healing: Vec::new(),
                     workers: Vec::new(),
                     pulls: Vec::new(),
+                    polls: Vec::new(),
                     handlers: Vec::new(),
                     turn: Turn::default(),
                     pruner: None,
@@ -201,6 +203,7 @@ impl Agent {
             // What comes in is sent on in the same run.
             let first = (run == Run::Once).then(|| turn.first());
             let mailbox = worker.mailbox();
+            self.polls.push((name.clone(), worker.polls()));
             let pull = self.start_worker(format!("pull/{name}"), name, mailbox, move || {
                 let _first = first;
                 worker.run(run)
@@ -331,6 +334,7 @@ impl Agent {
             ledger: self.ledger.clone(),
             workers: self.workers.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
             pulls: self.pulls.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
+            polls: self.polls.clone(),
             handlers: self.handlers.iter().map(|worker| (worker.name.clone(), worker.mailbox.clone())).collect(),
             keepers: self.keepers.iter().map(|(bell, _)| bell.clone()).collect(),
             healers: self.healers.clone(),

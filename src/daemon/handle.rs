@@ -21,6 +21,7 @@ use crate::engine::lookout::Lookout;
 use crate::engine::need::Need;
 use crate::engine::operate::{Actor, Operation, Refused, Report, operate};
 use crate::engine::overview::{Configured, Overview, Parts, overview};
+use crate::engine::pull::Polls;
 use crate::engine::push::{Beat, Mailbox, Message};
 use crate::engine::single::{Status, answer, ask, is_known, parse_key};
 use crate::rules::governance::{Classes, Gate};
@@ -39,6 +40,7 @@ pub struct Handle {
     pub(super) workers: Vec<(Arc<str>, Mailbox)>,
     /// The connectors that read.
     pub(super) pulls: Vec<(Arc<str>, Mailbox)>,
+    pub(super) polls: Vec<(Arc<str>, Polls)>,
     /// The handlers of the embedding program.
     pub(super) handlers: Vec<(Arc<str>, Mailbox)>,
     pub(super) keepers: Vec<Bell>,
@@ -106,7 +108,13 @@ impl Handle {
             (database.name.clone(), database.path.display().to_string(), opened)
         });
         let (office, configured) = (&*self.office, &*self.configured);
-        overview(Parts { state, holder: holder(&self.state), logs: logs.collect(), office, configured })
+        let mut seen =
+            overview(Parts { state, holder: holder(&self.state), logs: logs.collect(), office, configured })?;
+        for (name, polls) in &self.polls {
+            let known = seen.connectors.iter_mut().filter(|known| *known.connector == **name);
+            known.filter_map(|known| known.pull.as_mut()).for_each(|pull| pull.poll = polls.get());
+        }
+        Ok(seen)
     }
 
     /// The alerts that are open; none = nobody looks.

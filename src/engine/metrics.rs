@@ -110,6 +110,12 @@ pub fn metrics(parts: Parts<'_>) -> Result<Vec<Family>, StateError> {
             sheet.level(&SKEW, &[name], ahead as f64 / 1000.0);
         }
     }
+    for known in &overview.connectors {
+        let shows = lookout.shown().any(|(name, shown)| name == known.connector && shown.ahead_ms.is_some());
+        if let Some(ahead) = known.pull.as_ref().and_then(|pull| pull.skew).filter(|_| !shows) {
+            sheet.level(&SKEW, &[&known.connector], ahead as f64 / 1000.0);
+        }
+    }
     for log in &overview.logs {
         sheet.count(&CAPTURED, &[&log.log], u64::try_from(log.captured).unwrap_or(0));
     }

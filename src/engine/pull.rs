@@ -16,13 +16,16 @@ mod carry;
 mod fetch;
 mod look;
 mod mapped;
+mod measure;
 mod note;
 mod planned;
+mod polls;
 mod rehearse;
 mod report;
 mod reread;
 mod site;
 mod sweep;
+mod tempo;
 mod told;
 mod weigh;
 
@@ -42,17 +45,19 @@ use crate::rules::crossing::Crossings;
 use crate::rules::governance::Gate;
 use crate::rules::mapping::Reverse;
 use crate::rules::outcome::Reason;
+use crate::rules::pull::clock::Trust;
 use crate::rules::retry::RetryPolicy;
-use crate::rules::schedule::Schedule;
 use crate::store::capture::{CaptureError, CapturedLog};
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::pull::{self, Contact, Pull};
 use crate::store::state::{ConnectorId, StateError, StateReader};
 
 pub use mapped::Mapped;
+pub use polls::{Poll, Polls};
 pub use rehearse::{Forecast, rehearse};
 pub use report::{PullStatus, pull_status, pulled};
 use site::Site;
+pub use tempo::Tempo;
 pub use told::{AsideRecord, PulledRecord, pulled_record};
 
 /// What one connector reads, and where that goes.
@@ -78,8 +83,8 @@ pub struct Inlet {
     pub both_ways: bool,
     /// An item that cannot be applied stops the run, and is not passed over.
     pub strict_order: bool,
-    /// The clock there can be believed (`clock: free` = not).
-    pub trusted: bool,
+    /// What the connector says of the clock there.
+    pub clock: Trust,
     /// Up to so many records in a hundred, and a hundred at least, are deleted unasked because they are missing; default 5.
     pub max_delete: f64,
     /// After so long everything is read again.
@@ -88,24 +93,6 @@ pub struct Inlet {
     pub tempo: Tempo,
     /// How failed requests are tried again.
     pub retry: RetryPolicy,
-}
-
-/// When a connector is read.
-#[derive(Clone, Debug)]
-pub enum Tempo {
-    /// So long after the last run ended.
-    Every(Duration),
-    /// At the times of a schedule.
-    Schedule(Schedule),
-}
-
-impl Tempo {
-    fn next(&self, now: Timestamp) -> Duration {
-        match self {
-            Tempo::Every(pause) => *pause,
-            Tempo::Schedule(schedule) => schedule.next_after(now).map_or(HALTED, |at| at.since(now)),
-        }
-    }
 }
 
 /// What a worker is made of.
@@ -155,6 +142,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A source that refuses everybody is asked again after so long.
 const HALTED: Duration = Duration::from_secs(15 * 60);
 
+/// A new process leaves a source that failed alone for so long at most, whatever was written down.
+const LEFT_ALONE: Duration = Duration::from_secs(3600);
+
 /// A connector that is read.
 pub struct Worker {
     inlet: Inlet,
@@ -172,10 +162,15 @@ pub struct Worker {
     failures: u32,
     dice: fastrand::Rng,
     not_before: Option<Timestamp>,
+    /// Since when it cannot be read.
+    down: Option<Timestamp>,
+    polls: Polls,
     halted: Option<Reason>,
     paused: bool,
-    /// A person or a push wants it now.
+    /// A person or a push wants what stands aside to be looked at now.
     asked: bool,
+    /// A person wants the source to be asked now, even if it failed.
+    insists: bool,
     /// The keys that were seen since everything is read anew.
     seen: Option<HashSet<u64>>,
     /// And something could not be read.
@@ -211,17 +206,23 @@ impl Worker {
         let (epoch, noted) = (log.seen(None)?.epoch.to_string(), log.highest_seq()?);
         // Where it begins must not be taken back.
         log.sync_wal()?;
-        let (name, log_name) = (inlet.name.clone(), log.name().to_owned());
+        let origin = origin_of(&*inlet.source);
+        let (name, log_name, both_ways) = (inlet.name.clone(), log.name().to_owned(), inlet.both_ways);
         let (known, pull) = ledger.call(move |state| {
             state.commit(|db| {
                 let (known, _) = connector::remember(db, &name)?;
                 pull::begin(db, known.id, &log_name, &epoch, noted)?;
+                pull::set_ways(db, known.id, both_ways)?;
+                connector::forget_breakers_but(db, known.id, &origin)?;
+                let known = connector::find(db, &name)?.unwrap_or(known);
                 Ok((known.clone(), pull::get(db, known.id)?))
             })
         })?;
         let pull = pull.ok_or(PullError::Plan)?;
         let stored = reader.read(|db| connector::breaker(db, known.id, &origin_of(&*inlet.source)))?;
         let cursor = log.mark(&inlet.name)?.and_then(|mark| mark.cursor);
+        // A source that is down is not asked at once by each process that begins.
+        let not_before = pull.book.until.map(|until| Timestamp(until).min(clock::steady().plus(LEFT_ALONE)));
         let gate = Reader::default();
         if let Some((_, bytes)) = reader.read(|db| pull::planned(db, known.id))? {
             // Nothing of these leaves before the page is finished.
@@ -235,16 +236,19 @@ impl Worker {
         Ok(Worker {
             id: known.id,
             breaker: Breaker::new(inlet.retry.backoff),
-            failures: stored.map_or(0, |open| open.failures),
+            failures: stored.as_ref().map_or(0, |open| open.failures),
             site,
             noted: pull.noted,
             pull,
             cursor,
             dice: fastrand::Rng::new(),
-            not_before: None,
+            not_before,
+            down: stored.as_ref().filter(|_| not_before.is_some()).map(|open| open.opened),
+            polls: Polls::default(),
             halted: None,
             paused: known.mode == Mode::Paused,
             asked: false,
+            insists: false,
             seen: None,
             uncertain: false,
             has_noted: false,
@@ -303,9 +307,9 @@ impl Worker {
             if self.stopped || self.summary.broken {
                 break;
             }
-            let due = self.not_before.is_none_or(|at| at <= clock::steady());
+            let due = run == Run::Once || self.not_before.is_none_or(|at| at <= clock::steady());
             if !self.paused && (due || self.asked) {
-                self.turn();
+                self.turn(run == Run::Once);
             }
             if run == Run::Once || self.stopped || self.summary.broken {
                 break;
@@ -320,14 +324,21 @@ impl Worker {
 
     /// One run now, for whoever has the worker to himself.
     pub fn turn_now(&mut self) -> Option<Reason> {
-        self.turn();
+        self.turn(false);
         self.summary.left_off.clone()
     }
 
-    /// One run, and when the next one is.
-    fn turn(&mut self) {
+    /// When it was asked last, and will be next: who tells of it looks there.
+    pub fn polls(&self) -> Polls {
+        self.polls.clone()
+    }
+
+    /// One run, and when the next one is. `once` = a source that was to be left alone for a while is asked all the same, as
+    /// when somebody asks for it.
+    fn turn(&mut self, once: bool) {
         let asked = std::mem::take(&mut self.asked);
-        let done = self.run_once(asked);
+        let insists = std::mem::take(&mut self.insists) || once;
+        let done = self.run_once(asked, insists);
         let now = clock::steady();
         match done {
             Ok(()) => {
@@ -347,9 +358,10 @@ impl Worker {
                 self.not_before = Some(now.plus(PAUSE));
             }
         }
+        self.polls.will_ask(self.not_before.map(|at| clock::now().plus(at.since(clock::steady()))));
     }
 
-    fn run_once(&mut self, asked: bool) -> Result<(), PullError> {
+    fn run_once(&mut self, asked: bool, insists: bool) -> Result<(), PullError> {
         self.summary.left_off = None;
         if self.log.follow()? {
             self.site = Site::of(&self.inlet, &mut self.log)?;
@@ -363,7 +375,7 @@ impl Worker {
         self.note_changes()?;
         self.take_aside(asked)?;
         self.reread()?;
-        self.fetch_all()
+        self.fetch_all(insists)
     }
 
     /// Nothing is agreed any more once the log is another: both sides are compared first, and a person says so.
@@ -378,15 +390,18 @@ impl Worker {
         );
         let (id, name, noted) = (self.id, self.log.name().to_owned(), self.log.highest_seq()?);
         self.ledger.call(move |state| state.commit(|db| pull::begin_anew(db, id, &name, &epoch, noted)))?;
-        self.cursor = None;
+        (self.cursor, self.noted) = (None, noted);
         self.reload()
     }
 
-    /// Reads again how it stands.
+    /// Reads again how it stands. What is told of it, and how far the log was looked through, this process knows better, but
+    /// for what a person has said.
     fn reload(&mut self) -> Result<(), PullError> {
         let id = self.id;
-        if let Some(pull) = self.reader.read(|db| pull::get(db, id))? {
-            self.noted = pull.noted;
+        if let Some(mut pull) = self.reader.read(|db| pull::get(db, id))? {
+            self.noted = self.noted.max(pull.noted);
+            let (missing, agreed) = (pull.book.missing, pull.book.agreed);
+            pull.book = pull::Book { missing, agreed, ..std::mem::take(&mut self.pull.book) };
             self.pull = pull;
         }
         Ok(())
@@ -449,7 +464,8 @@ impl Worker {
 
     fn hear(&mut self, message: Message) {
         match message {
-            Message::RunNow | Message::Reload => self.asked = true,
+            Message::RunNow => (self.asked, self.insists) = (true, true),
+            Message::Reload => self.asked = true,
             Message::Pause(pause) => self.paused = pause,
             Message::LetGo => {
                 if let Err(error) = self.log.yield_file() {

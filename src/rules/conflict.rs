@@ -163,6 +163,11 @@ impl Policy {
         named.or(self.otherwise.as_ref()).filter(|_| *unit != Unit::Record)
     }
 
+    /// Whether any of its rules asks when the sides changed.
+    pub fn by_time(&self) -> bool {
+        self.rules.iter().map(|(_, rule)| rule).chain(&self.otherwise).any(|rule| rule.winner.by_time())
+    }
+
     /// Whether the guard has to be asked before these fields are written into the application's row.
     pub fn guards<'f>(&self, fields: impl IntoIterator<Item = &'f Arc<str>>) -> bool {
         let Some(guard) = &self.guard else { return false };

@@ -29,7 +29,10 @@ impl Crossings {
         if self.0.len() >= MOST && again >= 2 {
             return true;
         }
-        self.0.push_back((now, hash));
+        // The same once more is no turn: a page that could not be written is read again.
+        if self.0.back().is_none_or(|(_, last)| *last != hash) {
+            self.0.push_back((now, hash));
+        }
         false
     }
 
@@ -49,6 +52,13 @@ mod tests {
         let came: Vec<bool> = (0..7).map(|n| crossings.comes_round([(n % 2) as u8; 32], Timestamp(n * 1000))).collect();
         assert_eq!(came, [false, false, false, false, true, true, true]);
         assert!(!crossings.comes_round([0; 32], Timestamp(610_000)));
+    }
+
+    #[test]
+    fn the_same_contents_again_and_again_are_no_circle() {
+        let mut crossings = Crossings::default();
+        assert!((0..200).all(|n| !crossings.comes_round([7; 32], Timestamp(n))));
+        assert!(!crossings.comes_round([8; 32], Timestamp(300)));
     }
 
     #[test]

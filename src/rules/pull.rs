@@ -6,7 +6,6 @@
 pub mod clock;
 pub mod course;
 pub mod cursor;
-pub mod fresh;
 pub mod item;
 pub mod link;
 

@@ -103,6 +103,72 @@ pub fn encode_record(fields: &Record) -> Vec<u8> {
     out
 }
 
+/// Part of a record that is written from what is borrowed.
+#[derive(Clone, Debug)]
+pub enum Piece<'a> {
+    /// [`Value::Null`].
+    Null,
+    /// [`Value::Bool`].
+    Bool(bool),
+    /// [`Value::Integer`].
+    Integer(i64),
+    /// [`Value::Text`].
+    Text(&'a str),
+    /// [`Value::List`].
+    List(&'a [Value]),
+    /// [`Value::Map`].
+    Map(&'a Record),
+    /// A list of pieces.
+    Each(Vec<Piece<'a>>),
+    /// A map of pieces.
+    Pieces(Vec<(&'a str, Piece<'a>)>),
+}
+
+/// The bytes that [`encode_record`] has for a record of such values, without copying them into one.
+pub fn encode_pieces(pieces: &[(&str, Piece<'_>)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    self::pieces(&mut out, pieces);
+    out
+}
+
+fn pieces(out: &mut Vec<u8>, pieces: &[(&str, Piece<'_>)]) {
+    number(out, pieces.len() as u64);
+    for (name, piece) in pieces {
+        text(out, name);
+        self::piece(out, piece);
+    }
+}
+
+fn piece(out: &mut Vec<u8>, piece: &Piece<'_>) {
+    match piece {
+        Piece::Null => value(out, &Value::Null),
+        Piece::Bool(flag) => value(out, &Value::Bool(*flag)),
+        Piece::Integer(n) => value(out, &Value::Integer(*n)),
+        Piece::Text(content) => {
+            out.push(b't');
+            text(out, content);
+        }
+        Piece::List(items) => {
+            out.push(b'l');
+            number(out, items.len() as u64);
+            items.iter().for_each(|item| value(out, item));
+        }
+        Piece::Map(fields) => {
+            out.push(b'm');
+            record(out, fields);
+        }
+        Piece::Each(items) => {
+            out.push(b'l');
+            number(out, items.len() as u64);
+            items.iter().for_each(|item| self::piece(out, item));
+        }
+        Piece::Pieces(parts) => {
+            out.push(b'm');
+            pieces(out, parts);
+        }
+    }
+}
+
 /// A record from its bytes.
 pub fn decode_record(bytes: &[u8]) -> Result<Record, Unreadable> {
     Input(bytes).record(0)

@@ -3,6 +3,7 @@
 pub mod assertions;
 mod fresh_files;
 mod proxies;
+mod reading;
 mod refreshing;
 mod secrecy;
 mod sessions;

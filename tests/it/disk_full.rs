@@ -151,7 +151,7 @@ impl Disk for Injected {
 }
 
 /// From now on the agent finds no space for a database.
-fn no_space(office: &Office, database: &Path, agent: &Agent) -> Child {
+pub fn no_space(office: &Office, database: &Path, agent: &Agent) -> Child {
     refuses(Fault::Full, office, database, agent)
 }
 
@@ -163,7 +163,7 @@ fn refuses(fault: Fault, office: &Office, database: &Path, agent: &Agent) -> Chi
     Strace { paths: files_of(database), injection, log }.attach(agent.pid())
 }
 
-fn let_go(mut strace: Child) {
+pub fn let_go(mut strace: Child) {
     kill_process(Pid::from_child(&strace), Signal::INT).unwrap();
     strace.wait().unwrap();
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod clerk;
+mod pulled;
 mod recording;
 
 use std::collections::HashMap;

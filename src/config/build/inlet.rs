@@ -39,7 +39,7 @@ pub fn inlet(
         office: settings.office.clone(),
         both_ways: spec.strategy.pushes(),
         strict_order: reading.strict_order,
-        trusted: true,
+        clock: reading.clock,
         max_delete: reading.max_delete,
         full: reading.full,
         tempo: match &reading.when {

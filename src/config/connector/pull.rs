@@ -15,6 +15,7 @@ use crate::engine::connector::Pace;
 use crate::rules::listen::Listen;
 use crate::rules::operation::Spec;
 use crate::rules::pull::Pull;
+use crate::rules::pull::clock::{TRUSTS, Trust};
 use crate::rules::schedule::Schedule;
 
 /// Which ways a connector's records go.
@@ -60,6 +61,8 @@ pub struct PullSpec {
     pub full: Option<Duration>,
     /// The connector's own overlap of a timestamp's cursor; none = what the adapter says.
     pub overlap: Option<Duration>,
+    /// Whether the times there can decide anything.
+    pub clock: Trust,
     /// What is read.
     pub from: Origin,
 }
@@ -151,6 +154,7 @@ pub(super) fn pull(fields: &Fields<'_>, around: &Around<'_, '_>) -> Option<Optio
     let mut when = when(&inner, around);
     let max_delete = inner.take("maxDelete").map_or(Some(PullSpec::MAX_DELETE), |found| percent(&found));
     let strict_order = inner.flag("strictOrder");
+    let clock = inner.take("clock").map_or(Some(Trust::default()), |found| found.choice("clock", &TRUSTS));
     if let Some(adapter) = around.inbox {
         let files = inbox::inbox(&inner, adapter);
         inner.done();
@@ -161,6 +165,7 @@ pub(super) fn pull(fields: &Fields<'_>, around: &Around<'_, '_>) -> Option<Optio
             strict_order,
             full: None,
             overlap: None,
+            clock: clock?,
             from: Origin::Files(Box::new(files?)),
         }));
     }
@@ -192,6 +197,7 @@ pub(super) fn pull(fields: &Fields<'_>, around: &Around<'_, '_>) -> Option<Optio
         strict_order,
         full: full?,
         overlap: overlap?,
+        clock: clock?,
         from: Origin::Requests { pull: asked?, largest: largest? },
     }))
 }

@@ -118,8 +118,10 @@ const glance = (() => {
     blank(last, !connector.last);
     blank(hour, !connector.hour);
     blank(wrong, !connector.lastError);
-    blank(next, connector.kind === 'stream');
-    say(last.lastChild, connector.delivered ? `${words.number(connector.delivered)} in all` : '');
+    blank(next, connector.kind === 'stream' && !(connector.pull && connector.pull.next));
+    const read = connector.pull;
+    const sums = [connector.delivered && `${words.number(connector.delivered)} in all`, read && `${words.number(read.applied)} read in`];
+    say(last.lastChild, sums.filter(Boolean).join(', '));
     const told = JSON.stringify(connector.hour || null);
     if (hour.told !== told) {
       hour.told = told;
@@ -129,9 +131,10 @@ const glance = (() => {
       say(hour.lastChild, lastHour(connector.hour));
     }
     const when = next.firstChild;
-    if (connector.nextRun) {
-      time(when, connector.nextRun, 'until');
-      say(next.lastChild, words.moment(connector.nextRun));
+    const due = connector.nextRun || (read && read.next);
+    if (due) {
+      time(when, due, 'until');
+      say(next.lastChild, read && read.polled ? `asked ${words.ago(read.polled)}` : words.moment(due));
     } else {
       time(when, null);
       say(when, connector.kind === 'stream' && connector.mode === 'running' ? 'at once' : '–');

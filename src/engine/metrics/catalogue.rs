@@ -123,7 +123,7 @@ pub(super) static SKEW: Metric = metric(
     "sync_clock_skew_seconds",
     Kind::Gauge,
     CONNECTOR,
-    "By how much the clock of a connector's target is ahead of this machine's, as its answers say.",
+    "By how much the clock of a connector's target, or of what it reads, is ahead of this machine's, as its answers say.",
 );
 pub(super) static CAPTURE: Metric = metric(
     "sync_capture_ok",

@@ -79,7 +79,10 @@ impl Worker {
         let names = self.site.fitting.key().iter().cloned();
         let record: Record = names.zip(values.iter().cloned()).collect();
         let fetched = match self.inlet.source.fetch_one(&record, &links) {
-            Some(Fetched::Page(page)) => page.items.first().map(|item| mapped(&self.inlet, &self.site, item)),
+            Some(Fetched::Page(page)) => {
+                self.measure(&page)?;
+                page.items.first().map(|item| mapped(&self.inlet, &self.site, item))
+            }
             Some(Fetched::Gone) => Some(Ok(Mapped { key: Some(values.clone()), deleted: true, ..Mapped::default() })),
             Some(Fetched::Failed(outcome)) => {
                 self.failed(&outcome)?;

@@ -15,7 +15,7 @@ use crate::store::state::conflict::{self, Subject};
 use crate::store::state::counter::{self, Series};
 use crate::store::state::pull::base::{self, Base, Both};
 use crate::store::state::pull::item::{self, Aside, Item};
-use crate::store::state::pull::{self, change, sent};
+use crate::store::state::pull::{self, Any, change, sent};
 use crate::store::state::{ConnectorId, Db, Sql, link};
 
 /// After somebody else was seen to write, the file is left alone for so long between two transactions,
@@ -262,12 +262,14 @@ impl Worker {
         }
         self.pull.book.last = Some(now.0);
         let (id, kind, book, noted) = (self.id, self.site.kind.to_string(), self.pull.book.clone(), self.noted);
+        let table = self.inlet.policy.table.clone();
         let (name, words) = (self.inlet.table.to_string(), format!("page {n}: {tally}"));
         let some = !endings.is_empty();
         let told: Vec<_> = endings.iter().filter_map(|ending| Some((ending.id.clone(), ending.told?))).collect();
         self.ledger.call(move |state| {
             state.commit(|db| {
-                endings.iter().try_for_each(|ending| ending.store(db, id, &kind))?;
+                let any = pull::any(db, id)?;
+                endings.iter().try_for_each(|ending| ending.store(db, id, (&table, &kind), any, now))?;
                 for (word, n) in tally.words() {
                     counter::add_to(db, id, Series::Pulled, word, n)?;
                 }
@@ -325,7 +327,10 @@ impl Worker {
             Applied::Refused(reason) => {
                 tally.refused += 1;
                 log::warn!(connector:% = self.inlet.name, class:% = reason.class; "{}: a record of {} is refused: {reason}", self.inlet.name, self.inlet.table);
-                put_aside(Aside::Refused, reason)
+                // What a person has decided about it cannot be done: that person is asked again.
+                let state = if planned.decided.is_empty() { Aside::Refused } else { Aside::Held };
+                let units = planned.decided.iter().map(|(unit, _)| (unit.clone(), None)).collect();
+                Ending { id: name(&planned.change.key), decided: units, ..put_aside(state, reason) }
             }
             Applied::Done { key, row, .. } => {
                 match &planned.change.act {
@@ -345,6 +350,7 @@ impl Worker {
                 ending.aside = ending.aside.map(|aside| Item { id: id.clone(), ..aside });
                 ending.was = planned.mapped.remote.clone();
                 ending.told = planned.change.tell.then_some(planned.seq);
+                ending.decided = planned.decided.into_iter().map(|(unit, winner)| (unit, Some(winner))).collect();
                 ending.links = planned.mapped.links;
                 ending.id = id;
                 ending
@@ -363,6 +369,8 @@ struct Ending {
     aside: Option<Item>,
     /// What it may have stood aside as.
     was: Option<String>,
+    /// What a person has decided, and whose values were taken; none = it cannot be done.
+    decided: Vec<(String, Option<String>)>,
     /// It was told to the log anew, with what the application did up to there.
     told: Option<i64>,
 }
@@ -397,24 +405,37 @@ fn agreed(agree: Agree, item: &super::Mapped, row: Option<Record>, decided: i64,
 }
 
 impl Ending {
-    fn store(&self, db: &Db, of: ConnectorId, kind: &str) -> Sql<()> {
-        let known = if self.base.is_some() { base::get(db, of, kind, &self.id)? } else { None };
+    /// `any` = what there is of this connector: where there is nothing, nothing of this record is.
+    fn store(&self, db: &Db, of: ConnectorId, (table, kind): (&str, &str), any: Any, now: Timestamp) -> Sql<()> {
+        let subject = Subject { connector: of, table, kind, key: &self.id };
+        for (unit, winner) in &self.decided {
+            match (winner, &self.aside) {
+                (Some(winner), _) => drop(conflict::carried_out(db, &subject, unit, winner, now)?),
+                (None, Some(aside)) => drop(conflict::reopen(db, &subject, unit, &aside.reason.to_string(), now)?),
+                (None, None) => {}
+            }
+        }
+        let known = if self.base.is_some() { base::place(db, of, kind, &self.id)? } else { None };
         // What was sent for it meanwhile, and has arrived, is newer than this.
-        let overtaken = |agreed: &&Agreed| known.as_ref().is_some_and(|known: &Base| known.seq > agreed.upto);
+        let overtaken = |agreed: &&Agreed| known.as_ref().is_some_and(|(_, _, seq)| *seq > agreed.upto);
         if let Some(agreed) = self.base.as_ref().filter(|agreed| !overtaken(agreed)) {
             let mut base = agreed.base.clone();
-            if let Some(known) = &known {
-                base.remote = base.remote.or_else(|| known.remote.clone());
-                base.updated = base.updated.or(known.updated);
-                base.seq = if agreed.whole { base.seq } else { known.seq };
+            if let Some((remote, updated, seq)) = &known {
+                base.remote = base.remote.or_else(|| remote.clone());
+                base.updated = base.updated.or(*updated);
+                base.seq = if agreed.whole { base.seq } else { *seq };
             } else if !agreed.whole {
                 base.seq = 0;
             }
             base::set(db, of, kind, &self.id, &base)?;
             if agreed.whole {
-                change::agreed(db, of, kind, &self.id, agreed.upto)?;
-                sent::seen(db, of, kind, &self.id, agreed.upto)?;
-            } else {
+                if any.changes {
+                    change::agreed(db, of, kind, &self.id, agreed.upto)?;
+                }
+                if any.sent {
+                    sent::seen(db, of, kind, &self.id, agreed.upto)?;
+                }
+            } else if any.changes {
                 agreed
                     .fields
                     .iter()
@@ -429,7 +450,7 @@ impl Ending {
         }
         match &self.aside {
             Some(aside) => item::put(db, of, aside),
-            None if !self.id.is_empty() => {
+            None if !self.id.is_empty() && any.aside => {
                 item::end(db, of, &self.id)?;
                 self.was.as_ref().map_or(Ok(()), |was| item::end(db, of, was).map(drop))
             }

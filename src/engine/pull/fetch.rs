@@ -18,10 +18,10 @@ use crate::rules::breaker::Permit;
 use crate::rules::conflict::same::fingerprint;
 use crate::rules::hex::hex;
 use crate::rules::outcome::{Outcome, Reason};
-use crate::rules::pull::clock::Offsets;
 use crate::store::capture::{Act, GUARD};
 use crate::store::state::connector::{self, OpenBreaker};
 use crate::store::state::counter::{self, Series};
+use crate::store::state::pace;
 use crate::store::state::pull::base::Base;
 use crate::store::state::pull::item::{self, Aside, Item};
 use crate::store::state::pull::{self, Contact};
@@ -34,11 +34,12 @@ const CURSOR: Duration = Duration::from_secs(3600);
 const NOTED: u32 = 3;
 
 impl Worker {
-    /// Reads what there is.
-    pub(super) fn fetch_all(&mut self) -> Result<(), PullError> {
+    /// Reads what there is. `insists` = a source that fails is asked all the same.
+    pub(super) fn fetch_all(&mut self, insists: bool) -> Result<(), PullError> {
         let mut tally = Tally::default();
         let mut expired = false;
-        let mut ask = Ask { cursor: self.cursor.clone(), next: None, validator: self.pull.book.validator.clone() };
+        let (cursor, validator) = (self.cursor.clone(), self.pull.book.validator.clone());
+        let mut ask = Ask { cursor, validator, ..Ask::default() };
         let asked_first = matches!(self.pull.contact, Contact::Asked(_));
         if asked_first {
             ask = Ask::default();
@@ -54,10 +55,11 @@ impl Worker {
         self.uncertain = false;
         let (mut pages, mut repeats) = (HashSet::new(), 0);
         loop {
-            if self.is_ending() || !self.may_ask() {
+            if self.is_ending() || !(self.may_ask() || insists) {
                 return Ok(());
             }
             let began = clock::now();
+            self.polls.asked(began);
             let page = match self.inlet.source.fetch(&ask) {
                 Fetched::Page(page) => page,
                 Fetched::Unchanged => return self.succeeded(),
@@ -74,7 +76,7 @@ impl Worker {
                 Fetched::Failed(outcome) => return self.failed(&outcome),
             };
             self.succeeded()?;
-            self.measure(&page);
+            self.measure(&page)?;
             let next = page.next.clone();
             if let Some(next) = &next {
                 repeats += u32::from(!pages.insert(next.clone()));
@@ -219,7 +221,7 @@ impl Worker {
             looked = look(&self.site, &mut self.log, Some((&mut self.reader, self.id)), &self.inlet.table, &refs)?;
         }
         let (seq, known) = looked;
-        let (ahead_ms, now) = (self.ahead(), clock::now());
+        let (clock, now) = (self.believed()?, clock::now());
         let first = match self.pull.contact {
             Contact::Asked(first) => Some(first),
             _ => None,
@@ -246,7 +248,7 @@ impl Worker {
                 continue;
             }
             let barred = known.aside.as_ref().is_some_and(|(_, reason)| reason.class == GUARD);
-            let how = How { now, ahead_ms, first, again, resolved: &known.resolved, barred };
+            let how = How { now, clock, first, again, resolved: &known.resolved, barred };
             match weigh(&self.inlet, &self.site, item, known, seq, how) {
                 Weighed::Quiet if again && known.aside.is_some() => batch.quiet.push(known.id.clone()),
                 Weighed::Quiet => {}
@@ -330,6 +332,10 @@ impl Worker {
     /// Whether the source may be asked now.
     fn may_ask(&mut self) -> bool {
         let now = clock::steady();
+        // It failed, and is left alone for a while.
+        if self.down.is_some() && self.not_before.is_some_and(|at| at > now) {
+            return false;
+        }
         match self.breaker.permit(now) {
             Permit::All => true,
             Permit::Probe => {
@@ -346,7 +352,7 @@ impl Worker {
 
     fn succeeded(&mut self) -> Result<(), PullError> {
         self.breaker.success();
-        self.halted = None;
+        (self.halted, self.down) = (None, None);
         if std::mem::take(&mut self.failures) >= NOTED {
             log::warn!(connector:% = self.inlet.name; "{}: it can be read again", self.inlet.name);
             self.note_failure(None)?;
@@ -368,6 +374,9 @@ impl Worker {
         };
         self.breaker.failure(0, true, &reason, clock::steady(), self.dice.f64());
         self.summary.retried += 1;
+        self.down.get_or_insert(clock::now());
+        let passes = matches!(outcome, Outcome::Retry { .. } | Outcome::Unknown { .. });
+        self.pull.book.until = passes.then(|| clock::steady().plus(pause).0);
         self.fail(reason, pause)
     }
 
@@ -380,8 +389,7 @@ impl Worker {
         if news {
             log::warn!(connector:% = self.inlet.name, class:% = reason.class; "{}: cannot be read: {reason}", self.inlet.name);
         }
-        let grave = pause >= HALTED;
-        if (grave && news) || (!grave && self.failures == NOTED) {
+        if (pause >= HALTED && news) || self.failures >= NOTED {
             self.failures = self.failures.max(NOTED);
             self.note_failure(Some(reason.clone()))?;
         }
@@ -391,24 +399,20 @@ impl Worker {
 
     fn note_failure(&mut self, reason: Option<Reason>) -> Result<(), PullError> {
         let (id, origin, now) = (self.id, origin_of(&*self.inlet.source), clock::steady());
-        let (failures, next_probe) = (self.failures, self.not_before.unwrap_or(now));
-        let open = reason.map(|reason| OpenBreaker { opened: now, next_probe, failures, reason });
-        self.ledger.call(move |state| state.commit(|db| connector::set_breaker(db, id, &origin, open.as_ref())))?;
+        let (failures, next_probe, opened) = (self.failures, self.not_before.unwrap_or(now), self.down.unwrap_or(now));
+        self.pull.book.until = self.pull.book.until.filter(|_| reason.is_some());
+        let book = self.pull.book.clone();
+        self.ledger.call(move |state| {
+            state.commit(|db| {
+                if let Some(reason) = &reason {
+                    pace::note_mishap(db, id, reason, clock::now())?;
+                }
+                let open = reason.map(|reason| OpenBreaker { opened, next_probe, failures, reason });
+                connector::set_breaker(db, id, &origin, open.as_ref())?;
+                pull::set_book(db, id, &book)
+            })
+        })?;
         Ok(())
-    }
-
-    /// Measures the other side's clock.
-    fn measure(&mut self, page: &Page) {
-        if let Some(ahead) = page.ahead_ms {
-            let mut offsets = Offsets::new(&self.pull.book.ahead);
-            offsets.add(ahead);
-            self.pull.book.ahead = offsets.kept().to_vec();
-        }
-    }
-
-    /// By how much the other side's clock is ahead, in milliseconds: the median of the last measures.
-    fn ahead(&self) -> i64 {
-        Offsets::new(&self.pull.book.ahead).median().unwrap_or(0)
     }
 }
 

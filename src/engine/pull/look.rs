@@ -9,7 +9,7 @@ use crate::store::state::pull::base::{self, Base};
 use crate::store::state::pull::change::{self, Changes};
 use crate::store::state::pull::item::{self, Aside};
 use crate::store::state::pull::sent;
-use crate::store::state::{ConnectorId, StateReader, conflict};
+use crate::store::state::{ConnectorId, StateReader, conflict, pull};
 
 /// Rows that are looked up in one read transaction.
 const ROWS: usize = 200;
@@ -67,12 +67,19 @@ pub(super) fn look(
     }
     if let Some((reader, of)) = state {
         reader.read(|db| {
+            let any = pull::any(db, of)?;
             for known in known.iter_mut().filter(|known| !known.id.is_empty()) {
                 known.base = base::get(db, of, &site.kind, &known.id)?;
-                known.changes = change::of(db, of, &site.kind, &known.id)?;
-                known.sent = sent::of(db, of, &site.kind, &known.id)?;
-                known.aside = item::get(db, of, &known.id)?.map(|item| (item.state, item.reason));
-                if matches!(known.aside, Some((Aside::Held, _))) {
+                if any.changes {
+                    known.changes = change::of(db, of, &site.kind, &known.id)?;
+                }
+                if any.sent {
+                    known.sent = sent::of(db, of, &site.kind, &known.id)?;
+                }
+                if any.aside {
+                    known.aside = item::get(db, of, &known.id)?.map(|item| (item.state, item.reason));
+                }
+                if known.aside.is_some() {
                     known.resolved = conflict::resolutions(db, of, &site.kind, &known.id)?;
                 }
             }

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::event::{Record, Value};
 use crate::rules::hex::hex;
 use crate::rules::outcome::Reason;
-use crate::store::image::{self, Unreadable};
+use crate::store::image::{self, Piece, Unreadable};
 
 /// An item, mapped back and fitted to the table's columns.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,28 +68,20 @@ pub(super) fn hash_of(item: &Item) -> String {
 }
 
 impl Mapped {
-    /// As a record, to be kept.
-    pub(super) fn to_record(&self) -> Record {
-        let mut record = Record::with_capacity(7);
-        if let Some(key) = &self.key {
-            record.push("k", Value::List(key.clone()));
-        }
-        if let Some(remote) = &self.remote {
-            record.push("i", Value::from(remote.as_str()));
-        }
-        record.push("f", Value::Map(self.fields.clone()));
-        record.push("d", Value::Bool(self.deleted));
-        if let Some(version) = &self.version {
-            record.push("v", Value::from(version.as_str()));
-        }
-        if let Some(updated) = self.updated {
-            record.push("u", Value::Integer(updated.0));
-        }
+    /// What is kept of it.
+    pub(super) fn pieces(&self) -> Vec<(&str, Piece<'_>)> {
+        let mut pieces = Vec::with_capacity(7);
+        pieces.extend(self.key.as_ref().map(|key| ("k", Piece::List(key))));
+        pieces.extend(self.remote.as_ref().map(|remote| ("i", Piece::Text(remote))));
+        pieces.push(("f", Piece::Map(&self.fields)));
+        pieces.push(("d", Piece::Bool(self.deleted)));
+        pieces.extend(self.version.as_ref().map(|version| ("v", Piece::Text(version))));
+        pieces.extend(self.updated.map(|updated| ("u", Piece::Integer(updated.0))));
         if !self.links.is_empty() {
-            let links = self.links.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str())));
-            record.push("l", Value::Map(links.collect()));
+            let links = self.links.iter().map(|(name, value)| (name.as_str(), Piece::Text(value)));
+            pieces.push(("l", Piece::Pieces(links.collect())));
         }
-        record
+        pieces
     }
 
     /// From a record that was kept.
@@ -124,7 +116,7 @@ impl Mapped {
 
     /// A copy that it can be tried again from.
     pub(super) fn copy(&self) -> Vec<u8> {
-        image::encode_record(&self.to_record())
+        image::encode_pieces(&self.pieces())
     }
 
     /// The item of a copy.

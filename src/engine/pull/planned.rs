@@ -6,7 +6,7 @@ use super::{Mapped, PullError};
 use crate::event::{Record, Value};
 use crate::rules::outcome::Reason;
 use crate::store::capture::{Act, Change};
-use crate::store::image;
+use crate::store::image::{self, Piece};
 
 /// What is to be done for one item.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,8 @@ pub(super) struct Planned {
     pub agree: Option<Agree>,
     /// Why a person must decide about part of it.
     pub held: Option<Reason>,
+    /// What a person has decided, and this carries out: the units, and whose values they get.
+    pub decided: Vec<(String, String)>,
     /// The end of the log when it was decided.
     pub seq: i64,
 }
@@ -42,12 +44,10 @@ pub(super) struct Agree {
 
 /// The plan as bytes.
 pub(super) fn encode(plan: &[Planned], cursor: Option<&str>) -> Vec<u8> {
-    let mut record = Record::with_capacity(2);
-    if let Some(cursor) = cursor {
-        record.push("c", Value::from(cursor));
-    }
-    record.push("p", Value::List(plan.iter().map(|planned| Value::Map(one(planned))).collect()));
-    image::encode_record(&record)
+    let mut pieces = Vec::with_capacity(2);
+    pieces.extend(cursor.map(|cursor| ("c", Piece::Text(cursor))));
+    pieces.push(("p", Piece::Each(plan.iter().map(|planned| Piece::Pieces(one(planned))).collect())));
+    image::encode_pieces(&pieces)
 }
 
 /// The plan of bytes, and the cursor.
@@ -62,37 +62,39 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Vec<Planned>, Option<String>), Pul
     Ok((items.collect::<Result<_, _>>()?, cursor))
 }
 
-fn one(planned: &Planned) -> Record {
-    let mut record = Record::with_capacity(8);
-    record.push("m", Value::Map(planned.mapped.to_record()));
-    record.push("k", Value::List(planned.change.key.clone()));
-    if let Some(expect) = &planned.change.expect {
-        record.push("e", Value::Map(expect.clone()));
-    }
-    match &planned.change.act {
-        Act::Put(values) => record.push("w", Value::Map(values.clone())),
-        Act::Delete => record.push("x", Value::Null),
+fn one(planned: &Planned) -> Vec<(&str, Piece<'_>)> {
+    let change = &planned.change;
+    let mut pieces = Vec::with_capacity(10);
+    pieces.push(("m", Piece::Pieces(planned.mapped.pieces())));
+    pieces.push(("k", Piece::List(&change.key)));
+    pieces.extend(change.expect.as_ref().map(|expect| ("e", Piece::Map(expect))));
+    match &change.act {
+        Act::Put(values) => pieces.push(("w", Piece::Map(values))),
+        Act::Delete => pieces.push(("x", Piece::Null)),
         Act::Keep => {}
     }
-    record.push("t", Value::Bool(planned.change.tell));
-    record.push("g", Value::Bool(planned.change.guarded));
+    pieces.push(("t", Piece::Bool(change.tell)));
+    pieces.push(("g", Piece::Bool(change.guarded)));
     if let Some(agree) = &planned.agree {
-        let fresh = agree.fresh.iter().map(|name| Value::Text(name.clone())).collect();
-        let fields = [
-            ("f", Value::List(fresh)),
-            ("l", Value::Map(agree.local.clone())),
-            ("t", Value::Map(agree.there.clone())),
-            ("g", Value::Bool(agree.gone)),
-            ("w", Value::Bool(agree.whole)),
-            ("u", agree.upto.map_or(Value::Null, Value::Integer)),
+        let fields = vec![
+            ("f", Piece::Each(agree.fresh.iter().map(|name| Piece::Text(name)).collect())),
+            ("l", Piece::Map(&agree.local)),
+            ("t", Piece::Map(&agree.there)),
+            ("g", Piece::Bool(agree.gone)),
+            ("w", Piece::Bool(agree.whole)),
+            ("u", agree.upto.map_or(Piece::Null, Piece::Integer)),
         ];
-        record.push("a", Value::Map(fields.into_iter().collect()));
+        pieces.push(("a", Piece::Pieces(fields)));
     }
     if let Some(held) = &planned.held {
-        record.push("h", Value::List(vec![Value::from(&*held.class), Value::from(&*held.text)]));
+        pieces.push(("h", Piece::Each(vec![Piece::Text(&held.class), Piece::Text(&held.text)])));
     }
-    record.push("s", Value::Integer(planned.seq));
-    record
+    if !planned.decided.is_empty() {
+        let decided = planned.decided.iter().map(|(unit, winner)| (unit.as_str(), Piece::Text(winner)));
+        pieces.push(("d", Piece::Pieces(decided.collect())));
+    }
+    pieces.push(("s", Piece::Integer(planned.seq)));
+    pieces
 }
 
 fn back(record: &Record) -> Planned {
@@ -139,6 +141,11 @@ fn back(record: &Record) -> Planned {
         },
         agree,
         held,
+        decided: map(record, "d")
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|(unit, winner)| Some((unit.to_string(), winner.as_text()?.into_owned())))
+            .collect(),
         seq: match record.get("s") {
             Some(Value::Integer(seq)) => *seq,
             _ => 0,
@@ -185,6 +192,7 @@ mod tests {
                 },
                 agree: Some(agree),
                 held: Some(Reason::new("conflict", "why")),
+                decided: vec![("start".to_owned(), "local".to_owned())],
                 seq: 12,
             },
             Planned {
@@ -192,6 +200,7 @@ mod tests {
                 change: Change { key: Vec::new(), expect: None, act: Act::Delete, tell: false, guarded: false },
                 agree: None,
                 held: None,
+                decided: Vec::new(),
                 seq: 0,
             },
         ];

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::look::look;
 use super::mapped::mapped;
+use super::measure::{believed, is_ours_believed, measure};
 use super::weigh::{How, Weighed, weigh};
 use super::{Inlet, Mapped, PullError, Site};
 use crate::adapter::pull::{Ask, Fetched};
@@ -60,15 +61,23 @@ pub fn rehearse(
         Some(reader) => reader.read(|db| connector::find(db, &inlet.name))?.map(|known| (reader, known.id)),
         None => None,
     };
+    let (mut book, ours) = match &mut state {
+        Some((reader, of)) => reader.read(|db| {
+            let book = pull::get(db, *of)?.map(|pull| pull.book);
+            Ok((book.unwrap_or_default(), is_ours_believed(db)?))
+        })?,
+        None => (pull::Book::default(), true),
+    };
     let cursor = log.mark(&inlet.name)?.and_then(|mark| mark.cursor).filter(|_| !whole);
-    let mut ask = Ask { cursor, ..Ask::default() };
+    let only = || Ask { looks: true, ..Ask::default() };
+    let mut ask = Ask { cursor, ..only() };
     let mut matched = 0_u64;
     for _ in 0..PAGES {
         let page = match inlet.source.fetch(&ask) {
             Fetched::Page(page) => page,
             Fetched::Unchanged => break,
             Fetched::Expired if ask.cursor.is_some() => {
-                ask = Ask::default();
+                ask = only();
                 continue;
             }
             Fetched::Expired | Fetched::Gone => {
@@ -80,6 +89,7 @@ pub fn rehearse(
                 break;
             }
         };
+        measure(&mut book, &page);
         forecast.bad += page.bad.len() as u64;
         forecast.read += page.items.len() as u64;
         let mut items: Vec<Mapped> = Vec::with_capacity(page.items.len());
@@ -104,7 +114,7 @@ pub fn rehearse(
             }
             let how = How {
                 now: clock::now(),
-                ahead_ms: page.ahead_ms.unwrap_or(0),
+                clock: believed(inlet, &book, ours),
                 first,
                 again: false,
                 resolved: &known.resolved,

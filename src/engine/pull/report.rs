@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::clock::Timestamp;
+use super::Poll;
+use crate::clock::{self, Timestamp};
 use crate::engine::need::Need;
 use crate::rules::pull::clock::Offsets;
 use crate::store::state::connector::Remembered;
@@ -14,6 +15,9 @@ use crate::store::state::{Db, Sql};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullStatus {
+    /// When it was asked last and will be next, as the running agent says; whoever asks it fills that in.
+    #[serde(flatten)]
+    pub poll: Poll,
     /// When a run last changed something here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<String>,
@@ -30,9 +34,15 @@ pub struct PullStatus {
     pub held: u64,
     /// Items that cannot be read or mapped.
     pub bad: u64,
-    /// By how many seconds the other side's clock is ahead.
+    /// By how many milliseconds the other side's clock was ahead when it was measured last.
+    #[serde(skip)]
+    pub skew: Option<i64>,
+    /// By how many seconds the other side's clock is ahead, where it is more than two minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ahead: Option<i64>,
+    /// A clock was set: times of changes up to then decide nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubted: Option<String>,
     /// Both sides must be compared before anything is changed.
     pub first_contact: bool,
     /// So many records are missing there, and are deleted only when a person agrees.
@@ -49,6 +59,7 @@ pub fn pull_status(db: &Db, known: &Remembered) -> Sql<Option<PullStatus>> {
     let asks = breaker.is_some_and(|open| open.reason.class == super::FIRST_CONTACT);
     let time = |at: Option<i64>| at.map(|at| Timestamp(at).to_string());
     Ok(Some(PullStatus {
+        poll: Poll::default(),
         last: time(pull.book.last),
         moved: time(pull.book.moved),
         applied: pull.book.applied,
@@ -56,7 +67,9 @@ pub fn pull_status(db: &Db, known: &Remembered) -> Sql<Option<PullStatus>> {
         refused: aside("refused"),
         held: aside("held"),
         bad: aside("bad"),
+        skew: Offsets::new(&pull.book.ahead).median(),
         ahead: Offsets::new(&pull.book.ahead).told().map(|ahead| ahead / 1000),
+        doubted: time(pull.book.doubted.filter(|until| *until > clock::now().0)),
         first_contact: pull.contact == Contact::Doubted || (pull.contact == Contact::None && asks),
         missing: pull.book.missing,
     }))
@@ -97,6 +110,12 @@ impl PullStatus {
                 format!("{} of its items cannot be read or mapped", self.bad),
                 "the agent's log names the fields; a changed mapping is tried with the next change of the item"
                     .to_owned(),
+            );
+        }
+        if let Some(until) = &self.doubted {
+            need(
+                format!("a clock was set, there or here: times of changes up to {until} decide nothing"),
+                "conflicts that rules by time would decide wait for a person until then".to_owned(),
             );
         }
         if let Some(ahead) = self.ahead {

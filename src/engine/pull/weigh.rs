@@ -13,6 +13,7 @@ use crate::rules::conflict::{
     Base, Because, DeleteRule, Next, Policy, Resolution, Rule, Side, Sides, Span, Times, Verdict, Winner, Write, decide,
 };
 use crate::rules::outcome::Reason;
+use crate::rules::pull::clock::Belief;
 use crate::store::capture::{Act, Change};
 use crate::store::state::pull::First;
 use crate::store::state::pull::base::Both;
@@ -22,8 +23,8 @@ use crate::store::state::pull::base::Both;
 pub(super) struct How<'a> {
     /// Our wall clock.
     pub now: Timestamp,
-    /// The other side's clock is ahead by so many milliseconds.
-    pub ahead_ms: i64,
+    /// What is believed of both clocks.
+    pub clock: Belief,
     /// Both sides meet for the first time, and a person has said how.
     pub first: Option<First>,
     /// It is looked at again though the other side has not changed it.
@@ -61,7 +62,7 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         true => site.columns.clone(),
         false => item.fields.iter().map(|(name, _)| name.clone()).collect(),
     };
-    if let (Some(base), false) = (&known.base, how.again) {
+    if let (Some(base), false) = (&known.base, how.again || how.first.is_some()) {
         let older = item.updated.zip(base.updated).is_some_and(|(item, base)| item < base);
         if older || (item.deleted && base.held.is_none() && known.row.is_none()) {
             return Weighed::Quiet;
@@ -89,7 +90,8 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         .iter()
         .map(|(field, (first, last))| (field.clone(), Span { first: *first, last: *last }))
         .collect();
-    let updated = item.updated.map(|at| Timestamp(at.0.saturating_sub(how.ahead_ms)));
+    let updated = item.updated.map(|at| how.clock.by_ours(at));
+    let earliest = known.changes.fields.values().map(|(first, _)| *first).chain(known.changes.deleted).min();
     let names: Vec<&str> = inlet.names.iter().map(String::as_str).collect();
     let office = [inlet.office.as_str()];
     let policy = at_first(&inlet.policy, how.first);
@@ -98,13 +100,13 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         local: Side {
             image: known.row.as_ref(),
             times: Times::Fields { changed: &changed, deleted: known.changes.deleted },
-            trusted: true,
+            trusted: how.clock.ours,
             names: &office,
         },
         remote: Side {
             image: (!item.deleted).then_some(&item.fields),
             times: Times::Record(updated),
-            trusted: inlet.trusted,
+            trusted: how.clock.trusts(updated, earliest),
             names: &names,
         },
         fields: &fields,
@@ -156,6 +158,7 @@ fn plan_echo(known: &Known, item: &Mapped, fields: &[Arc<str>], held: &Both, sen
             },
             agree: Some(agree),
             held: None,
+            decided: Vec::new(),
             seq: sent,
         }),
         Box::default(),
@@ -215,8 +218,10 @@ fn plan(inlet: &Inlet, item: &Mapped, known: &Known, fields: &[Arc<str>], seq: i
         let names: Vec<&str> = verdict.held.iter().map(|held| held.dispute.unit.name()).collect();
         Reason::new("conflict", format!("{}: {}", names.join(", "), held.why.reason()))
     });
-    let by_person = verdict.decided.iter().any(|decided| decided.because == Because::Person);
-    let guarded = !by_person && inlet.policy.guards(verdict.writes_here());
+    let by_person = verdict.decided.iter().filter(|decided| decided.because == Because::Person);
+    let by_person: Vec<(String, String)> =
+        by_person.map(|decided| (decided.dispute.unit.name().to_owned(), decided.winner.word().to_owned())).collect();
+    let guarded = by_person.is_empty() && inlet.policy.guards(verdict.writes_here());
     let idle = act == Act::Keep && !tell && reason.is_none();
     let news = item.version.is_some() && known.base.as_ref().is_some_and(|base| base.version != item.version);
     if idle && agree.is_none() && !news {
@@ -228,6 +233,7 @@ fn plan(inlet: &Inlet, item: &Mapped, known: &Known, fields: &[Arc<str>], seq: i
             change: Change { key: known.key.clone(), expect: known.row.clone(), act, tell, guarded },
             agree,
             held: reason,
+            decided: by_person,
             seq,
         }),
         Box::new(verdict),

@@ -24,7 +24,8 @@ use crate::store::state::connector::{self, Mode};
 use crate::store::state::{StateError, StateReader, act, amended, cursor, note, parked, set_note};
 
 /// Reasons of this kind are tried again by themselves when the configuration has changed.
-const CONFIGURED: [&str; 7] = ["mapping", "encoding", "template", "gate", "where", "delete-rule", "push"];
+const CONFIGURED: [&str; 8] =
+    ["mapping", "encoding", "template", "gate", "where", "delete-rule", "push", parked::ONLY_READS];
 
 /// Why a worker cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -45,7 +45,7 @@ pub struct Side<'a> {
     pub image: Option<&'a Record>,
     /// When it changed.
     pub times: Times<'a>,
-    /// Whether its clock can be believed (`clock: free` = not).
+    /// Whether its clock can be believed (`pull: {clock: free}` = not).
     pub trusted: bool,
     /// The names that an order of authority may call it by: the connector and its adapter, or the office. The application is
     /// [`super::HERE`] besides.

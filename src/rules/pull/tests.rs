@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::clock::Offsets;
+use std::time::Duration;
+
+use super::clock::{Belief, Offsets, Trust};
 use super::course::{Course, Going, Shown, Step};
 use super::cursor::{Cursor, From, Kind, Moved, time};
-use super::fresh::{Seen, Sight, sight};
 use super::item::{Pick, Shape, at};
 use super::link::{Elsewhere, follow, linked};
 use super::{Feed, Items, Next, Pull, Until};
@@ -243,33 +244,41 @@ fn an_address_is_followed_on_its_own_origin_only() {
 fn the_clock_is_the_median_of_the_last_five() {
     let mut offsets = Offsets::default();
     assert_eq!((offsets.median(), offsets.told()), (None, None));
-    for ahead in [1_000, 3_600_000, 2_000] {
-        offsets.add(ahead);
+    for ahead in [1_000, 9_000, 2_000] {
+        assert_eq!(offsets.add(ahead), None);
     }
     assert_eq!((offsets.median(), offsets.told()), (Some(2_000), None));
-    (0..5).for_each(|_| offsets.add(-121_000));
-    assert_eq!((offsets.kept().len(), offsets.told()), (5, Some(-121_000)));
     offsets = Offsets::new(&[-120_000, -120_000]);
     assert_eq!((offsets.median(), offsets.told()), (Some(-120_000), None));
     assert_eq!(Offsets::new(&[1, 2, 3, 4, 5, 6]).kept(), [2, 3, 4, 5, 6]);
 }
 
 #[test]
-fn a_sight_is_new_known_or_stale() {
-    let seen = |version: Option<&str>, hash: u8, updated: Option<i64>, deleted| Seen {
-        version: version.map(str::to_owned),
-        hash: [hash; 32],
-        updated: updated.map(Timestamp),
-        deleted,
-    };
-    let known = seen(Some("3"), 1, Some(100), false);
-    assert_eq!(sight(None, &known), Sight::New);
-    assert_eq!(sight(Some(&known), &seen(Some("3"), 9, Some(100), false)), Sight::Known);
-    assert_eq!(sight(Some(&known), &seen(Some("4"), 1, Some(100), false)), Sight::New);
-    assert_eq!(sight(Some(&known), &seen(None, 1, None, false)), Sight::Known);
-    assert_eq!(sight(Some(&known), &seen(None, 2, None, false)), Sight::New);
-    assert_eq!(sight(Some(&known), &seen(Some("2"), 1, Some(99), true)), Sight::Stale);
-    assert_eq!(sight(Some(&known), &seen(Some("3"), 1, Some(100), true)), Sight::New);
+fn a_clock_that_was_set_is_measured_anew_and_what_was_told_before_decides_nothing() {
+    let mut offsets = Offsets::new(&[1_000, 2_000, 1_500]);
+    assert_eq!(offsets.add(3_601_500), Some(Duration::from_secs(3600)));
+    assert_eq!((offsets.kept(), offsets.told()), (&[3_601_500][..], Some(3_601_500)));
+    let now = Timestamp(10_000_000);
+    let doubted = Some(Belief::doubt(now, Duration::from_secs(3600)));
+    let belief = Belief { trust: Trust::Measured, ahead_ms: offsets.median(), doubted, ours: true };
+    // Set forward: what was told just before looks an hour older. Set back: an hour younger.
+    for at in [now.0 - 3_600_000, now.0, now.0 + 3_600_000] {
+        assert!(!belief.trusts(Some(Timestamp(at)), None) && !belief.trusts(None, Some(Timestamp(at))));
+    }
+    let later = Some(Timestamp(now.0 + 3_600_001));
+    assert!(belief.trusts(later, later));
+    assert!(Belief { trust: Trust::Same, ..belief }.trusts(Some(now), Some(now)));
+}
+
+#[test]
+fn a_clock_that_was_never_measured_or_runs_free_decides_nothing() {
+    let measured = Belief { trust: Trust::Measured, ahead_ms: Some(60_000), doubted: None, ours: true };
+    let at = Some(Timestamp(0));
+    assert!(measured.trusts(at, at) && measured.by_ours(Timestamp(60_000)) == Timestamp(0));
+    assert!(!Belief { ahead_ms: None, ..measured }.trusts(at, at));
+    assert!(!Belief { trust: Trust::Free, ..measured }.trusts(at, at));
+    let same = Belief { trust: Trust::Same, ahead_ms: None, ..measured };
+    assert!(same.trusts(at, at) && same.by_ours(Timestamp(60_000)) == Timestamp(60_000));
 }
 
 #[test]

@@ -299,12 +299,14 @@ impl CapturedLog {
                 self.execute(&looks.delete, keys)?;
             }
             (Act::Put(values), Some(_)) => {
-                let set: Vec<String> =
-                    values.iter().enumerate().map(|(at, (name, _))| format!("{} = ?{}", quote(name), at + 1)).collect();
-                if !set.is_empty() {
-                    let first = values.len() + 1;
-                    let sql =
-                        format!("UPDATE OR ABORT {} SET {} WHERE {}", looks.on, set.join(","), looks.here(plan, first));
+                if !values.is_empty() {
+                    let sql = looks.write(false, values, || {
+                        let set = values.iter().enumerate();
+                        let set: Vec<String> =
+                            set.map(|(at, (name, _))| format!("{} = ?{}", quote(name), at + 1)).collect();
+                        let first = values.len() + 1;
+                        format!("UPDATE OR ABORT {} SET {} WHERE {}", looks.on, set.join(","), looks.here(plan, first))
+                    });
                     let all = values.iter().map(|(_, value)| value).chain(&key);
                     self.execute(&sql, all.map(|value| Box::new(Key(value)) as Box<dyn ToSql>))?;
                 }
@@ -314,17 +316,21 @@ impl CapturedLog {
                 let is_key = |name: &str| named.clone().any(|(known, _)| known == name);
                 let rest = values.iter().map(|(name, value)| (&**name, value)).filter(|(name, _)| !is_key(name));
                 let all: Vec<(&str, &Value)> = named.clone().chain(rest).collect();
-                let names: Vec<String> = all.iter().map(|(name, _)| quote(name)).collect();
-                let places: Vec<String> = (1..=all.len()).map(|at| format!("?{at}")).collect();
-                let sql = match all.is_empty() {
-                    true => format!("INSERT OR ABORT INTO {} DEFAULT VALUES", looks.table),
-                    false => format!(
-                        "INSERT OR ABORT INTO {}({}) VALUES ({})",
-                        looks.table,
-                        names.join(","),
-                        places.join(",")
-                    ),
+                let text = || {
+                    let names: Vec<String> = all.iter().map(|(name, _)| quote(name)).collect();
+                    let places: Vec<String> = (1..=all.len()).map(|at| format!("?{at}")).collect();
+                    match all.is_empty() {
+                        true => format!("INSERT OR ABORT INTO {} DEFAULT VALUES", looks.table),
+                        false => format!(
+                            "INSERT OR ABORT INTO {}({}) VALUES ({})",
+                            looks.table,
+                            names.join(","),
+                            places.join(",")
+                        ),
+                    }
                 };
+                // One whose key the table gives has other columns than one that brings it.
+                let sql = if key.is_empty() { text().into() } else { looks.write(true, values, text) };
                 self.execute(&sql, all.iter().map(|(_, value)| Box::new(Key(value)) as Box<dyn ToSql>))?;
                 if key.is_empty() {
                     key = vec![Value::Integer(self.conn.last_insert_rowid())];

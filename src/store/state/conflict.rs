@@ -28,12 +28,14 @@ pub struct Subject<'a> {
     pub key: &'a str,
 }
 
+/// The word in `rule` of what a person has decided and a side refuses.
+const REFUSED: &str = "refused";
 /// The word in `winner` of what is held.
 const HELD: &str = "held";
 
-/// Writes down what a verdict says of a record: what was decided is logged and counted, what is held is opened (or opened again,
-/// when a side has changed since a person decided), and whatever else waited of this record is no conflict any more. A verdict
-/// that says nothing costs one look-up.
+/// Writes down what a verdict says of a record: what a rule has decided is logged and counted, what is held is opened (or opened
+/// again, when a side has changed since a person decided), and whatever else waited of this record is no conflict any more. What
+/// a person has decided stays as it is until [`carried_out`], or [`reopen`]. A verdict that says nothing costs one look-up.
 pub fn settle(db: &Connection, subject: &Subject<'_>, verdict: &Verdict, now: Timestamp) -> Sql<()> {
     let waiting: Vec<(i64, String)> = db
         .prepare_cached(
@@ -48,13 +50,14 @@ pub fn settle(db: &Connection, subject: &Subject<'_>, verdict: &Verdict, now: Ti
     for (id, _) in waiting.iter().filter(|(_, unit)| !told.contains(&unit.as_str())) {
         supersede(db, *id, now)?;
     }
-    verdict.decided.iter().try_for_each(|decided| note_decided(db, subject, decided, now).map(drop))?;
+    // What a person has decided waits until it is carried out.
+    let by_rule = verdict.decided.iter().filter(|decided| decided.because != Because::Person);
+    by_rule.into_iter().try_for_each(|decided| note_decided(db, subject, decided, now).map(drop))?;
     verdict.held.iter().try_for_each(|held| hold(db, subject, held, now).map(drop))
 }
 
-/// Logs and counts one conflict that was decided and is carried out with this commit. What waited for a person about the same unit is
-/// over: carried out when that person decided it, else superseded. The very same conflict, decided the same way once more (after a
-/// kill, say), is one. Gives its number.
+/// Logs and counts one conflict that a rule has decided. What waited for a person about the same unit is superseded. The very
+/// same conflict, decided the same way once more (after a kill, say), is one. Gives its number.
 pub fn note_decided(db: &Connection, subject: &Subject<'_>, decided: &Decided, now: Timestamp) -> Sql<i64> {
     let Decided { dispute, winner, because } = decided;
     let waits = waits(db, subject, dispute.unit.name())?;
@@ -64,17 +67,23 @@ pub fn note_decided(db: &Connection, subject: &Subject<'_>, decided: &Decided, n
         return Ok(id);
     }
     add(db, subject.table, dispute.unit.name(), winner.word())?;
-    match waits {
-        Some(row) if *because == Because::Person && row.take.is_some() => {
-            db.prepare_cached("UPDATE conflict SET state = 'decided', winner = ?2, at = ?3 WHERE id = ?1")?
-                .execute((row.id, winner.word(), now.0))?;
-            Ok(row.id)
-        }
-        row => {
-            row.map_or(Ok(()), |row| supersede(db, row.id, now))?;
-            insert(db, subject, dispute, "decided", because.rule(), Some(winner.word()), &because.reason(), now)
-        }
+    waits.map_or(Ok(()), |row| supersede(db, row.id, now))?;
+    insert(db, subject, dispute, "decided", because.rule(), Some(winner.word()), &because.reason(), now)
+}
+
+/// What a person has decided about a unit is done, on this side at least. False when nothing of that was decided, or it was
+/// done already.
+pub fn carried_out(db: &Connection, subject: &Subject<'_>, unit: &str, winner: &str, now: Timestamp) -> Sql<bool> {
+    let changed = db
+        .prepare_cached(
+            "UPDATE conflict SET state = 'decided', winner = ?5, at = ?6
+             WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND unit = ?4 AND state = 'resolved'",
+        )?
+        .execute(params![subject.connector.0, subject.kind, subject.key, unit, winner, now.0])?;
+    if changed > 0 {
+        add(db, subject.table, unit, winner)?;
     }
+    Ok(changed > 0)
 }
 
 /// What came of holding something.
@@ -100,31 +109,15 @@ pub fn hold(db: &Connection, subject: &Subject<'_>, held: &Held, now: Timestamp)
         return Ok((id, Holding::New));
     };
     let same = row.local == dispute.local.seen && row.remote == dispute.remote.seen;
-    if same && row.take.is_none() && row.reason == why.reason() {
+    if same && row.take.is_none() && (row.reason == why.reason() || row.rule == REFUSED) {
         return Ok((row.id, Holding::Same));
     }
-    let Dispute { base, local, remote, .. } = dispute;
     db.prepare_cached(
-        "UPDATE conflict SET state = 'open', rule = ?2, reason = ?3, at = ?4, base = ?5, local = ?6, remote = ?7,
-           local_first = ?8, local_last = ?9, remote_first = ?10, remote_last = ?11, by_record = ?12, local_seen = ?13,
-           remote_seen = ?14, take = NULL, value = NULL, who = NULL, why = NULL, resolved = NULL WHERE id = ?1",
+        "UPDATE conflict SET state = 'open', rule = ?2, reason = ?3, at = ?4, take = NULL, value = NULL, who = NULL,
+           why = NULL, resolved = NULL WHERE id = ?1",
     )?
-    .execute(params![
-        row.id,
-        why.rule(),
-        why.reason(),
-        now.0,
-        bytes(base.as_ref()),
-        bytes(local.values.as_ref()),
-        bytes(remote.values.as_ref()),
-        millis(local.first),
-        millis(local.last),
-        millis(remote.first),
-        millis(remote.last),
-        by_record(local, remote),
-        local.seen,
-        remote.seen,
-    ])?;
+    .execute(params![row.id, why.rule(), why.reason(), now.0])?;
+    describe(db, row.id, dispute)?;
     if row.take.is_none() {
         return Ok((row.id, Holding::Changed));
     }
@@ -137,10 +130,10 @@ pub fn hold(db: &Connection, subject: &Subject<'_>, held: &Held, now: Timestamp)
 pub fn reopen(db: &Connection, subject: &Subject<'_>, unit: &str, reason: &str, now: Timestamp) -> Sql<bool> {
     let changed = db
         .prepare_cached(
-            "UPDATE conflict SET state = 'open', reason = ?5, at = ?6, take = NULL, value = NULL, who = NULL, why = NULL,
-               resolved = NULL WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND unit = ?4 AND state = 'resolved'",
+            "UPDATE conflict SET state = 'open', rule = ?7, reason = ?5, at = ?6, take = NULL, value = NULL, who = NULL,
+               why = NULL, resolved = NULL WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND unit = ?4 AND state = 'resolved'",
         )?
-        .execute(params![subject.connector.0, subject.kind, subject.key, unit, reason, now.0])?;
+        .execute(params![subject.connector.0, subject.kind, subject.key, unit, reason, now.0, REFUSED])?;
     Ok(changed > 0)
 }
 
@@ -240,6 +233,7 @@ pub fn has_older(db: &Connection, cutoff: Timestamp) -> Sql<bool> {
 /// What waits about one unit.
 struct Row {
     id: i64,
+    rule: String,
     reason: String,
     local: [u8; 32],
     remote: [u8; 32],
@@ -248,11 +242,18 @@ struct Row {
 
 fn waits(db: &Connection, subject: &Subject<'_>, unit: &str) -> Sql<Option<Row>> {
     db.prepare_cached(
-        "SELECT id, reason, local_seen, remote_seen, take FROM conflict
+        "SELECT id, rule, reason, local_seen, remote_seen, take FROM conflict
          WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND unit = ?4 AND state IN ('open', 'resolved')",
     )?
     .query_row((subject.connector.0, subject.kind, subject.key, unit), |row| {
-        Ok(Row { id: row.get(0)?, reason: row.get(1)?, local: row.get(2)?, remote: row.get(3)?, take: row.get(4)? })
+        Ok(Row {
+            id: row.get(0)?,
+            rule: row.get(1)?,
+            reason: row.get(2)?,
+            local: row.get(3)?,
+            remote: row.get(4)?,
+            take: row.get(5)?,
+        })
     })
     .optional()
 }
@@ -297,23 +298,36 @@ fn insert(
     reason: &str,
     now: Timestamp,
 ) -> Sql<i64> {
-    let Dispute { unit, base, local, remote, .. } = dispute;
     db.prepare_cached(
-        "INSERT INTO conflict(connector, tbl, kind, key, unit, state, rule, winner, reason, since, at, base, local, remote,
-           local_first, local_last, remote_first, remote_last, by_record, local_seen, remote_seen)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+        "INSERT INTO conflict(connector, tbl, kind, key, unit, state, rule, winner, reason, since, at, by_record, local_seen,
+           remote_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, 0, x'', x'')",
     )?
     .execute(params![
         subject.connector.0,
         subject.table,
         subject.kind,
         subject.key,
-        unit.name(),
+        dispute.unit.name(),
         state,
         rule,
         winner,
         reason,
         now.0,
+    ])?;
+    let id = db.last_insert_rowid();
+    describe(db, id, dispute)?;
+    Ok(id)
+}
+
+/// Writes down where both sides stand.
+fn describe(db: &Connection, id: i64, dispute: &Dispute) -> Sql<()> {
+    let Dispute { base, local, remote, .. } = dispute;
+    db.prepare_cached(
+        "UPDATE conflict SET base = ?2, local = ?3, remote = ?4, local_first = ?5, local_last = ?6, remote_first = ?7,
+           remote_last = ?8, by_record = ?9, local_seen = ?10, remote_seen = ?11 WHERE id = ?1",
+    )?
+    .execute(params![
+        id,
         bytes(base.as_ref()),
         bytes(local.values.as_ref()),
         bytes(remote.values.as_ref()),
@@ -324,8 +338,8 @@ fn insert(
         by_record(local, remote),
         local.seen,
         remote.seen,
-    ])?;
-    Ok(db.last_insert_rowid())
+    ])
+    .map(drop)
 }
 
 fn add(db: &Connection, table: &str, unit: &str, winner: &str) -> Sql<()> {

@@ -195,9 +195,12 @@ pub fn breaker(db: &Connection, id: ConnectorId, origin: &str) -> Sql<Option<Ope
     .optional()
 }
 
-/// Forgets the breakers of endpoints that a connector no longer sends to.
+/// Forgets the breakers of endpoints that a connector no longer sends to; of a source (`pull ORIGIN`), those of others that it no
+/// longer reads.
 pub fn forget_breakers_but(db: &Connection, id: ConnectorId, origin: &str) -> Sql<()> {
-    db.execute("DELETE FROM breaker WHERE connector = ?1 AND origin <> ?2", (id.0, origin))?;
+    let sql = "DELETE FROM breaker
+        WHERE connector = ?1 AND origin <> ?2 AND (substr(origin, 1, 5) = 'pull ') = (substr(?2, 1, 5) = 'pull ')";
+    db.execute(sql, (id.0, origin))?;
     Ok(())
 }
 

@@ -85,6 +85,13 @@ pub fn set_back(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -
     Ok(())
 }
 
+/// A connector sends no more: it holds nothing back in any log, and begins anew when it sends again.
+pub fn forget(db: &Connection, connector: ConnectorId) -> Sql<()> {
+    account::close(db, connector)?;
+    db.execute("DELETE FROM cursor WHERE connector = ?1", [connector.0])?;
+    db.execute("DELETE FROM ahead WHERE connector = ?1", [connector.0]).map(drop)
+}
+
 /// Puts a cursor where it must stand, in either direction (a replaced or restored log).
 pub fn put(db: &Connection, connector: ConnectorId, log: LogId, seq: i64) -> Sql<()> {
     account::close_epoch(db, connector)?;

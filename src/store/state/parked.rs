@@ -269,6 +269,18 @@ pub fn release_classes(db: &Connection, connector: ConnectorId, classes: &[&str]
     Ok(released)
 }
 
+/// The class of what is held because its connector only reads now.
+pub const ONLY_READS: &str = "only-reads";
+
+/// A connector sends no more: what is to be tried again is held, until it sends again or a person decides.
+pub fn hold_waiting(db: &Connection, connector: ConnectorId, now: Timestamp) -> Sql<usize> {
+    let reason = "the connector only reads now: let it send again, or discard this";
+    db.execute(
+        "UPDATE parked SET state = 'held', class = ?2, reason = ?3, since = ?4 WHERE connector = ?1 AND state = 'waiting'",
+        (connector.0, ONLY_READS, reason, now.0),
+    )
+}
+
 /// No stored due time lies further ahead than the longest back-off, whatever the clock was when it was stored.
 pub fn clamp_due(db: &Connection, connector: ConnectorId, latest: Timestamp) -> Sql<()> {
     db.execute("UPDATE parked SET due = ?2 WHERE connector = ?1 AND due > ?2", (connector.0, latest.0))?;

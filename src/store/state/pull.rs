@@ -8,8 +8,9 @@ pub mod sent;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectorId, Sql};
-use crate::clock::Timestamp;
+use super::connector::{self, Mode};
+use super::{ConnectorId, Sql, cursor, parked};
+use crate::clock::{self, Timestamp};
 
 /// Whether both sides of a connector were ever compared as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,12 @@ pub struct Book {
     pub validator: Option<String>,
     /// The last measures of how far the other side's clock is ahead, in milliseconds, oldest first.
     pub ahead: Vec<i64>,
+    /// One of the two clocks was set: times up to there, by ours, decide nothing.
+    pub doubted: Option<i64>,
+    /// The connector sends too; none = not known.
+    pub both_ways: Option<bool>,
+    /// A source that fails is left alone until then, by a new process too; none = it works, or a person has to mend something.
+    pub until: Option<i64>,
     /// So many records are missing where everything was read, more than may be deleted unasked: a person must agree.
     pub missing: Option<u64>,
     /// A person has agreed.
@@ -144,6 +151,52 @@ pub fn begin_anew(db: &Connection, of: ConnectorId, log: &str, epoch: &str, note
     }
     let sql = "UPDATE pull SET log = ?2, epoch = ?3, noted = ?4, contact = 'doubted' WHERE connector = ?1";
     db.execute(sql, params![of.0, log, epoch, noted]).map(drop)
+}
+
+/// Notes which ways a connector's records go. One that only reads holds nothing back in a log. One that has only read and now
+/// sends too may have changes of the application that the other side never heard of: both sides are compared first.
+pub fn set_ways(db: &Connection, of: ConnectorId, both: bool) -> Sql<()> {
+    let Some(pull) = get(db, of)? else { return Ok(()) };
+    let before = pull.book.both_ways;
+    if !both && before != Some(false) {
+        cursor::forget(db, of)?;
+        parked::hold_waiting(db, of, clock::now())?;
+        connector::forget_breakers_but(db, of, "")?;
+        let known = connector::all(db)?.into_iter().find(|known| known.id == of);
+        if known.is_some_and(|known| known.mode != Mode::Paused && known.mode != Mode::Running) {
+            connector::set_mode(db, of, Mode::Running, None, clock::now())?;
+        }
+    }
+    if both && before == Some(false) {
+        parked::release_classes(db, of, &[parked::ONLY_READS], clock::now())?;
+        if any(db, of)?.changes {
+            set_contact(db, of, Contact::Doubted)?;
+        }
+    }
+    if before != Some(both) {
+        set_book(db, of, &Book { both_ways: Some(both), ..pull.book })?;
+    }
+    Ok(())
+}
+
+/// Of which kinds anything is remembered of a connector: mostly of none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Any {
+    /// Changes of the application that are not agreed on.
+    pub changes: bool,
+    /// Records that were sent and not seen again.
+    pub sent: bool,
+    /// Items that stand aside.
+    pub aside: bool,
+}
+
+/// Looks whether there are any.
+pub fn any(db: &Connection, of: ConnectorId) -> Sql<Any> {
+    let exists = |table: &str| {
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE connector = ?1)");
+        db.prepare_cached(&sql)?.query_row([of.0], |row| row.get(0))
+    };
+    Ok(Any { changes: exists("pull_change")?, sent: exists("pull_sent")?, aside: exists("pull_item")? })
 }
 
 /// Notes whether both sides were compared.

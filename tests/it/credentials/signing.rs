@@ -31,7 +31,8 @@ pub fn aws_signature(entry: &Entry, secret: &str) -> Option<String> {
     let date = entry.header("x-amz-date")?;
     assert!(date.starts_with(day) && date.len() == 16 && end == "aws4_request");
     assert_eq!(entry.header("x-amz-content-sha256")?, sha256(&entry.body));
-    for must in ["host", "content-type", "x-amz-date", "x-amz-content-sha256"] {
+    let typed = (!entry.body.is_empty()).then_some("content-type");
+    for must in ["host", "x-amz-date", "x-amz-content-sha256"].into_iter().chain(typed) {
         assert!(signed.split(';').any(|name| name == must), "{must} is not signed: {signed}");
     }
     let (path, query) = entry.path.split_once('?').unwrap_or((&entry.path, ""));

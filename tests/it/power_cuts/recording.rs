@@ -146,7 +146,7 @@ impl Recording {
 }
 
 /// Files whose fate is looked at. SQLite makes a `-shm` anew, and the lock and the socket hold nothing.
-fn is_modelled(root: &Path, path: &Path) -> bool {
+pub fn is_modelled(root: &Path, path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = ["-shm", ".lock", ".sock"].iter().any(|end| name.ends_with(end));
     let inside = path == root || ["app", "state"].iter().any(|folder| path.starts_with(root.join(folder)));

@@ -33,13 +33,18 @@ pull:
 classify:
   - {status: 2xx, is: success}
   - {status: 412, is: conflict}
-  - {status: [408, 429, 5xx], is: retry}
+  - {status: [408, 429, 5xx], is: retry, after: \"header:Retry-After\"}
   - {status: 4xx, is: reject}
   - default: unknown
 ";
 
 /// An office with `things(id, title)` and a connector `world` that sends and reads them.
 pub fn office(world: &World, rule: &str, every: &str) -> Office {
+    office_that(world, rule, &format!("every: {every}"))
+}
+
+/// The same, with this in `pull:`.
+pub fn office_that(world: &World, rule: &str, pull: &str) -> Office {
     let office = Office::new("CREATE TABLE things(id INTEGER PRIMARY KEY, title TEXT);");
     office.settings("things: {}");
     let config = office.config();
@@ -54,7 +59,7 @@ pub fn office(world: &World, rule: &str, every: &str) -> Office {
         "world",
         &format!(
             "adapter: world\nstrategy: bidirectional\nlisten: things\nendpoint: {{url: \"{}\"}}\n\
-             map: {{id: id, title: title}}\nretryPolicy: {{backoff: 10ms, maxBackoff: 50ms}}\npull: {{every: {every}}}\n",
+             map: {{id: id, title: title}}\nretryPolicy: {{backoff: 10ms, maxBackoff: 50ms}}\npull: {{{pull}}}\n",
             world.url("/items")
         ),
     );
@@ -73,7 +78,8 @@ fn writes(world: &World) -> usize {
     world.journal().iter().filter(|asked| asked.method != "GET").count()
 }
 
-fn once(office: &Office) {
+/// One run, by the shipped binary.
+pub fn once(office: &Office) {
     let ended = office.run(&["run", "--once"]);
     assert!(matches!(ended.code, Some(0 | 1)), "{ended:#?}");
 }
@@ -224,4 +230,67 @@ fn two_sides_that_are_full_are_compared_shown_and_meet_as_a_person_says() {
         .map(|(id, title)| (id.into(), title.into()))
         .into();
     assert_eq!((rows(&office), world.alive()), (wanted.clone(), wanted));
+}
+
+/// Says another strategy.
+fn change_ways(office: &Office, from: &str, to: &str) {
+    let file = office.config().join("connectors/world.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let listen = "listen: things\n";
+    let text = match to {
+        // One that only reads hears nothing.
+        "pull" => text.replace(listen, "").replace("pull: {", "pull: {table: things, "),
+        _ => text.replace("pull: {table: things, ", "pull: {").replace("endpoint:", &format!("{listen}endpoint:")),
+    };
+    std::fs::write(&file, text.replace(&format!("strategy: {from}"), &format!("strategy: {to}"))).unwrap();
+}
+
+#[test]
+fn a_connector_that_sends_no_more_holds_nothing_back_and_meets_the_other_side_anew_when_it_sends_again() {
+    let world = World::start(Paging::Token, 10);
+    let office = office(&world, "remote", "1h");
+    (1..=3).for_each(|id| world.put(id, &format!("t{id}")));
+    once(&office);
+    // Down: what is sent is not taken.
+    world.meet(|asked, _| (asked.method == "PUT").then(|| Told::status(503)));
+    office.sql("UPDATE things SET title = 'queued' WHERE id = 1");
+    office.run(&["run", "--once"]);
+    change_ways(&office, "bidirectional", "pull");
+    office.sql("UPDATE things SET title = 'ours' WHERE id = 2; UPDATE things SET title = 'mine' WHERE id = 3");
+    world.put(3, "theirs");
+    let ended = office.run(&["run", "--once"]);
+    assert_eq!(ended.code, Some(1), "what cannot be sent any more is told: {ended:#?}");
+    assert!(
+        office.parked_words("world").iter().all(|word| word.starts_with("held")),
+        "{:?}",
+        office.parked_words("world")
+    );
+    // What was edited here stays; what both have changed goes by the rule.
+    let titles: Vec<String> = rows(&office).into_values().collect();
+    assert_eq!(titles, ["queued", "ours", "theirs"]);
+    let status: serde_json::Value = serde_json::from_str(&office.run(&["--json", "status"]).stdout).unwrap();
+    let known = status["connectors"].as_array().unwrap().iter().find(|known| known["connector"] == "world").unwrap();
+    assert_eq!((&known["queued"], &known["mode"], &known["downSince"]), (&0.into(), &"running".into(), &().into()));
+    assert_eq!(
+        office
+            .reader()
+            .read(|db| {
+                let id = hms_sync::store::state::connector::find(db, "world")?.unwrap().id;
+                hms_sync::store::state::cursor::of(db, id).map(|cursors| cursors.len())
+            })
+            .unwrap(),
+        0,
+        "nothing is kept for it"
+    );
+    // It sends again: what the other side never heard of is shown before anything is done.
+    world.calm_answers();
+    change_ways(&office, "pull", "bidirectional");
+    assert_eq!(office.run(&["run", "--once"]).code, Some(75));
+    let shown = office.run(&["--json", "reconcile", "--connector", "world"]).stdout;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&shown["different"], &shown["same"]), (&1.into(), &2.into()), "{shown}");
+    assert_eq!(office.run(&["reconcile", "--connector", "world", "--apply", "rules"]).code, Some(0));
+    once(&office);
+    let titles: Vec<String> = rows(&office).into_values().collect();
+    assert_eq!((titles, world.alive()), (vec!["queued".to_owned(), "ours".into(), "theirs".into()], rows(&office)));
 }

@@ -1,5 +1,6 @@
 //! Both sides write at random, with clocks apart, lost answers and kills: in the end both are equal, or what differs is what
-//! waits for a person.
+//! waits for a person. Records of one time stand on both sides of a page's border, some are seen only minutes after their time,
+//! pushes meet other versions, and a person decides now and then.
 //!
 //! `HMS_PULL_OPS` = how many writes (default 150), `HMS_SEED` draws others (default 1).
 
@@ -7,8 +8,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::both_ways::{office, rows};
-use crate::support::office::{Office, PATIENCE};
+use crate::support::office::{Office, PATIENCE, wait};
 use crate::support::world::{Paging, World};
+
+const HOUR: i64 = 3_600_000;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
@@ -28,32 +31,70 @@ fn different(office: &Office, world: &World) -> BTreeSet<String> {
     keys.into_iter().filter(|key| here.get(key) != there.get(key)).collect()
 }
 
+/// A person decides about some of what waits, this way or that.
+fn decide(office: &Office, dice: &mut fastrand::Rng) {
+    let listed = office.run(&["--json", "conflicts", "list"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap_or_default();
+    let list = listed.as_array().or(listed["conflicts"].as_array()).cloned().unwrap_or_default();
+    for conflict in list.iter().take(5) {
+        if dice.bool() {
+            continue;
+        }
+        let take = if dice.bool() { "local" } else { "remote" };
+        let id = conflict["id"].to_string();
+        // It may be decided, or another one, by now.
+        office.run(&["conflicts", "resolve", &id, "--take", take, "--reason", "at random"]);
+    }
+}
+
 #[test]
 fn two_sides_that_write_at_random_are_equal_in_the_end_but_for_what_waits_for_a_person() {
     let (operations, mut dice) = (number("HMS_PULL_OPS", 150), fastrand::Rng::with_seed(number("HMS_SEED", 1)));
     let world = World::start(Paging::Token, 7);
+    // Its clock is an hour ahead.
+    world.pass(HOUR);
+    world.run_clock();
     let office = office(&world, "latest_change", "50ms");
+    // All of one time, over several pages.
     (1..=20).for_each(|id| world.put(id, &format!("t{id}")));
     assert_eq!(office.run(&["run", "--once"]).code, Some(0));
-    // Its clock is an hour ahead from now on.
-    world.pass(3_600_000);
     world.lose_answers(5);
     let mut agent = office.agent();
+    // The more is written, the more records there are, so that not each of them waits in the end.
+    let most = 25.max(operations / 50);
     for n in 0..operations {
-        let id = dice.u64(1..=25);
+        let id = dice.u64(1..=most);
         let alive = world.alive().contains_key(&id.to_string());
-        match dice.u8(..10) {
+        match dice.u8(..12) {
             0..=3 => office.sql(&format!(
                 "INSERT INTO things VALUES ({id}, 'here {n}') ON CONFLICT(id) DO UPDATE SET title = excluded.title"
             )),
             4 => office.sql(&format!("DELETE FROM things WHERE id = {id}")),
             5 if alive => world.delete(id),
+            // Both at once: the push meets another version.
+            6 => {
+                world.put(id, &format!("there {n}"));
+                office.sql(&format!("UPDATE things SET title = 'here {n}' WHERE id = {id}"));
+            }
+            // What was begun up to five minutes ago and is seen only now.
+            7 => world.put_late(id, &format!("late {n}"), dice.i64(0..300_000)),
+            // Several of one time, which pages part.
+            8 => (id..id + 10).for_each(|id| world.put(id.min(most), &format!("with others {n}"))),
             _ => world.put(id, &format!("there {n}")),
         }
-        world.pass(dice.i64(1..50));
+        // Some follow one another within the same millisecond.
+        world.pass(dice.i64(0..50) * dice.i64(0..2));
+        if n % 10 == 9 {
+            // It is at work meanwhile.
+            let asked = world.requests();
+            wait("it asks", || world.requests() > asked);
+        }
         if n % 50 == 49 {
             agent.kill();
             agent = office.agent();
+        }
+        if n % 100 == 70 {
+            decide(&office, &mut dice);
         }
     }
     world.lose_answers(0);
@@ -72,6 +113,12 @@ fn two_sides_that_write_at_random_are_equal_in_the_end_but_for_what_waits_for_a_
     agent.stop();
     assert_eq!(office.run(&["run", "--once"]).code.map(|code| code < 2), Some(true));
     assert!(settled(), "{}", story(&office, &world));
+    if operations >= 1000 {
+        let refused = world.refused();
+        assert!(refused > 0, "no push met another version");
+        println!("{} requests, {refused} of them refused with 412", world.requests());
+        println!("{} records, {} of them wait for a person", world.alive().len(), held(&office).len());
+    }
 }
 
 /// What is known of the records that differ, for whoever looks into a failure.

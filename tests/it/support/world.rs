@@ -72,13 +72,16 @@ struct Desk {
     things: BTreeMap<u64, Thing>,
     paging: Paging,
     size: usize,
-    /// The clock there.
+    /// The clock there: it stands still, or runs since then.
     now: i64,
+    runs: Option<std::time::Instant>,
     journal: Vec<Asked>,
     next: VecDeque<Told>,
     form: Option<fn(&str) -> String>,
     loses: usize,
+    dateless: bool,
     writes: usize,
+    refused: usize,
 }
 
 type Meets = Box<dyn Fn(&Asked, usize) -> Option<Told> + Send>;
@@ -105,11 +108,14 @@ impl World {
             paging,
             size,
             now: hms_sync::clock::now().0,
+            runs: None,
             journal: Vec::new(),
             next: VecDeque::new(),
             form: None,
             loses: 0,
+            dateless: false,
             writes: 0,
+            refused: 0,
         };
         let shared = Arc::new(Shared {
             desk: Mutex::new(desk),
@@ -141,6 +147,11 @@ impl World {
         *self.shared.meets.lock().unwrap() = Some(Box::new(rule));
     }
 
+    /// It answers by itself again.
+    pub fn calm_answers(&self) {
+        *self.shared.meets.lock().unwrap() = None;
+    }
+
     /// The next answer.
     pub fn next(&self, told: Told) {
         self.shared.desk.lock().unwrap().next.push_back(told);
@@ -149,6 +160,11 @@ impl World {
     /// Each so-manieth write is stored, and its answer is lost.
     pub fn lose_answers(&self, each: usize) {
         self.shared.desk.lock().unwrap().loses = each;
+    }
+
+    /// Its answers have no `Date` any more.
+    pub fn hide_date(&self) {
+        self.shared.desk.lock().unwrap().dateless = true;
     }
 
     /// What it makes of a title that is written to it.
@@ -179,16 +195,34 @@ impl World {
         self.put_at(id, title, now);
     }
 
+    /// Writes a record that was begun so long ago and is seen only now; its own time never goes back.
+    pub fn put_late(&self, id: u64, title: &str, late: i64) {
+        let mut desk = self.shared.desk.lock().unwrap();
+        let (version, last) = desk.things.get(&id).map_or((1, 0), |thing| (thing.version + 1, thing.updated + 1));
+        let updated = (desk.time() - late).max(last);
+        desk.things.insert(id, Thing { title: title.into(), version, updated, deleted: false });
+    }
+
+    /// Writes that were refused because they named another version.
+    pub fn refused(&self) -> usize {
+        self.shared.desk.lock().unwrap().refused
+    }
+
     /// Marks a record as deleted.
     pub fn delete(&self, id: u64) {
         let mut desk = self.shared.desk.lock().unwrap();
-        let now = desk.now;
+        let now = desk.time();
         let thing = desk.things.get_mut(&id).unwrap();
         (thing.deleted, thing.updated, thing.version) = (true, now, thing.version + 1);
     }
 
     pub fn now(&self) -> i64 {
-        self.shared.desk.lock().unwrap().now
+        self.shared.desk.lock().unwrap().time()
+    }
+
+    /// Its clock runs from now on.
+    pub fn run_clock(&self) {
+        self.shared.desk.lock().unwrap().runs = Some(std::time::Instant::now());
     }
 
     /// Lets the clock there go on.
@@ -205,6 +239,11 @@ impl World {
 
     pub fn journal(&self) -> Vec<Asked> {
         self.shared.desk.lock().unwrap().journal.clone()
+    }
+
+    /// How many requests have come.
+    pub fn requests(&self) -> usize {
+        self.shared.desk.lock().unwrap().journal.len()
     }
 
     pub fn forget(&self) {
@@ -227,7 +266,7 @@ impl Shared {
             let (number, date) = {
                 let mut desk = self.desk.lock().unwrap();
                 desk.journal.push(asked.clone());
-                (desk.journal.len(), desk.now)
+                (desk.journal.len(), desk.time())
             };
             let queued = self.desk.lock().unwrap().next.pop_front();
             let met = self.meets.lock().unwrap().as_ref().and_then(|rule| rule(&asked, number));
@@ -243,7 +282,10 @@ impl Shared {
                 }
             }
             let date = Timestamp(date).to_jiff().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-            let mut head = format!("HTTP/1.1 {} X\r\nDate: {date}\r\n", told.status);
+            let mut head = format!("HTTP/1.1 {} X\r\n", told.status);
+            if !self.desk.lock().unwrap().dateless {
+                head.push_str(&format!("Date: {date}\r\n"));
+            }
             told.headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
             head.push_str(&format!("Content-Length: {}\r\n\r\n", told.body.len()));
             if writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(&told.body)).is_err() {
@@ -251,7 +293,7 @@ impl Shared {
             }
             if let Some(rule) = self.stirs.lock().unwrap().as_mut() {
                 let mut desk = self.desk.lock().unwrap();
-                let now = desk.now;
+                let now = desk.time();
                 rule(&mut desk.things, now, number);
             }
         }
@@ -259,6 +301,11 @@ impl Shared {
 }
 
 impl Desk {
+    fn time(&self) -> i64 {
+        let ran = self.runs.map_or(0, |since| i64::try_from(since.elapsed().as_millis()).unwrap());
+        self.now + ran
+    }
+
     /// A record that is written or deleted, unless it has another version than the request says; none = it only reads.
     fn write(&mut self, asked: &Asked) -> Option<Told> {
         if !matches!(asked.method.as_str(), "PUT" | "DELETE") {
@@ -268,6 +315,7 @@ impl Desk {
         let known = self.things.get(&id).filter(|thing| !thing.deleted);
         let version = self.things.get(&id).map_or(0, |thing| thing.version);
         if asked.headers.get("if-match").is_some_and(|wanted| known.is_none() || *wanted != version.to_string()) {
+            self.refused += 1;
             return Some(Told::status(412));
         }
         if asked.method == "DELETE" && known.is_none() {
@@ -280,7 +328,7 @@ impl Desk {
             _ => String::new(),
         };
         let title = self.form.map_or(title.clone(), |form| form(&title));
-        let thing = Thing { title, version: version + 1, updated: self.now, deleted: asked.method == "DELETE" };
+        let thing = Thing { title, version: version + 1, updated: self.time(), deleted: asked.method == "DELETE" };
         let told = Told::json(&item(id, &thing)).with("ETag", &thing.version.to_string());
         self.things.insert(id, thing);
         Some(told)

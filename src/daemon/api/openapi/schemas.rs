@@ -95,7 +95,7 @@ fn of_status() -> Value {
         "Pull": object(&["applied", "agreed", "refused", "held", "bad", "firstContact"], &[
             ("last", time()), ("moved", time()), ("applied", number()), ("agreed", number()), ("refused", number()),
             ("held", number()), ("bad", number()), ("ahead", json!({ "type": "integer" })), ("firstContact", flag()),
-            ("missing", number()),
+            ("missing", number()), ("doubted", time()), ("polled", time()), ("next", time()),
         ], false),
         "Need": object(&["subject", "what", "mend"], &[("subject", text()), ("what", text()), ("mend", text())], false),
     })

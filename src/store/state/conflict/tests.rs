@@ -76,7 +76,11 @@ fn what_is_held_waits_with_both_values_until_it_is_carried_out() {
         assert_eq!(told[0].take, Take::Local);
         assert_eq!((told[0].local, told[0].remote), (open.local.seen, open.remote.seen));
 
-        settle(db, subject, &decided(Because::Person), Timestamp(30))?;
+        // It stays decided by that person until it is done.
+        settle(db, subject, &decided(Because::Person), Timestamp(29))?;
+        assert_eq!(only(db).state, State::Resolved);
+        assert!(carried_out(db, subject, "start", "local", Timestamp(30))?);
+        assert!(!carried_out(db, subject, "start", "local", Timestamp(31))?, "once");
         let done = only(db);
         assert_eq!((done.id, done.state, done.winner.as_deref()), (open.id, State::Decided, Some("local")));
         assert_eq!((done.who.as_deref(), done.why.as_deref()), (Some("ann"), Some("the patient called")));

@@ -58,6 +58,17 @@ pub fn get(db: &Connection, of: ConnectorId, kind: &str, key: &str) -> Sql<Optio
     db.prepare_cached(&sql)?.query_row(params![of.0, kind, key], read).optional()
 }
 
+/// What a base says beside the values: the name there, when it was changed there, and the change of ours up to which both sides
+/// agree.
+pub type Place = (Option<String>, Option<Timestamp>, i64);
+
+/// The place of a record's base.
+pub fn place(db: &Connection, of: ConnectorId, kind: &str, key: &str) -> Sql<Option<Place>> {
+    let sql = "SELECT remote, updated, seq FROM pull_base WHERE connector = ?1 AND kind = ?2 AND key = ?3";
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(Timestamp), row.get(2)?));
+    db.prepare_cached(sql)?.query_row(params![of.0, kind, key], read).optional()
+}
+
 /// The key of the record that the other side calls so.
 pub fn key_of(db: &Connection, of: ConnectorId, kind: &str, remote: &str) -> Sql<Option<String>> {
     let sql = "SELECT key FROM pull_base WHERE connector = ?1 AND kind = ?2 AND remote = ?3";
