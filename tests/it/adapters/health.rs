@@ -55,9 +55,9 @@ fn while_a_target_is_down_only_its_probe_is_sent_and_no_event_until_that_is_answ
         target.wait("it is asked", health)
     };
     let since = asked(&probes(1)).iter().position(|line| line == "GET /srv/health").unwrap();
-    probes(4);
+    probes(2);
     office.sql("INSERT INTO visits VALUES (4, 'Di', 4)");
-    let before = probes(7).len();
+    let before = probes(4).len();
     let journal = target.journal();
     assert!(asked(&journal[since..before]).iter().all(|line| line == "GET /srv/health"), "{:#?}", asked(&journal));
     let reason = || office.run(&["--json", "status"]).stdout;
@@ -107,7 +107,7 @@ fn a_probe_that_is_answered_well_while_events_fail_lets_one_event_at_a_time_be_t
     three(&office);
     let agent = office.agent();
     agent.says("the endpoint is down");
-    target.wait("it is asked often", |journal| journal.iter().filter(|entry| entry.path == "/srv/health").count() >= 5);
+    target.wait("it is asked often", |journal| journal.iter().filter(|entry| entry.path == "/srv/health").count() >= 3);
     agent.stop();
     let lines = asked(&target.journal());
     let first = lines.iter().position(|line| line == "GET /srv/health").unwrap();
