@@ -223,6 +223,7 @@ fn an_agent_that_is_away_is_said_to_be_and_the_page_comes_back_with_it() {
     browser.says("#signin", "hms-sync status --open");
     browser.open(&address(&office));
     browser.says("#verdict-title", "All is well");
+    browser.says("#feed-state", "live");
     office.sql("INSERT INTO visits VALUES (4, 'Dee', 40)");
     browser.says("#feed", "visits new");
     agent.stop();
@@ -271,6 +272,7 @@ fn names_that_are_markup_are_shown_as_they_are_and_do_nothing() {
     let agent = office.agent();
     let mut browser = browser(&office);
     browser.says("#connectors", name);
+    browser.says("#feed-state", "live");
     let body = r#"{"type": "<script>alert(1)</script>", "payload": {"id": "<b>\"bold\"</b>&amp;"}}"#;
     assert_eq!(Way::socket(&office).post("/sync", body).status, 200);
     browser.says("#parked-list", r#"<script>alert(1)</script> <b>"bold"</b>&amp;"#);

@@ -126,8 +126,13 @@ fn every_system_call_of_deliveries_files_api_events_reload_and_stop_passes_the_u
     let log = office.folder().join("calls");
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-s", "0", "-e", "signal=none", "-o"]).arg(&log);
-    // The unit's umask, and its folders.
-    command.args(["sh", "-c", "umask 0007 && exec \"$@\"", "sh"]).arg(plain.get_program()).args(plain.get_args());
+    // The unit's umask and priority, and its folders.
+    let unit_text = unit();
+    let nice = unit_text.lines().find_map(|line| line.strip_prefix("Nice=")).unwrap();
+    command
+        .args(["sh", "-c", "umask 0007 && exec nice -n \"$0\" \"$@\"", nice])
+        .arg(plain.get_program())
+        .args(plain.get_args());
     for (name, value) in plain.get_envs() {
         match value {
             Some(value) => command.env(name, value),
