@@ -45,7 +45,7 @@ pub fn configured<'s>(specs: impl Iterator<Item = &'s ConnectorSpec>) -> Vec<Con
             Some(drop) => Timing::CutOffs(Box::new(drop.timing.clone())),
             None => Timing::Pace(spec.pace.clone()),
         };
-        Configured { name: spec.name.clone(), timing }
+        Configured { name: spec.name.clone(), timing, pulls: spec.strategy.pulls() }
     };
     specs.map(of).collect()
 }

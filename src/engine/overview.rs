@@ -124,6 +124,8 @@ pub struct Configured {
     pub name: Arc<str>,
     /// When it runs.
     pub timing: Timing,
+    /// Whether it reads the other side.
+    pub pulls: bool,
 }
 
 /// When a connector or a drop runs.
@@ -208,6 +210,8 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
             // A handler stands in a program, where nobody can look it up.
             status.configured = is_handler(&known.name) || spec.is_some();
             if let Some(spec) = spec {
+                // What one that does not read any more has read is in its records, and no news.
+                status.pull = status.pull.filter(|_| spec.pulls);
                 let last = state.read(|db| last_cut(db, known.id))?;
                 spec.tell(&mut status, last.as_ref());
             }

@@ -294,3 +294,24 @@ fn a_connector_that_sends_no_more_holds_nothing_back_and_meets_the_other_side_an
     let titles: Vec<String> = rows(&office).into_values().collect();
     assert_eq!((titles, world.alive()), (vec!["queued".to_owned(), "ours".into(), "theirs".into()], rows(&office)));
 }
+
+#[test]
+fn one_that_only_sends_tells_nothing_of_what_it_once_read() {
+    let world = World::start(Paging::Token, 10);
+    let office = office(&world, "remote", "1h");
+    world.put(1, "theirs");
+    once(&office);
+    let told = || -> serde_json::Value {
+        let status: serde_json::Value = serde_json::from_str(&office.run(&["--json", "status"]).stdout).unwrap();
+        status["connectors"][0]["pull"].clone()
+    };
+    assert_eq!(told()["applied"], 1);
+    let file = office.config().join("connectors/world.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let kept = text.lines().filter(|line| !line.starts_with("pull:")).collect::<Vec<_>>().join("\n");
+    std::fs::write(&file, kept.replace("strategy: bidirectional", "strategy: push")).unwrap();
+    once(&office);
+    assert!(told().is_null(), "{}", told());
+    let shown = office.run(&["status"]).stdout;
+    assert!(shown.contains("world") && !shown.contains("pull world"), "{shown}");
+}
