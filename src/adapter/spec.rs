@@ -32,6 +32,7 @@ use crate::rules::operation::joint::{Item, Joint};
 use crate::rules::operation::{Operation, Spec, Then};
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::verdict::{Word, judge};
+use echo::Echo;
 use plan::Plan;
 pub use pull::{Answering, PullSettings, PullSource};
 use reading::Answer;
@@ -264,11 +265,11 @@ impl Shared {
         reply: &Reply,
     ) -> (Word, Outcome) {
         let answer = Answer::new(reply, self.spec.hl7_in.as_ref());
-        let hide = |text: &str| echo::hide(text, request);
+        let sent = Echo::of(request);
         let now = clock::now();
         let retried = reply.status >= 300 && self.retry_on.contains(&reply.status);
         let mut rules = rules.iter().filter(|_| !retried);
-        match rules.find_map(|rules| judge(rules, &answer, parcel.key(), now, &hide)) {
+        match rules.find_map(|rules| judge(rules, &answer, parcel.key(), now, &sent)) {
             Some(verdict) => (verdict.word, verdict.outcome),
             None => {
                 let delete = parcel.op() == Op::Delete;
@@ -282,11 +283,11 @@ impl Shared {
     /// The same of an answer without a status: only rules say what it means.
     fn spoken(&self, parcel: &Parcel, at: usize, request: &Request, reply: &Reply) -> (Word, Outcome) {
         let answer = Answer::new(reply, None);
-        let hide = |text: &str| echo::hide(text, request);
+        let sent = Echo::of(request);
         let now = clock::now();
         let step = self.operation(parcel.op()).ok().and_then(|operation| operation.steps.get(at));
-        let own = step.and_then(|step| judge(&step.rules, &answer, parcel.key(), now, &hide));
-        match own.or_else(|| judge(&self.spec.rules, &answer, parcel.key(), now, &hide)) {
+        let own = step.and_then(|step| judge(&step.rules, &answer, parcel.key(), now, &sent));
+        match own.or_else(|| judge(&self.spec.rules, &answer, parcel.key(), now, &sent)) {
             Some(verdict) => (verdict.word, verdict.outcome),
             None => {
                 let reason = Reason::new("bad-answer", "no rule of the adapter says what this answer means");

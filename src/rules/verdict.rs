@@ -167,21 +167,25 @@ pub struct Verdict {
 
 /// Longest code of a target that is shown.
 const CODE: usize = 64;
+/// In place of a code that is none.
+const NOT_SHOWN: &str = "(not shown)";
 /// Longest message of a target that is shown, in characters.
 const MESSAGE: usize = 200;
 
-/// Judges an answer; none = no rule fits. `key` is the idempotency key; `hide` takes the record's values out of a
-/// target's message.
-pub fn judge(
-    rules: &[Rule],
-    reading: &dyn Reading,
-    key: &str,
-    now: Timestamp,
-    hide: &dyn Fn(&str) -> String,
-) -> Option<Verdict> {
+/// What was sent: an answer may echo it.
+pub trait Sent {
+    /// A target's words without values of the record, in whatever form, and without secrets.
+    fn hide(&self, text: &str) -> String;
+
+    /// Whether a target's code is a value of the record, or a secret.
+    fn holds(&self, code: &str) -> bool;
+}
+
+/// Judges an answer; none = no rule fits. `key` is the idempotency key; `sent` is what it may echo.
+pub fn judge(rules: &[Rule], reading: &dyn Reading, key: &str, now: Timestamp, sent: &dyn Sent) -> Option<Verdict> {
     for rule in rules {
         match fits(rule, reading, key) {
-            Some(true) => return Some(verdict(rule, reading, now, hide)),
+            Some(true) => return Some(verdict(rule, reading, now, sent)),
             Some(false) => {}
             None => {
                 let outcome = Outcome::Unknown { reason: too_long(), transport: false };
@@ -205,10 +209,10 @@ fn fits(rule: &Rule, reading: &dyn Reading, key: &str) -> Option<bool> {
     Some(true)
 }
 
-fn verdict(rule: &Rule, reading: &dyn Reading, now: Timestamp, hide: &dyn Fn(&str) -> String) -> Verdict {
+fn verdict(rule: &Rule, reading: &dyn Reading, now: Timestamp, sent: &dyn Sent) -> Verdict {
     let first = |place: &Option<Extract>| reading.read(place.as_ref()?)?.into_iter().find(|text| !text.is_empty());
-    let code = first(&rule.code).map(|code| plain(&code));
-    let message = first(&rule.message).map(|message| spoken(&hide(&message)));
+    let code = first(&rule.code).map(|code| if sent.holds(&code) { NOT_SHOWN.to_owned() } else { plain(&code) });
+    let message = first(&rule.message).map(|message| spoken(&sent.hide(&message)));
     let status = reading.status();
     let class = match &code {
         Some(code) if status == 0 => format!("code-{code}"),
@@ -268,7 +272,7 @@ fn plain(code: &str) -> String {
     let sound = !code.is_empty()
         && code.len() <= CODE
         && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./:".contains(&byte));
-    if sound { code.to_owned() } else { "(not shown)".to_owned() }
+    if sound { code.to_owned() } else { NOT_SHOWN.to_owned() }
 }
 
 /// One line of a message.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::echo::Echo;
 use super::reading::{Answer, pointed, pointed_in};
-use super::{Shared, body, echo};
+use super::{Shared, body};
 use crate::adapter::http::{Caller as _, Each, Reply, parts};
 use crate::adapter::join::frame::{self, Kind, mark};
 use crate::adapter::join::{Member, Of, frame as frames};
@@ -262,10 +263,10 @@ fn each(
     request: &Request,
 ) -> Result<Spoken, Reason> {
     let unread = |what: &'static str| Reason::new(MULTI_STATUS, what);
-    let hide = |text: &str| echo::hide(text, request);
+    let sent = Echo::of(request);
     let now = clock::now();
     let judged = |result: &dyn Reading| {
-        let Some(verdict) = by_rules(&results.rules, result, parcel.key(), now, &hide) else { return Said::nothing() };
+        let Some(verdict) = by_rules(&results.rules, result, parcel.key(), now, &sent) else { return Said::nothing() };
         let mut captured = Captured::new();
         if verdict.outcome.is_delivered() {
             let kept =

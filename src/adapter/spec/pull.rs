@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::echo::Echo;
 use super::reading::Answer;
 use crate::adapter::Request;
 use crate::adapter::auth::Credential;
@@ -130,7 +131,7 @@ impl PullSource {
     /// What an answer means; none = it is a page.
     fn verdict(&self, got: &Got) -> Option<Outcome> {
         let answer = Answer::new(&got.reply, None);
-        let hide = |text: &str| super::echo::hide(text, &got.request);
+        let sent = Echo::of(&got.request);
         let now = clock::now();
         if !got.reply.whole && (200..300).contains(&got.reply.status) {
             let text = format!(
@@ -140,7 +141,7 @@ impl PullSource {
             return Some(Outcome::Halt(Reason::new("long-answer", text)));
         }
         let judged =
-            judge(&self.pull.rules, &answer, "", now, &hide).or_else(|| judge(&self.rules, &answer, "", now, &hide));
+            judge(&self.pull.rules, &answer, "", now, &sent).or_else(|| judge(&self.rules, &answer, "", now, &sent));
         let outcome = match judged {
             Some(verdict) => verdict.outcome,
             None => {
@@ -157,7 +158,7 @@ impl PullSource {
 
     fn is_expired(&self, got: &Got) -> bool {
         let answer = Answer::new(&got.reply, None);
-        judge(&self.pull.expired, &answer, "", clock::now(), &|_: &str| String::new()).is_some()
+        judge(&self.pull.expired, &answer, "", clock::now(), &Echo::of(&got.request)).is_some()
     }
 
     /// What [`Source::fetch`] would make of an answer, without a connection: the request, and what came of it; none = there was

@@ -161,3 +161,55 @@ fn no_secret_is_in_a_log_an_error_a_listing_or_a_file_whatever_the_target_does()
         look_through(&office.folder().join("app"), &secrets);
     }
 }
+
+#[test]
+fn a_targets_own_words_show_neither_a_secret_nor_a_value_in_whatever_form_it_says_them_back() {
+    const WORDS: &str = "adapter: words\npush:\n  upsert: {request: {method: PUT, url: '{base}/{id}', json: {name: '{name}'}}}\n  \
+                         delete: {request: {method: DELETE, url: '{base}/{id}'}}\nclassify:\n  \
+                         - {status: 403, is: halt, code: 'json:/code', message: 'json:/text'}\n  \
+                         - {status: 422, is: reject, code: 'json:/code', message: 'json:/text'}\n  - default: standard\n";
+    for status in [422, 403] {
+        let target = Doorman::start(move |_| {
+            let text = format!(
+                "{CANARY} may not see 123456789 or 123.45.6789, that is MaríaCanaryson, Maria, Canarys, Mar%C3%ADa, \
+                 Mar\\\\u00eda, {} and {}",
+                STANDARD.encode("María Canaryson 123-45-6789"),
+                STANDARD.encode(CANARY),
+            );
+            let code = if status == 422 { "123456789" } else { CANARY };
+            answer(status, "", "application/json", &format!("{{\"code\":\"{code}\",\"text\":\"{text}\"}}"))
+        });
+        let office = Office::visits();
+        std::fs::create_dir_all(office.config().join("adapters")).unwrap();
+        std::fs::write(office.config().join("adapters/words.yaml"), WORDS).unwrap();
+        office.connector(
+            "clinic",
+            &format!(
+                "adapter: words\nlisten: visits\nendpoint: {{url: \"{}\", credentialsId: s, tls: {{ca: {}}}}}\n",
+                target.url("/visits"),
+                target.ca.file().display()
+            ),
+        );
+        office.add_settings("credentials: {s: {type: bearer, token: {file: s}}}\n");
+        secret(&office, "s", CANARY);
+        assert_eq!(office.run(&["watch", "visits"]).code, Some(0));
+        office.sql("INSERT INTO visits (id, name) VALUES (1, 'María Canaryson 123-45-6789')");
+        let agent = crate::support::office::Agent::start(office.command(&["-vvv", "run"]));
+        agent.says("may not see");
+        let mut told = vec![agent.said()];
+        for arguments in [
+            &["status"][..],
+            &["--json", "status"],
+            &["--json", "deliveries", "list"],
+            &["--json", "status", "visits", "1"],
+            &["--json", "audit", "show"],
+        ] {
+            told.push(office.run(arguments).stdout);
+        }
+        assert!(told.iter().skip(1).any(|told| told.contains("*** may not see ***")), "{told:#?}");
+        let shown = [CANARY, "123456789", "123.45.6789", "Canarys", "Maria", "Mar%C3", "u00eda"].map(str::to_owned);
+        let mut shown = shown.to_vec();
+        shown.extend([STANDARD.encode("María Canaryson 123-45-6789"), STANDARD.encode(CANARY)]);
+        told.iter().for_each(|told| clean(&format!("{status}: {told}"), told.as_bytes(), &shown));
+    }
+}
