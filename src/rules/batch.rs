@@ -50,8 +50,13 @@ pub enum Next {
     Halt(Reason),
 }
 
-/// Decides. `own` = the same records have failed again and again while other requests got through.
-pub fn next(outcome: &Outcome, own: bool) -> Next {
+/// A request that may have arrived and brought no answer so often goes in halves, even where nothing else is there to show that others
+/// get through: one of its records may be what ends the connection, or the program.
+pub const OFTEN: u32 = 5;
+
+/// Decides. `own` = the same records have failed again and again while other requests got through; `failures` = how often
+/// they have failed in a row.
+pub fn next(outcome: &Outcome, own: bool, failures: u32) -> Next {
     match outcome {
         Outcome::Conflict(reason) | Outcome::Reject(reason) => Next::Halves(reason.clone()),
         // Who asks for time asks it of all.
@@ -60,6 +65,7 @@ pub fn next(outcome: &Outcome, own: bool) -> Next {
         // A list of results that could not be read: fewer records make a shorter one.
         Outcome::Unknown { reason, transport: false } if reason.class == MULTI_STATUS => Next::Halves(reason.clone()),
         Outcome::Retry { reason, .. } | Outcome::Unknown { reason, .. } if own => Next::Halves(reason.clone()),
+        Outcome::Unknown { reason, .. } if failures >= OFTEN => Next::Halves(reason.clone()),
         Outcome::Retry { reason, .. } | Outcome::Unknown { reason, .. } => Next::Together(reason.clone()),
         Outcome::Reauth(reason) | Outcome::Halt(reason) => Next::Halt(reason.clone()),
         Outcome::Success | Outcome::SuccessWithRemarks(_) | Outcome::Duplicate => {
@@ -91,26 +97,30 @@ mod tests {
         let refused =
             [Outcome::Reject(reason("http-413")), Outcome::Conflict(reason("http-409")), busy("http-500", None)];
         for outcome in refused {
-            assert!(matches!(next(&outcome, false), Next::Halves(_)), "{outcome:?}");
+            assert!(matches!(next(&outcome, false, 1), Next::Halves(_)), "{outcome:?}");
         }
         let unread = Outcome::Unknown { reason: reason(MULTI_STATUS), transport: false };
-        assert!(matches!(next(&unread, false), Next::Halves(_)));
+        assert!(matches!(next(&unread, false, 1), Next::Halves(_)));
     }
 
     #[test]
     fn what_may_have_arrived_goes_together_again_unless_it_never_gets_through() {
         for transport in [true, false] {
             let outcome = Outcome::Unknown { reason: reason("reset"), transport };
-            assert!(matches!(next(&outcome, false), Next::Together(_)), "{transport}");
-            assert!(matches!(next(&outcome, true), Next::Halves(_)), "{transport}");
+            assert!(matches!(next(&outcome, false, 1), Next::Together(_)), "{transport}");
+            assert!(matches!(next(&outcome, true, 1), Next::Halves(_)), "{transport}");
+            assert!(matches!(next(&outcome, false, OFTEN), Next::Halves(_)), "{transport}");
         }
     }
 
     #[test]
     fn a_target_that_asks_for_time_is_not_asked_more_often() {
         for outcome in [busy("http-503", Some(std::time::Duration::from_secs(5))), busy("http-429", None)] {
-            assert!(matches!(next(&outcome, false), Next::Together(_)), "{outcome:?}");
+            assert!(matches!(next(&outcome, false, 1), Next::Together(_)), "{outcome:?}");
         }
-        assert!(matches!(next(&Outcome::Halt(reason("http-403")), false), Next::Halt(_)));
+        // What never left says nothing of the records.
+        let down = Outcome::Retry { reason: reason("connect"), after: None, transport: true };
+        assert!(matches!(next(&down, false, 50), Next::Together(_)));
+        assert!(matches!(next(&Outcome::Halt(reason("http-403")), false, 1), Next::Halt(_)));
     }
 }

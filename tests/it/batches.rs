@@ -238,6 +238,24 @@ fn a_record_that_never_gets_through_is_parked_and_its_companions_are_not() {
 }
 
 #[test]
+fn a_record_that_ends_the_connection_is_found_though_nothing_else_is_there_to_get_through() {
+    for fault in ["rst_after_request", "commit_close"] {
+        let target = Receiver::start();
+        target.meet(move |entry| positions(entry).contains(&1).then(|| Scenario::named(fault)));
+        let office = office(&target, "batch: {max: 10}", "", &visits(1, 6));
+        let agent = office.agent();
+        target.wait("the others arrive", |journal| {
+            let others = journal.iter().filter(|entry| entry.committed && !positions(entry).contains(&1));
+            others.flat_map(positions).collect::<std::collections::BTreeSet<_>>().len() == 5
+        });
+        target.behave();
+        office.wait_settled("legacy");
+        agent.stop();
+        office.judge("legacy", &target);
+    }
+}
+
+#[test]
 fn one_record_that_is_too_large_does_not_make_the_requests_small_for_good() {
     let target = Receiver::start();
     target.meet(|entry| positions(entry).contains(&30).then(|| Scenario::named("status_413")));

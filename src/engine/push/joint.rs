@@ -119,8 +119,9 @@ impl Worker {
             own &= has_failed(slot, self.answered);
             failures = slot.failures.max(failures);
         }
-        let next = batch::next(outcome, own);
+        let next = batch::next(outcome, own, failures);
         let halves = matches!(next, Next::Halves(_));
+        let often = failures >= batch::OFTEN;
         for id in members {
             let Some(slot) = self.window.get_mut(*id) else { continue };
             slot.in_doubt = doubt.unwrap_or(slot.in_doubt);
@@ -129,7 +130,7 @@ impl Worker {
             if halves {
                 slot.most_together = members.len().div_ceil(2);
                 // What is known to fail by itself stays so: where nothing else is left to send, no more would get through.
-                slot.failures = if own { slot.failures } else { 0 };
+                slot.failures = if own || often { slot.failures } else { 0 };
             }
         }
         let now = clock::steady();
@@ -154,7 +155,8 @@ impl Worker {
             }
             self.window.put_back(*id, due);
         }
-        if halves {
+        // What is halved because nobody knows better says nothing of how many records the target takes.
+        if halves && !(often && matches!(outcome, Outcome::Unknown { .. })) {
             self.narrow(members.len(), status == Some(413));
         }
         // A refusal of many is counted when it is known whose it is.
