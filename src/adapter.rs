@@ -19,6 +19,7 @@ pub mod rest;
 pub mod secret;
 pub mod sftp;
 pub mod spec;
+pub mod stamp;
 pub mod tls;
 pub mod websocket;
 

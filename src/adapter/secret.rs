@@ -8,9 +8,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError, mpsc};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
+
+use crate::adapter::stamp::{Stamp, stamp};
 
 pub use known::redact;
 pub(crate) use known::remember;
@@ -73,6 +75,17 @@ pub enum SecretRef {
     Given(Secret),
 }
 
+impl SecretRef {
+    /// The file that it is in; none = it is in no file, or nobody knows in which.
+    pub fn path(&self) -> Option<PathBuf> {
+        match self {
+            SecretRef::File(path) => Some(path.clone()),
+            SecretRef::Credential(name) => credential_path(name).ok(),
+            SecretRef::Env(_) | SecretRef::Exec(_) | SecretRef::Given(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for SecretRef {
     /// The reference as a person wrote it; it holds no secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,7 +110,7 @@ pub struct SecretSource {
 #[derive(Debug)]
 struct Held {
     secret: Arc<Secret>,
-    stamp: Option<(SystemTime, u64)>,
+    stamp: Stamp,
     looked: Instant,
     read: Instant,
 }
@@ -220,11 +233,6 @@ fn credential_path(name: &str) -> Result<PathBuf, String> {
 
 fn metadata(path: &Path) -> Result<std::fs::Metadata, String> {
     std::fs::metadata(path).map_err(|error| format!("{}: cannot be read: {error}", path.display()))
-}
-
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let found = std::fs::metadata(path).ok()?;
-    Some((found.modified().ok()?, found.ino()))
 }
 
 /// A secret's file must be its owner's alone, and nobody else may be able to put another in its place.
@@ -367,7 +375,7 @@ mod tests {
         let source = SecretSource::new(SecretRef::File(path.clone()));
         source.get().unwrap();
         std::fs::write(&path, "two").unwrap();
-        let later = SystemTime::now() + Duration::from_secs(100);
+        let later = std::time::SystemTime::now() + Duration::from_secs(100);
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
         source.state.lock().unwrap().as_mut().unwrap().looked = Instant::now() - LOOK_AGAIN;
         assert_eq!(source.get().unwrap().expose(), "two");

@@ -5,7 +5,7 @@ mod inlet;
 mod source;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::adapter::Adapter;
@@ -31,7 +31,7 @@ use crate::config::endpoint::Endpoint;
 use crate::config::hook::HookWay;
 use crate::config::problem::{Problem, Problems, Severity};
 use crate::config::proxy::ProxySpec;
-use crate::config::settings::Settings;
+use crate::config::settings::{SecretPlace, Settings};
 use crate::engine::connector::Connector;
 use crate::engine::drop::{Drop, Naming};
 use crate::engine::inflow::Inflow;
@@ -76,6 +76,7 @@ pub fn connector(
     let hook = hook(&spec, settings, credentials)?;
     let retry_on = spec.retry.retry_on.clone();
     let joins = spec.batch.is_some();
+    let keys = keys(&spec, settings);
     let adapter =
         adapter(spec.way, spec.idempotency_key, retry_on, joins, settings, credentials).map_err(|wrongs| {
             Problems::new(wrongs.into_iter().map(|(key, message)| problem(&spec.file, &key, message)).collect())
@@ -93,6 +94,7 @@ pub fn connector(
         },
         hook,
         adapter,
+        keys,
         pace: spec.pace,
         retry: spec.retry,
         concurrency: spec.concurrency,
@@ -105,6 +107,14 @@ pub fn connector(
         config: spec.config,
         file: spec.file,
     })
+}
+
+/// Files that say who the connector is, and whom it believes.
+fn keys(spec: &ConnectorSpec, settings: &Settings) -> Vec<PathBuf> {
+    let Some(endpoint) = spec.endpoint() else { return Vec::new() };
+    let own = |place: &&SecretPlace| endpoint.credential.as_ref() == Some(&place.credential);
+    let secrets = settings.secrets.iter().filter(own).filter_map(|place| place.from.path());
+    secrets.chain(endpoint.tls.paths().map(Path::to_path_buf)).collect()
 }
 
 /// What is wrong, each with the key that it is about.

@@ -1,5 +1,6 @@
 //! A connector, ready to run: the validated parts that the configuration builds.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::adapter::Adapter;
@@ -21,6 +22,8 @@ pub struct Connector {
     pub hook: Option<Arc<Hook>>,
     /// The way out.
     pub adapter: Arc<dyn Adapter>,
+    /// Files of its credential and of its TLS settings: when one changes, a halt may be over.
+    pub keys: Vec<PathBuf>,
     /// When it runs.
     pub pace: Pace,
     /// Back-off and limits.

@@ -172,6 +172,7 @@ pub struct Worker {
     mode: Mode,
     mode_reason: Option<Reason>,
     halt_probe: Timestamp,
+    halt_keys: halt::Keys,
     /// Something was tried since the halt, alone. What was under way when it came says nothing of it.
     halt_tried: bool,
     /// What the target says when it is asked whether it works, before an event is tried at one that was down.
@@ -272,6 +273,7 @@ impl Worker {
                 self.call_back();
             } else {
                 self.release_brakes(clock::steady());
+                self.look_at_keys(clock::steady());
                 self.keep_schedule(run);
                 self.load_due();
                 self.fill();
@@ -344,6 +346,7 @@ impl Worker {
             due.extend(self.brake.next_end());
             if self.mode == Mode::Halted {
                 due.push(self.halt_probe);
+                due.extend(self.next_look());
             }
             if self.may_run() {
                 if self.batch.is_none() && self.has_news() {

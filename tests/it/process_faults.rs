@@ -288,7 +288,9 @@ fn series(scene: Scene) {
                     if at > 0 && at % 100 == 0 {
                         eprintln!("{}: {at} of {} points", scene.name(), points.len());
                     }
-                    let wrong = try_point(point, &template, &whole, &target);
+                    // A point at which the judge itself fails is named too.
+                    let tried = std::panic::AssertUnwindSafe(|| try_point(point, &template, &whole, &target));
+                    let wrong = std::panic::catch_unwind(tried).unwrap_or_else(|_| vec!["the judge failed".to_owned()]);
                     if !wrong.is_empty() {
                         eprintln!("{}: {wrong:#?}", point.name());
                         bad.lock().unwrap().push(point.name());

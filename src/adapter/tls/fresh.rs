@@ -1,14 +1,13 @@
 //! TLS settings that follow their files: an authority, a certificate or a key that is replaced counts from the next
 //! connection on, without a restart.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 
 use super::{TlsFiles, client_config};
+use crate::adapter::stamp::{Stamp, stamp};
 
 /// How often the files are looked at. In between no system call is made.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -31,9 +30,6 @@ struct Held {
     stamps: Vec<Stamp>,
     looked: Instant,
 }
-
-/// What tells one version of a file from the next; none = it cannot be looked at.
-type Stamp = Option<(SystemTime, u64, u64)>;
 
 impl From<Arc<ClientConfig>> for Tls {
     /// Settings that no file changes.
@@ -103,11 +99,6 @@ fn stamps(files: &TlsFiles) -> Vec<Stamp> {
     files.paths().map(stamp).collect()
 }
 
-fn stamp(path: &Path) -> Stamp {
-    let found = std::fs::metadata(path).ok()?;
-    Some((found.modified().ok()?, found.ino(), found.len()))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -124,7 +115,7 @@ mod tests {
     fn files_that_change_make_new_settings_once_they_fit_together() {
         let folder = tempfile::tempdir().unwrap();
         let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
-        let put = |path: &Path, text: &str| {
+        let put = |path: &std::path::Path, text: &str| {
             let temp = folder.path().join("new");
             std::fs::write(&temp, text).unwrap();
             std::fs::rename(&temp, path).unwrap();

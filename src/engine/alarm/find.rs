@@ -276,7 +276,7 @@ fn of_ends(seen: &Seen<'_>, found: &mut Vec<Finding>) {
     for (owner, until, which) in ends.into_iter().filter(|(_, until, _)| until.since(now) <= lookout.limits.certificate)
     {
         let what = format!("{which} {} on {until}", word(until));
-        let mend = "put a new one in its place in time; of a file of ours the agent must be reloaded then".to_owned();
+        let mend = "put a new one in its place in time; one of ours counts as soon as it is there".to_owned();
         found.push(finding(Condition::Certificate, &owner, urgency(until), what, mend));
     }
     for watched in &lookout.connectors {

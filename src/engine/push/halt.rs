@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Worker;
+use crate::adapter::stamp::{Stamp, stamp};
 use crate::clock::{self, Timestamp};
 use crate::rules::outcome::Reason;
 use crate::rules::retry::MEANINGLESS;
@@ -11,6 +12,15 @@ use crate::store::state::connector::Mode;
 
 /// A halted connector tries one event this often.
 pub(super) const HALT_PROBE: Duration = Duration::from_secs(15 * 60);
+/// How often a halted connector looks whether its credential or its TLS files have changed.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Its credential and its TLS files as they were when it halted.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    stamps: Vec<Stamp>,
+    next: Option<Timestamp>,
+}
 
 impl Worker {
     pub(super) fn set_paused(&mut self, pause: bool) {
@@ -29,6 +39,10 @@ impl Worker {
         let reason = self.blame_clock(reason);
         self.halt_probe = clock::steady().plus(HALT_PROBE);
         self.halt_tried = false;
+        // What was under way when it halted, and what is tried meanwhile, had the ones that are known.
+        if self.mode != Mode::Halted || self.halt_keys.next.is_none() {
+            self.halt_keys = Keys { stamps: self.stamps(), next: Some(clock::steady().plus(LOOK_AGAIN)) };
+        }
         self.call_back();
         if self.mode != Mode::Halted || self.mode_reason.as_ref() != Some(&reason) {
             log::error!(connector:% = self.connector.name, class:% = reason.class; "{}: halted: {reason}", self.connector.name);
@@ -36,6 +50,28 @@ impl Worker {
             self.mode_reason = Some(reason.clone());
             self.pending.push(Entry::Mode(Mode::Halted, Some(reason)));
         }
+    }
+
+    fn stamps(&self) -> Vec<Stamp> {
+        self.connector.keys.iter().map(|path| stamp(path)).collect()
+    }
+
+    /// When a halted connector looks again; none = it has no such files.
+    pub(super) fn next_look(&self) -> Option<Timestamp> {
+        self.halt_keys.next.filter(|_| self.mode == Mode::Halted && !self.connector.keys.is_empty())
+    }
+
+    /// Tries at once where another credential or authority has come: that may have been what was wrong.
+    pub(super) fn look_at_keys(&mut self, now: Timestamp) {
+        if self.next_look().is_none_or(|next| now < next) {
+            return;
+        }
+        let stamps = self.stamps();
+        if stamps != self.halt_keys.stamps {
+            log::info!(connector:% = self.connector.name; "{}: its credential or its TLS files have changed: it is tried again", self.connector.name);
+            self.halt_probe = now;
+        }
+        self.halt_keys = Keys { stamps, next: Some(now.plus(LOOK_AGAIN)) };
     }
 
     /// A delivered event ends a halt when it was tried after it.

@@ -216,6 +216,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
         mode_reason,
         // A restart is a reason to look again.
         halt_probe: now,
+        halt_keys: super::halt::Keys::default(),
         halt_tried: false,
         health: super::health::Health::default(),
         chains: kept.chains,

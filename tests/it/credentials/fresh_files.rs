@@ -14,6 +14,7 @@ use hms_sync::rules::outcome::Outcome;
 use rustls::ClientConnection;
 use rustls::server::ParsedCertificate;
 
+use super::assertions::secret;
 use crate::support::ca::{Ca, Leaf};
 use crate::support::doorman::{Doorman, answer};
 use crate::support::office::{Office, RETRY, THREE, wait};
@@ -62,6 +63,38 @@ fn an_authority_and_a_client_certificate_that_are_replaced_count_without_a_resta
     put(&at("client.key"), &std::fs::read(target.ca.client_files().key).unwrap());
     agent_says_after(&office, &agent, "cannot be used, what was there before is kept");
     office.sql("INSERT INTO visits(name) VALUES ('z')");
+    office.wait_settled("legacy");
+    agent.stop();
+}
+
+#[test]
+fn a_connector_that_halted_over_its_token_or_an_authority_goes_on_when_the_right_one_has_come() {
+    let stranger = Ca::new();
+    let target = Doorman::start(|entry| {
+        let known = entry.header("authorization") == Some("Bearer right-token");
+        answer(if known { 201 } else { 401 }, "", "application/json", "{}")
+    });
+    let office = Office::visits();
+    let [token, ca] = ["token", "ca.pem"].map(|name| office.config().join(name));
+    secret(&office, "token", "wrong-token");
+    put(&ca, &std::fs::read(stranger.file()).unwrap());
+    office.add_settings("credentials: {clinic: {type: bearer, token: {file: token}}}\n");
+    office.connector(
+        "legacy",
+        &format!(
+            "listen: visits.insert\ntarget: {{url: \"{}\", credentialsId: clinic, tls: {{roots: ../ca.pem}}}}\nstart: beginning\n{RETRY}\n",
+            target.url("/visits")
+        ),
+    );
+    assert_eq!(office.run(&["watch", "visits"]).code, Some(0));
+    office.sql(THREE);
+    let agent = office.agent();
+    agent.says("legacy: halted: ");
+    put(&ca, &std::fs::read(target.ca.file()).unwrap());
+    agent.says("legacy: halted: http-401");
+    // The file is its owner's alone from its first moment on.
+    secret(&office, "token.new", "right-token");
+    std::fs::rename(office.config().join("token.new"), &token).unwrap();
     office.wait_settled("legacy");
     agent.stop();
 }
