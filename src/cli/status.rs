@@ -189,6 +189,9 @@ fn show(place: &Place, seen: &Overview) -> Result<(), Failure> {
                 } else if let Some(reason) = &known.reason {
                     output::line(&format!("{name} is {}: {reason}", mode(known, seen.agent.running)))?;
                 }
+                if let Some(until) = known.waits_until.as_ref().filter(|_| known.configured) {
+                    output::line(&format!("{name} sends nothing until {until}: its target has asked for that"))?;
+                }
             }
         }
     }

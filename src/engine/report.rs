@@ -45,6 +45,9 @@ pub struct ConnectorStatus {
     /// When it is tried whether the endpoint answers again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_probe: Option<String>,
+    /// Until when its endpoint has asked to be left alone (`Retry-After`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_until: Option<String>,
     /// Events above the cursor, not yet looked at or in flight; those that are parked are not among them.
     pub queued: i64,
     /// When the oldest of them was captured.
@@ -153,6 +156,7 @@ pub fn connector_status(
         };
         let mishap = pace::mishap(db, known.id)?;
         let disputes = conflict::waiting(db, known.id)?;
+        let waits = connector::any_hold(db, known.id)?.filter(|until| *until > clock::now());
         Ok(ConnectorStatus {
             connector: known.name.clone(),
             kind: None,
@@ -163,6 +167,7 @@ pub fn connector_status(
             reason,
             down_since: breaker.as_ref().map(|open| open.opened.to_string()),
             next_probe: breaker.map(|open| open.next_probe.to_string()),
+            waits_until: waits.map(|until| until.to_string()),
             queued,
             oldest: oldest.map(|at| at.to_string()),
             waiting: parked(ParkedState::Waiting),

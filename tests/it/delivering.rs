@@ -101,9 +101,16 @@ fn retry_after_outlives_a_kill_and_ends_with_another_configuration() {
     let (code, summary) = office.once();
     assert_eq!((code, target.journal().len()), (Some(75), 1), "{summary}");
     assert!(summary["leftOff"][0].as_str().unwrap().contains("asked to wait"), "{summary}");
+    let told = || {
+        let status: serde_json::Value = serde_json::from_str(&office.run(&["--json", "status"]).stdout).unwrap();
+        (status["connectors"][0]["waitsUntil"].clone(), office.run(&["status"]).stdout)
+    };
+    let (until, shown) = told();
+    assert!(shown.contains(&format!("legacy sends nothing until {}: its target", until.as_str().unwrap())), "{shown}");
     office.rest("legacy", &target, "concurrency: 2");
     let agent = office.agent();
     target.wait("it is tried again", |journal| at(journal, "/visits/2").iter().any(|entry| entry.committed));
+    assert_eq!(told().0, serde_json::Value::Null);
     agent.stop();
     office.judge("legacy", &target);
 }

@@ -99,6 +99,8 @@ const glance = (() => {
     if (connector.downSince) {
       const probe = connector.nextProbe ? `, tried again ${words.until(connector.nextProbe)}` : '';
       more = `breaker open for ${words.span(words.now() - Date.parse(connector.downSince))}${probe}`;
+    } else if (connector.waitsUntil) {
+      more = `the target has asked for a pause, on again ${words.until(connector.waitsUntil)}`;
     } else if (connector.dead + connector.held) {
       more = [connector.dead && `${words.number(connector.dead)} refused`, connector.held && `${words.number(connector.held)} held`].filter(Boolean).join(', ');
     } else if (connector.conflicts) {

@@ -76,6 +76,8 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
             parked::let_pass(db, known.id, continue_on_dead, now)?;
             let mut mode = known.mode;
             if changed {
+                // Whoever changes the configuration wants to see it tried.
+                connector::forget_hold(db, known.id)?;
                 parked::release_classes(db, known.id, &CONFIGURED, now)?;
                 if mode == Mode::Halted {
                     mode = Mode::Running;
@@ -131,8 +133,7 @@ pub(super) fn worker(mut parts: Parts, mailbox: Mailbox, inbox: Receiver<Message
             };
             Ok(Kept {
                 breaker: connector::breaker(db, known.id, &origin)?,
-                // Whoever changes the configuration wants to see it tried.
-                hold: if changed { None } else { connector::hold(db, known.id, &origin)? },
+                hold: connector::hold(db, known.id, &origin)?,
                 mac_key: crate::store::state::fact(db, "mac_key")?,
                 last_attempt: attempt::last(db)?,
                 mode,

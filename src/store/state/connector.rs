@@ -159,6 +159,17 @@ pub fn set_hold(db: &Connection, id: ConnectorId, origin: &str, until: Timestamp
     super::set_note(db, &hold_name(id), &format!("{} {origin}", until.0))
 }
 
+/// Forgets that an endpoint asked to be left alone.
+pub fn forget_hold(db: &Connection, id: ConnectorId) -> Sql<()> {
+    db.execute("DELETE FROM meta WHERE k = ?1", [hold_name(id)]).map(drop)
+}
+
+/// Until when whatever endpoint it has last had asked to be left alone.
+pub fn any_hold(db: &Connection, id: ConnectorId) -> Sql<Option<Timestamp>> {
+    let noted = super::note(db, &hold_name(id))?;
+    Ok(noted.as_deref().and_then(|text| text.split_once(' ')).and_then(|(until, _)| until.parse().ok()).map(Timestamp))
+}
+
 /// Until when an endpoint asked to be left alone; none when it did not, or another one did.
 pub fn hold(db: &Connection, id: ConnectorId, origin: &str) -> Sql<Option<Timestamp>> {
     let noted = super::note(db, &hold_name(id))?;

@@ -85,7 +85,7 @@ fn of_status() -> Value {
         "Mishap": object(&["at", "class", "reason"], &[("at", time()), ("class", text()), ("reason", text())], false),
         "Connector": object(&["connector", "mode", "configured", "queued", "waiting", "behind", "held", "dead"], &[
             ("connector", text()), ("kind", json!({ "enum": ["stream", "schedule", "drop"] })), ("schedule", text()),
-            ("nextRun", time()), ("nextProbe", time()), ("lastError", of("Mishap")), ("hour", of("Hour")),
+            ("nextRun", time()), ("nextProbe", time()), ("waitsUntil", time()), ("lastError", of("Mishap")), ("hour", of("Hour")),
             ("mode", json!({ "enum": ["running", "paused", "halted", "overflowed", "new"] })),
             ("configured", flag()), ("reason", text()), ("downSince", time()), ("queued", number()),
             ("oldest", time()), ("waiting", number()), ("behind", number()), ("held", number()), ("dead", number()),
