@@ -11,8 +11,8 @@ const SCHEMA: &str = include_str!("../schema.sql");
 /// How the marker lines in `schema.sql` begin before each version of the state file.
 const STATE_MARK: &str = "-- ===== the agent's state file";
 
-/// Page cache of a connection that only reads on, as SQLite counts: negative = KiB. The default is four times that, and
-/// an agent has many such connections.
+/// Page cache of a connection, as SQLite counts: negative = KiB. The default is four times that, and an agent has many
+/// connections, none of which reads a page often.
 const SMALL_CACHE: i64 = -512;
 
 /// Whether SQLite says that a sync has failed.

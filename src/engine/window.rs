@@ -124,7 +124,8 @@ impl Slot {
 /// The window of one connector.
 #[derive(Debug, Default)]
 pub struct Window {
-    slots: HashMap<SlotId, Slot>,
+    /// Each in a place of its own: a table of them would be twice as large as what is in it.
+    slots: HashMap<SlotId, Box<Slot>>,
     ids: HashSet<EventId>,
     lanes: HashMap<u64, Queue>,
     ready: BTreeSet<(i64, SlotId)>,
@@ -239,7 +240,7 @@ impl Window {
         self.weight += slot.weight;
         self.ids.insert(slot.event.id);
         let lanes = slot.lanes();
-        self.slots.insert(id, slot);
+        self.slots.insert(id, Box::new(slot));
         for lane in lanes {
             self.lanes.entry(lane).and_modify(|queue| queue.behind.push_back(id)).or_insert_with(|| Queue::of(id));
         }
@@ -266,12 +267,12 @@ impl Window {
 
     /// A slot.
     pub fn get(&self, id: SlotId) -> Option<&Slot> {
-        self.slots.get(&id)
+        self.slots.get(&id).map(Box::as_ref)
     }
 
     /// A slot, to change.
     pub fn get_mut(&mut self, id: SlotId) -> Option<&mut Slot> {
-        self.slots.get_mut(&id)
+        self.slots.get_mut(&id).map(Box::as_mut)
     }
 
     /// Takes up to `most` events that may be sent now, in log order, and opens them, each in a request of its own.
@@ -328,7 +329,7 @@ impl Window {
         let failures = |(_, id): &&(i64, SlotId)| self.slots.get(id).map_or(0, |slot| slot.failures);
         let chosen = self.ready.iter().filter(other).min_by_key(failures).or_else(|| self.ready.first()).copied();
         let Some((_, id)) = chosen else { return Vec::new() };
-        if let Some(due) = self.slots.get(&id).and_then(&mut wait) {
+        if let Some(due) = self.get(id).and_then(&mut wait) {
             self.delay(id, due);
             return Vec::new();
         }
@@ -369,7 +370,7 @@ impl Window {
 
     /// Takes an event out: it is settled, or parked. The next of its record moves up.
     pub fn remove(&mut self, id: SlotId) -> Option<Slot> {
-        let slot = self.slots.remove(&id)?;
+        let slot = *self.slots.remove(&id)?;
         self.weight -= slot.weight;
         self.ids.remove(&slot.event.id);
         match slot.phase {

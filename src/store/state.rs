@@ -184,7 +184,6 @@ impl StateReader {
             .map_err(at)?;
         configure(&db).map_err(at)?;
         checkpoint::leave(&db).map_err(at)?;
-        db.pragma_update(None, "cache_size", super::SMALL_CACHE).map_err(at)?;
         let found = version(&db).map_err(at)?;
         if found == 0 {
             return Err(StateError::Absent(path.to_owned()));
@@ -316,6 +315,7 @@ pub struct Holder {
 fn configure(db: &Connection) -> Sql<()> {
     db.busy_timeout(Duration::from_secs(5))?;
     db.set_prepared_statement_cache_capacity(64);
+    db.pragma_update(None, "cache_size", super::SMALL_CACHE)?;
     db.pragma_update(None, "mmap_size", 0)
 }
 

@@ -12,6 +12,8 @@ use crate::store::state::{StateError, chain, note, set_note};
 
 /// Rows that are read in one snapshot: a long one would keep the state file's log from being emptied.
 const BLOCK: usize = 200;
+/// Nor more bytes of them, unless one alone has more.
+const BLOCK_BYTES: usize = 256 << 10;
 /// A piece has no more rows, so that a busy day is several.
 const ROWS: i64 = 20_000;
 /// Nor more bytes of them.
@@ -69,10 +71,12 @@ impl Archivist {
 
     fn block(&mut self, after: i64) -> Result<Vec<Taken>, StateError> {
         let mut block = Vec::new();
+        let mut bytes = 0;
         self.reader.read(|db| {
             chain::rows(db, after, |stored| {
+                bytes += stored.bytes.len();
                 block.push(Taken { bytes: stored.bytes.to_vec(), hash: stored.hash });
-                block.len() < BLOCK
+                block.len() < BLOCK && bytes < BLOCK_BYTES
             })
         })?;
         Ok(block)

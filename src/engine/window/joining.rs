@@ -93,7 +93,7 @@ impl Window {
                 if !can_join(slot) {
                     return Found::Request(request, true);
                 }
-                (head, bytes, keys) = (Some(slot), slot.weight, key_bytes(slot));
+                (head, bytes, keys) = (Some(slot.as_ref()), slot.weight, key_bytes(slot));
                 names.extend(name(slot));
                 most = most.min(slot.most_together);
                 if request.len() >= most {
