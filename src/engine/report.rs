@@ -121,6 +121,10 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
+/// So many events above the cursor are looked at one by one: one that is tried again and again holds the cursor while those
+/// behind it are delivered. Of more, those few make no difference.
+const FEW: i64 = 2_000;
+
 /// One connector's status. `logs` gives, for each log it reads, the highest position and when the event after a
 /// position was captured.
 pub fn connector_status(
@@ -135,7 +139,11 @@ pub fn connector_status(
         for (log, highest) in logs {
             let Some(at) = cursor::get(db, known.id, *log)? else { continue };
             if *highest > at.seq {
-                queued += (highest - at.seq - parked::count_above(db, known.id, *log, at.seq)?).max(0);
+                let mut left = (highest - at.seq - parked::count_above(db, known.id, *log, at.seq)?).max(0);
+                if (1..=FEW).contains(&left) {
+                    left = (left - attempt::delivered_above(db, known, *log, at.seq)?).max(0);
+                }
+                queued += left;
                 let first = captured_at(*log, at.seq);
                 oldest = [oldest, first].into_iter().flatten().min();
             }

@@ -116,6 +116,23 @@ fn retry_after_outlives_a_kill_and_ends_with_another_configuration() {
 }
 
 #[test]
+fn what_was_delivered_behind_an_event_that_never_gets_through_is_not_counted_as_queued() {
+    let target = Receiver::start();
+    target.meet(|entry| entry.path.ends_with("/1").then(|| Scenario::named("rst_after_request")));
+    let office = Office::with(&target, "", THREE);
+    let agent = office.agent();
+    wait("one is left", || {
+        let status: serde_json::Value = serde_json::from_str(&office.run(&["--json", "status"]).stdout).unwrap();
+        let known = &status["connectors"][0];
+        known["queued"].as_i64().unwrap() + known["waiting"].as_i64().unwrap() == 1 && known["delivered"] == 2
+    });
+    target.behave();
+    office.wait_settled("legacy");
+    agent.stop();
+    office.judge("legacy", &target);
+}
+
+#[test]
 fn rejected_credentials_halt_the_connector_and_no_other() {
     let (target, other) = (Receiver::start(), Receiver::start());
     target.admit(|entry| entry.header("authorization") == Some("Bearer right"));

@@ -1,10 +1,10 @@
 //! The attempt log: intents before the first byte leaves, outcomes after, packed by group.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, params};
 
-use super::{ConnectorId, LogId, Sql, chain, connector, log as logs};
+use super::{ConnectorId, LogId, Sql, chain, connector, log as logs, parked};
 use crate::clock::{self, Timestamp};
 use crate::event::EventId;
 use crate::rules::attempt::entries::{self, Kinds};
@@ -359,6 +359,14 @@ pub fn traces(db: &Connection, connector: ConnectorId, log: LogId, settled: i64)
         trace.together = trace.together.and_then(|went| requests.get(&went.request)).copied();
     }
     Ok(traces)
+}
+
+/// How many events of a log above a connector's cursor were delivered already, and are not parked.
+pub fn delivered_above(db: &Connection, known: &connector::Remembered, log: LogId, cursor: i64) -> Sql<i64> {
+    let parked: HashSet<EventId> = parked::ids_above(db, known.id, log, cursor)?.into_iter().collect();
+    let traces = traces(db, known.id, log, known.settled)?;
+    let delivered = traces.iter().filter(|(id, trace)| id.seq > cursor && trace.delivered && !parked.contains(id));
+    Ok(i64::try_from(delivered.count()).unwrap_or(i64::MAX))
 }
 
 impl Line {
