@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
+use hms_sync::daemon::yielding::NICE;
 use serde_json::{Value, json};
 
 use crate::Arguments;
@@ -145,8 +146,11 @@ fn round(
         agent::Target { authority: place, port, plain: false, flight, connectors: 1, batch }.configure(&folder);
         agent::start(&folder, cores)
     } else {
-        let mut bare = cores.command(&std::env::current_exe().unwrap(), false);
-        bare.arg("as-bare")
+        // It stands back as the agent does: what is compared is not who goes first on a core that both share with the receiver.
+        let mut bare = cores.command(Path::new("nice"), false);
+        bare.args(["-n", &NICE.to_string()])
+            .arg(std::env::current_exe().unwrap())
+            .arg("as-bare")
             .arg(folder.join("office.db"))
             .arg(place)
             .args([port, flight.try_into().unwrap(), batch.try_into().unwrap()].map(|n: u16| n.to_string()));
