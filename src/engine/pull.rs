@@ -85,7 +85,7 @@ pub struct Inlet {
     pub strict_order: bool,
     /// What the connector says of the clock there.
     pub clock: Trust,
-    /// Up to so many records in a hundred, and a hundred at least, are deleted unasked because they are missing; default 5.
+    /// Up to so many records in a hundred are deleted unasked because they are missing; default 5. One may always go, unless it is 0.
     pub max_delete: f64,
     /// After so long everything is read again.
     pub full: Option<Duration>,
@@ -175,6 +175,10 @@ pub struct Worker {
     seen: Option<HashSet<u64>>,
     /// And something could not be read.
     uncertain: bool,
+    /// What could not, by its name.
+    bad: HashSet<String>,
+    /// Deletions from before a record was changed that were looked into, by the record's key and their time.
+    outdated: HashSet<(String, Option<Timestamp>)>,
     /// The application has changed the table since what is held was looked at.
     has_noted: bool,
     /// Contents that came in lately, by record.
@@ -251,6 +255,8 @@ impl Worker {
             insists: false,
             seen: None,
             uncertain: false,
+            bad: HashSet::new(),
+            outdated: HashSet::new(),
             has_noted: false,
             crossings: HashMap::new(),
             restless: HashMap::new(),

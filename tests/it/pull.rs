@@ -6,9 +6,11 @@ mod deciding;
 mod full_disk;
 mod keeping;
 mod kills;
+mod missing;
 mod telling;
 mod there;
 mod tracked;
+mod went_back;
 mod workload;
 
 use std::sync::Arc;

@@ -7,12 +7,11 @@ use super::{Mapped, PullError, Worker};
 use crate::clock;
 use crate::event::{Record, Value};
 use crate::rules::outcome::Reason;
+use crate::rules::pull::may_go;
 use crate::store::state::pull::{self, base};
 
 /// Records that are looked at at once.
 const SOME: usize = 500;
-/// So many records may be deleted unasked, however few there are.
-const FREE: u64 = 100;
 
 impl Worker {
     /// Deletes what both sides had and the other side has no more. Very many of them wait for a person.
@@ -26,14 +25,14 @@ impl Worker {
             all += some.len() as u64;
             missing.extend(some.into_iter().filter(|key| !seen.contains(&hashed(key))));
         }
-        let limit = FREE.max((all as f64 * self.inlet.max_delete / 100.0) as u64);
         let count = missing.len() as u64;
-        if count > limit && !self.pull.book.agreed {
+        if !may_go(count, all, self.inlet.max_delete) && !self.pull.book.agreed {
             if self.pull.book.missing != Some(count) {
                 log::error!(
                     connector:% = self.inlet.name;
-                    "{}: {count} records are missing there, more than {limit}: nothing is deleted until a person agrees \
-                     (`hms-sync reconcile --connector {} --delete-missing`)", self.inlet.name, self.inlet.name
+                    "{}: {count} of {all} records are missing there, more than may be deleted unasked: nothing is deleted \
+                     until a person agrees (`hms-sync reconcile --connector {} --delete-missing`)",
+                    self.inlet.name, self.inlet.name
                 );
                 self.pull.book.missing = Some(count);
                 self.store_book()?;

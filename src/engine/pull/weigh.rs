@@ -44,6 +44,8 @@ pub(super) enum Weighed {
     Plan(Box<Planned>, Box<Verdict>),
     /// It cannot be placed.
     Bad(Reason),
+    /// It tells of a deletion from before the record was changed there: the record may have been made again since.
+    Outdated,
 }
 
 /// Weighs an item against what is known of its record. `seq` = the end of the log when that was looked up.
@@ -63,9 +65,12 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         false => item.fields.iter().map(|(name, _)| name.clone()).collect(),
     };
     if let (Some(base), false) = (&known.base, how.again || how.first.is_some()) {
-        let older = item.updated.zip(base.updated).is_some_and(|(item, base)| item < base);
-        if older || (item.deleted && base.held.is_none() && known.row.is_none()) {
+        if item.deleted && base.held.is_none() && known.row.is_none() {
             return Weighed::Quiet;
+        }
+        if item.deleted && base.held.is_some() && item.updated.zip(base.updated).is_some_and(|(item, base)| item < base)
+        {
+            return Weighed::Outdated;
         }
         let as_before = match &base.held {
             Some(held) => !item.deleted && is_same(&fields, &item.fields, &held.there),
@@ -91,6 +96,9 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         .map(|(field, (first, last))| (field.clone(), Span { first: *first, last: *last }))
         .collect();
     let updated = item.updated.map(|at| how.clock.by_ours(at));
+    // A time that went back is of no clock that can decide anything.
+    let before = known.base.as_ref().and_then(|base| base.updated).map(|at| how.clock.by_ours(at));
+    let went_back = updated.zip(before).is_some_and(|(updated, before)| updated < before && before <= how.now);
     let earliest = known.changes.fields.values().map(|(first, _)| *first).chain(known.changes.deleted).min();
     let names: Vec<&str> = inlet.names.iter().map(String::as_str).collect();
     let office = [inlet.office.as_str()];
@@ -106,7 +114,7 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         remote: Side {
             image: (!item.deleted).then_some(&item.fields),
             times: Times::Record(updated),
-            trusted: how.clock.trusts(updated, earliest),
+            trusted: how.clock.trusts(updated, earliest) && !went_back,
             names: &names,
         },
         fields: &fields,
