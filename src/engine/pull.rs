@@ -17,6 +17,7 @@ mod fetch;
 mod look;
 mod mapped;
 mod measure;
+mod meeting;
 mod note;
 mod planned;
 mod polls;
@@ -49,12 +50,12 @@ use crate::rules::pull::clock::Trust;
 use crate::rules::retry::RetryPolicy;
 use crate::store::capture::{CaptureError, CapturedLog};
 use crate::store::state::connector::{self, Mode};
-use crate::store::state::pull::{self, Contact, Pull};
+use crate::store::state::pull::{self, Pull};
 use crate::store::state::{ConnectorId, StateError, StateReader};
 
 pub use mapped::Mapped;
 pub use polls::{Poll, Polls};
-pub use rehearse::{Forecast, rehearse};
+pub use rehearse::{Becomes, Extent, Forecast, Foreseen, rehearse};
 pub use report::{PullStatus, pull_status, pulled};
 use site::Site;
 pub use tempo::Tempo;
@@ -416,20 +417,13 @@ impl Worker {
     /// Whether both sides were compared, or need not be.
     fn may_begin(&mut self) -> Result<bool, PullError> {
         self.reload()?;
-        let asks = match self.pull.contact {
-            Contact::Made | Contact::Asked(_) => false,
-            Contact::Doubted => true,
-            // What has begun goes on.
-            Contact::None => {
-                self.inlet.both_ways && self.pull.book.applied == 0 && self.log.count(&self.inlet.table, None)? > 0
-            }
-        };
-        if !asks {
+        let rows = || self.log.count(&self.inlet.table, None);
+        if !meeting::waits(&self.inlet, self.pull.contact, &self.pull.book, rows)? {
             return Ok(true);
         }
         let text = format!(
-            "both sides have records and were never compared: look with `hms-sync reconcile --connector {}`, then choose \
-             with --apply",
+            "the table has records and was never compared with the other side: look with `hms-sync reconcile --connector \
+             {}`, then choose with --apply",
             self.inlet.name
         );
         let reason = Reason::new(FIRST_CONTACT, text);

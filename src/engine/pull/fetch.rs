@@ -123,8 +123,9 @@ impl Worker {
     fn complete(&mut self, expired: bool) -> Result<(), PullError> {
         let Some(seen) = self.seen.take() else { return Ok(()) };
         let told = matches!(self.inlet.source.reads(), Reads::Changes { deletions: true });
+        let meets = matches!(self.pull.contact, Contact::Asked(_));
         // What cannot be read may be any of them.
-        if !self.uncertain && (expired || !told) {
+        if !self.uncertain && (expired || !told || meets) {
             self.sweep(&seen)?;
         } else if self.pull.book.agreed {
             let text = "an item cannot be read, and may be one of those that seem to be missing: nothing is deleted";
@@ -135,7 +136,7 @@ impl Worker {
             self.pull.book.whole = Some(clock::now().0);
             self.store_book()?;
         }
-        if let Contact::Asked(_) = self.pull.contact {
+        if meets {
             self.send_unmatched(&seen)?;
         }
         if self.pull.contact != Contact::Made {

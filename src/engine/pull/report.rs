@@ -89,7 +89,7 @@ impl PullStatus {
         };
         if self.first_contact {
             need(
-                "both sides have records and were never compared: nothing is read or written".to_owned(),
+                "the table has records and was never compared with the other side: nothing is read".to_owned(),
                 format!("`hms-sync reconcile --connector {connector}` shows where they differ"),
             );
         }

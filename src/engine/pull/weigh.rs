@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::look::Known;
 use super::planned::{Agree, Planned};
-use super::{Inlet, Mapped, Site};
+use super::{Inlet, Mapped, Site, meeting};
 use crate::clock::Timestamp;
 use crate::event::{Record, Value};
 use crate::rules::conflict::same::same;
 use crate::rules::conflict::{
-    Base, Because, DeleteRule, Next, Policy, Resolution, Rule, Side, Sides, Span, Times, Verdict, Winner, Write, decide,
+    Base, Because, Next, Resolution, Side, Sides, Span, Times, Verdict, Write, decide,
 };
 use crate::rules::outcome::Reason;
 use crate::rules::pull::clock::Belief;
@@ -102,9 +102,10 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
     let earliest = known.changes.fields.values().map(|(first, _)| *first).chain(known.changes.deleted).min();
     let names: Vec<&str> = inlet.names.iter().map(String::as_str).collect();
     let office = [inlet.office.as_str()];
-    let policy = at_first(&inlet.policy, how.first);
+    let policy = meeting::rules(&inlet.policy, how.first);
+    let agreed = meeting::agreed(how.first, item, known.row.as_ref(), held, &fields);
     let sides = Sides {
-        base: held.map(|held| Base { local: &held.local, remote: &held.there }),
+        base: agreed.as_deref().map(|held| Base { local: &held.local, remote: &held.there }),
         local: Side {
             image: known.row.as_ref(),
             times: Times::Fields { changed: &changed, deleted: known.changes.deleted },
@@ -124,17 +125,6 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
     };
     let verdict = decide(&policy, &sides);
     plan(inlet, item, known, &fields, seq, verdict)
-}
-
-/// The rules of the first contact.
-fn at_first(policy: &Policy, first: Option<First>) -> Policy {
-    let (winner, delete) = match first {
-        Some(First::Local) => (Winner::Local, DeleteRule::UpdateWins),
-        Some(First::Remote) => (Winner::Remote, DeleteRule::UpdateWins),
-        Some(First::Rules) | None => return policy.clone(),
-    };
-    let otherwise = Some(Rule::of(winner));
-    Policy { groups: policy.groups.clone(), rules: Vec::new(), otherwise, delete, ..policy.clone() }
 }
 
 fn is_same(fields: &[Arc<str>], one: &Record, other: &Record) -> bool {
