@@ -248,7 +248,7 @@ fn print(name: &str, inlet: &Inlet, forecast: &Forecast, end: &str) -> Result<()
     let Forecast { sends, sends_new, sends_changed, sends_deleted, .. } = forecast;
     if forecast.first_contact {
         output::line(
-            "both sides wait to be compared, and nothing is read before a person says how they meet: this is what the rules would do",
+            "both sides wait to be compared, and nothing comes in before a person says how they meet: this is what would be done",
         )?;
     }
     if forecast.how.is_some() {

@@ -12,6 +12,7 @@
 //! the rows (`docs/decisions/0028-a-pulled-page-is-planned-first.md`).
 
 mod again;
+mod aside;
 mod carry;
 mod fetch;
 mod look;
@@ -50,9 +51,10 @@ use crate::rules::pull::clock::Trust;
 use crate::rules::retry::RetryPolicy;
 use crate::store::capture::{CaptureError, CapturedLog};
 use crate::store::state::connector::{self, Mode};
-use crate::store::state::pull::{self, Pull};
+use crate::store::state::pull::{self, Contact, Pull};
 use crate::store::state::{ConnectorId, StateError, StateReader};
 
+pub use aside::{StandsAside, stands_aside};
 pub use mapped::Mapped;
 pub use polls::{Poll, Polls};
 pub use rehearse::{Becomes, Extent, Forecast, Foreseen, rehearse};
@@ -213,14 +215,15 @@ impl Worker {
         log.sync_wal()?;
         let origin = origin_of(&*inlet.source);
         let (name, log_name, both_ways) = (inlet.name.clone(), log.name().to_owned(), inlet.both_ways);
-        let (known, pull) = ledger.call(move |state| {
+        let (known, pull, sends_now) = ledger.call(move |state| {
             state.commit(|db| {
                 let (known, _) = connector::remember(db, &name)?;
                 pull::begin(db, known.id, &log_name, &epoch, noted)?;
+                let before = pull::get(db, known.id)?.and_then(|pull| pull.book.both_ways);
                 pull::set_ways(db, known.id, both_ways)?;
                 connector::forget_breakers_but(db, known.id, &origin)?;
                 let known = connector::find(db, &name)?.unwrap_or(known);
-                Ok((known.clone(), pull::get(db, known.id)?))
+                Ok((known.clone(), pull::get(db, known.id)?, both_ways && before == Some(false)))
             })
         })?;
         let pull = pull.ok_or(PullError::Plan)?;
@@ -238,7 +241,7 @@ impl Worker {
         }
         let (sender, inbox) = channel();
         let Parts { inlet, log, ledger, reader } = parts;
-        Ok(Worker {
+        let mut worker = Worker {
             id: known.id,
             breaker: Breaker::new(inlet.retry.backoff),
             failures: stored.as_ref().map_or(0, |open| open.failures),
@@ -274,7 +277,22 @@ impl Worker {
             log,
             ledger,
             reader,
-        })
+        };
+        if sends_now {
+            worker.look_back()?;
+        }
+        Ok(worker)
+    }
+
+    /// It has only read, and sends from now on: what the application has changed since the last run was never sent either.
+    fn look_back(&mut self) -> Result<(), PullError> {
+        self.note_changes()?;
+        let id = self.id;
+        if self.reader.read(|db| pull::any(db, id))?.changes {
+            self.ledger.call(move |state| state.commit(|db| pull::set_contact(db, id, Contact::Doubted)))?;
+            self.reload()?;
+        }
+        Ok(())
     }
 
     /// Its row in the state file.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::aside::key_of;
 use super::fetch::hashed;
 use super::look::{Known, look};
 use super::mapped::{Mapped, mapped, name_of};
@@ -15,7 +16,6 @@ use super::{Inlet, PullError, Site};
 use crate::adapter::pull::{Ask, Fetched, Page, Reads};
 use crate::clock;
 use crate::event::{Record, Value};
-use crate::format::json;
 use crate::rules::conflict::same::same;
 use crate::rules::conflict::{Verdict, Write};
 use crate::rules::hex::hex;
@@ -290,7 +290,7 @@ impl Rehearsal<'_> {
                     return;
                 }
                 self.count(Foreseen {
-                    key: key_of(&known.id, item.remote.as_deref()),
+                    key: key_of(if known.id.is_empty() { item.remote.as_deref().unwrap_or_default() } else { &known.id }),
                     here,
                     there,
                     held: planned.held,
@@ -303,8 +303,7 @@ impl Rehearsal<'_> {
 
     fn cannot(&mut self, name: String, reason: &Reason) {
         if self.bad.insert(name.clone()) {
-            let key = key_of(&name, Some(&name));
-            self.count(Foreseen { key, bad: Some(reason.clone()), ..Foreseen::default() });
+            self.count(Foreseen { key: key_of(&name), bad: Some(reason.clone()), ..Foreseen::default() });
         }
     }
 
@@ -391,14 +390,6 @@ impl Rehearsal<'_> {
                 }
             }
         }
-    }
-}
-
-/// A record's key from its text; of what has none its name there.
-fn key_of(id: &str, remote: Option<&str>) -> Record {
-    match json::decode(id.as_bytes()) {
-        Ok(Value::Map(key)) => key,
-        _ => remote.filter(|name| !name.is_empty()).map(|name| ("there", Value::from(name))).into_iter().collect(),
     }
 }
 

@@ -81,6 +81,19 @@ pub fn pulled(db: &Db, known: &Remembered) -> Sql<Vec<(String, u64)>> {
 }
 
 impl PullStatus {
+    /// So many records wait for a person, or for something that a person mends.
+    pub fn aside(&self) -> u64 {
+        self.refused + self.held + self.bad + self.missing.unwrap_or(0)
+    }
+
+    /// What stands aside, in words; none = nothing.
+    pub fn aside_words(&self) -> Option<String> {
+        let PullStatus { refused, held, bad, missing, .. } = self;
+        let counts = [(*refused, "refused"), (*held, "held"), (*bad, "unreadable"), (missing.unwrap_or(0), "missing there")];
+        let some: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+        (!some.is_empty()).then(|| some.join(", "))
+    }
+
     /// What needs a person.
     pub fn needs(&self, connector: &str) -> Vec<Need> {
         let mut needs = Vec::new();
@@ -102,14 +115,19 @@ impl PullStatus {
         if self.refused > 0 {
             need(
                 format!("{} of its records are refused by the application's own rules", self.refused),
-                format!("the agent's log names the rules; after a repair `hms-sync sync {connector}` tries them again"),
+                format!(
+                    "`hms-sync deliveries list --connector {connector} --state refused` shows them; after a repair \
+                     `hms-sync sync {connector}` tries them again"
+                ),
             );
         }
         if self.bad > 0 {
             need(
                 format!("{} of its items cannot be read or mapped", self.bad),
-                "the agent's log names the fields; a changed mapping is tried with the next change of the item"
-                    .to_owned(),
+                format!(
+                    "`hms-sync deliveries list --connector {connector} --state bad` shows them; a changed mapping is tried with \
+                     the next change of the item"
+                ),
             );
         }
         if let Some(until) = &self.doubted {

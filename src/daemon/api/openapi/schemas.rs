@@ -26,6 +26,7 @@ fn of_words() -> Value {
         "Key": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" },
         "Limit": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 },
         "State": { "enum": ["waiting", "behind", "held", "dead"] },
+        "AsideState": { "enum": ["refused", "held", "bad"] },
         "Direction": { "enum": ["inbound", "outbound"] },
         "Values": { "enum": ["none"] },
         "Page": text(),
@@ -214,6 +215,10 @@ fn of_calls() -> Value {
             ("op", of("Op")), ("key", json!({ "type": "object" })), ("at", time()), ("state", of("State")),
             ("since", time()), ("attempts", number()), ("due", time()), ("class", text()), ("reason", text()),
             ("status", number()), ("passedBy", number()),
+        ], false),
+        "Aside": object(&["connector", "direction", "type", "key", "state", "since", "tries", "class", "reason"], &[
+            ("connector", text()), ("direction", of("Direction")), ("type", text()), ("key", json!({ "type": "object" })),
+            ("state", of("AsideState")), ("since", time()), ("tries", number()), ("class", text()), ("reason", text()),
         ], false),
         "Why": object(&[], &[("reason", json!({ "type": ["string", "null"] }))], true),
         "Retry": object(&[], &[
