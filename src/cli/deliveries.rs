@@ -128,7 +128,11 @@ fn list(place: &Place, which: Selection, direction: Option<&str>) -> Outcome {
     let (mut chosen, view, aside) = match select(place, &which)? {
         Some((mut state, chosen, view)) => {
             let reading = place.config()?.reading();
-            let aside = if direction == Some("outbound") { Vec::new() } else { stands_aside(&mut state, &reading, &which, &view)? };
+            let aside = if direction == Some("outbound") {
+                Vec::new()
+            } else {
+                stands_aside(&mut state, &reading, &which, &view)?
+            };
             (chosen, view, aside)
         }
         None => Default::default(),

@@ -59,7 +59,8 @@ impl Worker {
             let some = self.reader.read(|db| item::list(db, id, state, &after, SOME))?;
             let Some(last) = some.last() else { return Ok(tally) };
             after.clone_from(&last.id);
-            let (anew, some): (Vec<_>, Vec<_>) = some.into_iter().partition(|item| [OVERTAKEN, OUTDATED].contains(&&*item.reason.class));
+            let (anew, some): (Vec<_>, Vec<_>) =
+                some.into_iter().partition(|item| [OVERTAKEN, OUTDATED].contains(&&*item.reason.class));
             for item in anew {
                 tally.add_up(&self.look_again(&item.id)?);
             }

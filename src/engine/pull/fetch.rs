@@ -121,12 +121,12 @@ impl Worker {
 
     /// Everything that there is was read.
     fn complete(&mut self, expired: bool) -> Result<(), PullError> {
-        let Some(seen) = self.seen.take() else { return Ok(()) };
+        let Some(mut seen) = self.seen.take() else { return Ok(()) };
         let told = matches!(self.inlet.source.reads(), Reads::Changes { deletions: true });
         let meets = matches!(self.pull.contact, Contact::Asked(_));
         // What cannot be read may be any of them.
         if !self.uncertain && (expired || !told || meets) {
-            self.sweep(&seen)?;
+            self.sweep(&mut seen)?;
         } else if self.pull.book.agreed {
             let text = "an item cannot be read, and may be one of those that seem to be missing: nothing is deleted";
             self.summary.left_off = Some(Reason::new("many-missing", text));

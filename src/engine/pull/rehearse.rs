@@ -290,7 +290,11 @@ impl Rehearsal<'_> {
                     return;
                 }
                 self.count(Foreseen {
-                    key: key_of(if known.id.is_empty() { item.remote.as_deref().unwrap_or_default() } else { &known.id }),
+                    key: key_of(if known.id.is_empty() {
+                        item.remote.as_deref().unwrap_or_default()
+                    } else {
+                        &known.id
+                    }),
                     here,
                     there,
                     held: planned.held,

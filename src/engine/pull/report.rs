@@ -89,7 +89,8 @@ impl PullStatus {
     /// What stands aside, in words; none = nothing.
     pub fn aside_words(&self) -> Option<String> {
         let PullStatus { refused, held, bad, missing, .. } = self;
-        let counts = [(*refused, "refused"), (*held, "held"), (*bad, "unreadable"), (missing.unwrap_or(0), "missing there")];
+        let counts =
+            [(*refused, "refused"), (*held, "held"), (*bad, "unreadable"), (missing.unwrap_or(0), "missing there")];
         let some: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
         (!some.is_empty()).then(|| some.join(", "))
     }

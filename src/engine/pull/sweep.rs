@@ -15,7 +15,7 @@ const SOME: usize = 500;
 
 impl Worker {
     /// Deletes what both sides had and the other side has no more. Very many of them wait for a person.
-    pub(super) fn sweep(&mut self, seen: &HashSet<u64>) -> Result<(), PullError> {
+    pub(super) fn sweep(&mut self, seen: &mut HashSet<u64>) -> Result<(), PullError> {
         let (mut missing, mut all, mut after) = (Vec::new(), 0_u64, String::new());
         loop {
             let (id, kind) = (self.id, self.site.kind.clone());
@@ -25,6 +25,8 @@ impl Worker {
             all += some.len() as u64;
             missing.extend(some.into_iter().filter(|key| !seen.contains(&hashed(key))));
         }
+        // What becomes of them is decided here, and nowhere else in this run.
+        seen.extend(missing.iter().map(|key| hashed(key)));
         let count = missing.len() as u64;
         // Where the application counts, they are not deleted: they go there again.
         let stays = self.pull.contact == Contact::Asked(First::Local);

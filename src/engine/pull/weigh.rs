@@ -9,9 +9,7 @@ use super::{Inlet, Mapped, Site, meeting};
 use crate::clock::Timestamp;
 use crate::event::{Record, Value};
 use crate::rules::conflict::same::same;
-use crate::rules::conflict::{
-    Base, Because, Next, Resolution, Side, Sides, Span, Times, Verdict, Write, decide,
-};
+use crate::rules::conflict::{Base, Because, Next, Resolution, Side, Sides, Span, Times, Verdict, Write, decide};
 use crate::rules::outcome::Reason;
 use crate::rules::pull::clock::Belief;
 use crate::store::capture::{Act, Change};

@@ -50,11 +50,8 @@ fn apart(world: &World) -> Office {
 
 #[test]
 fn what_is_done_where_both_sides_meet_is_what_the_plan_counted_for_that_word() {
-    for (word, counts) in [
-        ("local", [1, 0, 0, 3, 3, 2]),
-        ("remote", [3, 3, 2, 1, 0, 0]),
-        ("rules", [1, 2, 2, 1, 1, 2]),
-    ] {
+    for (word, counts) in [("local", [1, 0, 0, 3, 3, 2]), ("remote", [3, 3, 2, 1, 0, 0]), ("rules", [1, 2, 2, 1, 1, 2])]
+    {
         let world = World::start(Paging::Token, 2);
         let office = apart(&world);
         let before = rows(&office);
@@ -73,10 +70,12 @@ fn what_is_done_where_both_sides_meet_is_what_the_plan_counted_for_that_word() {
         let sent: Vec<String> = world.journal().iter().skip(asked).map(|asked| asked.method.clone()).collect();
         let sent = |method: &str| sent.iter().filter(|sent| *sent == method).count() as u64;
         assert_eq!((sent("PUT"), sent("DELETE")), (counts[3] + counts[4], counts[5]), "{word}");
-        let new = |was: &std::collections::BTreeMap<String, String>, is: &std::collections::BTreeMap<String, String>| {
+        let new = |was: &std::collections::BTreeMap<String, String>,
+                   is: &std::collections::BTreeMap<String, String>| {
             is.keys().filter(|key| !was.contains_key(*key)).count() as u64
         };
-        let changed = before.iter().filter(|(key, title)| after.get(*key).is_some_and(|now| now != *title)).count() as u64;
+        let changed =
+            before.iter().filter(|(key, title)| after.get(*key).is_some_and(|now| now != *title)).count() as u64;
         assert_eq!([new(&before, &after), changed, new(&after, &before)], counts[..3], "{word}");
         assert_eq!([new(&there, &beyond), new(&beyond, &there)], [counts[3], counts[5]], "{word}");
     }
@@ -92,8 +91,7 @@ fn the_plan_lists_who_is_in_it_with_fields_and_without_values() {
     let (_, shown) = plan(&office, &[]);
     assert_eq!(simulated, shown);
     assert_eq!((&shown["firstContact"], &shown["how"]), (&true.into(), &"rules".into()));
-    let mut lines: Vec<String> =
-        shown["records"].as_array().unwrap().iter().map(ToString::to_string).collect();
+    let mut lines: Vec<String> = shown["records"].as_array().unwrap().iter().map(ToString::to_string).collect();
     lines.sort();
     assert_eq!(
         lines,
