@@ -22,6 +22,9 @@ use crate::store::state::{StateError, StateReader};
 /// Records that are listed for people, unless they want all.
 const SHOWN: usize = 20;
 
+/// How a forecast ends after which a person is asked.
+const ASKED: &str = "nothing is written yet";
+
 /// Which sides, and what is done.
 #[derive(Debug, clap::Args)]
 pub struct Sides {
@@ -80,7 +83,7 @@ pub fn compare(place: &Place, sides: Sides) -> Outcome {
     inlet(&config, &name)?;
     let asks = sides.apply.is_some() && !sides.yes && !place.json() && is_watched();
     if asks {
-        let code = show(place, &config, &name, Some(how), "nothing is written yet")?;
+        let code = show(place, &config, &name, Some(how), ASKED)?;
         if code != Code::Ok {
             return Ok(code);
         }
@@ -275,7 +278,7 @@ fn print(name: &str, inlet: &Inlet, forecast: &Forecast, end: &str) -> Result<()
     }
     if let Some(why) = &forecast.left_off {
         output::line(&format!("{name} could not be read to its end: {why}"))?;
-    } else if forecast.how.is_some() {
+    } else if forecast.how.is_some() && end != ASKED {
         output::line(&format!(
             "to do it: `hms-sync reconcile --connector {name} --apply local|remote|rules`; with --dry-run before it is done"
         ))?;

@@ -52,13 +52,11 @@ fn run_now(place: &Place, config: crate::config::Config, connector: &str) -> Out
         Some(known) => Ok((parked::counts(db, known.id)?, pull_status(db, &known)?)),
         None => Ok((Vec::new(), None)),
     })?;
-    let aside = pulled.filter(|_| reads).and_then(|status| status.aside_words());
+    let aside = pulled.filter(|_| reads).and_then(|status| status.aside_words(connector));
     let parked: u64 = parked.into_iter().map(|(_, n)| n).sum();
     let reason = match (&summary.left_off, parked) {
         (Some(reason), _) => Some(reason.to_string()),
-        (None, 0) => aside.map(|words| {
-            format!("of what comes in {words}; `hms-sync deliveries list --connector {connector}` shows them")
-        }),
+        (None, 0) => aside,
         (None, n) => Some(format!("{n} deliveries are parked; `hms-sync deliveries list` shows them")),
     };
     let status = match reason {

@@ -86,13 +86,22 @@ impl PullStatus {
         self.refused + self.held + self.bad + self.missing.unwrap_or(0)
     }
 
-    /// What stands aside, in words; none = nothing.
-    pub fn aside_words(&self) -> Option<String> {
+    /// What stands aside, and where it is found, in words; none = nothing. `connector` = its name.
+    pub fn aside_words(&self, connector: &str) -> Option<String> {
         let PullStatus { refused, held, bad, missing, .. } = self;
-        let counts =
-            [(*refused, "refused"), (*held, "held"), (*bad, "unreadable"), (missing.unwrap_or(0), "missing there")];
+        let counts = [(*refused, "refused"), (*held, "held"), (*bad, "unreadable")];
         let some: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
-        (!some.is_empty()).then(|| some.join(", "))
+        let mut words = Vec::new();
+        if !some.is_empty() {
+            let some = some.join(", ");
+            words.push(format!("of what comes in {some}: `hms-sync deliveries list --connector {connector}`"));
+        }
+        words.extend(missing.map(|missing| {
+            format!(
+                "{missing} records are missing there: `hms-sync reconcile --connector {connector} --delete-missing`"
+            )
+        }));
+        (!words.is_empty()).then(|| words.join("; "))
     }
 
     /// What needs a person.
@@ -127,7 +136,7 @@ impl PullStatus {
                 format!("{} of its items cannot be read or mapped", self.bad),
                 format!(
                     "`hms-sync deliveries list --connector {connector} --state bad` shows them; a changed mapping is tried with \
-                     the next change of the item"
+                     the next change of the item, and `deliveries discard` gives them up"
                 ),
             );
         }

@@ -233,7 +233,7 @@ fn of_calls() -> Value {
         ], false),
         "Operation": { "oneOf": operations() },
         "Selection": object(&["ids"], &[
-            ("connector", text()), ("state", json!({ "enum": ["waiting", "behind", "held", "dead", null] })),
+            ("connector", text()), ("state", json!({ "enum": ["waiting", "behind", "held", "dead", "bad", null] })),
             ("kind", text()), ("class", text()), ("ids", texts()),
             ("limit", json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })),
         ], false),
