@@ -133,11 +133,7 @@ fn once(place: &Place, config: Config, take_over: bool) -> Outcome {
         })?;
         let Some(status) = status else { continue };
         aside += status.aside();
-        said.extend(
-            status.aside_words().map(|words| {
-                format!("{name}: of what comes in {words}: `hms-sync deliveries list --connector {name}`")
-            }),
-        );
+        said.extend(status.aside_words(name).map(|words| format!("{name}: {words}")));
     }
     let count = |word: &str| parked.get(word).copied().unwrap_or(0);
     let delivered: u64 = summaries.iter().map(|(_, summary)| summary.delivered).sum();
