@@ -51,7 +51,7 @@ use crate::rules::pull::clock::Trust;
 use crate::rules::retry::RetryPolicy;
 use crate::store::capture::{CaptureError, CapturedLog};
 use crate::store::state::connector::{self, Mode};
-use crate::store::state::pull::{self, Contact, Pull};
+use crate::store::state::pull::{self, Pull};
 use crate::store::state::{ConnectorId, StateError, StateReader};
 
 pub use aside::{StandsAside, stands_aside};
@@ -138,8 +138,6 @@ impl PullError {
     }
 }
 
-/// The class of the reason with which both sides wait to be compared.
-const FIRST_CONTACT: &str = "first-contact";
 /// How long a worker waits after one of the files refused.
 const PAUSE: Duration = Duration::from_secs(1);
 /// A source that refuses everybody is asked again after so long.
@@ -284,17 +282,6 @@ impl Worker {
         Ok(worker)
     }
 
-    /// It has only read, and sends from now on: what the application has changed since the last run was never sent either.
-    fn look_back(&mut self) -> Result<(), PullError> {
-        self.note_changes()?;
-        let id = self.id;
-        if self.reader.read(|db| pull::any(db, id))?.changes {
-            self.ledger.call(move |state| state.commit(|db| pull::set_contact(db, id, Contact::Doubted)))?;
-            self.reload()?;
-        }
-        Ok(())
-    }
-
     /// Its row in the state file.
     pub fn id(&self) -> ConnectorId {
         self.id
@@ -430,27 +417,6 @@ impl Worker {
             self.pull = pull;
         }
         Ok(())
-    }
-
-    /// Whether both sides were compared, or need not be.
-    fn may_begin(&mut self) -> Result<bool, PullError> {
-        self.reload()?;
-        let rows = || self.log.count(&self.inlet.table, None);
-        if !meeting::waits(&self.inlet, self.pull.contact, &self.pull.book, rows)? {
-            return Ok(true);
-        }
-        let text = format!(
-            "the table has records and was never compared with the other side: look with `hms-sync reconcile --connector \
-             {}`, then choose with --apply",
-            self.inlet.name
-        );
-        let reason = Reason::new(FIRST_CONTACT, text);
-        if self.halted.as_ref() != Some(&reason) {
-            log::warn!(connector:% = self.inlet.name; "{}: {}", self.inlet.name, reason.text);
-        }
-        self.summary.left_off = Some(reason.clone());
-        self.fail(reason, HALTED)?;
-        Ok(false)
     }
 
     fn hear_all(&mut self) {

@@ -3,12 +3,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Inlet, Mapped};
+use super::{HALTED, Inlet, Mapped, PullError, Worker};
 use crate::event::Record;
 use crate::rules::conflict::same::same;
 use crate::rules::conflict::{DeleteRule, Policy, Rule, Winner};
+use crate::rules::outcome::Reason;
 use crate::store::state::pull::base::Both;
-use crate::store::state::pull::{Book, Contact, First};
+use crate::store::state::pull::{self, Book, Contact, First};
+
+/// The class of the reason with which both sides wait to be compared.
+pub(super) const FIRST_CONTACT: &str = "first-contact";
 
 /// Whether both sides must be compared before anything is read; `rows` = of the table here, asked only where that decides.
 pub(super) fn waits<E>(
@@ -77,4 +81,38 @@ pub(super) fn agreed<'k>(
         (None, true, _) => {}
     }
     Some(Cow::Owned(both))
+}
+
+impl Worker {
+    /// It has only read, and sends from now on: what the application has changed since the last run was never sent either.
+    pub(super) fn look_back(&mut self) -> Result<(), PullError> {
+        self.note_changes()?;
+        let id = self.id;
+        if self.reader.read(|db| pull::any(db, id))?.changes {
+            self.ledger.call(move |state| state.commit(|db| pull::set_contact(db, id, Contact::Doubted)))?;
+            self.reload()?;
+        }
+        Ok(())
+    }
+
+    /// Whether both sides were compared, or need not be.
+    pub(super) fn may_begin(&mut self) -> Result<bool, PullError> {
+        self.reload()?;
+        let rows = || self.log.count(&self.inlet.table, None);
+        if !waits(&self.inlet, self.pull.contact, &self.pull.book, rows)? {
+            return Ok(true);
+        }
+        let text = format!(
+            "the table has records and was never compared with the other side: look with `hms-sync reconcile --connector \
+             {}`, then choose with --apply",
+            self.inlet.name
+        );
+        let reason = Reason::new(FIRST_CONTACT, text);
+        if self.halted.as_ref() != Some(&reason) {
+            log::warn!(connector:% = self.inlet.name; "{}: {}", self.inlet.name, reason.text);
+        }
+        self.summary.left_off = Some(reason.clone());
+        self.fail(reason, HALTED)?;
+        Ok(false)
+    }
 }
