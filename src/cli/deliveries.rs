@@ -121,7 +121,7 @@ fn select(place: &Place, which: &Selection) -> Result<Option<(StateReader, Vec<(
 #[serde(untagged)]
 enum Line {
     Out(Box<Delivery>),
-    In(StandsAside),
+    In(Box<StandsAside>),
 }
 
 fn list(place: &Place, which: Selection, direction: Option<&str>) -> Outcome {
@@ -142,7 +142,7 @@ fn list(place: &Place, which: Selection, direction: Option<&str>) -> Outcome {
     }
     if place.json() {
         let out = chosen.iter().map(|(known, parked)| Line::Out(Box::new(Delivery::new(&known.name, parked, &view))));
-        output::json(&out.chain(aside.into_iter().map(Line::In)).collect::<Vec<_>>())?;
+        output::json(&out.chain(aside.into_iter().map(|item| Line::In(Box::new(item)))).collect::<Vec<_>>())?;
         return Ok(Code::Ok);
     }
     if chosen.is_empty() && aside.is_empty() {
