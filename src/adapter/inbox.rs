@@ -226,7 +226,7 @@ impl Inbox {
                 Ok(parsed) => parsed,
                 Err(reason) => {
                     let text = format!("the file {}: {}", quoted(entry.name.as_bytes()), reason.text);
-                    let bad = Bad { place: 0, hash, reason: Reason::new("file", text) };
+                    let bad = Bad { place: 0, id: None, hash, reason: Reason::new("file", text) };
                     let page = self.tell(progress, &mut memory, (entry.name.clone(), content), Vec::new(), 0);
                     return Ok(Page { bad: vec![bad], bytes: bytes.len() as u64, ..page });
                 }
@@ -273,7 +273,7 @@ impl Inbox {
                 Err(reason) => {
                     let hash = sha256(&crate::format::json::value(&row));
                     let text = format!("row {} of {}: {}", at + 1, quoted(name.as_bytes()), reason.text);
-                    page.bad.push(Bad { place: at, hash, reason: Reason::new(reason.class, text) });
+                    page.bad.push(Bad { place: at, id: None, hash, reason: Reason::new(reason.class, text) });
                 }
             }
         }

@@ -112,6 +112,8 @@ pub struct Item {
 pub struct Bad {
     /// Its place in the page, from 0.
     pub place: usize,
+    /// What the other side calls it, where that can be read.
+    pub id: Option<String>,
     /// SHA-256 of its bytes: the same one again is not parked twice.
     pub hash: [u8; 32],
     /// What is wrong with it.

@@ -25,8 +25,8 @@ pub struct Filter {
     /// Only at this connector
     #[arg(long)]
     connector: Option<String>,
-    /// Only in this state
-    #[arg(long, value_parser = ["waiting", "behind", "held", "dead"])]
+    /// Only in this state; `bad`, with `discard` and --connector: what cannot be read of what comes in
+    #[arg(long, value_parser = ["waiting", "behind", "held", "dead", "bad"])]
     state: Option<String>,
     /// Only of this event type
     #[arg(long = "type", value_name = "TYPE")]

@@ -1,12 +1,15 @@
 //! `deliveries`: what stands aside, and what a person does about it.
 
-use crate::cli::amend::{self, Choice, Filter, Retry};
+use serde::Serialize;
+
+use crate::cli::amend::{self, Choice, Retry};
 use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::record::{key_text, show_stand};
 use crate::cli::{Outcome, order, output};
 use crate::clock;
 use crate::engine::delivery::{Delivery, chosen};
+use crate::engine::pull::{StandsAside, stands_aside};
 use crate::engine::report::{Stand, shown, stand, why};
 use crate::format::json;
 use crate::rules::governance::Gate;
@@ -41,11 +44,27 @@ enum Verb {
     Release(Choice),
 }
 
-/// Lists parked deliveries: waiting, behind an earlier one of their record, held, or dead
+/// Lists parked deliveries (waiting, behind an earlier one of their record, held, or dead), and what of connectors that read stands
+/// aside (refused by the application's rules, held, or bad)
 #[derive(Debug, clap::Args)]
 struct List {
-    #[command(flatten)]
-    which: Filter,
+    /// Event ids, or positions in the log
+    ids: Vec<String>,
+    /// Only at this connector
+    #[arg(long)]
+    connector: Option<String>,
+    /// Only in this state
+    #[arg(long, value_parser = ["waiting", "behind", "held", "dead", "refused", "bad"])]
+    state: Option<String>,
+    /// Only of this event type
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Only with this class of reason (http-422, mapping, gate, not-null...)
+    #[arg(long)]
+    class: Option<String>,
+    /// Only what goes out, or only what comes in
+    #[arg(long, value_parser = ["outbound", "inbound"])]
+    direction: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 100, value_name = "N")]
     limit: u32,
@@ -68,7 +87,10 @@ struct Show {
 /// Runs `deliveries`.
 pub fn deliveries(place: &Place, deliveries: Deliveries) -> Outcome {
     match deliveries.verb {
-        Verb::List(List { which, limit }) => list(place, Selection { limit: Some(limit), ..which.selection() }),
+        Verb::List(List { ids, connector, state, kind, class, direction, limit }) => {
+            let which = Selection { ids, connector, state, kind, class, limit: Some(limit) };
+            list(place, which, direction.as_deref())
+        }
         Verb::Show(Show { ids, connector, values }) => {
             show(place, Selection { ids, connector, ..Selection::default() }, values)
         }
@@ -94,18 +116,74 @@ fn select(place: &Place, which: &Selection) -> Result<Option<(StateReader, Vec<(
     Ok(Some((state, chosen, view)))
 }
 
-fn list(place: &Place, which: Selection) -> Outcome {
-    let (chosen, view) = select(place, &which)?.map(|(_, chosen, view)| (chosen, view)).unwrap_or_default();
+/// A line of the list as JSON.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Line {
+    Out(Box<Delivery>),
+    In(Box<StandsAside>),
+}
+
+fn list(place: &Place, which: Selection, direction: Option<&str>) -> Outcome {
+    let (mut chosen, view, aside) = match select(place, &which)? {
+        Some((mut state, chosen, view)) => {
+            let reading = place.config()?.reading();
+            let aside = if direction == Some("outbound") {
+                Vec::new()
+            } else {
+                stands_aside(&mut state, &reading, &which, &view)?
+            };
+            (chosen, view, aside)
+        }
+        None => Default::default(),
+    };
+    if direction == Some("inbound") {
+        chosen.clear();
+    }
     if place.json() {
-        let lines: Vec<Delivery> =
-            chosen.iter().map(|(known, parked)| Delivery::new(&known.name, parked, &view)).collect();
-        output::json(&lines)?;
+        let out = chosen.iter().map(|(known, parked)| Line::Out(Box::new(Delivery::new(&known.name, parked, &view))));
+        output::json(&out.chain(aside.into_iter().map(|item| Line::In(Box::new(item)))).collect::<Vec<_>>())?;
         return Ok(Code::Ok);
     }
-    if chosen.is_empty() {
+    if chosen.is_empty() && aside.is_empty() {
         output::line("nothing parked fits")?;
         return Ok(Code::Ok);
     }
+    let is_cut = |n: usize| which.limit.is_some_and(|limit| usize::try_from(limit) == Ok(n));
+    if !chosen.is_empty() {
+        outbound(&chosen, &view)?;
+    }
+    if !aside.is_empty() {
+        if !chosen.is_empty() {
+            output::line("")?;
+        }
+        inbound(&aside)?;
+    }
+    if is_cut(chosen.len()) || is_cut(aside.len()) {
+        log::warn!("the list ends here; --limit N shows more");
+    }
+    Ok(Code::Ok)
+}
+
+/// What comes in and stands aside.
+fn inbound(aside: &[StandsAside]) -> Result<(), Failure> {
+    let row = |item: &StandsAside| {
+        vec![
+            item.connector.clone(),
+            item.kind.clone(),
+            key_text(&item.record),
+            item.state.to_owned(),
+            output::age(clock::now().since(item.at)),
+            item.tries.to_string(),
+            format!("{}: {}", item.class, item.reason),
+        ]
+    };
+    let head = ["COMES IN BY", "TYPE", "KEY", "STATE", "FOR", "TRIES", "REASON"];
+    output::table(&head, aside.iter().map(row).collect())
+}
+
+/// What goes out and is parked.
+fn outbound(chosen: &[(Remembered, Parked)], view: &Gate) -> Result<(), Failure> {
     let rows = chosen
         .iter()
         .map(|(known, parked)| {
@@ -121,11 +199,7 @@ fn list(place: &Place, which: Selection) -> Outcome {
             ]
         })
         .collect();
-    output::table(&["CONNECTOR", "SEQ", "TYPE", "KEY", "STATE", "FOR", "TRIES", "REASON"], rows)?;
-    if which.limit.is_some_and(|limit| usize::try_from(limit) == Ok(chosen.len())) {
-        log::warn!("the list ends here; --limit N shows more");
-    }
-    Ok(Code::Ok)
+    output::table(&["CONNECTOR", "SEQ", "TYPE", "KEY", "STATE", "FOR", "TRIES", "REASON"], rows)
 }
 
 fn show(place: &Place, which: Selection, values: bool) -> Outcome {

@@ -30,6 +30,11 @@ impl Place {
         self.global.quiet
     }
 
+    /// Whether more than usual is to be said.
+    pub fn verbose(&self) -> bool {
+        self.global.verbose > 0
+    }
+
     /// The database that the command line names.
     pub fn database(&self) -> Option<&Path> {
         self.global.database.as_deref()

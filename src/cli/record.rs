@@ -79,7 +79,11 @@ fn show(histories: &[EventHistory], has_run: bool) -> Result<(), Failure> {
             show_stand(stand)?;
         }
         if connectors.is_empty() {
-            let why = if has_run { "no connector has read this log yet" } else { "the agent has not run here yet" };
+            let why = if has_run {
+                "no connector that sends has read this log yet"
+            } else {
+                "the agent has not run here yet"
+            };
             output::line(&format!("  {why}"))?;
         }
     }

@@ -11,12 +11,14 @@ use crate::cli::{Outcome, output};
 use crate::config::{self, Config, ConnectorSpec, Problem};
 use crate::daemon::agent::{Agent, Options};
 use crate::daemon::{dumps, yielding};
+use crate::engine::pull::pull_status;
 use crate::engine::push::{self, Summary, Synced};
+use crate::store::state::connector;
 
 /// Delivers until it is stopped, or once
 #[derive(Debug, clap::Args)]
 pub struct Run {
-    /// Delivers what is due and ends: 0 all delivered, 1 something is held or dead, 75 try again later
+    /// Delivers what is due and ends: 0 all delivered, 1 something is held or dead, or stands aside of what comes in, 75 try again later
     #[arg(long)]
     once: bool,
     /// A connector's file, beside the configured ones
@@ -109,6 +111,8 @@ fn empty(place: &Place) -> Config {
 
 fn once(place: &Place, config: Config, take_over: bool) -> Outcome {
     let settings = config.settings.clone();
+    let reading: Vec<_> =
+        config.connectors.iter().filter(|spec| spec.strategy.pulls()).map(|spec| spec.name.clone()).collect();
     let agent = Agent::start(config, Options { run: push::Run::Once, take_over }, || {})?;
     let summaries = agent.finish();
     if summaries.iter().any(|(_, summary)| summary.broken) {
@@ -116,10 +120,20 @@ fn once(place: &Place, config: Config, take_over: bool) -> Outcome {
     }
     let mut state = place.state(&settings)?;
     let mut parked = std::collections::BTreeMap::new();
-    for known in state.read(crate::store::state::connector::all)? {
+    for known in state.read(connector::all)? {
         for (kind, n) in state.read(|db| crate::store::state::parked::counts(db, known.id))? {
             *parked.entry(kind.as_str()).or_insert(0) += n;
         }
+    }
+    let (mut aside, mut said) = (0, Vec::new());
+    for name in &reading {
+        let status = state.read(|db| match connector::find(db, name)? {
+            Some(known) => pull_status(db, &known),
+            None => Ok(None),
+        })?;
+        let Some(status) = status else { continue };
+        aside += status.aside();
+        said.extend(status.aside_words(name).map(|words| format!("{name}: {words}")));
     }
     let count = |word: &str| parked.get(word).copied().unwrap_or(0);
     let delivered: u64 = summaries.iter().map(|(_, summary)| summary.delivered).sum();
@@ -130,7 +144,7 @@ fn once(place: &Place, config: Config, take_over: bool) -> Outcome {
     if place.json() {
         output::json(&serde_json::json!({
             "delivered": delivered, "waiting": count("waiting"), "behind": count("behind"), "held": count("held"),
-            "dead": count("dead"), "leftOff": left_off,
+            "dead": count("dead"), "aside": aside, "leftOff": left_off,
         }))?;
     } else if !place.quiet() {
         output::line(&format!(
@@ -140,9 +154,9 @@ fn once(place: &Place, config: Config, take_over: bool) -> Outcome {
             count("held"),
             count("dead")
         ))?;
-        left_off.iter().try_for_each(|text| output::line(text))?;
+        said.iter().chain(&left_off).try_for_each(|text| output::line(text))?;
     }
-    Ok(verdict(&summaries, count("held") + count("dead") > 0, count("waiting") + count("behind") > 0))
+    Ok(verdict(&summaries, count("held") + count("dead") + aside > 0, count("waiting") + count("behind") > 0))
 }
 
 fn verdict(summaries: &[(std::sync::Arc<str>, Summary)], stuck: bool, waiting: bool) -> Code {

@@ -38,7 +38,7 @@ pub struct Simulate {
 /// Runs `simulate`.
 pub fn simulate(place: &Place, simulate: Simulate) -> Outcome {
     if let Some(name) = &simulate.reading {
-        return sides::show(place, &place.config()?, name, false);
+        return sides::show(place, &place.config()?, name, None, "nothing was written");
     }
     let Config { settings, connectors, .. } = place.config()?;
     let connectors: Vec<_> = connectors.into_iter().filter(|spec| spec.strategy.pushes()).collect();

@@ -4,7 +4,9 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::order;
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
+use crate::engine::pull::pull_status;
 use crate::engine::single::Status;
+use crate::store::state::{connector as connectors, parked};
 
 /// Runs a connector now, or delivers one record now
 #[derive(Debug, clap::Args)]
@@ -40,19 +42,21 @@ fn run_now(place: &Place, config: crate::config::Config, connector: &str) -> Out
     if !names.iter().any(|name| **name == *connector) {
         return Err(order::unknown(connector, &names));
     }
+    let reads = config.connectors.iter().any(|spec| *spec.name == *connector && spec.strategy.pulls());
     let Some(summary) = order::sync(config, connector)? else {
         output::json_line(&serde_json::json!({ "status": "sync started", "connector": connector }))?;
         return Ok(Code::Ok);
     };
     let mut state = place.state(&settings)?;
-    let parked = state.read(|db| {
-        let known = crate::store::state::connector::find(db, connector)?;
-        known.map_or(Ok(Vec::new()), |known| crate::store::state::parked::counts(db, known.id))
+    let (parked, pulled) = state.read(|db| match connectors::find(db, connector)? {
+        Some(known) => Ok((parked::counts(db, known.id)?, pull_status(db, &known)?)),
+        None => Ok((Vec::new(), None)),
     })?;
+    let aside = pulled.filter(|_| reads).and_then(|status| status.aside_words(connector));
     let parked: u64 = parked.into_iter().map(|(_, n)| n).sum();
     let reason = match (&summary.left_off, parked) {
         (Some(reason), _) => Some(reason.to_string()),
-        (None, 0) => None,
+        (None, 0) => aside,
         (None, n) => Some(format!("{n} deliveries are parked; `hms-sync deliveries list` shows them")),
     };
     let status = match reason {

@@ -38,6 +38,14 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The connectors that read, with the type of the table that each reads into.
+    pub fn reading(&self) -> Vec<(String, String)> {
+        let reads = |spec: &ConnectorSpec| Some((spec.name.to_string(), spec.pull.as_ref()?.table.clone()));
+        self.connectors.iter().filter_map(reads).collect()
+    }
+}
+
 /// The same of any connectors.
 pub fn configured<'s>(specs: impl Iterator<Item = &'s ConnectorSpec>) -> Vec<Configured> {
     let of = |spec: &ConnectorSpec| {
@@ -45,7 +53,7 @@ pub fn configured<'s>(specs: impl Iterator<Item = &'s ConnectorSpec>) -> Vec<Con
             Some(drop) => Timing::CutOffs(Box::new(drop.timing.clone())),
             None => Timing::Pace(spec.pace.clone()),
         };
-        Configured { name: spec.name.clone(), timing, pulls: spec.strategy.pulls() }
+        Configured { name: spec.name.clone(), timing, pulls: spec.pull.as_ref().map(|pull| pull.table.clone()) }
     };
     specs.map(of).collect()
 }

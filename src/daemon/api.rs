@@ -152,6 +152,7 @@ fn router(desk: Desk) -> Router {
         .route("/connectors/{name}/pause", posted(amend::pause))
         .route("/connectors/{name}/resume", posted(amend::resume))
         .route("/records/{kind}/{key}", get(look::record))
+        .route("/aside", get(look::aside))
         .route("/deliveries", get(look::deliveries))
         .route("/deliveries/{connector}/{id}/retry", posted(amend::retry))
         .route("/deliveries/{connector}/{id}/discard", posted(amend::discard))

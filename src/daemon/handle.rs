@@ -177,6 +177,12 @@ impl Handle {
         healer.is_some_and(|(_, healer)| healer.send(Task::Reconcile { table: table.to_owned(), force, told }).is_ok())
     }
 
+    /// The connectors that read, with the type of the table that each reads into.
+    pub fn reading(&self) -> Vec<(String, String)> {
+        let reads = |spec: &Configured| Some((spec.name.to_string(), spec.pulls.clone()?));
+        self.configured.iter().filter_map(reads).collect()
+    }
+
     /// Runs a connector now, whatever its schedule says; false when no such connector runs.
     pub fn sync(&self, connector: &str) -> bool {
         self.look();

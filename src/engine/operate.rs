@@ -16,6 +16,7 @@ use crate::store::state::act::{self, Act};
 use crate::store::state::connector::{self, Mode};
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::parked::{self, Parked, ParkedState, Selection};
+use crate::store::state::pull::item::{self, Aside};
 use crate::store::state::pull::{self, First};
 use crate::store::state::{ConnectorId, Db, Sql, State, StateError, attempt, cursor, drops, log};
 
@@ -275,14 +276,39 @@ fn perform(db: &Db, operation: &Operation, actor: &Actor) -> Sql<Report> {
         Operation::HoldQueued { connector, log, event } => {
             hold_queued(db, connector, log, event, actor, &mut report)?;
         }
-        Operation::Discard { which } => each(db, which, &mut report, |at, parked| {
-            parked::end(db, at, &parked.event, clock::steady())?;
-            counter::add(db, at, Counter::Discarded, 1)?;
-            note(db, actor, "discard", at, &parked.event.id.to_string())?;
-            Ok(Ok(()))
-        })?,
+        Operation::Discard { which } => {
+            each(db, which, &mut report, |at, parked| {
+                parked::end(db, at, &parked.event, clock::steady())?;
+                counter::add(db, at, Counter::Discarded, 1)?;
+                note(db, actor, "discard", at, &parked.event.id.to_string())?;
+                Ok(Ok(()))
+            })?;
+            give_up_bad(db, which, actor, &mut report)?;
+        }
     }
     Ok(report)
+}
+
+/// Gives up what cannot be read of what comes in, where exactly that is chosen: nobody else says that it is over.
+fn give_up_bad(db: &Db, which: &Selection, actor: &Actor, report: &mut Report) -> Sql<()> {
+    let Selection { connector: Some(name), state: Some(state), kind: None, class, ids, .. } = which else {
+        return Ok(());
+    };
+    let Some(known) = connector::find(db, name)?.filter(|_| state == Aside::Bad.as_str() && ids.is_empty()) else {
+        return Ok(());
+    };
+    let mut given_up = 0_u64;
+    for bad in item::list(db, known.id, Aside::Bad, "", usize::MAX)? {
+        if class.as_ref().is_none_or(|class| *class == bad.reason.class) {
+            given_up += u64::from(item::end(db, known.id, &bad.id)?);
+        }
+    }
+    if given_up > 0 {
+        let what = format!("{given_up} of what cannot be read");
+        note(db, actor, "discard", known.id, &what)?;
+        report.done.push(format!("{name}: {what}"));
+    }
+    Ok(())
 }
 
 /// Whether `retry` takes a delivery of this choice: a dead letter or a held one. What a person holds is meant only when

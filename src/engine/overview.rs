@@ -124,8 +124,8 @@ pub struct Configured {
     pub name: Arc<str>,
     /// When it runs.
     pub timing: Timing,
-    /// Whether it reads the other side.
-    pub pulls: bool,
+    /// The type of the table that it reads into, if it reads.
+    pub pulls: Option<String>,
 }
 
 /// When a connector or a drop runs.
@@ -211,7 +211,7 @@ pub fn overview(parts: Parts<'_>) -> Result<Overview, StateError> {
             status.configured = is_handler(&known.name) || spec.is_some();
             if let Some(spec) = spec {
                 // What one that does not read any more has read is in its records, and no news.
-                status.pull = status.pull.filter(|_| spec.pulls);
+                status.pull = status.pull.filter(|_| spec.pulls.is_some());
                 let last = state.read(|db| last_cut(db, known.id))?;
                 spec.tell(&mut status, last.as_ref());
             }

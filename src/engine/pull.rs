@@ -12,11 +12,13 @@
 //! the rows (`docs/decisions/0028-a-pulled-page-is-planned-first.md`).
 
 mod again;
+mod aside;
 mod carry;
 mod fetch;
 mod look;
 mod mapped;
 mod measure;
+mod meeting;
 mod note;
 mod planned;
 mod polls;
@@ -49,12 +51,13 @@ use crate::rules::pull::clock::Trust;
 use crate::rules::retry::RetryPolicy;
 use crate::store::capture::{CaptureError, CapturedLog};
 use crate::store::state::connector::{self, Mode};
-use crate::store::state::pull::{self, Contact, Pull};
+use crate::store::state::pull::{self, Pull};
 use crate::store::state::{ConnectorId, StateError, StateReader};
 
+pub use aside::{StandsAside, stands_aside};
 pub use mapped::Mapped;
 pub use polls::{Poll, Polls};
-pub use rehearse::{Forecast, rehearse};
+pub use rehearse::{Becomes, Extent, Forecast, Foreseen, rehearse};
 pub use report::{PullStatus, pull_status, pulled};
 use site::Site;
 pub use tempo::Tempo;
@@ -85,7 +88,7 @@ pub struct Inlet {
     pub strict_order: bool,
     /// What the connector says of the clock there.
     pub clock: Trust,
-    /// Up to so many records in a hundred, and a hundred at least, are deleted unasked because they are missing; default 5.
+    /// Up to so many records in a hundred are deleted unasked because they are missing; default 5. One may always go, unless it is 0.
     pub max_delete: f64,
     /// After so long everything is read again.
     pub full: Option<Duration>,
@@ -135,8 +138,6 @@ impl PullError {
     }
 }
 
-/// The class of the reason with which both sides wait to be compared.
-const FIRST_CONTACT: &str = "first-contact";
 /// How long a worker waits after one of the files refused.
 const PAUSE: Duration = Duration::from_secs(1);
 /// A source that refuses everybody is asked again after so long.
@@ -175,6 +176,10 @@ pub struct Worker {
     seen: Option<HashSet<u64>>,
     /// And something could not be read.
     uncertain: bool,
+    /// What could not, by its name.
+    bad: HashSet<String>,
+    /// Deletions from before a record was changed that were looked into, by the record's key and their time.
+    outdated: HashSet<(String, Option<Timestamp>)>,
     /// The application has changed the table since what is held was looked at.
     has_noted: bool,
     /// Contents that came in lately, by record.
@@ -208,14 +213,15 @@ impl Worker {
         log.sync_wal()?;
         let origin = origin_of(&*inlet.source);
         let (name, log_name, both_ways) = (inlet.name.clone(), log.name().to_owned(), inlet.both_ways);
-        let (known, pull) = ledger.call(move |state| {
+        let (known, pull, sends_now) = ledger.call(move |state| {
             state.commit(|db| {
                 let (known, _) = connector::remember(db, &name)?;
                 pull::begin(db, known.id, &log_name, &epoch, noted)?;
+                let before = pull::get(db, known.id)?.and_then(|pull| pull.book.both_ways);
                 pull::set_ways(db, known.id, both_ways)?;
                 connector::forget_breakers_but(db, known.id, &origin)?;
                 let known = connector::find(db, &name)?.unwrap_or(known);
-                Ok((known.clone(), pull::get(db, known.id)?))
+                Ok((known.clone(), pull::get(db, known.id)?, both_ways && before == Some(false)))
             })
         })?;
         let pull = pull.ok_or(PullError::Plan)?;
@@ -233,7 +239,7 @@ impl Worker {
         }
         let (sender, inbox) = channel();
         let Parts { inlet, log, ledger, reader } = parts;
-        Ok(Worker {
+        let mut worker = Worker {
             id: known.id,
             breaker: Breaker::new(inlet.retry.backoff),
             failures: stored.as_ref().map_or(0, |open| open.failures),
@@ -251,6 +257,8 @@ impl Worker {
             insists: false,
             seen: None,
             uncertain: false,
+            bad: HashSet::new(),
+            outdated: HashSet::new(),
             has_noted: false,
             crossings: HashMap::new(),
             restless: HashMap::new(),
@@ -267,7 +275,11 @@ impl Worker {
             log,
             ledger,
             reader,
-        })
+        };
+        if sends_now {
+            worker.look_back()?;
+        }
+        Ok(worker)
     }
 
     /// Its row in the state file.
@@ -405,34 +417,6 @@ impl Worker {
             self.pull = pull;
         }
         Ok(())
-    }
-
-    /// Whether both sides were compared, or need not be.
-    fn may_begin(&mut self) -> Result<bool, PullError> {
-        self.reload()?;
-        let asks = match self.pull.contact {
-            Contact::Made | Contact::Asked(_) => false,
-            Contact::Doubted => true,
-            // What has begun goes on.
-            Contact::None => {
-                self.inlet.both_ways && self.pull.book.applied == 0 && self.log.count(&self.inlet.table, None)? > 0
-            }
-        };
-        if !asks {
-            return Ok(true);
-        }
-        let text = format!(
-            "both sides have records and were never compared: look with `hms-sync reconcile --connector {}`, then choose \
-             with --apply",
-            self.inlet.name
-        );
-        let reason = Reason::new(FIRST_CONTACT, text);
-        if self.halted.as_ref() != Some(&reason) {
-            log::warn!(connector:% = self.inlet.name; "{}: {}", self.inlet.name, reason.text);
-        }
-        self.summary.left_off = Some(reason.clone());
-        self.fail(reason, HALTED)?;
-        Ok(false)
     }
 
     fn hear_all(&mut self) {

@@ -15,7 +15,7 @@ use crate::store::state::conflict;
 use crate::store::state::connector::{self, Mode, Remembered};
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::parked::{self, Parked, ParkedState};
-use crate::store::state::{LogId, StateError, StateReader, act, attempt, cursor, log as logs, pace};
+use crate::store::state::{LogId, StateError, StateReader, act, attempt, cursor, log as logs, pace, pull};
 
 /// A connector at a glance.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -290,7 +290,17 @@ pub struct Step {
 pub fn stands(state: &mut StateReader, event: &Event) -> Result<Vec<Stand>, StateError> {
     let Some(log) = state.read(|db| logs::find(db, &event.log))? else { return Ok(Vec::new()) };
     let known = state.read(connector::all)?;
-    known.iter().map(|known| stand(state, known, log, event)).collect()
+    let mut stands = Vec::with_capacity(known.len());
+    for known in &known {
+        let stand = stand(state, known, log, event)?;
+        // To one that only reads nothing is sent, whatever waits.
+        let nothing = stand.history.is_empty() && stand.reason.is_none();
+        if nothing && state.read(|db| pull::get(db, known.id))?.is_some_and(|pull| pull.book.both_ways == Some(false)) {
+            continue;
+        }
+        stands.push(stand);
+    }
+    Ok(stands)
 }
 
 /// Where one event stands at one connector, and how it came there.

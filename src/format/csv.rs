@@ -32,6 +32,8 @@ pub struct Dialect {
     pub escape: Escape,
     /// What ends a line. Default CRLF.
     pub eol: Eol,
+    /// Nobody has said what ends a line: a file that is read may have LF in the place of CRLF. Default no.
+    pub eol_free: bool,
     /// Whether the last line has one too. Default yes.
     pub final_eol: bool,
     /// Whether the names of the columns come first. Default plain.
@@ -225,6 +227,8 @@ pub enum Code {
     AfterQuote,
     /// Reading: more or fewer fields than columns.
     FieldCount,
+    /// Reading: its lines end with LF, and CRLF was expected.
+    LineEnd,
     /// Reading: a line that is not as wide as its columns.
     Length,
     /// Reading: the header has other names.
@@ -255,6 +259,7 @@ impl Code {
             Code::UnclosedQuote => "unclosed_quote",
             Code::AfterQuote => "text_after_quote",
             Code::FieldCount => "wrong_field_count",
+            Code::LineEnd => "wrong_line_end",
             Code::Length => "wrong_length",
             Code::OtherHeader => "other_header",
             Code::BadCharacter => "bad_character",
@@ -276,6 +281,7 @@ impl Default for Dialect {
             quote_char: '"',
             escape: Escape::default(),
             eol: Eol::default(),
+            eol_free: false,
             final_eol: true,
             header: Header::default(),
             bom: false,

@@ -117,6 +117,14 @@ pub struct One {
     pub item: Option<Shape>,
 }
 
+/// Whether records that are missing where everything was read may be deleted unasked: at most `share` in a hundred of those
+/// that are known, or one, that a small office need not be asked for each. Never all of several: an answer that is empty is more often a
+/// mistake than an end.
+pub fn may_go(missing: u64, known: u64, share: f64) -> bool {
+    let most = if share > 0.0 { ((known as f64 * share / 100.0) as u64).max(1) } else { 0 };
+    missing == 0 || (missing <= most && (missing < known || known == 1))
+}
+
 impl Pull {
     /// Overlap of a timestamp's cursor when nobody says: 10 minutes.
     pub const OVERLAP: Duration = Duration::from_secs(600);

@@ -1,14 +1,18 @@
 //! What an outside system changed comes into the application's table: once, by its rules, and never back.
 
+mod aside;
 pub mod both_ways;
 mod clocks;
 mod deciding;
 mod full_disk;
 mod keeping;
 mod kills;
+mod meeting;
+mod missing;
 mod telling;
 mod there;
 mod tracked;
+mod went_back;
 mod workload;
 
 use std::sync::Arc;

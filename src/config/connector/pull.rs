@@ -52,7 +52,7 @@ pub struct PullSpec {
     pub table: String,
     /// When it reads.
     pub when: When,
-    /// Of the records that are known here, at most so many percent may be deleted by one run; default
+    /// Of the records that are known here, at most so many percent, but one unless it is 0, may be deleted by one run; default
     /// [`PullSpec::MAX_DELETE`].
     pub max_delete: f64,
     /// A record that cannot be read or applied stops the run, so that nothing overtakes it.
@@ -235,7 +235,7 @@ fn percent(found: &Found<'_>) -> Option<f64> {
     let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
     let sound = number.filter(|number| number.is_finite() && (0.0..=100.0).contains(number));
     if sound.is_none() {
-        found.error_hint("is no share of the records", "write for example `5%`; `100%` lets a run delete all");
+        found.error_hint("is no share of the records", "write for example `5%`; `100%` lets a run delete all but one");
     }
     sound
 }

@@ -94,12 +94,17 @@ fn dialect(fields: &Fields<'_>) -> Option<Dialect> {
             }
         };
     }
+    let mut eol_said = false;
     let dialect = Dialect {
         delimiter: key!("delimiter", default.delimiter, delimiter_of),
         quote: key!("quote", default.quote, |found: &Found<'_>| found.parsed(Quote::parse)),
         quote_char: key!("quoteChar", default.quote_char, one_char),
         escape: key!("escape", default.escape, |found: &Found<'_>| found.parsed(Escape::parse)),
-        eol: key!("eol", Eol::default(), |found: &Found<'_>| found.parsed(eol)),
+        eol: key!("eol", Eol::default(), |found: &Found<'_>| {
+            eol_said = true;
+            found.parsed(eol)
+        }),
+        eol_free: !eol_said,
         final_eol: key!("finalEol", default.final_eol, Found::flag),
         header: key!("names", default.header, |found: &Found<'_>| found.parsed(Header::parse)),
         bom: key!("bom", default.bom, Found::flag),

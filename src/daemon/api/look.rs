@@ -12,6 +12,7 @@ use crate::engine::delivery::{Delivery, chosen};
 use crate::engine::inflow::InflowStatus;
 use crate::engine::need::Need;
 use crate::engine::overview::Overview;
+use crate::engine::pull::{StandsAside, stands_aside};
 use crate::engine::record::{RecordError, RecordHistory, record as history};
 use crate::engine::report::ConnectorStatus;
 use crate::rules::governance::Gate;
@@ -144,6 +145,37 @@ pub(super) fn known(handle: &Handle, state: &mut StateReader, name: Option<&str>
     let known = state.read(connectors_known::all).map_err(unread)?;
     let is_known = known.iter().any(|known| known.name == name) || handle.connectors().any(|known| known == name);
     is_known.then_some(()).ok_or_else(|| Problem::absent(format!("no connector `{name}`")))
+}
+
+/// The query of what comes in and stands aside.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Inbound {
+    connector: Option<String>,
+    state: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    class: Option<String>,
+    limit: Option<u32>,
+}
+
+/// What comes in and stands aside.
+pub(super) async fn aside(
+    State(desk): State<Desk>,
+    Asked(filter): Asked<Inbound>,
+) -> Result<Json<Vec<StandsAside>>, Problem> {
+    let Inbound { connector, state, kind, class, limit } = filter;
+    if state.as_deref().is_some_and(|state| !["refused", "held", "bad"].contains(&state)) {
+        return Err(Problem::bad("`state` is refused, held or bad"));
+    }
+    let which = Selection { connector, state, kind, class, ids: Vec::new(), limit: Some(limited(limit)?) };
+    desk.ask(move |handle| {
+        let mut state = StateReader::open(handle.state()).map_err(unread)?;
+        known(&handle, &mut state, which.connector.as_deref())?;
+        let view = Gate::of_views(handle.classes.as_deref());
+        stands_aside(&mut state, &handle.reading(), &which, &view).map(Json).map_err(unread)
+    })
+    .await?
 }
 
 /// What stands aside.

@@ -172,6 +172,21 @@ const CALLS: &[Call] = &[
         refuses: &[400, 404],
     },
     Call {
+        method: "get",
+        path: "/aside",
+        summary: "What connectors that read have put aside: refused by the application's rules, held for a person, or not readable",
+        takes: &[
+            ("connector", "query", "Text", "Only by this connector"),
+            ("state", "query", "AsideState", "Only in this state"),
+            ("type", "query", "Text", "Only of this event type"),
+            ("class", "query", "Text", "Only with this class of reason"),
+            ("limit", "query", "Limit", "At most so many"),
+        ],
+        body: None,
+        gives: "*Aside",
+        refuses: &[400, 404],
+    },
+    Call {
         method: "post",
         path: "/deliveries/{connector}/{id}/retry",
         summary: "Sends a dead or held delivery again",

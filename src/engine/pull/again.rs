@@ -13,6 +13,8 @@ use crate::store::state::{conflict, link, pull};
 
 /// The class of an item that says what was there before a push of ours.
 pub(super) const OVERTAKEN: &str = "overtaken";
+/// The class of an item that tells of a deletion from before the record was changed.
+pub(super) const OUTDATED: &str = "outdated";
 /// Items that stand aside and are looked at at once.
 const SOME: usize = 500;
 /// Tombstones are kept for so long, in milliseconds: who was away for longer is read anew. And what was sent.
@@ -57,7 +59,8 @@ impl Worker {
             let some = self.reader.read(|db| item::list(db, id, state, &after, SOME))?;
             let Some(last) = some.last() else { return Ok(tally) };
             after.clone_from(&last.id);
-            let (anew, some): (Vec<_>, Vec<_>) = some.into_iter().partition(|item| item.reason.class == OVERTAKEN);
+            let (anew, some): (Vec<_>, Vec<_>) =
+                some.into_iter().partition(|item| [OVERTAKEN, OUTDATED].contains(&&*item.reason.class));
             for item in anew {
                 tally.add_up(&self.look_again(&item.id)?);
             }
@@ -91,9 +94,15 @@ impl Worker {
             Some(Fetched::Unchanged | Fetched::Expired) | None => None,
         };
         // What was seen last has to do where a single record cannot be asked for.
-        let seen = stored.and_then(|item| Mapped::of_copy(item.copy.as_ref()?).ok());
+        let outdated = stored.as_ref().is_some_and(|item| item.reason.class == OUTDATED);
+        let seen = stored.and_then(|item| Mapped::of_copy(item.copy.as_ref()?).ok()).filter(|_| !outdated);
         let Some(mut item) = fetched.and_then(Result::ok).or(seen) else {
             self.gate.0.lock().let_go();
+            if outdated {
+                // The record is as it was seen last, as far as anybody says.
+                let key = key.to_owned();
+                self.ledger.call(move |state| state.commit(|db| item::end(db, id, &key).map(drop)))?;
+            }
             return Ok(Tally::default());
         };
         item.key.get_or_insert(values);

@@ -9,6 +9,7 @@ use crate::clock::{self, Timestamp};
 use crate::event::{Op, Record, Value};
 use crate::rules::conflict::Verdict;
 use crate::rules::outcome::Reason;
+use crate::rules::pull::clock::Offsets;
 use crate::store::capture::{Act, Applied, Change, GUARD, Part, SUB_BATCH};
 use crate::store::state::act::{self, Act as Deed};
 use crate::store::state::conflict::{self, Subject};
@@ -347,6 +348,7 @@ impl Worker {
                     None => Ending::default(),
                 };
                 ending.base = planned.agree.map(|agree| agreed(agree, &planned.mapped, row, planned.seq, seq, now));
+                ending.present = Offsets::new(&self.pull.book.ahead).theirs(now);
                 ending.aside = ending.aside.map(|aside| Item { id: id.clone(), ..aside });
                 ending.was = planned.mapped.remote.clone();
                 ending.told = planned.change.tell.then_some(planned.seq);
@@ -371,6 +373,8 @@ struct Ending {
     was: Option<String>,
     /// What a person has decided, and whose values were taken; none = it cannot be done.
     decided: Vec<(String, Option<String>)>,
+    /// The present by the clock there, as far as it is known.
+    present: Timestamp,
     /// It was told to the log anew, with what the application did up to there.
     told: Option<i64>,
 }
@@ -422,7 +426,8 @@ impl Ending {
             let mut base = agreed.base.clone();
             if let Some((remote, updated, seq)) = &known {
                 base.remote = base.remote.or_else(|| remote.clone());
-                base.updated = base.updated.or(*updated);
+                // A time that went back takes nothing away from one that has passed.
+                base.updated = base.updated.max(updated.filter(|at| base.updated.is_none() || *at <= self.present));
                 base.seq = if agreed.whole { base.seq } else { *seq };
             } else if !agreed.whole {
                 base.seq = 0;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
-use super::again::OVERTAKEN;
+use super::again::{OUTDATED, OVERTAKEN};
 use super::carry::{Batch, Tally};
 use super::look::look;
-use super::mapped::{Mapped, hash_of, mapped};
+use super::mapped::{Mapped, mapped, name_of};
 use super::weigh::{How, Weighed, weigh};
 use super::{HALTED, PullError, Worker, origin_of};
 use crate::adapter::pull::{Ask, Bad, Fetched, Page, Reads};
@@ -30,6 +30,10 @@ use crate::store::state::pull::{self, Contact};
 const REPEATS: u32 = 3;
 /// A cursor that has moved over nothing is stored after so long.
 const CURSOR: Duration = Duration::from_secs(3600);
+/// Items that stand aside and are looked at at once.
+const SOME: usize = 500;
+/// So many old deletions are known again.
+const OUTDATED_KEPT: usize = 10_000;
 /// Failures in a row that are noted: before that it may pass.
 const NOTED: u32 = 3;
 
@@ -48,11 +52,13 @@ impl Worker {
             let last = self.pull.book.whole.map_or(clock::Timestamp(0), clock::Timestamp);
             clock::now().since(last) >= full
         });
-        if overdue && ask.cursor.is_some() {
+        // What is missing is seen only where everything is told, whatever was told before.
+        if (overdue && ask.cursor.is_some()) || self.pull.book.agreed {
             (ask, expired) = (Ask::default(), true);
         }
         self.seen = ask.cursor.is_none().then(HashSet::new);
         self.uncertain = false;
+        self.bad.clear();
         let (mut pages, mut repeats) = (HashSet::new(), 0);
         loop {
             if self.is_ending() || !(self.may_ask() || insists) {
@@ -115,17 +121,22 @@ impl Worker {
 
     /// Everything that there is was read.
     fn complete(&mut self, expired: bool) -> Result<(), PullError> {
-        let Some(seen) = self.seen.take() else { return Ok(()) };
+        let Some(mut seen) = self.seen.take() else { return Ok(()) };
         let told = matches!(self.inlet.source.reads(), Reads::Changes { deletions: true });
+        let meets = matches!(self.pull.contact, Contact::Asked(_));
         // What cannot be read may be any of them.
-        if !self.uncertain && (expired || !told) {
-            self.sweep(&seen)?;
+        if !self.uncertain && (expired || !told || meets) {
+            self.sweep(&mut seen)?;
+        } else if self.pull.book.agreed {
+            let text = "an item cannot be read, and may be one of those that seem to be missing: nothing is deleted";
+            self.summary.left_off = Some(Reason::new("many-missing", text));
         }
+        self.forget_bad()?;
         if self.inlet.full.is_some() {
             self.pull.book.whole = Some(clock::now().0);
             self.store_book()?;
         }
-        if let Contact::Asked(_) = self.pull.contact {
+        if meets {
             self.send_unmatched(&seen)?;
         }
         if self.pull.contact != Contact::Made {
@@ -136,6 +147,23 @@ impl Worker {
         Ok(())
     }
 
+    /// What could not be read once, and is not there any more where everything was read.
+    fn forget_bad(&mut self) -> Result<(), PullError> {
+        let (id, mut after) = (self.id, String::new());
+        let bad = std::mem::take(&mut self.bad);
+        loop {
+            let some = self.reader.read(|db| item::list(db, id, Aside::Bad, &after, SOME))?;
+            let Some(last) = some.last() else { return Ok(()) };
+            after.clone_from(&last.id);
+            let gone: Vec<String> = some.into_iter().map(|item| item.id).filter(|id| !bad.contains(id)).collect();
+            if !gone.is_empty() {
+                self.ledger.call(move |state| {
+                    state.commit(|db| gone.iter().try_for_each(|gone| item::end(db, id, gone).map(drop)))
+                })?;
+            }
+        }
+    }
+
     /// Takes a page: what can be mapped, in order; what cannot stands aside.
     fn take_page(&mut self, page: Page, began: clock::Timestamp) -> Result<(bool, Tally), PullError> {
         let mut items = Vec::with_capacity(page.items.len());
@@ -143,7 +171,7 @@ impl Worker {
         for item in &page.items {
             match mapped(&self.inlet, &self.site, item) {
                 Ok(mapped) => items.push(mapped),
-                Err(reason) => bad.push(Item { id: hash_of(item), reason, ..blank() }),
+                Err(reason) => bad.push(Item { id: name_of(&self.inlet, &self.site, item), reason, ..blank() }),
             }
         }
         if !bad.is_empty() {
@@ -231,7 +259,7 @@ impl Worker {
             if let Some(seen) = &mut self.seen {
                 seen.insert(hashed(&known.id));
             }
-            // It was asked for before a push of ours was acknowledged: what it says may be older than that.
+            // It was asked for before the record was sent or read again: what it says may be older than that.
             let newer = |base: &Base| base.at >= began && (base.version.is_none() || base.version != item.version);
             let overtaken = !again && known.base.as_ref().is_some_and(newer);
             let is_away = away.contains(&known.id);
@@ -251,11 +279,29 @@ impl Worker {
             let how = How { now, clock, first, again, resolved: &known.resolved, barred };
             match weigh(&self.inlet, &self.site, item, known, seq, how) {
                 Weighed::Quiet if again && known.aside.is_some() => batch.quiet.push(known.id.clone()),
+                // What was wrong with an earlier form of it is over.
+                Weighed::Quiet if matches!(known.aside, Some((Aside::Bad | Aside::Refused, _))) => {
+                    batch.quiet.push(known.id.clone());
+                }
                 Weighed::Quiet => {}
                 Weighed::Bad(reason) => {
                     let id =
                         if known.id.is_empty() { item.remote.clone().unwrap_or_default() } else { known.id.clone() };
                     bad.push(Item { id, reason, copy: Some(item.copy()), ..blank() });
+                }
+                Weighed::Outdated if !self.looks_into(&known.id, item) => {}
+                Weighed::Outdated => {
+                    batch.again += 1;
+                    bad.push(Item {
+                        id: known.id.clone(),
+                        state: Aside::Again,
+                        reason: Reason::new(
+                            OUTDATED,
+                            "its deletion is older than its last change there; the record itself is asked for",
+                        ),
+                        copy: Some(item.copy()),
+                        ..blank()
+                    });
                 }
                 Weighed::Plan(planned, verdict) => {
                     if matches!(planned.change.act, Act::Put(_))
@@ -290,6 +336,14 @@ impl Worker {
         Ok(batch)
     }
 
+    /// Whether a deletion from before the record was changed is looked into: once in a process.
+    fn looks_into(&mut self, id: &str, item: &Mapped) -> bool {
+        if self.outdated.len() >= OUTDATED_KEPT {
+            self.outdated.clear();
+        }
+        self.outdated.insert((id.to_owned(), item.updated))
+    }
+
     /// Whether a record's contents come in again and again.
     fn goes_round(&mut self, id: &str, item: &Mapped) -> bool {
         let now = clock::steady();
@@ -303,6 +357,9 @@ impl Worker {
     fn put_aside(&mut self, items: Vec<Item>) -> Result<(), PullError> {
         let id = self.id;
         let mut news = Vec::new();
+        if self.seen.is_some() {
+            self.bad.extend(items.iter().filter(|item| item.state == Aside::Bad).map(|item| item.id.clone()));
+        }
         for item in items {
             let known = self.reader.read(|db| item::get(db, id, &item.id))?;
             if known
@@ -417,7 +474,7 @@ impl Worker {
 }
 
 fn overtaken_reason() -> Reason {
-    Reason::new(OVERTAKEN, "it was asked for before a push of ours was acknowledged; it is decided again")
+    Reason::new(OVERTAKEN, "the record was sent or read again since it was asked for; it is decided again")
 }
 
 fn blank() -> Item {
@@ -432,7 +489,7 @@ fn blank() -> Item {
 }
 
 fn aside(bad: &Bad) -> Item {
-    Item { id: hex(&bad.hash), reason: bad.reason.clone(), ..blank() }
+    Item { id: bad.id.clone().unwrap_or_else(|| hex(&bad.hash)), reason: bad.reason.clone(), ..blank() }
 }
 
 /// A record's key, in short.

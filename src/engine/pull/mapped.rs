@@ -60,8 +60,18 @@ pub(super) fn mapped(inlet: &Inlet, site: &Site, item: &Item) -> Result<Mapped, 
     })
 }
 
+/// What names an item that cannot come in: its key if that much of it is sound, what the other side calls it, or its hash.
+pub(super) fn name_of(inlet: &Inlet, site: &Site, item: &Item) -> String {
+    let key = inlet.back.apply(&item.body).ok().and_then(|row| {
+        let of_key = row.iter().filter(|(name, _)| site.fitting.key().contains(name));
+        let key: Record = of_key.map(|(name, value)| (name.clone(), value.clone())).collect();
+        site.fitting.key_of(&site.fitting.record(&key).ok()?)
+    });
+    key.map(|key| site.identity(&key)).or_else(|| item.id.clone()).unwrap_or_else(|| hash_of(item))
+}
+
 /// What names an item that has no key.
-pub(super) fn hash_of(item: &Item) -> String {
+fn hash_of(item: &Item) -> String {
     let mut bytes = image::encode_record(&item.body);
     bytes.extend_from_slice(item.id.as_deref().unwrap_or_default().as_bytes());
     hex(digest::digest(&digest::SHA256, &bytes).as_ref())

@@ -56,7 +56,7 @@ pub fn pull_status(db: &Db, known: &Remembered) -> Sql<Option<PullStatus>> {
     let counts = pull::counts(db, known.id)?;
     let aside = |word: &str| counts.aside.iter().find(|(state, _)| state == word).map_or(0, |(_, n)| *n);
     let breaker = crate::store::state::connector::any_breaker(db, known.id)?;
-    let asks = breaker.is_some_and(|open| open.reason.class == super::FIRST_CONTACT);
+    let asks = breaker.is_some_and(|open| open.reason.class == super::meeting::FIRST_CONTACT);
     let time = |at: Option<i64>| at.map(|at| Timestamp(at).to_string());
     Ok(Some(PullStatus {
         poll: Poll::default(),
@@ -81,6 +81,29 @@ pub fn pulled(db: &Db, known: &Remembered) -> Sql<Vec<(String, u64)>> {
 }
 
 impl PullStatus {
+    /// So many records wait for a person, or for something that a person mends.
+    pub fn aside(&self) -> u64 {
+        self.refused + self.held + self.bad + self.missing.unwrap_or(0)
+    }
+
+    /// What stands aside, and where it is found, in words; none = nothing. `connector` = its name.
+    pub fn aside_words(&self, connector: &str) -> Option<String> {
+        let PullStatus { refused, held, bad, missing, .. } = self;
+        let counts = [(*refused, "refused"), (*held, "held"), (*bad, "unreadable")];
+        let some: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+        let mut words = Vec::new();
+        if !some.is_empty() {
+            let some = some.join(", ");
+            words.push(format!("of what comes in {some}: `hms-sync deliveries list --connector {connector}`"));
+        }
+        words.extend(missing.map(|missing| {
+            format!(
+                "{missing} records are missing there: `hms-sync reconcile --connector {connector} --delete-missing`"
+            )
+        }));
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+
     /// What needs a person.
     pub fn needs(&self, connector: &str) -> Vec<Need> {
         let mut needs = Vec::new();
@@ -89,7 +112,7 @@ impl PullStatus {
         };
         if self.first_contact {
             need(
-                "both sides have records and were never compared: nothing is read or written".to_owned(),
+                "the table has records and was never compared with the other side: nothing is read".to_owned(),
                 format!("`hms-sync reconcile --connector {connector}` shows where they differ"),
             );
         }
@@ -102,14 +125,19 @@ impl PullStatus {
         if self.refused > 0 {
             need(
                 format!("{} of its records are refused by the application's own rules", self.refused),
-                format!("the agent's log names the rules; after a repair `hms-sync sync {connector}` tries them again"),
+                format!(
+                    "`hms-sync deliveries list --connector {connector} --state refused` shows them; after a repair \
+                     `hms-sync sync {connector}` tries them again"
+                ),
             );
         }
         if self.bad > 0 {
             need(
                 format!("{} of its items cannot be read or mapped", self.bad),
-                "the agent's log names the fields; a changed mapping is tried with the next change of the item"
-                    .to_owned(),
+                format!(
+                    "`hms-sync deliveries list --connector {connector} --state bad` shows them; a changed mapping is tried with \
+                     the next change of the item, and `deliveries discard` gives them up"
+                ),
             );
         }
         if let Some(until) = &self.doubted {

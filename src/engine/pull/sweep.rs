@@ -7,16 +7,15 @@ use super::{Mapped, PullError, Worker};
 use crate::clock;
 use crate::event::{Record, Value};
 use crate::rules::outcome::Reason;
-use crate::store::state::pull::{self, base};
+use crate::rules::pull::may_go;
+use crate::store::state::pull::{self, Contact, First, base};
 
 /// Records that are looked at at once.
 const SOME: usize = 500;
-/// So many records may be deleted unasked, however few there are.
-const FREE: u64 = 100;
 
 impl Worker {
     /// Deletes what both sides had and the other side has no more. Very many of them wait for a person.
-    pub(super) fn sweep(&mut self, seen: &HashSet<u64>) -> Result<(), PullError> {
+    pub(super) fn sweep(&mut self, seen: &mut HashSet<u64>) -> Result<(), PullError> {
         let (mut missing, mut all, mut after) = (Vec::new(), 0_u64, String::new());
         loop {
             let (id, kind) = (self.id, self.site.kind.clone());
@@ -26,14 +25,18 @@ impl Worker {
             all += some.len() as u64;
             missing.extend(some.into_iter().filter(|key| !seen.contains(&hashed(key))));
         }
-        let limit = FREE.max((all as f64 * self.inlet.max_delete / 100.0) as u64);
+        // What becomes of them is decided here, and nowhere else in this run.
+        seen.extend(missing.iter().map(|key| hashed(key)));
         let count = missing.len() as u64;
-        if count > limit && !self.pull.book.agreed {
+        // Where the application counts, they are not deleted: they go there again.
+        let stays = self.pull.contact == Contact::Asked(First::Local);
+        if !stays && !may_go(count, all, self.inlet.max_delete) && !self.pull.book.agreed {
             if self.pull.book.missing != Some(count) {
                 log::error!(
                     connector:% = self.inlet.name;
-                    "{}: {count} records are missing there, more than {limit}: nothing is deleted until a person agrees \
-                     (`hms-sync reconcile --connector {} --delete-missing`)", self.inlet.name, self.inlet.name
+                    "{}: {count} of {all} records are missing there, more than may be deleted unasked: nothing is deleted \
+                     until a person agrees (`hms-sync reconcile --connector {} --delete-missing`)",
+                    self.inlet.name, self.inlet.name
                 );
                 self.pull.book.missing = Some(count);
                 self.store_book()?;
@@ -57,7 +60,7 @@ impl Worker {
         Ok(())
     }
 
-    /// At the first contact: what is only here is sent there.
+    /// At the first contact: what is only here, and was never agreed on, is sent there.
     pub(super) fn send_unmatched(&mut self, seen: &HashSet<u64>) -> Result<(), PullError> {
         if !self.inlet.both_ways {
             return Ok(());
@@ -69,11 +72,16 @@ impl Worker {
             let Some((last, _)) = rows.last() else { break };
             after = Some(last.clone());
             let values = |key: &Record| key.iter().map(|(_, value)| value.clone()).collect::<Vec<Value>>();
-            let mut only: Vec<Vec<Value>> = rows
-                .iter()
-                .map(|(key, _)| values(key))
-                .filter(|key| !seen.contains(&hashed(&self.site.identity(key))))
-                .collect();
+            let keys = rows.iter().map(|(key, _)| values(key));
+            let keys: Vec<_> = keys.map(|key| (self.site.identity(&key), key)).collect();
+            let mut only = Vec::new();
+            for (id, key) in keys.into_iter().filter(|(id, _)| !seen.contains(&hashed(id))) {
+                let (of, kind) = (self.id, &self.site.kind);
+                // What was agreed on and is missing there was looked after.
+                if self.reader.read(|db| base::get(db, of, kind, &id))?.is_none_or(|base| base.held.is_none()) {
+                    only.push(key);
+                }
+            }
             count += only.len() as u64;
             while !only.is_empty() {
                 let sent = self.log.refresh_exact(&table, &only, Some(&self.inlet.name))?.len();

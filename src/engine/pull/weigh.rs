@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use super::look::Known;
 use super::planned::{Agree, Planned};
-use super::{Inlet, Mapped, Site};
+use super::{Inlet, Mapped, Site, meeting};
 use crate::clock::Timestamp;
 use crate::event::{Record, Value};
 use crate::rules::conflict::same::same;
-use crate::rules::conflict::{
-    Base, Because, DeleteRule, Next, Policy, Resolution, Rule, Side, Sides, Span, Times, Verdict, Winner, Write, decide,
-};
+use crate::rules::conflict::{Base, Because, Next, Resolution, Side, Sides, Span, Times, Verdict, Write, decide};
 use crate::rules::outcome::Reason;
 use crate::rules::pull::clock::Belief;
 use crate::store::capture::{Act, Change};
@@ -44,6 +42,8 @@ pub(super) enum Weighed {
     Plan(Box<Planned>, Box<Verdict>),
     /// It cannot be placed.
     Bad(Reason),
+    /// It tells of a deletion from before the record was changed there: the record may have been made again since.
+    Outdated,
 }
 
 /// Weighs an item against what is known of its record. `seq` = the end of the log when that was looked up.
@@ -63,9 +63,12 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         false => item.fields.iter().map(|(name, _)| name.clone()).collect(),
     };
     if let (Some(base), false) = (&known.base, how.again || how.first.is_some()) {
-        let older = item.updated.zip(base.updated).is_some_and(|(item, base)| item < base);
-        if older || (item.deleted && base.held.is_none() && known.row.is_none()) {
+        if item.deleted && base.held.is_none() && known.row.is_none() {
             return Weighed::Quiet;
+        }
+        if item.deleted && base.held.is_some() && item.updated.zip(base.updated).is_some_and(|(item, base)| item < base)
+        {
+            return Weighed::Outdated;
         }
         let as_before = match &base.held {
             Some(held) => !item.deleted && is_same(&fields, &item.fields, &held.there),
@@ -91,12 +94,16 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         .map(|(field, (first, last))| (field.clone(), Span { first: *first, last: *last }))
         .collect();
     let updated = item.updated.map(|at| how.clock.by_ours(at));
+    // A time that went back is of no clock that can decide anything.
+    let before = known.base.as_ref().and_then(|base| base.updated).map(|at| how.clock.by_ours(at));
+    let went_back = updated.zip(before).is_some_and(|(updated, before)| updated < before && before <= how.now);
     let earliest = known.changes.fields.values().map(|(first, _)| *first).chain(known.changes.deleted).min();
     let names: Vec<&str> = inlet.names.iter().map(String::as_str).collect();
     let office = [inlet.office.as_str()];
-    let policy = at_first(&inlet.policy, how.first);
+    let policy = meeting::rules(&inlet.policy, how.first);
+    let agreed = meeting::agreed(how.first, item, known.row.as_ref(), held, &fields);
     let sides = Sides {
-        base: held.map(|held| Base { local: &held.local, remote: &held.there }),
+        base: agreed.as_deref().map(|held| Base { local: &held.local, remote: &held.there }),
         local: Side {
             image: known.row.as_ref(),
             times: Times::Fields { changed: &changed, deleted: known.changes.deleted },
@@ -106,7 +113,7 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         remote: Side {
             image: (!item.deleted).then_some(&item.fields),
             times: Times::Record(updated),
-            trusted: how.clock.trusts(updated, earliest),
+            trusted: how.clock.trusts(updated, earliest) && !went_back,
             names: &names,
         },
         fields: &fields,
@@ -116,17 +123,6 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
     };
     let verdict = decide(&policy, &sides);
     plan(inlet, item, known, &fields, seq, verdict)
-}
-
-/// The rules of the first contact.
-fn at_first(policy: &Policy, first: Option<First>) -> Policy {
-    let (winner, delete) = match first {
-        Some(First::Local) => (Winner::Local, DeleteRule::UpdateWins),
-        Some(First::Remote) => (Winner::Remote, DeleteRule::UpdateWins),
-        Some(First::Rules) | None => return policy.clone(),
-    };
-    let otherwise = Some(Rule::of(winner));
-    Policy { groups: policy.groups.clone(), rules: Vec::new(), otherwise, delete, ..policy.clone() }
 }
 
 fn is_same(fields: &[Arc<str>], one: &Record, other: &Record) -> bool {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::write::Signs;
-use super::{Code, Column, Dialect, Escape, Header, Quote, Unmappable};
+use super::{Code, Column, Dialect, Eol, Escape, Header, Quote, Unmappable};
 use crate::event::{Record, Value};
 
 /// Reads files of one dialect.
@@ -14,6 +14,8 @@ pub struct Reader<'d, D> {
     columns: &'d [Column],
     decode: D,
     signs: Signs,
+    /// The same with LF at the end of a line, where CRLF is what the dialect has.
+    other: Option<Signs>,
     names: Arc<[Arc<str>]>,
 }
 
@@ -57,12 +59,38 @@ where
     {
         dialect.check(columns)?;
         let signs = Signs::new(dialect, &encode)?;
+        let other = match dialect.eol {
+            Eol::CrLf => Signs::new(&Dialect { eol: Eol::Lf, ..dialect.clone() }, &encode).ok(),
+            _ => None,
+        };
         let names = columns.iter().map(|column| Arc::from(column.field.as_str())).collect();
-        Ok(Reader { dialect, columns, decode, signs, names })
+        Ok(Reader { dialect, columns, decode, signs, other, names })
     }
 
     /// Reads a whole file with so many fixed lines before its header and behind its last record.
     pub fn read(&self, file: &[u8], lead: usize, trail: usize) -> Result<Sheet, Torn> {
+        let has = |eol: &[u8]| file.windows(eol.len()).any(|part| part == eol);
+        let Some(other) = self.other.as_ref().filter(|other| has(&other.eol)) else {
+            return self.whole(file, lead, trail);
+        };
+        let (never, free) = (!has(&self.signs.eol), self.dialect.eol_free);
+        let as_said = || match self.whole(file, lead, trail) {
+            Err(Torn { .. }) if never => Err(Torn { line: 1, field: "line".to_owned(), code: Code::LineEnd }),
+            read => read,
+        };
+        if !free {
+            return as_said();
+        }
+        let Reader { dialect, columns, decode, names, .. } = self;
+        let as_is = Reader { dialect, columns, decode, signs: other.clone(), other: None, names: names.clone() };
+        if never {
+            return as_is.whole(file, lead, trail);
+        }
+        // There may be line breaks of the one kind in a text, among those of the other.
+        self.whole(file, lead, trail).or_else(|torn| as_is.whole(file, lead, trail).map_err(|_| torn))
+    }
+
+    fn whole(&self, file: &[u8], lead: usize, trail: usize) -> Result<Sheet, Torn> {
         let mut rest = file.strip_prefix(self.signs.bom.as_slice()).unwrap_or(file);
         while let Some((last, before)) = rest.split_last()
             && Some(*last) == self.dialect.eof

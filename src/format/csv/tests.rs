@@ -294,6 +294,26 @@ fn settings_are_known_by_their_words() {
 }
 
 #[test]
+fn lf_does_where_nobody_has_said_what_ends_a_line_and_is_told_where_somebody_has() {
+    let columns = [Column::new("a", Kind::Any), Column::new("b", Kind::Any)];
+    let free = Dialect { eol_free: true, ..Dialect::default() };
+    let reader = Reader::new(&free, &columns, utf8, decode_utf8).unwrap();
+    let with_crlf = reader.read(b"a,b\r\n1,x\r\n2,y\r\n", 0, 0).unwrap();
+    assert_eq!(reader.read(b"a,b\n1,x\n2,y\n", 0, 0).unwrap(), with_crlf);
+    assert_eq!(reader.read(b"a,b\n1,x\n2,y", 0, 0).unwrap(), with_crlf);
+    // Line breaks in a text stay what they are.
+    let text = reader.read(b"a,b\r\n1,\"x\ny\"\r\n", 0, 0).unwrap();
+    assert_eq!(text.rows[0].get("b"), Some(&Value::from("x\ny")));
+    let text = reader.read(b"a,b\n1,\"x\r\ny\"\n", 0, 0).unwrap();
+    assert_eq!(text.rows[0].get("b"), Some(&Value::from("x\r\ny")));
+    assert_eq!(reader.read(b"a,b\r\n1\r\n\n", 0, 0).unwrap_err().to_string(), "line 2, line: wrong_field_count");
+    let said = Dialect::default();
+    let reader = Reader::new(&said, &columns, utf8, decode_utf8).unwrap();
+    assert_eq!(reader.read(b"a,b\n1,x\n", 0, 0).unwrap_err().to_string(), "line 1, line: wrong_line_end");
+    assert_eq!(reader.read(b"a,b\r\n1,x\r\n2,y\r\n", 0, 0).unwrap(), with_crlf);
+}
+
+#[test]
 fn a_file_that_is_not_of_the_dialect_is_refused_with_its_line_and_field() {
     let columns = [
         Column { required: true, ..Column::new("id", Kind::Number(Numbers::default())) },

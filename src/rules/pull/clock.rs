@@ -78,6 +78,11 @@ impl Offsets {
         Some(if lower.unsigned_abs() <= upper.unsigned_abs() { lower } else { upper })
     }
 
+    /// A time of ours by the clock there; the same where nothing is known.
+    pub fn theirs(&self, ours: Timestamp) -> Timestamp {
+        Timestamp(ours.0.saturating_add(self.median().unwrap_or(0)))
+    }
+
     /// The median, where a person is to be told of it.
     pub fn told(&self) -> Option<i64> {
         self.median().filter(|ahead| u128::from(ahead.unsigned_abs()) > TOLD.as_millis())

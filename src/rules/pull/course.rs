@@ -20,6 +20,11 @@ pub const MOST_PASSES: u32 = 10;
 /// So many pages are remembered to know them again.
 const KEPT: usize = 16;
 
+/// Most pages without an item that follow one another: a source that filters its pages may well send some.
+pub const MOST_EMPTY: u32 = 100;
+
+/// The class of a run that was stopped because nothing comes but further pages.
+pub const EMPTY: &str = "pages-empty";
 /// The class of a run that was stopped because its pages repeat.
 pub const REPEATED: &str = "pages-repeat";
 /// The class of a run that was stopped because the source's cursor goes back.
@@ -38,6 +43,8 @@ pub struct Course {
     pages: u32,
     /// Pages of this pass that had items.
     full: u32,
+    /// Pages without one since the last of those.
+    empty: u32,
     /// Which pass over numbered pages.
     pass: u32,
     /// Number and sum of the items of this pass, and of the one before.
@@ -218,6 +225,7 @@ impl Course {
             self.seen.push(shown.mark);
         }
         self.full += u32::from(shown.items > 0);
+        self.empty = if shown.items > 0 { 0 } else { self.empty.saturating_add(1) };
         self.sum = (self.sum.0.saturating_add(shown.items), self.sum.1.wrapping_add(shown.sum));
         let step = match &feed.next {
             Next::One => None,
@@ -246,6 +254,12 @@ impl Course {
             },
         };
         if let Some(step) = step {
+            if self.empty >= MOST_EMPTY {
+                let text = format!(
+                    "the source has sent {MOST_EMPTY} pages without an item, one after the other, and names yet another"
+                );
+                return Going::Stop(Reason::new(EMPTY, text), false);
+            }
             self.step = step;
             return Going::On(Box::new(self));
         }

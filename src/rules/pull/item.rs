@@ -190,6 +190,11 @@ impl Pick {
 }
 
 impl Shape {
+    /// What the source calls an item, as far as that can be read. `roots` = the variables.
+    pub fn name(&self, item: &Value, roots: &Record) -> Option<String> {
+        self.key.as_ref().and_then(|pick| pick.text(item, roots).ok().flatten())
+    }
+
     /// Takes an item apart; none = it is not wanted. `deletions` = it stands where only deleted records do. An error is what is
     /// wrong with this one item. `roots` = the variables.
     pub fn take(&self, item: &Value, deletions: bool, roots: &Record) -> Result<Option<Taken>, Reason> {

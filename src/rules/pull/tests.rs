@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 use super::clock::{Belief, Offsets, Trust};
-use super::course::{Course, Going, Shown, Step};
+use super::course::{Course, EMPTY, Going, MOST_EMPTY, Shown, Step};
 use super::cursor::{Cursor, From, Kind, Moved, time};
 use super::item::{Pick, Shape, at};
 use super::link::{Elsewhere, follow, linked};
-use super::{Feed, Items, Next, Pull, Until};
+use super::{Feed, Items, Next, Pull, Until, may_go};
 use crate::clock::Timestamp;
 use crate::event::{Record, Value};
 use crate::rules::expression::Text;
@@ -158,6 +158,43 @@ proptest! {
 
 fn select() -> super::Select {
     super::Select { from: Extract::Json("/next".into()), choice: None }
+}
+
+#[test]
+fn some_empty_pages_are_passed_over_and_endless_ones_end_with_a_reason() {
+    let pull = pull(Next::Token(select()), 1);
+    let empty = |n: u32| Shown { mark: n.into(), next: Some(format!("t{n}")), ..Shown::default() };
+    let mut course = Course::at(0);
+    for n in 1..MOST_EMPTY {
+        course = on(course.proceed(&pull, &empty(n)));
+    }
+    let full = Shown { next: Some("full".to_owned()), ..shown(&[1]) };
+    let mut course = on(course.proceed(&pull, &full));
+    for n in 1001..1000 + MOST_EMPTY {
+        course = on(course.proceed(&pull, &empty(n)));
+    }
+    let Going::Stop(reason, person) = course.proceed(&pull, &empty(5000)) else { panic!("it goes on") };
+    assert_eq!((&*reason.class, person), (EMPTY, false));
+}
+
+#[test]
+fn a_small_share_of_what_is_known_may_go_unasked_and_one_record_but_never_all_of_several() {
+    for (missing, known, share, goes) in [
+        (0, 0, 5.0, true),
+        (1, 1, 5.0, true),
+        (1, 2, 5.0, true),
+        (2, 2, 5.0, false),
+        (2, 2, 100.0, false),
+        (2, 39, 5.0, false),
+        (2, 40, 5.0, true),
+        (99, 99, 1.0, false),
+        (50, 1000, 5.0, true),
+        (51, 1000, 5.0, false),
+        (999, 1000, 100.0, true),
+        (1, 1000, 0.0, false),
+    ] {
+        assert_eq!(may_go(missing, known, share), goes, "{missing} of {known}, {share} %");
+    }
 }
 
 #[test]

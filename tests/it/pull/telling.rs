@@ -170,6 +170,46 @@ fn a_program_hears_what_comes_in_and_where_it_comes_from() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_stands_aside_until_a_person_gives_it_up() {
+    let office = Office::visits();
+    let folder = office.folder().join("in");
+    std::fs::create_dir_all(folder.join("done")).unwrap();
+    let connector = |end: &str| {
+        let text = format!(
+            "adapter: directory\nstrategy: pull\npull:\n  table: visits\n  directory: {}\n  pattern: \"*.csv\"\n  \
+             settle: 1s\n  key: /id\n  format: {{columns: [id, name, minutes]{end}}}\n",
+            folder.display()
+        );
+        office.connector("there", &text);
+    };
+    let put = |name: &str, text: &str| {
+        std::fs::write(folder.join(name), text).unwrap();
+        let past = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        std::fs::File::options().write(true).open(folder.join(name)).unwrap().set_modified(past).unwrap();
+    };
+    assert_eq!(office.run(&["watch", "visits"]).code, Some(0));
+    // Nobody has said how its lines end.
+    connector("");
+    put("a.csv", "id,name,minutes\n1,Ann,5\n2,Bob,7\n");
+    assert_eq!(office.run(&["run", "--once"]).code, Some(0));
+    let app = office.app();
+    let count: i64 = app.query_row("SELECT count(*) FROM visits", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 2);
+    connector(", eol: crlf");
+    put("b.csv", "id,name,minutes\n3,Cid,5\n");
+    for _ in 0..2 {
+        assert_eq!(office.run(&["run", "--once"]).code, Some(1));
+    }
+    let listed = office.run(&["deliveries", "list", "--state", "bad"]).stdout;
+    assert!(listed.contains("the file b.csv: line 1, line: wrong_line_end"), "{listed}");
+    let given_up =
+        office.run(&["deliveries", "discard", "--connector", "there", "--state", "bad", "--reason", "sent again"]);
+    assert_eq!((given_up.code, given_up.stdout.trim()), (Some(0), "there: 1 of what cannot be read"));
+    assert_eq!(office.run(&["run", "--once"]).code, Some(0));
+    assert!(office.run(&["audit", "show"]).stdout.contains("sent again"));
+}
+
+#[test]
 fn looking_at_files_that_come_in_moves_none_of_them_and_a_run_writes_their_rows_and_does() {
     let office = Office::visits();
     let folder = office.folder().join("in");

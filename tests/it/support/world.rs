@@ -216,6 +216,11 @@ impl World {
         (thing.deleted, thing.updated, thing.version) = (true, now, thing.version + 1);
     }
 
+    /// A record is there no more, and nothing says so.
+    pub fn lose(&self, id: u64) {
+        self.shared.desk.lock().unwrap().things.remove(&id);
+    }
+
     pub fn now(&self) -> i64 {
         self.shared.desk.lock().unwrap().time()
     }

@@ -185,7 +185,7 @@ pub fn take(items: Vec<Value>, tree: &Tree, shape: &Shape, deletions: bool, root
         read.shown.items += 1;
         read.shown.sum = read.shown.sum.wrapping_add(number);
         read.shown.mark = read.shown.mark.rotate_left(5) ^ number;
-        let bad = |reason| Bad { place, hash, reason };
+        let bad = |reason| Bad { place, id: shape.name(&item, roots), hash, reason };
         if bytes.len() > LARGEST {
             read.bad.push(bad(Reason::new("item", format!("it is larger than {LARGEST} bytes"))));
             continue;

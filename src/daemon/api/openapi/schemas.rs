@@ -26,6 +26,7 @@ fn of_words() -> Value {
         "Key": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" },
         "Limit": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 },
         "State": { "enum": ["waiting", "behind", "held", "dead"] },
+        "AsideState": { "enum": ["refused", "held", "bad"] },
         "Direction": { "enum": ["inbound", "outbound"] },
         "Values": { "enum": ["none"] },
         "Page": text(),
@@ -215,6 +216,10 @@ fn of_calls() -> Value {
             ("since", time()), ("attempts", number()), ("due", time()), ("class", text()), ("reason", text()),
             ("status", number()), ("passedBy", number()),
         ], false),
+        "Aside": object(&["connector", "direction", "type", "key", "state", "since", "tries", "class", "reason"], &[
+            ("connector", text()), ("direction", of("Direction")), ("type", text()), ("key", json!({ "type": "object" })),
+            ("state", of("AsideState")), ("since", time()), ("tries", number()), ("class", text()), ("reason", text()),
+        ], false),
         "Why": object(&[], &[("reason", json!({ "type": ["string", "null"] }))], true),
         "Retry": object(&[], &[
             ("reason", json!({ "type": ["string", "null"] })),
@@ -228,7 +233,7 @@ fn of_calls() -> Value {
         ], false),
         "Operation": { "oneOf": operations() },
         "Selection": object(&["ids"], &[
-            ("connector", text()), ("state", json!({ "enum": ["waiting", "behind", "held", "dead", null] })),
+            ("connector", text()), ("state", json!({ "enum": ["waiting", "behind", "held", "dead", "bad", null] })),
             ("kind", text()), ("class", text()), ("ids", texts()),
             ("limit", json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })),
         ], false),
