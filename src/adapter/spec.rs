@@ -51,6 +51,8 @@ pub struct SpecSettings {
     pub office: String,
     /// Several records go in one request, where the file says how.
     pub joins: bool,
+    /// The connector reads too.
+    pub both_ways: bool,
     /// Further header fields of the connector.
     pub headers: Vec<(String, String)>,
     /// Further statuses that are retried.
@@ -60,6 +62,9 @@ pub struct SpecSettings {
     /// Who it comes from.
     pub credential: Option<Arc<Credential>>,
 }
+
+/// What expressions know of the connector's `strategy`.
+const BOTH_WAYS: &str = "bidirectional";
 
 /// A target that a file describes.
 #[derive(Debug)]
@@ -106,7 +111,7 @@ pub struct Voyage {
 impl SpecAdapter {
     /// An adapter. Errors name the setting and what is wrong.
     pub fn new(settings: SpecSettings) -> Result<SpecAdapter, Vec<String>> {
-        let SpecSettings { spec, base, vars, office, joins, headers, retry_on, road, credential } = settings;
+        let SpecSettings { spec, base, vars, office, joins, both_ways, headers, retry_on, road, credential } = settings;
         let (base, origin, reach) = road.open(&base).map_err(|error| vec![format!("url: {error}")])?;
         let mut fields: Vec<String> = Vec::new();
         let mut secrets = Record::new();
@@ -127,8 +132,13 @@ impl SpecAdapter {
         }
         fields.sort();
         fields.dedup();
-        let mut roots: Record =
-            [("vars", Value::Map(vars)), ("office", Value::from(office.as_str()))].into_iter().collect();
+        let mut roots: Record = [
+            ("vars", Value::Map(vars)),
+            ("office", Value::from(office.as_str())),
+            (BOTH_WAYS, Value::Bool(both_ways)),
+        ]
+        .into_iter()
+        .collect();
         if secrets.iter().next().is_some() {
             roots.push("secret", Value::Map(secrets));
         }
@@ -337,6 +347,8 @@ impl Shared {
         let operation = self.operation(parcel.op())?;
         let mut scope = plan.scope.clone();
         let links: Record = links.into_iter().map(|(name, value)| (name, Value::Text(value.into()))).collect();
+        // What was stored of a record may be older than the way it goes now.
+        scope.roots.set(BOTH_WAYS, self.roots.get(BOTH_WAYS).cloned().unwrap_or(Value::Bool(false)));
         scope.roots.push("link", Value::Map(links));
         scope.roots.push("steps", Value::Map(Record::new()));
         let Some(at) = self.next(operation, 0, &scope)? else { return Ok(None) };

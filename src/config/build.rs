@@ -75,9 +75,9 @@ pub fn connector(
     let gate = gate(&spec, settings, secret);
     let hook = hook(&spec, settings, credentials)?;
     let retry_on = spec.retry.retry_on.clone();
-    let joins = spec.batch.is_some();
+    let ways = Ways { joins: spec.batch.is_some(), both: spec.strategy.pushes() && spec.strategy.pulls() };
     let adapter =
-        adapter(spec.way, spec.idempotency_key, retry_on, joins, settings, credentials).map_err(|wrongs| {
+        adapter(spec.way, spec.idempotency_key, retry_on, ways, settings, credentials).map_err(|wrongs| {
             Problems::new(wrongs.into_iter().map(|(key, message)| problem(&spec.file, &key, message)).collect())
         })?;
     Ok(Connector {
@@ -107,6 +107,15 @@ pub fn connector(
     })
 }
 
+/// How a connector's records go.
+#[derive(Clone, Copy)]
+struct Ways {
+    /// Several in one request.
+    joins: bool,
+    /// It reads too.
+    both: bool,
+}
+
 /// What is wrong, each with the key that it is about.
 type Wrongs = Vec<(String, String)>;
 
@@ -115,7 +124,7 @@ fn adapter(
     way: Way,
     idem_key: Option<Template>,
     retry_on: Vec<u16>,
-    joins: bool,
+    ways: Ways,
     settings: &Settings,
     credentials: &Credentials,
 ) -> Result<Arc<dyn Adapter>, Wrongs> {
@@ -132,10 +141,11 @@ fn adapter(
         Way::Spec(described) => {
             let Described { target, spec, vars, .. } = *described;
             let office = settings.office.clone();
+            let Ways { joins, both: both_ways } = ways;
             let settings = match target {
                 Target::Program(program) => {
                     let (base, headers, road) = (String::new(), Vec::new(), Road::Exec(program.make()));
-                    SpecSettings { spec, base, vars, office, joins, headers, retry_on, road, credential: None }
+                    SpecSettings { spec, base, vars, office, joins, both_ways, headers, retry_on, road, credential: None }
                 }
                 Target::Address { endpoint, base } => {
                     let (http, credential) = client_of(&endpoint, settings, credentials)?;
@@ -149,6 +159,7 @@ fn adapter(
                         vars,
                         office,
                         joins,
+                        both_ways,
                         headers: endpoint.headers,
                         retry_on,
                         road,

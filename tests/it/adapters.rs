@@ -1,5 +1,6 @@
 //! Targets that a file in `adapters/` describes, shown of the shipped binary.
 
+mod calendar;
 mod faults;
 mod files;
 mod health;
