@@ -106,6 +106,8 @@ pub struct Voyage {
     at: usize,
     /// What the answers have left.
     captured: Vec<(String, String)>,
+    /// What earlier answers had left is not so any more.
+    forgot: bool,
 }
 
 impl SpecAdapter {
@@ -132,13 +134,10 @@ impl SpecAdapter {
         }
         fields.sort();
         fields.dedup();
-        let mut roots: Record = [
-            ("vars", Value::Map(vars)),
-            ("office", Value::from(office.as_str())),
-            (BOTH_WAYS, Value::Bool(both_ways)),
-        ]
-        .into_iter()
-        .collect();
+        let mut roots: Record =
+            [("vars", Value::Map(vars)), ("office", Value::from(office.as_str())), (BOTH_WAYS, Value::Bool(both_ways))]
+                .into_iter()
+                .collect();
         if secrets.iter().next().is_some() {
             roots.push("secret", Value::Map(secrets));
         }
@@ -354,7 +353,7 @@ impl Shared {
         let Some(at) = self.next(operation, 0, &scope)? else { return Ok(None) };
         let Some(step) = operation.steps.get(at) else { return Ok(None) };
         let request = self.call(&step.request, &mut scope, parcel)?;
-        Ok(Some((request, Voyage { plan, scope, at, captured: Vec::new() })))
+        Ok(Some((request, Voyage { plan, scope, at, captured: Vec::new(), forgot: false })))
     }
 }
 
@@ -365,9 +364,15 @@ impl Voyage {
         let mut own = Record::new();
         for (name, capture) in &step.capture {
             let found = answer.read(&capture.from).unwrap_or_default();
-            let Some(value) = reading::choose(found, capture.choice.as_ref(), &self.scope) else { continue };
-            own.push(name.as_str(), Value::from(value.as_str()));
             self.captured.retain(|(known, _)| known != name);
+            let Some(value) = reading::choose(found, capture.choice.as_ref(), &self.scope) else {
+                // What was known before is of an earlier version.
+                if let Some(Value::Map(link)) = self.scope.roots.get_mut("link") {
+                    self.forgot |= link.remove(name).is_some();
+                }
+                continue;
+            };
+            own.push(name.as_str(), Value::from(value.as_str()));
             self.captured.push((name.clone(), value));
         }
         if let Some(Value::Map(steps)) = self.scope.roots.get_mut("steps") {

@@ -144,6 +144,12 @@ pub fn plain(case: &Case) -> String {
     if case.joined {
         connector["batch"] = serde_json::json!({});
     }
+    if case.both_ways {
+        connector["strategy"] = "bidirectional".into();
+        let one = serde_json::json!({"request": {"url": url.replace("{id}", "{key.id}")}});
+        connector["pull"] =
+            serde_json::json!({"table": "records", "url": "https://target.example/records", "one": one});
+    }
     connector.to_string()
 }
 

@@ -1,6 +1,7 @@
 //! Targets that a file in `adapters/` describes, shown of the shipped binary.
 
 mod calendar;
+mod conditions;
 mod faults;
 mod files;
 mod health;
