@@ -2,6 +2,7 @@
 
 pub(super) mod conflicts;
 pub(super) mod drops;
+mod reading;
 pub(super) mod secrets;
 pub(super) mod tables;
 
@@ -191,12 +192,13 @@ fn whole(
     }
     let names = || connectors.iter().chain(&drops).map(|spec| &*spec.name);
     problems.extend(strangers(&settings, names));
-    let columns = tables::look(&settings, problems);
+    let (columns, keys) = tables::look(&settings, problems);
     conflicts::look(&rules, &settings, &conflicts::Callers::of(connectors.iter().chain(&drops)), problems);
     for mut spec in connectors {
         let (name, lines) = (spec.name.to_string(), std::mem::take(&mut spec.mapping_lines));
         secrets::look_at(&spec.file, &spec.secrets(), online, problems);
         let at = spec.mapping_place;
+        reading::look(&spec, &settings, &keys, problems);
         // What is wrong with its credential was said; the rest of the connector can be looked at without one.
         let nameless = match &mut spec.way {
             Way::Rest(endpoint) => endpoint.credential.take_if(|name| !credentials.contains_key(name)).is_some(),

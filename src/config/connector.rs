@@ -1,5 +1,6 @@
 //! A connector's file: what to deliver, where, in which shape, and when.
 
+pub mod condition;
 mod described;
 mod pace;
 pub mod pull;
@@ -265,6 +266,11 @@ impl ConnectorSpec {
         let from_beginning = word("start", "beginning", "now");
         fields.done();
 
+        if let (Some(Strategy::Bidirectional), Some(Some(reading))) = (strategy, &reading) {
+            let joins = matches!(batch, Some(Some(Some(_))));
+            let spec = drawn.map(|(finding, ..)| &finding.spec);
+            condition::warn(place.as_ref().unwrap_or(found), &condition::Around { spec, joins, reading });
+        }
         let (name, (mapping, mapping_lines)) = (name?, mapping?);
         // What the adapter's file says of its target, unless the connector says otherwise.
         let limits = match &described {

@@ -3,6 +3,7 @@
 
 pub(in crate::rules) mod environment;
 pub(in crate::rules) mod guard;
+pub(in crate::rules) mod literal;
 pub(in crate::rules) mod scan;
 mod scope;
 mod text;
@@ -69,7 +70,8 @@ impl Expression {
             return Err(format!("the expression holds a sign that does not belong there{}", foreign(&words)));
         }
         if let Some(name) = called(&words) {
-            return Err(format!("`{name}(` is a call: there are no functions, only filters (`x|{name}`)"));
+            let filter = if known().any(|known| known == name) { name } else { "upper" };
+            return Err(format!("`{name}(` is a call: there are no functions, only filters (`x|{filter}`)"));
         }
         for pair in words.windows(2) {
             let &[before, name] = pair else { continue };
@@ -86,6 +88,9 @@ impl Expression {
         }
         for (name, zone) in conversions(text) {
             Convert::parse(&name, zone.as_deref())?;
+        }
+        if let Some(wrong) = literal::misused(environment, text) {
+            return Err(wrong);
         }
         let compiled = environment.compile_expression_owned(guard::guarded(text)).unwrap_or(compiled);
         let mut names: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();

@@ -15,6 +15,7 @@ use crate::event::{Event, Op, Record};
 use crate::rules::expression::UNFIT;
 use crate::rules::expression::environment::{LONGEST, MOST_TOKENS, plain};
 use crate::rules::expression::guard::guarded;
+use crate::rules::expression::literal;
 use crate::rules::expression::scan::{called, explain, foreign, words};
 use crate::rules::outcome::Reason;
 
@@ -83,6 +84,9 @@ impl Filter {
                 Err(error) if is_unknown(&error) => return Err(explain(expression, &error, error.detail())),
                 _ => {}
             }
+        }
+        if let Some(wrong) = literal::misused(&ENVIRONMENT, expression) {
+            return Err(wrong);
         }
         let strict = !words.iter().any(|word| matches!(*word, "defined" | "undefined" | "default"));
         Ok(Filter { text: expression.to_owned(), expression: compiled, names, strict })

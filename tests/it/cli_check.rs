@@ -204,3 +204,62 @@ fn a_drop_is_compared_with_its_tables_and_its_calendar() {
     assert!(said.out.contains(format), "{said:?}");
     assert!(said.out.contains("drop.schedule.calendar: the calendar does not cover 20"), "{said:?}");
 }
+
+/// What `check` says of connectors that read into `visits(id INTEGER PRIMARY KEY)` or `rooms(name TEXT PRIMARY KEY)`.
+fn said_of_reading(table: &str, connector: &str) -> String {
+    let desk = Desk::new(
+        "CREATE TABLE visits(id INTEGER PRIMARY KEY, name TEXT, begins TEXT);
+         CREATE TABLE rooms(name TEXT PRIMARY KEY NOT NULL, seats INTEGER);",
+    );
+    desk.settings("watch: {visits: {}, rooms: {}}");
+    desk.write("config/connectors/there.yaml", &format!("{connector}\nlisten: {table}\n"));
+    desk.ends(0, &["check"]).out
+}
+
+#[test]
+fn a_source_whose_items_cannot_be_matched_to_the_rows_of_its_table_is_warned_of() {
+    let of = |table: &str, adapter: &str, more: &str| {
+        let text = format!(
+            "adapter: {adapter}\nstrategy: bidirectional\nendpoint: {{url: 'https://x.example/y'}}\npull: {{table: {table}}}\n{more}"
+        );
+        said_of_reading(table, &text)
+    };
+    let second = "what was sent and is read again becomes a second row";
+    let said = of("visits", "webdav", "");
+    assert!(said.contains("`id` is the key of `visits`, and the adapter webdav reads no `id`") && said.contains(second), "{said}");
+    assert!(!of("rooms", "webdav", "").contains("is the key of"));
+    let said = of("rooms", "google_calendar", "vars: {calendar: c}");
+    assert!(said.contains("reads no `name`: what is read stands aside (`no-key`)"), "{said}");
+    assert!(!of("visits", "google_calendar", "vars: {calendar: c}").contains("is the key of"));
+    // By way of the mapping, of a variable, and where the mapping has no entry.
+    assert!(!of("rooms", "google_calendar", "vars: {calendar: c}\nmap: {name: id, seats: summary}").contains("is the key"));
+    let said = of("visits", "google_calendar", "vars: {calendar: c}\nmap: {name: summary}");
+    assert!(said.contains("and the mapping has no entry for it"), "{said}");
+    assert!(of("visits", "arcgis", "").contains("the adapter arcgis reads no `id`"));
+    assert!(!of("visits", "arcgis", "vars: {idField: HMS_ID}").contains("reads no"));
+}
+
+#[test]
+fn a_connector_that_overwrites_what_it_has_not_read_is_warned_of() {
+    let lost = "what is changed there and not read yet is overwritten by what is sent";
+    let of = |text: &str| said_of_reading("visits", &format!("strategy: bidirectional\n{text}"));
+    let preset = |name: &str, more: &str| {
+        of(&format!("adapter: {name}\nendpoint: {{url: 'https://x.example/y'}}\npull: {{table: visits}}\n{more}"))
+    };
+    assert!(preset("vista", "").contains(lost));
+    assert!(!preset("fhir_immunization", "").contains(lost));
+    assert!(preset("fhir_immunization", "batch: {}").contains("a record among several names no version"));
+    let plain = |pull: &str| {
+        of(&format!("endpoint: {{url: 'https://x.example/y/{{id}}', method: PUT}}\npull: {{url: 'https://x.example/y', {pull}}}"))
+    };
+    let said = plain("key: /id");
+    assert!(said.contains(lost) && said.contains("`ifMatch: false` where the target knows no conditions"), "{said}");
+    for pull in [
+        "key: /id, ifMatch: false",
+        "key: /id, links: {etag: /etag}",
+        "key: /id, one: {request: {url: 'https://x.example/y/{key.id}'}}, ifMatch: true",
+    ] {
+        let said = plain(pull);
+        assert!(!said.contains(lost), "{pull}: {said}");
+    }
+}

@@ -66,6 +66,8 @@ pub struct PullSpec {
     pub clock: Trust,
     /// What is sent by plain REST names the version that was last seen there (`If-Match`).
     pub conditional: bool,
+    /// Somebody has said that it does not.
+    pub declined: bool,
     /// What is read.
     pub from: Origin,
 }
@@ -94,6 +96,11 @@ pub enum When {
 }
 
 impl PullSpec {
+    /// Whether it is read by requests.
+    pub fn is_asked(&self) -> bool {
+        matches!(self.from, Origin::Requests { .. })
+    }
+
     /// Between two runs when nobody says: 5 minutes.
     pub const EVERY: Duration = Duration::from_secs(300);
     /// The same where the source waits for news itself.
@@ -170,12 +177,14 @@ pub(super) fn pull(fields: &Fields<'_>, around: &Around<'_, '_>) -> Option<Optio
             overlap: None,
             clock: clock?,
             conditional: false,
+            declined: false,
             from: Origin::Files(Box::new(files?)),
         }));
     }
     let full = inner.take("full").map_or(Some(None), |found| found.duration().map(Some));
     let largest = inner.take("maxBytes").map_or(Some(PullSource::LARGEST), |found| largest(&found));
     let wanted = if around.spec.is_none() { inner.take("ifMatch") } else { None };
+    let said = wanted.as_ref().and_then(Found::flag);
     let asked = match around.spec {
         Some(spec) => described(spec, &found, around),
         None => plain(&inner, around),
@@ -203,22 +212,22 @@ pub(super) fn pull(fields: &Fields<'_>, around: &Around<'_, '_>) -> Option<Optio
         full: full?,
         overlap: overlap?,
         clock: clock?,
-        conditional: asked.as_ref().is_some_and(|pull| conditional(wanted, pull, around)),
+        conditional: asked.as_ref().is_some_and(|pull| conditional(wanted.as_ref().zip(said), pull, around)),
+        declined: said == Some(false),
         from: Origin::Requests { pull: asked?, largest: largest? },
     }))
 }
 
 /// Whether what plain REST sends names the version that was read: unless somebody says no, where a version that is refused
 /// can be had anew. `wanted` = `ifMatch:`.
-fn conditional(wanted: Option<Found<'_>>, pull: &Pull, around: &Around<'_, '_>) -> bool {
-    let said = wanted.as_ref().and_then(Found::flag);
-    if around.spec.is_some() || !around.strategy.pushes() || said == Some(false) {
+fn conditional(wanted: Option<(&Found<'_>, bool)>, pull: &Pull, around: &Around<'_, '_>) -> bool {
+    if around.spec.is_some() || !around.strategy.pushes() || matches!(wanted, Some((_, false))) {
         return false;
     }
     let linked = |feed: &Feed| feed.item.links.iter().any(|(name, _)| name == ETAG);
     let renewed = pull.one.is_some() || pull.feeds.iter().any(linked);
     let named = around.endpoint.is_some_and(|endpoint| !endpoint.url.paths().is_empty());
-    if let (Some(place), false) = (wanted.filter(|_| said == Some(true)), renewed && named) {
+    if let (Some((place, _)), false) = (wanted, renewed && named) {
         let (what, how) = match named {
             false => ("the endpoint's url names no single record, which alone has a version", "write `{id}` into it"),
             true => ("no version can be had that a write would name", "say `one:`, or `links: {etag: /PLACE}`"),

@@ -188,7 +188,7 @@ pub static FULL: LazyLock<Environment<'static>> = LazyLock::new(|| {
         Some(crate::event::Value::Map(other)) => {
             by_record(&value, |record| other.into_iter().for_each(|(name, value)| record.set(&name, value)))
         }
-        _ => Err(refused("a record to merge")),
+        _ => Err(Error::new(ErrorKind::InvalidOperation, "merge wants a record: merge({'a': 1})")),
     });
     environment.add_filter("compact", |value: Value| {
         by_record(&value, |record| {
