@@ -63,6 +63,10 @@ pub struct SpecSettings {
     pub credential: Option<Arc<Credential>>,
 }
 
+/// The key with all of its parts, as the gate lets them through.
+const WHOLE_KEY: &str = "$key";
+/// What there is to know of an event.
+pub const EVENT: [&str; 6] = ["id", "seq", "type", "op", "at", "log"];
 /// What expressions know of the connector's `strategy`.
 const BOTH_WAYS: &str = "bidirectional";
 
@@ -123,6 +127,12 @@ impl SpecAdapter {
                 let fills = credential.as_ref().is_some_and(|credential| credential.fills(name));
                 let place = if fills { slot(name) } else { String::new() };
                 secrets.set(name, Value::Text(place.into()));
+            }
+            if expression.wants_whole("event") {
+                fields.extend(EVENT.iter().map(|name| format!("$event.{name}")));
+            }
+            if expression.wants_whole("key") {
+                fields.push(WHOLE_KEY.to_owned());
             }
             for (root, name) in expression.paths() {
                 match root.as_str() {
@@ -187,8 +197,10 @@ impl Shared {
         event.push("op", Value::from(parcel.op().as_str()));
         for field in &self.fields {
             let Some(value) = record.field(field) else { continue };
-            if let Some(name) = field.strip_prefix("$key.") {
-                key.push(name, value.clone());
+            if let (WHOLE_KEY, Value::Map(parts)) = (field.as_str(), value) {
+                parts.iter().for_each(|(name, value)| key.set(name, value.clone()));
+            } else if let Some(name) = field.strip_prefix("$key.") {
+                key.set(name, value.clone());
             } else if let Some(name) = field.strip_prefix("$event.") {
                 event.set(name, value.clone());
             }

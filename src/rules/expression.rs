@@ -116,6 +116,17 @@ impl Expression {
         words.windows(3).filter_map(pair).collect()
     }
 
+    /// Whether a root stands in it as a whole, and not only with one of its names: `key`, `key['odd name']`.
+    pub fn wants_whole(&self, root: &str) -> bool {
+        let words = words(&self.text);
+        let stands = |at: usize| {
+            let behind = |at: usize| words.get(at).copied().unwrap_or_default();
+            let inside = at.checked_sub(1).is_some_and(|before| behind(before) == ".");
+            behind(at) == root && !inside && behind(at + 1) != "."
+        };
+        self.names.iter().any(|known| known == root) && (0..words.len()).any(stands)
+    }
+
     /// The name of the secret whose place it is, when it is nothing else: `secret.password`.
     pub fn secret(&self) -> Option<&str> {
         match self.path.as_deref() {
