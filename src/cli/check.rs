@@ -2,6 +2,7 @@
 
 pub(super) mod conflicts;
 pub(super) mod drops;
+mod names;
 mod reading;
 pub(super) mod secrets;
 pub(super) mod tables;
@@ -199,6 +200,7 @@ fn whole(
         secrets::look_at(&spec.file, &spec.secrets(), online, problems);
         let at = spec.mapping_place;
         reading::look(&spec, &settings, &keys, problems);
+        names::look(&spec, &columns, &keys, problems);
         // What is wrong with its credential was said; the rest of the connector can be looked at without one.
         let nameless = match &mut spec.way {
             Way::Rest(endpoint) => endpoint.credential.take_if(|name| !credentials.contains_key(name)).is_some(),
@@ -233,6 +235,7 @@ fn whole(
         }
     }
     for spec in drops {
+        names::look(&spec, &columns, &keys, problems);
         let drop = drops::look(spec, &settings, &columns, online.then_some(&mut *reached), problems);
         if online && let Some((_, drop)) = &drop {
             reached.extend(drops::reach(drop));

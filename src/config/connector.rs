@@ -49,6 +49,8 @@ pub struct ConnectorSpec {
     pub listen: Listen,
     /// `where`.
     pub filter: Option<Filter>,
+    /// Where that stands.
+    pub filter_place: Place,
     /// Which ways its records go.
     pub strategy: Strategy,
     /// How it reads; none = it only sends.
@@ -150,7 +152,9 @@ impl ConnectorSpec {
         };
         let deletes =
             listen.as_ref().is_some_and(|listen| scope.kinds.iter().any(|kind| listen.hears(kind, Op::Delete)));
+        let mut filter_place = found.place;
         let filter = optional(fields.take("where"), |found| {
+            filter_place = found.place;
             Filter::compile(found.text()?).map_err(|message| found.error(message)).ok()
         });
         let transport = described.as_ref().and_then(Option::as_ref).map(|finding| finding.spec.transport);
@@ -310,6 +314,7 @@ impl ConnectorSpec {
             strategy: strategy?,
             pull: reading?,
             filter: filter?,
+            filter_place,
             way,
             mapping,
             mapping_place,

@@ -92,6 +92,12 @@ impl Filter {
         Ok(Filter { text: expression.to_owned(), expression: compiled, names, strict })
     }
 
+    /// The columns that an event must have; those of one that asks about them first are not among them.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        let names = self.names.iter().filter(|_| self.strict).map(String::as_str);
+        names.filter(|name| !RESERVED.contains(name))
+    }
+
     /// Decides for one event. An expression that fails (a missing name, out of fuel) is a `where` reason: the
     /// event is held.
     pub fn route(&self, event: &Event) -> Result<Route, Reason> {

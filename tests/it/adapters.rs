@@ -7,6 +7,7 @@ mod files;
 mod health;
 mod lists;
 mod mapping;
+mod page;
 mod parts;
 mod presets;
 mod secrets;

@@ -30,7 +30,8 @@ pub fn misused(environment: &Environment<'_>, expression: &str) -> Option<String
 
 fn judge(environment: &Environment<'_>, used: &Use<'_>) -> Option<String> {
     let Use { is_test, name, arguments } = used;
-    let text = if *is_test { format!("{SAMPLE} is {name}{arguments}") } else { format!("{SAMPLE} | {name}{arguments}") };
+    let text =
+        if *is_test { format!("{SAMPLE} is {name}{arguments}") } else { format!("{SAMPLE} | {name}{arguments}") };
     let compiled = environment.compile_expression(&text).ok()?;
     if compiled.undeclared_variables(false).iter().any(|variable| variable != SAMPLE) {
         // What a record says is known when there is one.
