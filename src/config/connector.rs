@@ -51,6 +51,8 @@ pub struct ConnectorSpec {
     pub filter: Option<Filter>,
     /// Where that stands.
     pub filter_place: Place,
+    /// Where the keys of its endpoint stand.
+    pub endpoint_places: Vec<(String, Place)>,
     /// Which ways its records go.
     pub strategy: Strategy,
     /// How it reads; none = it only sends.
@@ -162,6 +164,8 @@ impl ConnectorSpec {
             pull::no_calls(&fields);
         }
         let place = if files || inbox.is_some() { None } else { fields.need_any(&["endpoint", "target"]) };
+        let endpoint_places = place.iter().flat_map(Found::entries_quietly);
+        let endpoint_places = endpoint_places.map(|(key, found)| (key.to_owned(), found.place)).collect();
         let (endpoint, target) = match (place, described.is_some()) {
             (None, _) => (None, None),
             (Some(found), false) => (Endpoint::read(&found, scope, deletes), None),
@@ -172,7 +176,10 @@ impl ConnectorSpec {
             }
         };
         let described = described.map(|finding| {
-            let finding = finding?;
+            let Some(finding) = finding else {
+                fields.know(&["vars"]);
+                return None;
+            };
             let vars = variables(&fields, &finding.spec)?;
             Some((finding, vars))
         });
@@ -315,6 +322,7 @@ impl ConnectorSpec {
             pull: reading?,
             filter: filter?,
             filter_place,
+            endpoint_places,
             way,
             mapping,
             mapping_place,

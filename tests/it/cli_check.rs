@@ -350,3 +350,62 @@ fn a_secret_is_seen_wherever_it_stands_and_arguments_of_filters_are_tried_out() 
         "{said}"
     );
 }
+
+#[test]
+fn every_mistake_of_an_adapters_file_is_named_once_with_its_own_place_and_nothing_that_is_right() {
+    let desk = Desk::new("CREATE TABLE visits(id INTEGER PRIMARY KEY, title TEXT)");
+    desk.settings("watch: {visits: {}}");
+    desk.write(
+        "config/adapters/a.yaml",
+        "adapter: a
+vars: {x: 1}
+push:
+  upsert: {request: {url: \"{base}\", json: {a: \"{title | nofilter}\", b: [\"{)}\"], c: \"{title | upper(1)}\"}}}
+classify:
+  - {status: 999, is: reject, code: \"json:/x\"}
+  - {status: 200, is: success}
+  - {body: \"(\", is: reject}
+  - {json: {nopointer: x}, is: retry, after: 3s}
+  - {status: 200, is: reject}
+  - {default: reject}
+  - {status: 200, is: success}
+",
+    );
+    desk.write(
+        "config/connectors/a.yaml",
+        "adapter: a\nlisten: visits\nendpoint: {url: 'http://127.0.0.1:1'}\nvars: {x: 2}\n",
+    );
+    let said = desk.ends(78, &["check"]).out;
+    let errors: Vec<&str> = said.lines().filter(|line| line.contains(": error: ")).collect();
+    let wanted = [
+        "a.yaml:4:47: error: push.upsert.request.json.a",
+        "a.yaml:4:73: error: push.upsert.request.json.b[0]",
+        "a.yaml:4:84: error: push.upsert.request.json.c",
+        "a.yaml:6:14: error: classify[0].status",
+        "a.yaml:8:12: error: classify[2].body",
+        "a.yaml:9:24: error: classify[3].json.nopointer",
+        "a.yaml:10:5: error: classify[4]: is never reached: rule 2 above",
+        "a.yaml:12:5: error: classify[6]: is never reached: the `default` above",
+    ];
+    for (line, wanted) in errors.iter().zip(wanted) {
+        assert!(line.contains(wanted), "{wanted}: {said}");
+    }
+    assert_eq!(errors.len(), wanted.len(), "{said}");
+}
+
+#[test]
+fn what_is_wrong_with_an_address_or_its_certificates_has_its_own_place() {
+    let desk = Desk::new("CREATE TABLE visits(id INTEGER PRIMARY KEY, title TEXT)");
+    desk.settings("watch: {visits: {}}");
+    desk.write(
+        "config/connectors/b.yaml",
+        "listen: visits\nendpoint:\n  method: PUT\n  url: 'https://x.example/{idd}'\nmapping: {id: id}\n",
+    );
+    desk.write(
+        "config/connectors/c.yaml",
+        "listen: visits\nendpoint:\n  url: 'https://x.example/{id}'\n  method: PUT\n  tls: {ca: nothere.pem}\n",
+    );
+    let said = desk.ends(78, &["check"]).out;
+    assert!(said.contains("b.yaml:4:3: warning: endpoint: `{idd}`"), "{said}");
+    assert!(said.contains("c.yaml:5:3: error: endpoint.tls: "), "{said}");
+}

@@ -217,6 +217,7 @@ fn a_connector_is_made_again_from_its_canonical_form() {
             spec.mapping = Mapping::whole();
             spec.mapping_place = Default::default();
             spec.filter_place = Default::default();
+            spec.endpoint_places = Default::default();
             spec.mapping_lines.clear();
             format!("{spec:?}").replace(&spec.file, "").replace(&here, "")
         };

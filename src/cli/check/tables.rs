@@ -56,12 +56,13 @@ pub fn look(settings: &Settings, problems: &mut Vec<Problem>) -> (Columns, Keys)
 
 /// What a connector reads or redacts that a table it hears does not have, and what its gate would hold.
 ///
-/// `reads` is what its way out reads besides the mapping; `at` is the place of the mapping, `lines` those of its entries.
+/// `reads` is what its way out reads besides the mapping; `at` is the place of the mapping, `lines` those of its entries, `url`
+/// that of its address.
 pub fn compare(
     file: &str,
     subscription: &Subscription,
     reads: &[String],
-    (at, lines): (At, &[At]),
+    (at, lines, url): (At, &[At], At),
     columns: &Columns,
     problems: &mut Vec<Problem>,
 ) {
@@ -99,7 +100,7 @@ pub fn compare(
                 let near = hint(path, given.iter().copied());
                 note(
                     "endpoint",
-                    at,
+                    url,
                     format!(
                         "`{{{path}}}` stands in a URL or a key, and neither `{kind}` nor the mapping has it{near}: its events are held"
                     ),

@@ -169,7 +169,9 @@ pub(crate) fn body(fields: &Fields<'_>) -> Option<Body> {
                 text.expressions().for_each(|expression| raw(found, expression, "HL7"));
                 Some(text)
             };
-            lines.map(read).collect::<Option<Vec<_>>>().map(Body::Hl7)
+            // All of them, so that every mistake is named.
+            let lines: Vec<Option<Text>> = lines.map(read).collect();
+            lines.into_iter().collect::<Option<Vec<_>>>().map(Body::Hl7)
         }
         "multipart" => {
             let parts: Vec<Option<Part>> = found.items()?.iter().map(part).collect();
@@ -226,13 +228,18 @@ pub(crate) fn text(found: &Found<'_>) -> Option<Text> {
 pub(crate) fn tree(found: &Found<'_>) -> Option<Tree> {
     match &found.node.value {
         Value::Text(_) => text(found).map(Tree::Text),
-        Value::List(_) => found.items()?.iter().map(tree).collect::<Option<Vec<_>>>().map(Tree::List),
+        // All of it is read, so that every mistake is named.
+        Value::List(_) => {
+            let items: Vec<Option<Tree>> = found.items()?.iter().map(tree).collect();
+            items.into_iter().collect::<Option<Vec<_>>>().map(Tree::List)
+        }
         Value::Map(_) => {
             let named = |(name, found): &(&str, Found<'_>)| {
                 secrecy::look(found, name, IN_BODY);
                 Some(((*name).to_owned(), tree(found)?))
             };
-            found.entries()?.iter().map(named).collect::<Option<Vec<_>>>().map(Tree::Map)
+            let fields: Vec<Option<(String, Tree)>> = found.entries()?.iter().map(named).collect();
+            fields.into_iter().collect::<Option<Vec<_>>>().map(Tree::Map)
         }
         _ => found.constant().map(Tree::Value),
     }
