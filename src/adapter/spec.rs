@@ -10,6 +10,7 @@ mod echo;
 pub mod exec;
 mod joint;
 mod mllp;
+mod names;
 mod plan;
 mod probe;
 mod pull;
@@ -32,6 +33,7 @@ use crate::rules::operation::joint::{Item, Joint};
 use crate::rules::operation::{Operation, Spec, Then};
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::verdict::{Word, judge};
+use names::BOTH_WAYS;
 use plan::Plan;
 pub use pull::{Answering, PullSettings, PullSource};
 use reading::Answer;
@@ -62,13 +64,6 @@ pub struct SpecSettings {
     /// Who it comes from.
     pub credential: Option<Arc<Credential>>,
 }
-
-/// The key with all of its parts, as the gate lets them through.
-const WHOLE_KEY: &str = "$key";
-/// What there is to know of an event.
-pub const EVENT: [&str; 6] = ["id", "seq", "type", "op", "at", "log"];
-/// What expressions know of the connector's `strategy`.
-const BOTH_WAYS: &str = "bidirectional";
 
 /// A target that a file describes.
 #[derive(Debug)]
@@ -119,7 +114,6 @@ impl SpecAdapter {
     pub fn new(settings: SpecSettings) -> Result<SpecAdapter, Vec<String>> {
         let SpecSettings { spec, base, vars, office, joins, both_ways, headers, retry_on, road, credential } = settings;
         let (base, origin, reach) = road.open(&base).map_err(|error| vec![format!("url: {error}")])?;
-        let mut fields: Vec<String> = Vec::new();
         let mut secrets = Record::new();
         for expression in spec.all_expressions() {
             if let Some(name) = expression.secret() {
@@ -128,22 +122,8 @@ impl SpecAdapter {
                 let place = if fills { slot(name) } else { String::new() };
                 secrets.set(name, Value::Text(place.into()));
             }
-            if expression.wants_whole("event") {
-                fields.extend(EVENT.iter().map(|name| format!("$event.{name}")));
-            }
-            if expression.wants_whole("key") {
-                fields.push(WHOLE_KEY.to_owned());
-            }
-            for (root, name) in expression.paths() {
-                match root.as_str() {
-                    "key" => fields.push(format!("$key.{name}")),
-                    "event" => fields.push(format!("$event.{name}")),
-                    _ => {}
-                }
-            }
         }
-        fields.sort();
-        fields.dedup();
+        let fields = names::wanted(&spec);
         let mut roots: Record =
             [("vars", Value::Map(vars)), ("office", Value::from(office.as_str())), (BOTH_WAYS, Value::Bool(both_ways))]
                 .into_iter()
@@ -192,19 +172,7 @@ impl Shared {
     /// What the expressions see of a record.
     fn scope(&self, parcel: &Parcel, record: &Cleared) -> Scope {
         let mut roots = self.roots.clone();
-        let (mut event, mut key) = (Record::new(), Record::new());
-        event.push("type", Value::from(parcel.kind()));
-        event.push("op", Value::from(parcel.op().as_str()));
-        for field in &self.fields {
-            let Some(value) = record.field(field) else { continue };
-            if let (WHOLE_KEY, Value::Map(parts)) = (field.as_str(), value) {
-                parts.iter().for_each(|(name, value)| key.set(name, value.clone()));
-            } else if let Some(name) = field.strip_prefix("$key.") {
-                key.set(name, value.clone());
-            } else if let Some(name) = field.strip_prefix("$event.") {
-                event.set(name, value.clone());
-            }
-        }
+        let (event, key) = names::event_and_key(&self.fields, parcel, record);
         roots.push("event", Value::Map(event));
         roots.push("key", Value::Map(key));
         roots.push("idempotency", Value::from(parcel.key()));
