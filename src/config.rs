@@ -36,6 +36,7 @@ pub mod problem;
 pub mod program;
 pub mod proxy;
 pub mod retention;
+pub(crate) mod secrecy;
 pub mod settings;
 pub(crate) mod source;
 pub mod template;

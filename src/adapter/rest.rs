@@ -1,13 +1,15 @@
 //! Plain REST/JSON: one record, one request.
 
+pub mod version;
+
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ureq::http::header::{HeaderName, HeaderValue};
 
 use crate::adapter::auth::Credential;
 use crate::adapter::http::{Caller, Client, Each, Next, Options, Rehearsed, Reply, rehearse};
-use crate::adapter::{Adapter, Fleet, Parcel, Request, Shown, Text};
+use crate::adapter::{Adapter, Fleet, Left, Links, Parcel, Request, Shown, Text};
 use crate::clock;
 use crate::event::{Op, Value};
 use crate::format::json;
@@ -15,6 +17,7 @@ use crate::rules::classify::{Asked, classify, items};
 use crate::rules::governance::Cleared;
 use crate::rules::outcome::Reason;
 use crate::rules::template::Template;
+use version::Version;
 
 /// What a deleted record does at the target.
 #[derive(Clone, Debug)]
@@ -57,6 +60,8 @@ pub struct RestSpec {
     pub idem_key: Option<Template>,
     /// Further statuses that are retried.
     pub retry_on: Vec<u16>,
+    /// What is written names the version that was last seen there, where that is known.
+    pub conditional: bool,
     /// Client settings.
     pub http: Options,
     /// Who it comes from.
@@ -79,6 +84,8 @@ struct Shared {
     delete: Delete,
     idem_key: Option<Template>,
     retry_on: Vec<u16>,
+    conditional: bool,
+    links: OnceLock<Arc<dyn Links>>,
     credential: Option<Arc<Credential>>,
     client: Client,
     plain: bool,
@@ -109,7 +116,7 @@ pub const RESERVED: [&str; 14] = [
 impl RestAdapter {
     /// An adapter. Errors name the setting and what is wrong, all at once.
     pub fn new(spec: RestSpec) -> Result<RestAdapter, Vec<String>> {
-        let RestSpec { url, method, headers, delete, idem_key, retry_on, http, credential } = spec;
+        let RestSpec { url, method, headers, delete, idem_key, retry_on, conditional, http, credential } = spec;
         let mut wrong = Vec::new();
         let mut keep = |result: Result<String, String>| result.map_err(|error| wrong.push(error)).unwrap_or_default();
         let origin = keep(origin_of(&url, http.plain).map_err(|error| format!("url: {error}")));
@@ -148,6 +155,8 @@ impl RestAdapter {
             delete,
             idem_key,
             retry_on,
+            conditional,
+            links: OnceLock::new(),
             credential,
             client,
             plain,
@@ -345,6 +354,15 @@ impl Adapter for RestAdapter {
         &self.shared.fields
     }
 
+    fn identifies(&self) -> bool {
+        self.shared.conditional
+    }
+
+    fn attach(&self, links: Arc<dyn Links>) {
+        // Given once, when the connector begins; later ones would be the same.
+        let _ = self.shared.links.set(links);
+    }
+
     fn fleet(&self, most: usize) -> std::io::Result<Box<dyn Fleet>> {
         Ok(Box::new(self.shared.client.fleet(Arc::clone(&self.shared), most)?))
     }
@@ -373,19 +391,41 @@ impl Adapter for RestAdapter {
 }
 
 impl Caller for Shared {
-    type Course = ();
+    type Course = Version;
 
     fn render(&self, parcel: &Parcel) -> Result<Option<Request>, Reason> {
         Ok(parcel.request(|record| Shared::render(self, parcel, record))?.map(Cow::into_owned))
     }
 
-    fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply, _: Option<&mut ()>) -> Next {
+    fn set_out(&self, parcel: &Parcel, request: &Request) -> Result<Option<(Request, Version)>, Reason> {
+        let Some(links) = self.links.get().filter(|_| self.conditional && parcel.items() == 0) else { return Ok(None) };
+        if parcel.identity().is_empty() {
+            return Ok(None);
+        }
+        // What a delete of its own address means there is not known.
+        let elsewhere = parcel.op() == Op::Delete && matches!(&self.delete, Delete::Request { url: Some(_), .. });
+        let named = !self.url.paths().is_empty() && parcel.to().is_none() && !elsewhere;
+        Version::set_out(&**links, parcel, request, named).map(Some)
+    }
+
+    fn wants_fields(&self) -> bool {
+        self.conditional
+    }
+
+    fn leave(&self, parcel: &Parcel, course: Version) -> Vec<Left> {
+        course.leave(parcel)
+    }
+
+    fn judge(&self, parcel: &Parcel, request: &Request, reply: &Reply, course: Option<&mut Version>) -> Next {
         reply.vouch(&self.origin);
         self.client.note_date(reply);
+        if let Some(course) = course {
+            course.take(reply);
+        }
         Next::End(classify(&reply.answer(), self.asked(parcel, request), clock::now()))
     }
 
-    fn judge_items(&self, parcel: &Parcel, _: &Request, reply: &Reply, _: Option<&mut ()>) -> Each {
+    fn judge_items(&self, parcel: &Parcel, _: &Request, reply: &Reply, _: Option<&mut Version>) -> Each {
         if reply.status != 207 {
             return Each::Unsaid;
         }

@@ -10,6 +10,7 @@ mod echo;
 pub mod exec;
 mod joint;
 mod mllp;
+mod names;
 mod plan;
 mod probe;
 mod pull;
@@ -33,6 +34,7 @@ use crate::rules::operation::{Operation, Spec, Then};
 use crate::rules::outcome::{Outcome, Reason};
 use crate::rules::verdict::{Word, judge};
 use echo::Echo;
+use names::BOTH_WAYS;
 use plan::Plan;
 pub use pull::{Answering, PullSettings, PullSource};
 use reading::Answer;
@@ -52,6 +54,8 @@ pub struct SpecSettings {
     pub office: String,
     /// Several records go in one request, where the file says how.
     pub joins: bool,
+    /// The connector reads too.
+    pub both_ways: bool,
     /// Further header fields of the connector.
     pub headers: Vec<(String, String)>,
     /// Further statuses that are retried.
@@ -102,14 +106,15 @@ pub struct Voyage {
     at: usize,
     /// What the answers have left.
     captured: Vec<(String, String)>,
+    /// What earlier answers had left is not so any more.
+    forgot: bool,
 }
 
 impl SpecAdapter {
     /// An adapter. Errors name the setting and what is wrong.
     pub fn new(settings: SpecSettings) -> Result<SpecAdapter, Vec<String>> {
-        let SpecSettings { spec, base, vars, office, joins, headers, retry_on, road, credential } = settings;
+        let SpecSettings { spec, base, vars, office, joins, both_ways, headers, retry_on, road, credential } = settings;
         let (base, origin, reach) = road.open(&base).map_err(|error| vec![format!("url: {error}")])?;
-        let mut fields: Vec<String> = Vec::new();
         let mut secrets = Record::new();
         for expression in spec.all_expressions() {
             if let Some(name) = expression.secret() {
@@ -118,18 +123,12 @@ impl SpecAdapter {
                 let place = if fills { slot(name) } else { String::new() };
                 secrets.set(name, Value::Text(place.into()));
             }
-            for (root, name) in expression.paths() {
-                match root.as_str() {
-                    "key" => fields.push(format!("$key.{name}")),
-                    "event" => fields.push(format!("$event.{name}")),
-                    _ => {}
-                }
-            }
         }
-        fields.sort();
-        fields.dedup();
+        let fields = names::wanted(&spec);
         let mut roots: Record =
-            [("vars", Value::Map(vars)), ("office", Value::from(office.as_str()))].into_iter().collect();
+            [("vars", Value::Map(vars)), ("office", Value::from(office.as_str())), (BOTH_WAYS, Value::Bool(both_ways))]
+                .into_iter()
+                .collect();
         if secrets.iter().next().is_some() {
             roots.push("secret", Value::Map(secrets));
         }
@@ -174,17 +173,7 @@ impl Shared {
     /// What the expressions see of a record.
     fn scope(&self, parcel: &Parcel, record: &Cleared) -> Scope {
         let mut roots = self.roots.clone();
-        let (mut event, mut key) = (Record::new(), Record::new());
-        event.push("type", Value::from(parcel.kind()));
-        event.push("op", Value::from(parcel.op().as_str()));
-        for field in &self.fields {
-            let Some(value) = record.field(field) else { continue };
-            if let Some(name) = field.strip_prefix("$key.") {
-                key.push(name, value.clone());
-            } else if let Some(name) = field.strip_prefix("$event.") {
-                event.set(name, value.clone());
-            }
-        }
+        let (event, key) = names::event_and_key(&self.fields, parcel, record);
         roots.push("event", Value::Map(event));
         roots.push("key", Value::Map(key));
         roots.push("idempotency", Value::from(parcel.key()));
@@ -338,12 +327,14 @@ impl Shared {
         let operation = self.operation(parcel.op())?;
         let mut scope = plan.scope.clone();
         let links: Record = links.into_iter().map(|(name, value)| (name, Value::Text(value.into()))).collect();
+        // What was stored of a record may be older than the way it goes now.
+        scope.roots.set(BOTH_WAYS, self.roots.get(BOTH_WAYS).cloned().unwrap_or(Value::Bool(false)));
         scope.roots.push("link", Value::Map(links));
         scope.roots.push("steps", Value::Map(Record::new()));
         let Some(at) = self.next(operation, 0, &scope)? else { return Ok(None) };
         let Some(step) = operation.steps.get(at) else { return Ok(None) };
         let request = self.call(&step.request, &mut scope, parcel)?;
-        Ok(Some((request, Voyage { plan, scope, at, captured: Vec::new() })))
+        Ok(Some((request, Voyage { plan, scope, at, captured: Vec::new(), forgot: false })))
     }
 }
 
@@ -354,9 +345,15 @@ impl Voyage {
         let mut own = Record::new();
         for (name, capture) in &step.capture {
             let found = answer.read(&capture.from).unwrap_or_default();
-            let Some(value) = reading::choose(found, capture.choice.as_ref(), &self.scope) else { continue };
-            own.push(name.as_str(), Value::from(value.as_str()));
             self.captured.retain(|(known, _)| known != name);
+            let Some(value) = reading::choose(found, capture.choice.as_ref(), &self.scope) else {
+                // What was known before is of an earlier version.
+                if let Some(Value::Map(link)) = self.scope.roots.get_mut("link") {
+                    self.forgot |= link.remove(name).is_some();
+                }
+                continue;
+            };
+            own.push(name.as_str(), Value::from(value.as_str()));
             self.captured.push((name.clone(), value));
         }
         if let Some(Value::Map(steps)) = self.scope.roots.get_mut("steps") {

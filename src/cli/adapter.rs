@@ -106,7 +106,9 @@ fn show(place: &Place, name: &str) -> Outcome {
         if place.json() {
             output::json(&json!({"name": name, "about": about, "from": "built in"}))?;
         } else {
-            output::line(&format!("{name}: {about}; no file describes it"))?;
+            output::line(&format!(
+                "{name}: {about}; no file describes it: its keys are those of a connector, see `hms-sync scaffold connector NAME` and docs/CONNECTORS.md"
+            ))?;
         }
         return Ok(Code::Ok);
     }

@@ -2,6 +2,8 @@
 
 pub(super) mod conflicts;
 pub(super) mod drops;
+mod names;
+mod reading;
 pub(super) mod secrets;
 pub(super) mod tables;
 
@@ -13,7 +15,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::place::Place;
 use crate::cli::{Outcome, output};
 use crate::config::channels::channels;
-use crate::config::{self, Problem, Settings, Severity, Survey, Way, build};
+use crate::config::{self, Problem, Settings, Severity, Survey, Way, build, problem};
 use crate::engine::connector::{Connector, Pace};
 use crate::rules::nearest::hint;
 use crate::store::capture::{Access, CapturedLog};
@@ -191,12 +193,17 @@ fn whole(
     }
     let names = || connectors.iter().chain(&drops).map(|spec| &*spec.name);
     problems.extend(strangers(&settings, names));
-    let columns = tables::look(&settings, problems);
+    let (columns, keys) = tables::look(&settings, problems);
     conflicts::look(&rules, &settings, &conflicts::Callers::of(connectors.iter().chain(&drops)), problems);
     for mut spec in connectors {
         let (name, lines) = (spec.name.to_string(), std::mem::take(&mut spec.mapping_lines));
         secrets::look_at(&spec.file, &spec.secrets(), online, problems);
         let at = spec.mapping_place;
+        reading::look(&spec, &settings, &keys, problems);
+        names::look(&spec, &columns, &keys, problems);
+        let places = std::mem::take(&mut spec.endpoint_places);
+        let url = places.iter().find(|(key, _)| key == "url").map_or(at, |(_, place)| *place);
+        let placed = |problem: &Problem| at_key(problem, &places);
         // What is wrong with its credential was said; the rest of the connector can be looked at without one.
         let nameless = match &mut spec.way {
             Way::Rest(endpoint) => endpoint.credential.take_if(|name| !credentials.contains_key(name)).is_some(),
@@ -209,7 +216,7 @@ fn whole(
             Way::Drop(_) | Way::Inbox => false,
         };
         if let Err(wrong) = build::source_of(&spec, &settings, &credentials) {
-            problems.extend(wrong.list().iter().cloned());
+            problems.extend(wrong.list().iter().map(placed));
             continue;
         }
         if matches!(spec.way, Way::Inbox) {
@@ -219,7 +226,7 @@ fn whole(
             Ok(connector) => {
                 plans.push(Plan::of(&connector));
                 let reads = connector.adapter.fields();
-                tables::compare(&connector.file, &connector.subscription, reads, (at, &lines), &columns, problems);
+                tables::compare(&connector.file, &connector.subscription, reads, (at, &lines, url), &columns, problems);
                 if let (true, Some(hook)) = (online, &connector.hook) {
                     reached.push((format!("hook of {name}"), hook.probe().map_err(|reason| reason.to_string())));
                 }
@@ -227,10 +234,11 @@ fn whole(
                     reached.push((name, connector.adapter.probe().map_err(|reason| reason.to_string())));
                 }
             }
-            Err(wrong) => problems.extend(wrong.list().iter().cloned()),
+            Err(wrong) => problems.extend(wrong.list().iter().map(placed)),
         }
     }
     for spec in drops {
+        names::look(&spec, &columns, &keys, problems);
         let drop = drops::look(spec, &settings, &columns, online.then_some(&mut *reached), problems);
         if online && let Some((_, drop)) = &drop {
             reached.extend(drops::reach(drop));
@@ -238,6 +246,16 @@ fn whole(
         plans.extend(drop.map(|(plan, _)| plan));
     }
     go_on(&settings.state, plans);
+}
+
+/// A problem of an endpoint that came up when it was made, at the place of its key.
+fn at_key(problem: &Problem, places: &[(String, problem::Place)]) -> Problem {
+    let key = problem.key.strip_prefix("endpoint.").and_then(|rest| rest.split('.').next());
+    let place = places.iter().find(|(known, _)| Some(known.as_str()) == key).map(|(_, place)| *place);
+    match place.filter(|_| problem.line == 0) {
+        Some(place) => Problem { line: place.line, column: place.column, ..problem.clone() },
+        None => problem.clone(),
+    }
 }
 
 /// Names in `alertAfter` that no connector has: what they say holds for nobody.

@@ -76,7 +76,7 @@ pub fn gate(place: &Place, gate: Gate) -> Outcome {
     let Verb::Explain(Explain { connector, kind }) = gate.verb;
     let config = place.config()?;
     // What cannot be captured is `check`'s to say.
-    let columns = tables::look(&config.settings, &mut Vec::new());
+    let (columns, _) = tables::look(&config.settings, &mut Vec::new());
     let sheets = sheets(config, &columns, connector.as_deref(), kind.as_deref())?;
     let refused = sheets.iter().any(|sheet| sheet.refused);
     match (place.json(), &connector) {

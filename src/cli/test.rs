@@ -43,7 +43,7 @@ pub fn test(place: &Place, test: Test) -> Outcome {
 
 /// Goes through suites; `bare` = adapters without fixtures.
 pub(super) fn go(place: &Place, suites: Vec<Fixtures>, bare: &[String]) -> Outcome {
-    let (mut held, mut failed, mut lines) = (0, 0, Vec::new());
+    let (mut passed, mut failed, mut lines) = (0, 0, Vec::new());
     for suite in &suites {
         let of = match &suite.subject {
             Subject::Adapter(name) => format!("adapter {name}"),
@@ -52,7 +52,7 @@ pub(super) fn go(place: &Place, suites: Vec<Fixtures>, bare: &[String]) -> Outco
         for case in &suite.cases {
             let wrong = judge(place, suite, case)?;
             match wrong.is_empty() {
-                true => held += 1,
+                true => passed += 1,
                 false => failed += 1,
             }
             let at = format!("{}:{}", suite.file, case.line);
@@ -67,10 +67,10 @@ pub(super) fn go(place: &Place, suites: Vec<Fixtures>, bare: &[String]) -> Outco
         }
     }
     if place.json() {
-        output::json(&json!({"held": held, "failed": failed, "cases": lines, "withoutFixtures": bare}))?;
+        output::json(&json!({"passed": passed, "failed": failed, "cases": lines, "withoutFixtures": bare}))?;
     } else {
         bare.iter().try_for_each(|name| output::line(&format!("none    adapter {name} has no fixtures")))?;
-        output::line(&format!("{held} held, {failed} failed"))?;
+        output::line(&format!("{passed} passed, {failed} failed"))?;
     }
     Ok(if failed > 0 { Code::Failed } else { Code::Ok })
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::config::fields::Fields;
 use crate::config::found::Found;
+use crate::config::secrecy;
 use crate::rules::expression::Expression;
 use crate::rules::operation::{Capture, Choice, Operation, Operations, Spec, Step, Then};
 use crate::rules::transport::Transport;
@@ -119,14 +120,7 @@ fn vars(found: &Found<'_>) -> Vec<(String, Option<crate::event::Value>)> {
         if !is_word(name) {
             found.error_hint("cannot name a variable", "letters, digits and _");
         }
-        let secret = ["password", "secret", "token", "apikey", "api_key"];
-        let lower = name.to_ascii_lowercase();
-        if secret.iter().any(|word| lower.contains(word)) && found.node_text().is_some_and(|text| !text.is_empty()) {
-            found.warn(
-                "seems to hold a secret, which never stands in a file",
-                Some("use a credential; in `xml:` its place is `{secret.NAME}`"),
-            );
-        }
+        secrecy::look(&found, name, "use a credential; in `xml:` its place is `{secret.NAME}`");
         let value = match found.constant() {
             Some(crate::event::Value::Null) => None,
             Some(crate::event::Value::List(_) | crate::event::Value::Map(_)) => {

@@ -75,12 +75,15 @@ pub fn connector(
     let gate = gate(&spec, settings, secret);
     let hook = hook(&spec, settings, credentials)?;
     let retry_on = spec.retry.retry_on.clone();
-    let joins = spec.batch.is_some();
     let keys = keys(&spec, settings);
-    let adapter =
-        adapter(spec.way, spec.idempotency_key, retry_on, joins, settings, credentials).map_err(|wrongs| {
-            Problems::new(wrongs.into_iter().map(|(key, message)| problem(&spec.file, &key, message)).collect())
-        })?;
+    let ways = Ways {
+        joins: spec.batch.is_some(),
+        both: spec.strategy.pushes() && spec.strategy.pulls(),
+        conditional: spec.pull.as_ref().is_some_and(|pull| pull.conditional),
+    };
+    let adapter = adapter(spec.way, spec.idempotency_key, retry_on, ways, settings, credentials).map_err(|wrongs| {
+        Problems::new(wrongs.into_iter().map(|(key, message)| problem(&spec.file, &key, message)).collect())
+    })?;
     Ok(Connector {
         name: spec.name.clone(),
         subscription: Subscription {
@@ -117,6 +120,17 @@ fn keys(spec: &ConnectorSpec, settings: &Settings) -> Vec<PathBuf> {
     secrets.chain(endpoint.tls.paths().map(Path::to_path_buf)).collect()
 }
 
+/// How a connector's records go.
+#[derive(Clone, Copy)]
+struct Ways {
+    /// Several in one request.
+    joins: bool,
+    /// It reads too.
+    both: bool,
+    /// What is written names the version that was read.
+    conditional: bool,
+}
+
 /// What is wrong, each with the key that it is about.
 type Wrongs = Vec<(String, String)>;
 
@@ -125,7 +139,7 @@ fn adapter(
     way: Way,
     idem_key: Option<Template>,
     retry_on: Vec<u16>,
-    joins: bool,
+    ways: Ways,
     settings: &Settings,
     credentials: &Credentials,
 ) -> Result<Arc<dyn Adapter>, Wrongs> {
@@ -136,16 +150,29 @@ fn adapter(
         Way::Rest(endpoint) => {
             let (http, credential) = client_of(&endpoint, settings, credentials)?;
             let Endpoint { url, method, headers, delete, .. } = *endpoint;
-            let spec = RestSpec { url, method, headers, delete, idem_key, retry_on, http, credential };
+            let conditional = ways.conditional;
+            let spec = RestSpec { url, method, headers, delete, idem_key, retry_on, conditional, http, credential };
             Ok(Arc::new(RestAdapter::new(spec).map_err(at_endpoint)?))
         }
         Way::Spec(described) => {
             let Described { target, spec, vars, .. } = *described;
             let office = settings.office.clone();
+            let Ways { joins, both: both_ways, .. } = ways;
             let settings = match target {
                 Target::Program(program) => {
                     let (base, headers, road) = (String::new(), Vec::new(), Road::Exec(program.make()));
-                    SpecSettings { spec, base, vars, office, joins, headers, retry_on, road, credential: None }
+                    SpecSettings {
+                        spec,
+                        base,
+                        vars,
+                        office,
+                        joins,
+                        both_ways,
+                        headers,
+                        retry_on,
+                        road,
+                        credential: None,
+                    }
                 }
                 Target::Address { endpoint, base } => {
                     let (http, credential) = client_of(&endpoint, settings, credentials)?;
@@ -159,6 +186,7 @@ fn adapter(
                         vars,
                         office,
                         joins,
+                        both_ways,
                         headers: endpoint.headers,
                         retry_on,
                         road,

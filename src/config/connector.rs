@@ -1,5 +1,6 @@
 //! A connector's file: what to deliver, where, in which shape, and when.
 
+pub mod condition;
 mod described;
 mod pace;
 pub mod pull;
@@ -48,6 +49,10 @@ pub struct ConnectorSpec {
     pub listen: Listen,
     /// `where`.
     pub filter: Option<Filter>,
+    /// Where that stands.
+    pub filter_place: Place,
+    /// Where the keys of its endpoint stand.
+    pub endpoint_places: Vec<(String, Place)>,
     /// Which ways its records go.
     pub strategy: Strategy,
     /// How it reads; none = it only sends.
@@ -149,7 +154,9 @@ impl ConnectorSpec {
         };
         let deletes =
             listen.as_ref().is_some_and(|listen| scope.kinds.iter().any(|kind| listen.hears(kind, Op::Delete)));
+        let mut filter_place = found.place;
         let filter = optional(fields.take("where"), |found| {
+            filter_place = found.place;
             Filter::compile(found.text()?).map_err(|message| found.error(message)).ok()
         });
         let transport = described.as_ref().and_then(Option::as_ref).map(|finding| finding.spec.transport);
@@ -157,6 +164,8 @@ impl ConnectorSpec {
             pull::no_calls(&fields);
         }
         let place = if files || inbox.is_some() { None } else { fields.need_any(&["endpoint", "target"]) };
+        let endpoint_places = place.iter().flat_map(Found::entries_quietly);
+        let endpoint_places = endpoint_places.map(|(key, found)| (key.to_owned(), found.place)).collect();
         let (endpoint, target) = match (place, described.is_some()) {
             (None, _) => (None, None),
             (Some(found), false) => (Endpoint::read(&found, scope, deletes), None),
@@ -167,7 +176,10 @@ impl ConnectorSpec {
             }
         };
         let described = described.map(|finding| {
-            let finding = finding?;
+            let Some(finding) = finding else {
+                fields.know(&["vars"]);
+                return None;
+            };
             let vars = variables(&fields, &finding.spec)?;
             Some((finding, vars))
         });
@@ -265,6 +277,11 @@ impl ConnectorSpec {
         let from_beginning = word("start", "beginning", "now");
         fields.done();
 
+        if let (Some(Strategy::Bidirectional), Some(Some(reading))) = (strategy, &reading) {
+            let joins = matches!(batch, Some(Some(Some(_))));
+            let spec = drawn.map(|(finding, ..)| &finding.spec);
+            condition::warn(place.as_ref().unwrap_or(found), &condition::Around { spec, joins, reading });
+        }
         let (name, (mapping, mapping_lines)) = (name?, mapping?);
         // What the adapter's file says of its target, unless the connector says otherwise.
         let limits = match &described {
@@ -304,6 +321,8 @@ impl ConnectorSpec {
             strategy: strategy?,
             pull: reading?,
             filter: filter?,
+            filter_place,
+            endpoint_places,
             way,
             mapping,
             mapping_place,

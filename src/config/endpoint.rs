@@ -11,6 +11,7 @@ use crate::config::credential::{AuthType, is_header_name};
 use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::proxy::{self, ProxySpec};
+use crate::config::secrecy;
 use crate::config::settings::Scope;
 use crate::config::tls;
 use crate::config::url::{self, Use};
@@ -165,7 +166,8 @@ fn headers(found: &Found<'_>) -> Vec<(String, String)> {
         } else if headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
             found.error("is given twice");
         } else {
-            if ["key", "token", "secret", "password"].iter().any(|word| lower.contains(word)) {
+            let named = ["key", "token", "secret", "password"].iter().any(|word| lower.contains(word));
+            if named || found.node_text().is_some_and(secrecy::is_in) {
                 found.warn("seems to hold a secret", Some("use a credential of type apiKey with `header:`"));
             }
             let Some(value) = found.text() else { continue };

@@ -68,6 +68,8 @@ pub struct Case {
     pub base: Option<String>,
     /// What earlier answers have left.
     pub link: Vec<(String, String)>,
+    /// The connector reads too.
+    pub both_ways: bool,
     /// What is sent, and what is answered.
     pub exchanges: Vec<Exchange>,
     /// The word for what comes of it; none = it is not looked at.
@@ -142,6 +144,12 @@ pub fn plain(case: &Case) -> String {
     if case.joined {
         connector["batch"] = serde_json::json!({});
     }
+    if case.both_ways {
+        connector["strategy"] = "bidirectional".into();
+        let one = serde_json::json!({"request": {"url": url.replace("{id}", "{key.id}")}});
+        connector["pull"] =
+            serde_json::json!({"table": "records", "url": "https://target.example/records", "one": one});
+    }
     connector.to_string()
 }
 
@@ -175,6 +183,10 @@ pub fn around(name: &str, text: &str, transport: Transport, case: &Case) -> Stri
     if let (serde_json::Value::Object(fields), Some(reading)) = (&mut connector, &case.read) {
         fields.insert("strategy".to_owned(), "pull".into());
         fields.insert("pull".to_owned(), serde_json::json!({"table": reading.table}));
+    }
+    if case.both_ways {
+        connector["strategy"] = "bidirectional".into();
+        connector["pull"] = serde_json::json!({"table": "records"});
     }
     connector.to_string()
 }
@@ -259,6 +271,7 @@ fn case(found: &Found<'_>) -> Option<Case> {
     let vars = fields.take("vars").map(|found| self::record(&found)).unwrap_or_default();
     let base = fields.text("base");
     let link = fields.take("link").map(|found| texts(&found)).unwrap_or_default();
+    let both_ways = fields.flag("bidirectional");
     let exchanges = fields.take("exchanges").and_then(|found| found.items()).unwrap_or_default();
     let exchanges: Vec<Option<Exchange>> = exchanges.iter().map(exchange).collect();
     let outcome = fields.take("outcome").and_then(|found| {
@@ -278,6 +291,7 @@ fn case(found: &Found<'_>) -> Option<Case> {
         vars,
         base,
         link,
+        both_ways,
         exchanges: exchanges.into_iter().collect::<Option<_>>()?,
         outcome,
         outcomes,

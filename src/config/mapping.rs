@@ -3,6 +3,7 @@
 use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::problem::{Place, Severity};
+use crate::config::secrecy;
 use crate::event::Value;
 use crate::rules::convert::Convert;
 use crate::rules::mapping::{Entry, Mapping, Reverse};
@@ -65,7 +66,8 @@ fn entry(found: &Found<'_>, source: Option<&str>) -> Option<Entry> {
         return Some(Entry { source: source.to_owned(), to: Some(to), ..Entry::default() });
     }
     let fields = found.fields()?;
-    let value = constant(&fields, "value");
+    let given = fields.take("value");
+    let value = given.as_ref().map(Found::constant);
     let expression = fields.take("expression").map(name);
     let each = fields.take("each").map(|found| entries(&found).map(|(_, entries)| entries));
     let source = match source {
@@ -78,6 +80,11 @@ fn entry(found: &Found<'_>, source: Option<&str>) -> Option<Entry> {
         None => fields.need_any(&["from", "source"]).and_then(name),
     };
     let to = fields.take("to").map(name);
+    if let Some(given) = &given {
+        let target = to.as_ref().and_then(Option::as_deref).or(source.as_deref()).unwrap_or_default();
+        let last = target.rsplit('.').next().unwrap_or_default();
+        secrecy::look(given, last, "use a credential of type apiKey with `body:`");
+    }
     if to.is_none() && source.as_deref() == Some("") {
         let what = if value.is_some() { "a constant" } else { "an expression" };
         found.error_hint(format!("is {what} without a place to go"), "say which field it fills with `to:`");

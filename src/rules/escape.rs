@@ -108,15 +108,16 @@ pub fn soql(text: &str) -> String {
     out
 }
 
-/// The fields of a record as XML elements, `<prefix:name>`; lists are repeated, null is left out.
-pub fn elements(record: &Value, prefix: &str) -> Result<String, &'static str> {
-    let Value::Map(fields) = record else { return Err("a record") };
+/// The fields of a record as XML elements, `<prefix:name>`; lists are repeated, null is left out. What is wrong is said with the
+/// field's name, never with its value.
+pub fn elements(record: &Value, prefix: &str) -> Result<String, String> {
+    let Value::Map(fields) = record else { return Err("a record".to_owned()) };
     let mut out = String::new();
     for (name, value) in fields.iter() {
         let word = name.starts_with(|char: char| char.is_alphabetic() || char == '_')
             && name.chars().all(|char| char.is_alphanumeric() || matches!(char, '_' | '-' | '.'));
         if !word {
-            return Err("fields whose names can name an element");
+            return Err(format!("fields whose names can name an element: field `{name}`"));
         }
         let tag = if prefix.is_empty() { name.to_string() } else { format!("{prefix}:{name}") };
         let items = match value {
@@ -127,7 +128,10 @@ pub fn elements(record: &Value, prefix: &str) -> Result<String, &'static str> {
             let inside = match item {
                 Value::Null => continue,
                 Value::Map(_) => elements(item, prefix)?,
-                item => xml(&item.as_text().ok_or("fields that are text, numbers or records")?)?,
+                item => {
+                    let text = item.as_text().ok_or("fields that are text, numbers or records");
+                    text.and_then(|text| xml(&text)).map_err(|wants| format!("{wants}: field `{name}`"))?
+                }
             };
             // Writing to a String cannot fail.
             let _ = write!(out, "<{tag}>{inside}</{tag}>");
@@ -159,6 +163,9 @@ mod tests {
         let fields = [("a", Value::Integer(1)), ("n", Value::Null), ("l", Value::List(vec![1.into(), inner]))];
         let record = Value::Map(fields.into_iter().collect());
         assert_eq!(elements(&record, "m").unwrap(), "<m:a>1</m:a><m:l>1</m:l><m:l><m:b>&lt;x&gt;</m:b></m:l>");
+        let broken = Value::Map([("a", Value::from("b")), ("note", "x\u{1}".into())].into_iter().collect());
+        let said = elements(&Value::Map([("outer", broken)].into_iter().collect()), "m").unwrap_err();
+        assert!(said.ends_with("that XML cannot hold: field `note`"), "{said}");
         assert!(elements(&Value::Map([("a b", Value::Integer(1))].into_iter().collect()), "").is_err());
     }
 

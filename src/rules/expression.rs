@@ -3,6 +3,7 @@
 
 pub(in crate::rules) mod environment;
 pub(in crate::rules) mod guard;
+pub(in crate::rules) mod literal;
 pub(in crate::rules) mod scan;
 mod scope;
 mod text;
@@ -69,7 +70,8 @@ impl Expression {
             return Err(format!("the expression holds a sign that does not belong there{}", foreign(&words)));
         }
         if let Some(name) = called(&words) {
-            return Err(format!("`{name}(` is a call: there are no functions, only filters (`x|{name}`)"));
+            let filter = if known().any(|known| known == name) { name } else { "upper" };
+            return Err(format!("`{name}(` is a call: there are no functions, only filters (`x|{filter}`)"));
         }
         for pair in words.windows(2) {
             let &[before, name] = pair else { continue };
@@ -86,6 +88,9 @@ impl Expression {
         }
         for (name, zone) in conversions(text) {
             Convert::parse(&name, zone.as_deref())?;
+        }
+        if let Some(wrong) = literal::misused(environment, text) {
+            return Err(wrong);
         }
         let compiled = environment.compile_expression_owned(guard::guarded(text)).unwrap_or(compiled);
         let mut names: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
@@ -109,6 +114,17 @@ impl Expression {
             _ => None,
         };
         words.windows(3).filter_map(pair).collect()
+    }
+
+    /// Whether a root stands in it as a whole, and not only with one of its names: `key`, `key['odd name']`.
+    pub fn wants_whole(&self, root: &str) -> bool {
+        let words = words(&self.text);
+        let stands = |at: usize| {
+            let behind = |at: usize| words.get(at).copied().unwrap_or_default();
+            let inside = at.checked_sub(1).is_some_and(|before| behind(before) == ".");
+            behind(at) == root && !inside && behind(at + 1) != "."
+        };
+        self.names.iter().any(|known| known == root) && (0..words.len()).any(stands)
     }
 
     /// The name of the secret whose place it is, when it is nothing else: `secret.password`.

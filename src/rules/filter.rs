@@ -15,6 +15,7 @@ use crate::event::{Event, Op, Record};
 use crate::rules::expression::UNFIT;
 use crate::rules::expression::environment::{LONGEST, MOST_TOKENS, plain};
 use crate::rules::expression::guard::guarded;
+use crate::rules::expression::literal;
 use crate::rules::expression::scan::{called, explain, foreign, words};
 use crate::rules::outcome::Reason;
 
@@ -84,8 +85,17 @@ impl Filter {
                 _ => {}
             }
         }
+        if let Some(wrong) = literal::misused(&ENVIRONMENT, expression) {
+            return Err(wrong);
+        }
         let strict = !words.iter().any(|word| matches!(*word, "defined" | "undefined" | "default"));
         Ok(Filter { text: expression.to_owned(), expression: compiled, names, strict })
+    }
+
+    /// The columns that an event must have; those of one that asks about them first are not among them.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        let names = self.names.iter().filter(|_| self.strict).map(String::as_str);
+        names.filter(|name| !RESERVED.contains(name))
     }
 
     /// Decides for one event. An expression that fails (a missing name, out of fuel) is a `where` reason: the

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{Op, Record, Value};
-use crate::rules::expression::{Escape, Expression, Scope, Text};
+use crate::rules::expression::{Escape, Expression, OMIT, ROOTS, Scope, Text};
 use crate::rules::outcome::Reason;
 use crate::rules::pull::Pull;
 use crate::rules::rate::Rate;
@@ -336,7 +336,37 @@ impl Step {
     }
 }
 
+/// Names that a record must have.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its fields.
+    pub fields: Vec<String>,
+    /// The parts of its key.
+    pub keys: Vec<String>,
+}
+
 impl Spec {
+    /// What a record must have for whatever is done but a delete, of which only the key may be known. What an expression asks
+    /// about first is not among it.
+    pub fn wanted(&self) -> Wanted {
+        let mut wanted = Wanted::default();
+        let mut put = |list: fn(&mut Wanted) -> &mut Vec<String>, name: &str| {
+            let list = list(&mut wanted);
+            if !list.iter().any(|known| known == name) {
+                list.push(name.to_owned());
+            }
+        };
+        for (_, operation) in self.operations.all().filter(|(name, _)| *name != "delete") {
+            for expression in self.expressions(operation).into_iter().filter(|expression| expression.is_strict()) {
+                let own = |name: &&String| !ROOTS.iter().any(|(root, _)| root == name) && *name != OMIT;
+                expression.names().iter().filter(own).for_each(|name| put(|wanted| &mut wanted.fields, name));
+                let keys = expression.paths().into_iter().filter(|(root, _)| root == "key");
+                keys.for_each(|(_, name)| put(|wanted| &mut wanted.keys, &name));
+            }
+        }
+        wanted
+    }
+
     /// Every expression of an operation and of the parts.
     pub fn expressions<'s>(&'s self, operation: &'s Operation) -> Vec<&'s Expression> {
         let mut found: Vec<&Expression> = operation.steps.iter().flat_map(Step::expressions).collect();

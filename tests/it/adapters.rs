@@ -1,10 +1,13 @@
 //! Targets that a file in `adapters/` describes, shown of the shipped binary.
 
+mod calendar;
+mod conditions;
 mod faults;
 mod files;
 mod health;
 mod lists;
 mod mapping;
+mod page;
 mod parts;
 mod presets;
 mod secrets;

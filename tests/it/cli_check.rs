@@ -204,3 +204,208 @@ fn a_drop_is_compared_with_its_tables_and_its_calendar() {
     assert!(said.out.contains(format), "{said:?}");
     assert!(said.out.contains("drop.schedule.calendar: the calendar does not cover 20"), "{said:?}");
 }
+
+/// What `check` says of connectors that read into `visits(id INTEGER PRIMARY KEY)` or `rooms(name TEXT PRIMARY KEY)`.
+fn said_of_reading(table: &str, connector: &str) -> String {
+    let desk = Desk::new(
+        "CREATE TABLE visits(id INTEGER PRIMARY KEY, name TEXT, begins TEXT);
+         CREATE TABLE rooms(name TEXT PRIMARY KEY NOT NULL, seats INTEGER);",
+    );
+    desk.settings("watch: {visits: {}, rooms: {}}");
+    desk.write("config/connectors/there.yaml", &format!("{connector}\nlisten: {table}\n"));
+    desk.ends(0, &["check"]).out
+}
+
+#[test]
+fn a_source_whose_items_cannot_be_matched_to_the_rows_of_its_table_is_warned_of() {
+    let of = |table: &str, adapter: &str, more: &str| {
+        let text = format!(
+            "adapter: {adapter}\nstrategy: bidirectional\nendpoint: {{url: 'https://x.example/y'}}\npull: {{table: {table}}}\n{more}"
+        );
+        said_of_reading(table, &text)
+    };
+    let second = "what was sent and is read again becomes a second row";
+    let said = of("visits", "webdav", "");
+    assert!(
+        said.contains("`id` is the key of `visits`, and the adapter webdav reads no `id`") && said.contains(second),
+        "{said}"
+    );
+    assert!(!of("rooms", "webdav", "").contains("is the key of"));
+    let said = of("rooms", "google_calendar", "vars: {calendar: c}");
+    assert!(said.contains("reads no `name`: what is read stands aside (`no-key`)"), "{said}");
+    assert!(!of("visits", "google_calendar", "vars: {calendar: c}").contains("is the key of"));
+    // By way of the mapping, of a variable, and where the mapping has no entry.
+    assert!(
+        !of("rooms", "google_calendar", "vars: {calendar: c}\nmap: {name: id, seats: summary}").contains("is the key")
+    );
+    let said = of("visits", "google_calendar", "vars: {calendar: c}\nmap: {name: summary}");
+    assert!(said.contains("and the mapping has no entry for it"), "{said}");
+    assert!(of("visits", "arcgis", "").contains("the adapter arcgis reads no `id`"));
+    assert!(!of("visits", "arcgis", "vars: {idField: HMS_ID}").contains("reads no"));
+}
+
+#[test]
+fn a_connector_that_overwrites_what_it_has_not_read_is_warned_of() {
+    let lost = "what is changed there and not read yet is overwritten by what is sent";
+    let of = |text: &str| said_of_reading("visits", &format!("strategy: bidirectional\n{text}"));
+    let preset = |name: &str, more: &str| {
+        of(&format!("adapter: {name}\nendpoint: {{url: 'https://x.example/y'}}\npull: {{table: visits}}\n{more}"))
+    };
+    assert!(preset("vista", "").contains(lost));
+    assert!(!preset("fhir_immunization", "").contains(lost));
+    assert!(preset("fhir_immunization", "batch: {}").contains("a record among several names no version"));
+    let plain = |pull: &str| {
+        of(&format!(
+            "endpoint: {{url: 'https://x.example/y/{{id}}', method: PUT}}\npull: {{url: 'https://x.example/y', {pull}}}"
+        ))
+    };
+    let said = plain("key: /id");
+    assert!(said.contains(lost) && said.contains("`ifMatch: false` where the target knows no conditions"), "{said}");
+    for pull in [
+        "key: /id, ifMatch: false",
+        "key: /id, links: {etag: /etag}",
+        "key: /id, one: {request: {url: 'https://x.example/y/{key.id}'}}, ifMatch: true",
+    ] {
+        let said = plain(pull);
+        assert!(!said.contains(lost), "{pull}: {said}");
+    }
+}
+
+#[test]
+fn names_that_no_table_has_are_found_without_a_mapping_and_in_where() {
+    let desk = Desk::new("CREATE TABLE visits(id INTEGER PRIMARY KEY, title TEXT, status TEXT)");
+    desk.settings("watch: {visits: {}}");
+    desk.write(
+        "config/adapters/own.yaml",
+        "adapter: own\npush:\n  upsert: {request: {url: \"{base}/a\", json: {c: \"{titel}\", d: \"{title}\", k: \"{key.nope}\", m: \"{more | default(none)}\"}}}\nclassify: [default: standard]\n",
+    );
+    desk.write("config/connectors/a.yaml", "adapter: own\nlisten: visits\nendpoint: {url: 'https://x.example'}\n");
+    desk.write(
+        "config/connectors/b.yaml",
+        "listen: visits\nwhere: statsu == 'x' and op != 'delete'\ntarget: {url: 'https://x.example', method: PUT, delete: skip}\n",
+    );
+    let said = desk.ends(0, &["check"]).out;
+    let has = |line: &str| said.lines().any(|said| said.ends_with(line));
+    assert!(
+        has(
+            "a.yaml:1:1: warning: adapter: own needs `titel`, which `visits` does not have: did you mean `title`?: its events are held"
+        ),
+        "{said}"
+    );
+    assert!(
+        has(
+            "a.yaml:1:1: warning: adapter: own needs `key.nope`, and the key of `visits` has none: its events are held"
+        ),
+        "{said}"
+    );
+    assert!(
+        has(
+            "b.yaml:2:1: warning: where: names `statsu`, which `visits` does not have: did you mean `status`?: its events are held"
+        ),
+        "{said}"
+    );
+    assert_eq!(said.matches("its events are held").count(), 3, "{said}");
+}
+
+#[test]
+fn a_secret_is_seen_wherever_it_stands_and_arguments_of_filters_are_tried_out() {
+    let desk = Desk::new("CREATE TABLE visits(id INTEGER PRIMARY KEY, title TEXT)");
+    desk.settings("watch: {visits: {}}");
+    let adapter = |name: &str, request: &str| {
+        let text =
+            format!("adapter: {name}\npush:\n  upsert: {{request: {{{request}}}}}\nclassify: [default: standard]\n");
+        desk.write(&format!("config/adapters/{name}.yaml"), &text);
+        let connector = format!("adapter: {name}\nlisten: visits\nendpoint: {{url: 'https://x.example'}}\n");
+        desk.write(&format!("config/connectors/{name}.yaml"), &connector);
+    };
+    adapter("one", "url: \"{base}/a?api_key=abcdef\", json: {password: hunter2hunter2, tokenType: bearer}");
+    adapter(
+        "two",
+        "url: \"{base}/a\", headers: {X-Foo: sk_live_abcdef0123456789}, json: {inner: [{apiKey: abc, note: \"{title}\"}]}",
+    );
+    desk.write(
+        "config/connectors/three.yaml",
+        "listen: visits\ntarget: {url: 'https://x.example/{id}', method: PUT, headers: {X-Bar: ghp_abcdefghijklmnopqrst}}\nmapping: {id: id, p: {to: login.password, value: hunter2hunter2}}\n",
+    );
+    let said = desk.ends(0, &["check"]).out;
+    let mut places: Vec<&str> = said.lines().filter(|line| line.contains("seems to hold a secret")).collect();
+    places.iter_mut().for_each(|line| *line = line.split(": warning: ").nth(1).unwrap().split(": ").next().unwrap());
+    let wanted = [
+        "push.upsert.request.url",
+        "push.upsert.request.json.password",
+        "push.upsert.request.headers.X-Foo",
+        "push.upsert.request.json.inner[0].apiKey",
+        "target.headers.X-Bar",
+        "mapping.p.value",
+    ];
+    for place in wanted {
+        assert!(places.contains(&place), "{place}: {said}");
+    }
+    assert_eq!(places.len(), wanted.len(), "{said}");
+    assert!(!said.contains("hunter2") && !said.contains("sk_live"), "{said}");
+    adapter("two", "url: \"{base}/a\", json: {a: \"{title | pad_left}\"}");
+    let said = desk.ends(78, &["check"]).out;
+    assert!(
+        said.contains("two.yaml:3:49: error: push.upsert.request.json.a: ") && said.contains("`pad_left(width, char)`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn every_mistake_of_an_adapters_file_is_named_once_with_its_own_place_and_nothing_that_is_right() {
+    let desk = Desk::new("CREATE TABLE visits(id INTEGER PRIMARY KEY, title TEXT)");
+    desk.settings("watch: {visits: {}}");
+    desk.write(
+        "config/adapters/a.yaml",
+        "adapter: a
+vars: {x: 1}
+push:
+  upsert: {request: {url: \"{base}\", json: {a: \"{title | nofilter}\", b: [\"{)}\"], c: \"{title | upper(1)}\"}}}
+classify:
+  - {status: 999, is: reject, code: \"json:/x\"}
+  - {status: 200, is: success}
+  - {body: \"(\", is: reject}
+  - {json: {nopointer: x}, is: retry, after: 3s}
+  - {status: 200, is: reject}
+  - {default: reject}
+  - {status: 200, is: success}
+",
+    );
+    desk.write(
+        "config/connectors/a.yaml",
+        "adapter: a\nlisten: visits\nendpoint: {url: 'http://127.0.0.1:1'}\nvars: {x: 2}\n",
+    );
+    let said = desk.ends(78, &["check"]).out;
+    let errors: Vec<&str> = said.lines().filter(|line| line.contains(": error: ")).collect();
+    let wanted = [
+        "a.yaml:4:47: error: push.upsert.request.json.a",
+        "a.yaml:4:73: error: push.upsert.request.json.b[0]",
+        "a.yaml:4:84: error: push.upsert.request.json.c",
+        "a.yaml:6:14: error: classify[0].status",
+        "a.yaml:8:12: error: classify[2].body",
+        "a.yaml:9:24: error: classify[3].json.nopointer",
+        "a.yaml:10:5: error: classify[4]: is never reached: rule 2 above",
+        "a.yaml:12:5: error: classify[6]: is never reached: the `default` above",
+    ];
+    for (line, wanted) in errors.iter().zip(wanted) {
+        assert!(line.contains(wanted), "{wanted}: {said}");
+    }
+    assert_eq!(errors.len(), wanted.len(), "{said}");
+}
+
+#[test]
+fn what_is_wrong_with_an_address_or_its_certificates_has_its_own_place() {
+    let desk = Desk::new("CREATE TABLE visits(id INTEGER PRIMARY KEY, title TEXT)");
+    desk.settings("watch: {visits: {}}");
+    desk.write(
+        "config/connectors/b.yaml",
+        "listen: visits\nendpoint:\n  method: PUT\n  url: 'https://x.example/{idd}'\nmapping: {id: id}\n",
+    );
+    desk.write(
+        "config/connectors/c.yaml",
+        "listen: visits\nendpoint:\n  url: 'https://x.example/{id}'\n  method: PUT\n  tls: {ca: nothere.pem}\n",
+    );
+    let said = desk.ends(78, &["check"]).out;
+    assert!(said.contains("b.yaml:4:3: warning: endpoint: `{idd}`"), "{said}");
+    assert!(said.contains("c.yaml:5:3: error: endpoint.tls: "), "{said}");
+}

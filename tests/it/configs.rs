@@ -216,6 +216,8 @@ fn a_connector_is_made_again_from_its_canonical_form() {
         let rest = |mut spec: ConnectorSpec| {
             spec.mapping = Mapping::whole();
             spec.mapping_place = Default::default();
+            spec.filter_place = Default::default();
+            spec.endpoint_places = Default::default();
             spec.mapping_lines.clear();
             format!("{spec:?}").replace(&spec.file, "").replace(&here, "")
         };

@@ -64,8 +64,8 @@ fn simulate_test_and_adapter_test_work_without_any_network_and_change_no_file() 
     let before = contents(&office);
     for (arguments, says) in [
         (&["simulate", "--since", "1h"][..], "  PUT https://"),
-        (&["test"], "held, 0 failed"),
-        (&["adapter", "test"], "held, 0 failed"),
+        (&["test"], "passed, 0 failed"),
+        (&["adapter", "test"], "passed, 0 failed"),
         (&["adapter", "list"], "salesforce"),
         (&["check"], ""),
     ] {

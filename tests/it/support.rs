@@ -12,6 +12,7 @@
 #![allow(dead_code)]
 
 pub mod ca;
+pub mod calendar;
 pub mod checker;
 #[cfg(feature = "ws")]
 pub mod chromium;

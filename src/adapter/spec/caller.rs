@@ -98,10 +98,10 @@ impl Caller for Shared {
                 return round.left(|of| known(of).unwrap_or_default());
             }
         };
-        let Voyage { plan, captured, scope, .. } = *course;
+        let Voyage { plan, captured, forgot, scope, .. } = *course;
         let values = match parcel.op() {
             Op::Delete => None,
-            _ if captured.is_empty() => return Vec::new(),
+            _ if captured.is_empty() && !forgot => return Vec::new(),
             _ => {
                 let link = match scope.roots.get("link") {
                     Some(Value::Map(link)) => link.iter(),

@@ -13,9 +13,9 @@ use super::reading::Answer;
 use crate::adapter::Request;
 use crate::adapter::auth::Credential;
 use crate::adapter::auth::body::slot;
-use crate::adapter::http::{Client, Exchange, Options};
-use crate::adapter::pull::{Ask, Fetched, Page, Reads, Source};
-use crate::adapter::rest::origin_of_text;
+use crate::adapter::http::{Client, Exchange, Options, Reply};
+use crate::adapter::pull::{Ask, Fetched, Item, Page, Reads, Source};
+use crate::adapter::rest::{origin_of_text, version};
 use crate::clock::{self, Timestamp};
 use crate::event::{Record, Value};
 use crate::rules::classify::{Asked, classify};
@@ -48,6 +48,8 @@ pub struct PullSettings {
     pub overlap: Option<Duration>,
     /// Most bytes of an answer, unpacked; default [`PullSource::LARGEST`].
     pub largest: usize,
+    /// What items are versions of is kept, for what is written to them.
+    pub versions: bool,
     /// Client settings.
     pub http: Options,
     /// Who it comes from.
@@ -64,6 +66,7 @@ pub struct PullSource {
     headers: Vec<(String, String)>,
     kind: Option<Kind>,
     largest: usize,
+    versions: bool,
     client: Client,
     origin: String,
     credential: Option<Arc<Credential>>,
@@ -79,7 +82,7 @@ impl PullSource {
 
     /// A source. Errors name the setting and what is wrong.
     pub fn new(settings: PullSettings) -> Result<PullSource, Vec<String>> {
-        let PullSettings { pull, rules, base, vars, office, headers, overlap, largest, mut http, credential } =
+        let PullSettings { pull, rules, base, vars, office, headers, overlap, largest, versions, mut http, credential } =
             settings;
         let base = base.trim_end_matches('/').to_owned();
         let origin = origin_of_text(&base, http.plain).map_err(|error| vec![format!("url: {error}")])?;
@@ -109,6 +112,7 @@ impl PullSource {
             headers,
             kind,
             largest,
+            versions,
             client: Client::new(http),
             origin,
             credential,
@@ -218,6 +222,7 @@ impl PullSource {
         let Some(feed) = self.pull.feeds.get(course.feed) else { return Err(reject("the source has no such page")) };
         let tree = page::Tree::of(&got.reply, &feed.items)?;
         let mut read = page::read(&tree, feed, &self.roots)?;
+        read.items.iter_mut().for_each(|item| self.keep_version(item, None));
         let theirs = now.0.saturating_add(got.ahead_ms.map_or(0, |ahead| ahead.saturating_add(500)));
         course.begin(Timestamp(theirs));
         self.move_cursor(ask, &mut course, feed, &tree, &read)?;
@@ -266,6 +271,17 @@ impl PullSource {
             bytes: reply.body.len() as u64,
             took,
         })
+    }
+
+    /// Keeps the version of an item as the target takes it in `If-Match`: the item's own where that is an entity tag, else that
+    /// of the answer which is about this item alone. Of an answer that tells none it is not known any more.
+    fn keep_version(&self, item: &mut Item, alone: Option<&Reply>) {
+        if !self.versions || item.deleted || item.links.iter().any(|(name, _)| name == version::ETAG) {
+            return;
+        }
+        let own = item.version.clone().filter(|text| version::is_strong(text));
+        let known = own.or_else(|| alone.map(|reply| version::strong(reply).unwrap_or_default()));
+        item.links.extend(known.map(|etag| (version::ETAG.to_owned(), etag)));
     }
 
     fn move_cursor(
@@ -340,7 +356,8 @@ impl PullSource {
         let list = one.items.as_ref().unwrap_or(&whole);
         let tree = page::Tree::of(&got.reply, list)?;
         let shape = one.item.as_ref().unwrap_or(&feed.item);
-        let read = page::take(tree.one(list)?.into_iter().collect(), &tree, shape, false, &self.roots);
+        let mut read = page::take(tree.one(list)?.into_iter().collect(), &tree, shape, false, &self.roots);
+        read.items.iter_mut().for_each(|item| self.keep_version(item, Some(&got.reply)));
         if read.items.is_empty() && read.bad.is_empty() {
             return Ok(Some(Fetched::Gone));
         }

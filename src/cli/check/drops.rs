@@ -95,7 +95,7 @@ pub(super) fn look(
                 let name = format!("hook of {}", drop.subscription.name);
                 reached.push((name, hook.probe().map_err(|reason| reason.to_string())));
             }
-            tables::compare(&drop.file, &drop.subscription, &[], (at, &lines), columns, problems);
+            tables::compare(&drop.file, &drop.subscription, &[], (at, &lines, at), columns, problems);
             let plan = Plan {
                 connector: drop.subscription.name.to_string(),
                 listen: drop.subscription.listen.patterns().to_vec(),

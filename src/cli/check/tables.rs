@@ -13,10 +13,13 @@ use crate::store::capture::{Access, CaptureError, CapturedLog};
 /// Columns of each event type, as far as the databases could be read.
 pub type Columns = BTreeMap<String, Vec<String>>;
 
+/// Keys of the same: their columns, and whether the table gives a new row its key itself.
+pub type Keys = BTreeMap<String, (Vec<String>, bool)>;
+
 /// Looks at every watched table, and notes what cannot be captured. A database that is not there (yet) is a warning:
 /// the configuration may be written before it.
-pub fn look(settings: &Settings, problems: &mut Vec<Problem>) -> Columns {
-    let mut columns = Columns::new();
+pub fn look(settings: &Settings, problems: &mut Vec<Problem>) -> (Columns, Keys) {
+    let (mut columns, mut keys) = (Columns::new(), Keys::new());
     for database in &settings.databases {
         let mut note = |severity, at: At, key: String, message: String| {
             problems.push(problem(severity, &settings.file, at, key, message));
@@ -42,22 +45,24 @@ pub fn look(settings: &Settings, problems: &mut Vec<Problem>) -> Columns {
                         note(Severity::Warning, watch.place, key.clone(), warning);
                     }
                     columns.insert(watch.kind.clone(), preview.columns);
+                    keys.insert(watch.kind.clone(), (preview.key, preview.gives_key));
                 }
                 Err(error) => note(Severity::Error, watch.place, key, error.to_string()),
             }
         }
     }
-    columns
+    (columns, keys)
 }
 
 /// What a connector reads or redacts that a table it hears does not have, and what its gate would hold.
 ///
-/// `reads` is what its way out reads besides the mapping; `at` is the place of the mapping, `lines` those of its entries.
+/// `reads` is what its way out reads besides the mapping; `at` is the place of the mapping, `lines` those of its entries, `url`
+/// that of its address.
 pub fn compare(
     file: &str,
     subscription: &Subscription,
     reads: &[String],
-    (at, lines): (At, &[At]),
+    (at, lines, url): (At, &[At], At),
     columns: &Columns,
     problems: &mut Vec<Problem>,
 ) {
@@ -95,7 +100,7 @@ pub fn compare(
                 let near = hint(path, given.iter().copied());
                 note(
                     "endpoint",
-                    at,
+                    url,
                     format!(
                         "`{{{path}}}` stands in a URL or a key, and neither `{kind}` nor the mapping has it{near}: its events are held"
                     ),
@@ -129,6 +134,6 @@ pub fn compare(
     }
 }
 
-fn problem(severity: Severity, file: &str, at: At, key: String, message: String) -> Problem {
+pub(super) fn problem(severity: Severity, file: &str, at: At, key: String, message: String) -> Problem {
     Problem { severity, file: file.to_owned(), line: at.line, column: at.column, key, message, hint: None, disk: false }
 }

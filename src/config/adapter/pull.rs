@@ -3,6 +3,7 @@
 use crate::config::adapter::{request, rule};
 use crate::config::fields::Fields;
 use crate::config::found::Found;
+use crate::config::secrecy;
 use crate::rules::expression::{Expression, Text};
 use crate::rules::operation::Call;
 use crate::rules::pull::cursor::{Cursor, From, Kind};
@@ -65,7 +66,10 @@ fn asked(found: &Found<'_>) -> Option<Asked> {
 
 fn query(fields: &Fields<'_>) -> Option<Vec<(String, Text)>> {
     let Some(found) = fields.take("query") else { return Some(Vec::new()) };
-    let one = |(name, found): (&str, Found<'_>)| Some((name.to_owned(), request::text(&found)?));
+    let one = |(name, found): (&str, Found<'_>)| {
+        secrecy::look(&found, name, "use a credential of type apiKey with `query:`");
+        Some((name.to_owned(), request::text(&found)?))
+    };
     found.entries()?.into_iter().map(one).collect()
 }
 

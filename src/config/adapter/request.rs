@@ -3,6 +3,7 @@
 use crate::config::credential::is_header_name;
 use crate::config::fields::Fields;
 use crate::config::found::Found;
+use crate::config::secrecy;
 use crate::config::tree::Value;
 use crate::rules::expression::{Escape, Expression, Text};
 use crate::rules::operation::joint::{Changesets, Mixed, Urls};
@@ -36,6 +37,11 @@ const OWN: [&str; 8] = [
     "accept-encoding",
 ];
 
+/// What is said of a secret.
+const SECRET: &str = "seems to hold a secret, which never stands in a file";
+/// What is to be done with one in a body.
+const IN_BODY: &str = "use a credential with `body: NAME`; in `xml:` its place is `{secret.NAME}`";
+
 /// The ways to write a body.
 const BODIES: [&str; 8] = ["json", "form", "xml", "text", "hl7", "multipart", "bytes", "mixed"];
 
@@ -68,11 +74,14 @@ pub(crate) fn call_of(fields: &Fields<'_>, method: &'static str) -> Option<Call>
         } else if headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
             found.error("is given twice");
         } else {
+            const WAY: &str = "use a credential of type apiKey with `header:`";
             let lower = name.to_ascii_lowercase();
-            let secret = ["key", "token", "secret", "password"].iter().any(|word| lower.contains(word))
-                && lower != "idempotency-key";
-            if secret && found.node_text().is_some_and(|text| !text.contains('{')) {
-                found.warn("seems to hold a secret", Some("use a credential of type apiKey with `header:`"));
+            let named = ["key", "token", "secret", "password"].iter().any(|word| lower.contains(word));
+            match found.node_text() {
+                Some(text) if named && lower != "idempotency-key" && !text.contains('{') => {
+                    found.warn(SECRET, Some(WAY))
+                }
+                _ => secrecy::look(&found, "", WAY),
             }
             headers.extend(text(&found).map(|text| (name.to_owned(), text)));
         }
@@ -86,6 +95,9 @@ pub(crate) fn call_of(fields: &Fields<'_>, method: &'static str) -> Option<Call>
 fn url(found: &Found<'_>) -> Option<(Text, bool)> {
     let written = found.text()?;
     let (rest, on_base) = written.strip_prefix(BASE).map_or((written, false), |rest| (rest, true));
+    if secrecy::is_in_query(written) {
+        found.warn(SECRET, Some("use a credential of type apiKey with `query:`"));
+    }
     let text = Text::parse(rest).map_err(|message| found.error(message)).ok()?;
     let host = || {
         let start = text.start();
@@ -134,11 +146,13 @@ pub(crate) fn body(fields: &Fields<'_>) -> Option<Body> {
         "json" => tree(found).map(Body::Json),
         "form" => {
             let entries = found.entries()?;
+            entries.iter().for_each(|(name, found)| secrecy::look(found, name, IN_BODY));
             let fields: Vec<Option<(String, Tree)>> =
                 entries.iter().map(|(name, found)| Some(((*name).to_owned(), tree(found)?))).collect();
             fields.into_iter().collect::<Option<Vec<_>>>().map(Body::Form)
         }
         "xml" => {
+            secrecy::look(found, "", IN_BODY);
             let text = text(found)?;
             text.expressions().for_each(|expression| raw(found, expression, "XML"));
             Some(Body::Text { text, escape: Escape::Xml })
@@ -155,7 +169,9 @@ pub(crate) fn body(fields: &Fields<'_>) -> Option<Body> {
                 text.expressions().for_each(|expression| raw(found, expression, "HL7"));
                 Some(text)
             };
-            lines.map(read).collect::<Option<Vec<_>>>().map(Body::Hl7)
+            // All of them, so that every mistake is named.
+            let lines: Vec<Option<Text>> = lines.map(read).collect();
+            lines.into_iter().collect::<Option<Vec<_>>>().map(Body::Hl7)
         }
         "multipart" => {
             let parts: Vec<Option<Part>> = found.items()?.iter().map(part).collect();
@@ -212,10 +228,18 @@ pub(crate) fn text(found: &Found<'_>) -> Option<Text> {
 pub(crate) fn tree(found: &Found<'_>) -> Option<Tree> {
     match &found.node.value {
         Value::Text(_) => text(found).map(Tree::Text),
-        Value::List(_) => found.items()?.iter().map(tree).collect::<Option<Vec<_>>>().map(Tree::List),
+        // All of it is read, so that every mistake is named.
+        Value::List(_) => {
+            let items: Vec<Option<Tree>> = found.items()?.iter().map(tree).collect();
+            items.into_iter().collect::<Option<Vec<_>>>().map(Tree::List)
+        }
         Value::Map(_) => {
-            let named = |(name, found): &(&str, Found<'_>)| Some(((*name).to_owned(), tree(found)?));
-            found.entries()?.iter().map(named).collect::<Option<Vec<_>>>().map(Tree::Map)
+            let named = |(name, found): &(&str, Found<'_>)| {
+                secrecy::look(found, name, IN_BODY);
+                Some(((*name).to_owned(), tree(found)?))
+            };
+            let fields: Vec<Option<(String, Tree)>> = found.entries()?.iter().map(named).collect();
+            fields.into_iter().collect::<Option<Vec<_>>>().map(Tree::Map)
         }
         _ => found.constant().map(Tree::Value),
     }

@@ -16,10 +16,12 @@ const STANDARD: &str = "standard";
 /// Reads rules; `whole`: they must decide every answer, so the last one says what all others are.
 pub(crate) fn rules(found: &Found<'_>, whole: bool) -> Vec<Rule> {
     let items = found.items().unwrap_or_default();
-    let mut rules: Vec<Rule> = Vec::new();
+    // With the number of each, from 1, among all that are written.
+    let mut rules: Vec<(usize, Rule)> = Vec::new();
     let mut closed = false;
-    for item in &items {
-        if closed {
+    for (number, item) in (1..).zip(&items) {
+        let is_reached = !closed;
+        if !is_reached {
             item.error_hint("is never reached: the `default` above takes every answer", "put `default` last");
         }
         let Some(fields) = item.fields() else { continue };
@@ -29,26 +31,25 @@ pub(crate) fn rules(found: &Found<'_>, whole: bool) -> Vec<Rule> {
                 fields.done();
                 continue;
             }
-            let read = super::word(&default).map(|is| rest(&fields, is, None, Vec::new()));
+            let read = super::word(&default);
+            let rule = rest(&fields, read.unwrap_or(Word::Retry), None, Vec::new());
             fields.done();
-            rules.extend(read);
+            rules.extend(read.map(|_| (number, rule)));
             continue;
         }
-        let Some(rule) = rule(&fields) else {
-            fields.done();
-            continue;
-        };
+        let rule = rule(&fields);
         fields.done();
-        if let Some(earlier) = rules.iter().position(|earlier| earlier.covers(&rule)) {
+        let Some(rule) = rule.filter(|_| is_reached) else { continue };
+        if let Some((earlier, _)) = rules.iter().find(|(_, earlier)| earlier.covers(&rule)) {
             item.error_hint(
-                format!("is never reached: rule {} above takes every answer that it would", earlier + 1),
+                format!("is never reached: rule {earlier} above takes every answer that it would"),
                 "put it before that one",
             );
         }
         if rule.is_always() {
             item.error_hint("has no condition", "write `default: OUTCOME` for the last rule");
         }
-        rules.push(rule);
+        rules.push((number, rule));
     }
     if whole && !closed {
         found.error_hint(
@@ -56,13 +57,16 @@ pub(crate) fn rules(found: &Found<'_>, whole: bool) -> Vec<Rule> {
             "end it with `- default: unknown`, or with `- default: standard` for the rules of plain REST targets",
         );
     }
-    rules
+    rules.into_iter().map(|(_, rule)| rule).collect()
 }
 
 fn rule(fields: &Fields<'_>) -> Option<Rule> {
-    let (status, tests) = conditions(fields)?;
-    let is = fields.need("is").and_then(|found| super::word(&found))?;
-    Some(rest(fields, is, status, tests))
+    let (conditions, is) = (conditions(fields), fields.need("is").and_then(|found| super::word(&found)));
+    let is_read = is.is_some();
+    // What else it says is looked at whatever is wrong with these; `retry` may say all of it.
+    let (status, tests) = conditions.clone().unwrap_or_default();
+    let rule = rest(fields, is.unwrap_or(Word::Retry), status, tests);
+    (conditions.is_some() && is_read).then_some(rule)
 }
 
 /// Answers that mean one thing: conditions without a word.

@@ -70,6 +70,7 @@ pub fn asked_source_of(
         headers: endpoint.headers.clone(),
         overlap: reading.overlap,
         largest: *largest,
+        versions: reading.conditional,
         http: Options { plain: endpoint.plain, timeout: endpoint.timeout, ..http },
         credential,
     });

@@ -9,10 +9,10 @@ use crate::config::endpoint::{Endpoint, mllp};
 use crate::config::fields::Fields;
 use crate::config::found::Found;
 use crate::config::program::{self, ProgramSpec};
+use crate::config::secrecy;
 use crate::config::settings::{Scope, SecretPlace};
 use crate::event::{Record, Value};
 use crate::rules::batch::{Batch, Shape};
-use crate::rules::expression::{OMIT, ROOTS};
 use crate::rules::mapping::Mapping;
 use crate::rules::operation::Spec;
 use crate::rules::transport::Transport;
@@ -145,6 +145,7 @@ pub(super) fn variables(fields: &Fields<'_>, spec: &Spec) -> Option<Record> {
     let mut given: BTreeMap<&str, Value> = BTreeMap::new();
     let mut whole = true;
     for (name, found) in section.as_ref().and_then(|found| found.entries()).unwrap_or_default() {
+        secrecy::look(&found, name, "use a credential; in `xml:` of the adapter its place is `{secret.NAME}`");
         match spec.vars.iter().find(|(known, _)| known == name) {
             None => {
                 found.unknown("variable", name, spec.vars.iter().map(|(known, _)| known.as_str()));
@@ -181,18 +182,8 @@ pub(super) fn variables(fields: &Fields<'_>, spec: &Spec) -> Option<Record> {
 /// Warns of fields that the adapter cannot do without and the mapping does not give.
 pub(super) fn needed(found: &Found<'_>, spec: &Spec, mapping: &Mapping) {
     let Some(targets) = mapping.targets() else { return };
-    let mut missing: Vec<String> = Vec::new();
-    for (_, operation) in spec.operations.all().filter(|(name, _)| *name != "delete") {
-        for expression in spec.expressions(operation).into_iter().filter(|expression| expression.is_strict()) {
-            let own = |name: &&String| !ROOTS.iter().any(|(root, _)| root == name) && *name != OMIT;
-            for name in expression.names().iter().filter(own) {
-                let given = targets.iter().any(|target| target.split('.').next() == Some(name.as_str()));
-                if !given && !missing.contains(name) {
-                    missing.push(name.clone());
-                }
-            }
-        }
-    }
+    let given = |name: &String| targets.iter().any(|target| target.split('.').next() == Some(name.as_str()));
+    let missing: Vec<String> = spec.wanted().fields.into_iter().filter(|name| !given(name)).collect();
     if !missing.is_empty() {
         let names = missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let what = format!("the adapter needs {names}, which the mapping does not give: such events are held");

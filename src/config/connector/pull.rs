@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::adapter::rest::version::ETAG;
 use crate::adapter::spec::PullSource;
 use crate::config::adapter::pull as section;
 use crate::config::drop::Adapter;
@@ -14,8 +15,8 @@ use crate::config::{adapter, url};
 use crate::engine::connector::Pace;
 use crate::rules::listen::Listen;
 use crate::rules::operation::Spec;
-use crate::rules::pull::Pull;
 use crate::rules::pull::clock::{TRUSTS, Trust};
+use crate::rules::pull::{Feed, Pull};
 use crate::rules::schedule::Schedule;
 
 /// Which ways a connector's records go.
@@ -63,6 +64,10 @@ pub struct PullSpec {
     pub overlap: Option<Duration>,
     /// Whether the times there can decide anything.
     pub clock: Trust,
+    /// What is sent by plain REST names the version that was last seen there (`If-Match`).
+    pub conditional: bool,
+    /// Somebody has said that it does not.
+    pub declined: bool,
     /// What is read.
     pub from: Origin,
 }
@@ -91,6 +96,11 @@ pub enum When {
 }
 
 impl PullSpec {
+    /// Whether it is read by requests.
+    pub fn is_asked(&self) -> bool {
+        matches!(self.from, Origin::Requests { .. })
+    }
+
     /// Between two runs when nobody says: 5 minutes.
     pub const EVERY: Duration = Duration::from_secs(300);
     /// The same where the source waits for news itself.
@@ -166,11 +176,15 @@ pub(super) fn pull(fields: &Fields<'_>, around: &Around<'_, '_>) -> Option<Optio
             full: None,
             overlap: None,
             clock: clock?,
+            conditional: false,
+            declined: false,
             from: Origin::Files(Box::new(files?)),
         }));
     }
     let full = inner.take("full").map_or(Some(None), |found| found.duration().map(Some));
     let largest = inner.take("maxBytes").map_or(Some(PullSource::LARGEST), |found| largest(&found));
+    let wanted = if around.spec.is_none() { inner.take("ifMatch") } else { None };
+    let said = wanted.as_ref().and_then(Found::flag);
     let asked = match around.spec {
         Some(spec) => described(spec, &found, around),
         None => plain(&inner, around),
@@ -198,8 +212,29 @@ pub(super) fn pull(fields: &Fields<'_>, around: &Around<'_, '_>) -> Option<Optio
         full: full?,
         overlap: overlap?,
         clock: clock?,
+        conditional: asked.as_ref().is_some_and(|pull| conditional(wanted.as_ref().zip(said), pull, around)),
+        declined: said == Some(false),
         from: Origin::Requests { pull: asked?, largest: largest? },
     }))
+}
+
+/// Whether what plain REST sends names the version that was read: unless somebody says no, where a version that is refused
+/// can be had anew. `wanted` = `ifMatch:`.
+fn conditional(wanted: Option<(&Found<'_>, bool)>, pull: &Pull, around: &Around<'_, '_>) -> bool {
+    if around.spec.is_some() || !around.strategy.pushes() || matches!(wanted, Some((_, false))) {
+        return false;
+    }
+    let linked = |feed: &Feed| feed.item.links.iter().any(|(name, _)| name == ETAG);
+    let renewed = pull.one.is_some() || pull.feeds.iter().any(linked);
+    let named = around.endpoint.is_some_and(|endpoint| !endpoint.url.paths().is_empty());
+    if let (Some((place, _)), false) = (wanted, renewed && named) {
+        let (what, how) = match named {
+            false => ("the endpoint's url names no single record, which alone has a version", "write `{id}` into it"),
+            true => ("no version can be had that a write would name", "say `one:`, or `links: {etag: /PLACE}`"),
+        };
+        place.error_hint(what, how);
+    }
+    renewed && named
 }
 
 fn table(inner: &Fields<'_>, around: &Around<'_, '_>) -> Option<String> {

@@ -78,7 +78,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 pub fn catalog() -> impl Iterator<Item = (String, String)> {
     UNITS.iter().filter_map(|unit| {
         let (name, others) = unit.names.split_first()?;
-        Some((format!("{name} -> …"), format!("unit of {}; also {}", unit.measures, others.join(", "))))
+        let also = if others.is_empty() { String::new() } else { format!("; also {}", others.join(", ")) };
+        Some((format!("{name} -> …"), format!("unit of {}{also}", unit.measures)))
     })
 }
 

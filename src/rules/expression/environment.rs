@@ -188,7 +188,7 @@ pub static FULL: LazyLock<Environment<'static>> = LazyLock::new(|| {
         Some(crate::event::Value::Map(other)) => {
             by_record(&value, |record| other.into_iter().for_each(|(name, value)| record.set(&name, value)))
         }
-        _ => Err(refused("a record to merge")),
+        _ => Err(Error::new(ErrorKind::InvalidOperation, "merge wants a record: merge({'a': 1})")),
     });
     environment.add_filter("compact", |value: Value| {
         by_record(&value, |record| {
@@ -205,7 +205,7 @@ pub static FULL: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.add_filter("uuid5", |value: Value, space: &str| uuid5(&single(&value)?, space));
     environment.add_filter("elements", |value: Value, prefix: Option<&str>| {
         let value = scope::taken(&value).ok_or_else(|| refused("a record"))?;
-        let text = escape::elements(&value, prefix.unwrap_or_default()).map_err(refused)?;
+        let text = escape::elements(&value, prefix.unwrap_or_default()).map_err(|wants| refused(&wants))?;
         Ok::<Value, Error>(Value::from_safe_string(text))
     });
     environment.add_filter("required", |value: Value| match value.is_none() || value.as_str() == Some("") {

@@ -12,7 +12,7 @@ use crate::event::{Record, Value};
 pub type Missing = Arc<OnceLock<String>>;
 
 /// Names that mean the same in every expression of an adapter, whatever the fields are called.
-pub const ROOTS: [(&str, &str); 11] = [
+pub const ROOTS: [(&str, &str); 12] = [
     ("record", "the whole record; `record['first name']` for a field whose name is no word"),
     ("event", "`id`, `seq`, `type`, `op`, `at`, `log`"),
     ("key", "the values of the record's key"),
@@ -23,6 +23,7 @@ pub const ROOTS: [(&str, &str); 11] = [
     ("items", "in a request of several records the place of their list: `items`, or `items.NAME`"),
     ("idempotency", "the idempotency key"),
     ("office", "the installation's name"),
+    ("bidirectional", "whether the connector reads too (`strategy: bidirectional`)"),
     ("secret", "what a credential with `body` puts in: `secret.password`, in an XML body only"),
 ];
 

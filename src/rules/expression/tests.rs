@@ -113,7 +113,8 @@ fn a_mistake_is_found_before_any_record_comes() {
 fn no_expression_hangs_or_eats_the_memory() {
     let long = format!("{{{}}}", vec!["1"; 600].join("+"));
     assert!(Text::parse(&long).unwrap_err().contains("too long"));
-    let wide = value("{name | pad_left(100000)}");
+    assert!(Text::parse("{name | pad_left(100000)}").unwrap_err().contains("not a number from 1 to"));
+    let wide = value("{name | pad_left(name | length * 100000)}");
     assert!(wide.is_err(), "{wide:?}");
     let nested = format!("{{{}1{}}}", "(".repeat(300), ")".repeat(300));
     assert!(Text::parse(&nested).is_err());
@@ -133,4 +134,29 @@ fn no_expression_hangs_or_eats_the_memory() {
     // More steps than an expression may take.
     let steps = format!("{{{}}}", vec!["note | length | string | int"; 120].join(" + "));
     assert!(Text::parse(&steps).is_err() || Text::parse(&steps).unwrap().value(&much).is_ok());
+}
+
+#[test]
+fn a_setting_that_stands_in_an_address_as_it_is_may_be_nothing_and_a_value_may_not() {
+    let mut scope = scope();
+    let vars: Record = [("prefix", Value::from("")), ("folder", "a/b".into())].into_iter().collect();
+    scope.roots.push("vars", Value::Map(vars));
+    scope.record.push("empty", Value::from(""));
+    let url = |text: &str| Text::parse(text).unwrap().write(&scope, Escape::Url);
+    assert_eq!(url("/{vars.prefix | raw}{name}").unwrap(), "/O%27Hara%20%26%20%3CS%C3%B6hne%3E");
+    assert_eq!(url("/{vars.folder | raw}/x").unwrap(), "/a/b/x");
+    for text in ["/{vars.prefix}", "/{empty}", "/{empty | url}", "/{none | raw}"] {
+        assert!(url(text).unwrap_err().text.contains("is empty"), "{text}");
+    }
+}
+
+#[test]
+fn it_is_known_where_an_expression_wants_all_of_a_root() {
+    let wants = |text: &str| Expression::compile(text).unwrap().wants_whole("key");
+    for text in ["key", "key['odd name']", "{'a': key}", "key | json", "key.id ~ (key | length)"] {
+        assert!(wants(text), "{text}");
+    }
+    for text in ["key.id", "record.key", "record['key']", "'key'", "keys"] {
+        assert!(!wants(text), "{text}");
+    }
 }

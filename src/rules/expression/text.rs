@@ -124,7 +124,13 @@ impl Text {
             match piece {
                 Piece::Literal(text) => out.push_str(text),
                 Piece::Value(expression) => {
-                    put(&mut out, &expression.eval(scope)?, how).map_err(|what| refused(expression, what))?;
+                    // A setting of the connector that stands in an address as it is may be nothing: a folder, a prefix.
+                    let is_setting = how == Escape::Url && expression.uses("raw");
+                    let came = expression.eval(scope)?;
+                    if is_setting && came.value.as_ref().and_then(Value::as_text).is_some_and(|text| text.is_empty()) {
+                        continue;
+                    }
+                    put(&mut out, &came, how).map_err(|what| refused(expression, what))?;
                 }
             }
         }

@@ -195,6 +195,18 @@ impl Shape {
         self.key.as_ref().and_then(|pick| pick.text(item, roots).ok().flatten())
     }
 
+    /// Whether the records that it makes have a field: none = that stands in the items themselves. `roots` = the variables.
+    pub fn gives(&self, name: &str, roots: &Record) -> Option<bool> {
+        if let Some((_, pick)) = self.fields.iter().find(|(known, _)| known == name) {
+            // What is called nothing is nowhere.
+            return Some(pick.place(roots).is_ok_and(|place| !place.ends_with('/')));
+        }
+        if self.key_field.as_deref() == Some(name) {
+            return Some(true);
+        }
+        (self.record.is_none() && !self.fields.is_empty()).then_some(false)
+    }
+
     /// Takes an item apart; none = it is not wanted. `deletions` = it stands where only deleted records do. An error is what is
     /// wrong with this one item. `roots` = the variables.
     pub fn take(&self, item: &Value, deletions: bool, roots: &Record) -> Result<Option<Taken>, Reason> {

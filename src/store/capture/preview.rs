@@ -13,6 +13,8 @@ pub struct Preview {
     pub columns: Vec<String>,
     /// Its key, in key order.
     pub key: Vec<String>,
+    /// It gives a new row its key itself.
+    pub gives_key: bool,
     /// What the operator should know.
     pub warnings: Vec<String>,
 }
@@ -31,7 +33,7 @@ impl CapturedLog {
                 .collect();
             let name = |at: usize| table.columns.get(at).map(|column| column.name.clone());
             let key = table.key.iter().filter_map(|part| name(part.at)).collect();
-            Ok(Preview { columns, key, warnings: table.warnings })
+            Ok(Preview { columns, key, gives_key: table.rowid_key, warnings: table.warnings })
         })
     }
 

@@ -142,6 +142,9 @@ fn the_documents_name_every_filter_as_the_code_does() {
         let spec = hms_sync::config::adapter::parse(text, name).unwrap();
         assert!(document.contains(&format!("| `{name}` | {} |", spec.about)), "{name}");
     }
+    // Each stands in one table, once, and a table has a blank line before what follows.
+    assert!(document.contains("| `rest` | ") && !document.contains("|\n#") && !document.contains("also  |"));
+    assert_eq!(document.matches("\n| `outcome` | ").count(), 1);
     for (name, _) in hms_sync::rules::transport::Transport::WORDS {
         assert!(document.contains(&format!("| `{name}` |")), "{name}");
     }

@@ -104,3 +104,26 @@ fn what_a_mapping_cannot_do_holds_that_event_and_is_said_without_its_value() {
     }
     assert!(!list.contains("canary"), "{list}");
 }
+
+#[test]
+fn the_event_and_the_key_by_themselves_are_whole_and_pass_the_gate_as_fields_do() {
+    let target = Receiver::start();
+    let adapter = "adapter: site\npush:\n  upsert: {request: {url: \"{base}/a\", json: {e: \"{event}\", k: \"{key}\"}}}\nclassify: [{default: standard}]\n";
+    let office = super::office(&target, adapter, "map: {name: n}");
+    office.sql("INSERT INTO visits VALUES (7, 'Ada', NULL)");
+    let shown = office.run(&["simulate", "--since", "1h"]).stdout;
+    for part in [
+        "\"type\":\"visits\"",
+        "\"op\":\"insert\"",
+        "\"id\":\"",
+        "\"seq\":1",
+        "\"at\":\"",
+        "\"log\":\"",
+        "\"k\":{\"id\":7}",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    office.add_settings("governance: {classify: {visits: {name: public, id: phi}}, default: public}");
+    let shown = office.run(&["simulate", "--since", "1h"]).stdout;
+    assert!(shown.contains("field `id` of `visits` may not leave") && !shown.contains("\"k\""), "{shown}");
+}

@@ -80,6 +80,7 @@ pub fn spec(url: &str, http: Options) -> RestSpec {
         method: "POST".into(),
         headers: Vec::new(),
         idem_key: None,
+        conditional: false,
         retry_on: Vec::new(),
         http,
         credential: None,
