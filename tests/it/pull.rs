@@ -4,6 +4,7 @@ pub mod both_ways;
 mod clocks;
 mod deciding;
 mod full_disk;
+mod held;
 mod keeping;
 mod kills;
 mod telling;

@@ -11,7 +11,7 @@ use crate::rules::conflict::Verdict;
 use crate::rules::outcome::Reason;
 use crate::store::capture::{Act, Applied, Change, GUARD, Part, SUB_BATCH};
 use crate::store::state::act::{self, Act as Deed};
-use crate::store::state::conflict::{self, Subject};
+use crate::store::state::conflict::{self, Knowing, Subject};
 use crate::store::state::counter::{self, Series};
 use crate::store::state::pull::base::{self, Base, Both};
 use crate::store::state::pull::item::{self, Aside, Item};
@@ -72,8 +72,8 @@ impl std::fmt::Display for Tally {
 pub(super) struct Batch {
     /// What is to be done.
     pub plan: Vec<Planned>,
-    /// Decisions that are logged, by the record's key as JSON.
-    pub verdicts: Vec<(String, Verdict)>,
+    /// Decisions that are logged, by the record's key as JSON, with what was known when they were made.
+    pub verdicts: Vec<(String, Verdict, Knowing)>,
     /// Records that stood aside, and need not.
     pub quiet: Vec<String>,
     /// So many are decided again, with what is there then.
@@ -105,9 +105,11 @@ impl Worker {
                     let now = clock::now();
                     let subject = |key| Subject { connector: id, table: &table, kind: &kind, key };
                     // The values of whoever loses are kept before they are overwritten.
-                    verdicts.iter().try_for_each(|(key, verdict)| conflict::settle(db, &subject(key), verdict, now))?;
+                    for (key, verdict, knowing) in &verdicts {
+                        conflict::settle(db, &subject(key), verdict, knowing, now)?;
+                    }
                     for key in &quiet {
-                        conflict::settle(db, &subject(key), &Verdict::default(), now)?;
+                        conflict::settle(db, &subject(key), &Verdict::default(), &Knowing::default(), now)?;
                         item::end(db, id, key)?;
                     }
                     for (key, links) in &told {
@@ -349,6 +351,7 @@ impl Worker {
                 ending.base = planned.agree.map(|agree| agreed(agree, &planned.mapped, row, planned.seq, seq, now));
                 ending.aside = ending.aside.map(|aside| Item { id: id.clone(), ..aside });
                 ending.was = planned.mapped.remote.clone();
+                ending.let_in = planned.change.guarded;
                 ending.told = planned.change.tell.then_some(planned.seq);
                 ending.decided = planned.decided.into_iter().map(|(unit, winner)| (unit, Some(winner))).collect();
                 ending.links = planned.mapped.links;
@@ -371,6 +374,8 @@ struct Ending {
     was: Option<String>,
     /// What a person has decided, and whose values were taken; none = it cannot be done.
     decided: Vec<(String, Option<String>)>,
+    /// The guard was asked, and has found nothing.
+    let_in: bool,
     /// It was told to the log anew, with what the application did up to there.
     told: Option<i64>,
 }
@@ -414,6 +419,9 @@ impl Ending {
                 (None, Some(aside)) => drop(conflict::reopen(db, &subject, unit, &aside.reason.to_string(), now)?),
                 (None, None) => {}
             }
+        }
+        if self.let_in {
+            conflict::let_in(db, &subject, now)?;
         }
         let known = if self.base.is_some() { base::place(db, of, kind, &self.id)? } else { None };
         // What was sent for it meanwhile, and has arrived, is newer than this.

@@ -19,6 +19,7 @@ use crate::rules::conflict::same::fingerprint;
 use crate::rules::hex::hex;
 use crate::rules::outcome::{Outcome, Reason};
 use crate::store::capture::{Act, GUARD};
+use crate::store::state::conflict::Knowing;
 use crate::store::state::connector::{self, OpenBreaker};
 use crate::store::state::counter::{self, Series};
 use crate::store::state::pace;
@@ -250,8 +251,10 @@ impl Worker {
             let barred = known.aside.as_ref().is_some_and(|(_, reason)| reason.class == GUARD);
             let how = How { now, clock, first, again, resolved: &known.resolved, barred };
             match weigh(&self.inlet, &self.site, item, known, seq, how) {
-                Weighed::Quiet if again && known.aside.is_some() => batch.quiet.push(known.id.clone()),
-                Weighed::Quiet => {}
+                Weighed::Agreed if !known.open.is_empty() || known.aside.is_some() => {
+                    batch.quiet.push(known.id.clone())
+                }
+                Weighed::Quiet | Weighed::Agreed | Weighed::Stands => {}
                 Weighed::Bad(reason) => {
                     let id =
                         if known.id.is_empty() { item.remote.clone().unwrap_or_default() } else { known.id.clone() };
@@ -276,9 +279,10 @@ impl Worker {
                         });
                         continue;
                     }
-                    let was_held = matches!(known.aside, Some((Aside::Held, _)));
-                    if was_held || !verdict.decided.is_empty() || !verdict.held.is_empty() {
-                        batch.verdicts.push((known.id.clone(), *verdict));
+                    if !known.open.is_empty() || !verdict.decided.is_empty() || !verdict.held.is_empty() {
+                        let knowing =
+                            Knowing { resolved: known.resolved.clone(), guard_is_asked: planned.change.guarded };
+                        batch.verdicts.push((known.id.clone(), *verdict, knowing));
                     }
                     batch.plan.push(*planned);
                 }

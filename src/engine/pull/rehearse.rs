@@ -121,7 +121,7 @@ pub fn rehearse(
                 barred: false,
             };
             match weigh(inlet, &site, item, known, seq, how) {
-                Weighed::Quiet => {}
+                Weighed::Quiet | Weighed::Agreed | Weighed::Stands => {}
                 Weighed::Bad(_) => forecast.bad += 1,
                 Weighed::Plan(planned, _) => {
                     match (&planned.change.act, known.row.is_some()) {

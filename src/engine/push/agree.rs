@@ -19,7 +19,7 @@ use crate::store::state::parked::{Parked, ParkedState};
 use crate::store::state::pull::base;
 use crate::store::state::pull::item::{self, Aside};
 use crate::store::state::pull::sent::Sent;
-use crate::store::state::{ConnectorId, StateReader};
+use crate::store::state::{ConnectorId, Db, Sql, StateReader, conflict};
 
 /// The class of a delivery that waits until both sides of its record agree.
 pub const DISPUTED: &str = "conflict";
@@ -108,18 +108,26 @@ impl Reading {
             for Sent { kind, key, seq, .. } in &records {
                 let agreed = base::get(db, of, kind, key)?.map_or(0, |base| base.seq);
                 over &= agreed.max(inside.told(key)) >= *seq;
-                held |= item::get(db, of, key)?.is_some_and(|item| item.state == Aside::Held);
+                held |= why_held(db, of, kind, key)?.is_some();
             }
             Ok((over, held))
         });
         match looked {
             Err(_) => Leave::Later,
             Ok((true, _)) if !is_replay => Leave::Over,
-            // What may have arrived already goes again as it was.
-            Ok((_, true)) if !slot.in_doubt => Leave::Disputed,
+            Ok((_, true)) => Leave::Disputed,
             Ok(_) => Leave::May,
         }
     }
+}
+
+/// Why nothing of a record is sent now: a person decides about it, or it stands aside.
+fn why_held(db: &Db, of: ConnectorId, kind: &str, key: &str) -> Sql<Option<Reason>> {
+    if !conflict::open(db, of, kind, key)?.is_empty() {
+        return Ok(Some(disputed()));
+    }
+    let aside = item::get(db, of, key)?.filter(|item| item.state == Aside::Held);
+    Ok(aside.map(|item| Reason::new(DISPUTED, item.reason.text)))
 }
 
 fn disputed() -> Reason {
@@ -136,6 +144,7 @@ impl Worker {
         for (event, why) in events {
             let Some(slot) = self.window.idle_slot(&event).and_then(|id| self.window.remove(id)) else { continue };
             let (log, lanes) = (slot.log, slot.event.lanes().collect::<Vec<_>>());
+            let reason = self.disputed(&slot.event).unwrap_or_else(disputed);
             match (why, slot.from_parked) {
                 (Leave::Over, false) => self.skip(log, slot.event.seq()),
                 (Leave::Over, true) => {
@@ -146,11 +155,11 @@ impl Worker {
                     self.pending.push(Entry::End(log, Box::new(slot.event)));
                 }
                 (_, false) => {
-                    self.park_fresh(log, slot.event, ParkedState::Held, disputed(), None);
+                    self.park_fresh(log, slot.event, ParkedState::Held, reason, None);
                     self.step_back_in(lanes);
                 }
                 (_, true) => {
-                    let parked = Parked::new(slot.event, log, ParkedState::Held, disputed(), clock::now());
+                    let parked = Parked::new(slot.event, log, ParkedState::Held, reason, clock::now());
                     let (attempts, first_attempt) = (slot.attempts, slot.first_attempt);
                     self.park(Parked { attempts, first_attempt, config_hash: Some(*self.config_hash), ..parked });
                     self.step_back_in(lanes);
@@ -208,13 +217,13 @@ impl Worker {
         let id = self.id;
         let held = self.reader.read(|db| {
             for sent in &records {
-                if item::get(db, id, &sent.key)?.is_some_and(|item| item.state == Aside::Held) {
-                    return Ok(true);
+                if let Some(reason) = why_held(db, id, &sent.kind, &sent.key)? {
+                    return Ok(Some(reason));
                 }
             }
-            Ok(false)
+            Ok(None)
         });
-        held.unwrap_or(false).then(disputed)
+        held.ok().flatten()
     }
 
     /// The other side holds another version of a record: who reads looks at it, and decides again.

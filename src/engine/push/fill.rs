@@ -118,8 +118,12 @@ impl Worker {
             self.window.was_settled(log, event.seq(), self.settled_mark);
             return;
         }
+        let (compiled, config, shape) = match self.as_amended(&event, &trace) {
+            Some(amended) => amended,
+            None => self.encode(log, &event, &trace, replay),
+        };
         if self.reading.is_some()
-            && !trace.unknown
+            && !matches!(compiled, Compiled::Skip)
             && let Some(reason) = self.disputed(&event)
         {
             let behind = self.is_blocked(log, &event);
@@ -127,10 +131,6 @@ impl Worker {
             self.park_fresh(log, event, state, reason, None);
             return;
         }
-        let (compiled, config, shape) = match self.as_amended(&event, &trace) {
-            Some(amended) => amended,
-            None => self.encode(log, &event, &trace, replay),
-        };
         let parts = match compiled {
             Compiled::Skip => {
                 self.skip(log, event.seq());

@@ -243,11 +243,12 @@ impl Because {
         }
     }
 
-    /// In words, for the log of conflicts. Never a value.
-    pub fn reason(&self) -> String {
+    /// In words, for the log of conflicts; `won` = who has won by it. Never a value.
+    pub fn reason(&self, won: &Won) -> String {
+        let place = if *won == Won::Side(Which::Local) { "here" } else { "there" };
         match self {
-            Because::Rule(Winner::EarliestChange) => "it was changed there first".to_owned(),
-            Because::Rule(Winner::LatestChange) => "it was changed there last".to_owned(),
+            Because::Rule(Winner::EarliestChange) => format!("it was changed {place} first"),
+            Because::Rule(Winner::LatestChange) => format!("it was changed {place} last"),
             Because::Rule(Winner::Authority) => "it comes first in the order of authority".to_owned(),
             Because::Rule(_) => "the rule names this side".to_owned(),
             Because::TieByOrder(_) => "the times are a tie: by the order of authority".to_owned(),

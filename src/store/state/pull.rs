@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 use super::connector::{self, Mode};
-use super::{ConnectorId, Sql, cursor, parked};
+use super::{ConnectorId, Sql, conflict, cursor, parked};
 use crate::clock::{self, Timestamp};
 
 /// Whether both sides of a connector were ever compared as a whole.
@@ -188,6 +188,8 @@ pub struct Any {
     pub sent: bool,
     /// Items that stand aside.
     pub aside: bool,
+    /// Conflicts that wait for a person.
+    pub conflicts: bool,
 }
 
 /// Looks whether there are any.
@@ -196,7 +198,12 @@ pub fn any(db: &Connection, of: ConnectorId) -> Sql<Any> {
         let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE connector = ?1)");
         db.prepare_cached(&sql)?.query_row([of.0], |row| row.get(0))
     };
-    Ok(Any { changes: exists("pull_change")?, sent: exists("pull_sent")?, aside: exists("pull_item")? })
+    Ok(Any {
+        changes: exists("pull_change")?,
+        sent: exists("pull_sent")?,
+        aside: exists("pull_item")?,
+        conflicts: conflict::any_open(db, of)?,
+    })
 }
 
 /// Notes whether both sides were compared.

@@ -110,7 +110,7 @@ fn row_9_a_missing_time_never_decides() {
     assert_eq!(case.carried_out(), (case.local.clone(), case.remote.clone()), "nothing is written");
     case.policy.untrusted = Rule::of(Winner::Local);
     assert_eq!(case.carried_out().1, case.local);
-    assert!(case.only_decided().because.reason().contains("times.untrusted, local"));
+    assert!(case.only_decided().because.reason(&Won::Side(Which::Local)).contains("times.untrusted, local"));
 }
 
 #[test]
