@@ -179,8 +179,6 @@ pub struct Worker {
     has_noted: bool,
     /// Contents that came in lately, by record.
     crossings: HashMap<String, Crossings>,
-    /// How often a record was decided again for a push that met another version.
-    restless: HashMap<String, (u32, Timestamp)>,
     /// When what is too old went last.
     tidied: Option<Timestamp>,
     /// Another writer was seen lately.
@@ -253,7 +251,6 @@ impl Worker {
             uncertain: false,
             has_noted: false,
             crossings: HashMap::new(),
-            restless: HashMap::new(),
             tidied: None,
             beside: None,
             said: String::new(),
@@ -337,8 +334,8 @@ impl Worker {
     /// when somebody asks for it.
     fn turn(&mut self, once: bool) {
         let asked = std::mem::take(&mut self.asked);
-        let insists = std::mem::take(&mut self.insists) || once;
-        let done = self.run_once(asked, insists);
+        let person = std::mem::take(&mut self.insists);
+        let done = self.run_once(asked, person, person || once);
         let now = clock::steady();
         match done {
             Ok(()) => {
@@ -361,7 +358,7 @@ impl Worker {
         self.polls.will_ask(self.not_before.map(|at| clock::now().plus(at.since(clock::steady()))));
     }
 
-    fn run_once(&mut self, asked: bool, insists: bool) -> Result<(), PullError> {
+    fn run_once(&mut self, asked: bool, person: bool, insists: bool) -> Result<(), PullError> {
         self.summary.left_off = None;
         if self.log.follow()? {
             self.site = Site::of(&self.inlet, &mut self.log)?;
@@ -374,7 +371,7 @@ impl Worker {
         }
         self.note_changes()?;
         self.take_aside(asked)?;
-        self.reread()?;
+        self.reread(person)?;
         self.fetch_all(insists)
     }
 

@@ -15,6 +15,7 @@ use crate::store::state::conflict::{self, Knowing, Subject};
 use crate::store::state::counter::{self, Series};
 use crate::store::state::pull::base::{self, Base, Both};
 use crate::store::state::pull::item::{self, Aside, Item};
+use crate::store::state::pull::lately::{self, Lately};
 use crate::store::state::pull::{self, Any, change, sent};
 use crate::store::state::{ConnectorId, Db, Sql, link};
 
@@ -422,6 +423,9 @@ impl Ending {
         }
         if self.let_in {
             conflict::let_in(db, &subject, now)?;
+        }
+        if let Some(seq) = self.told {
+            lately::set(db, of, Lately::Told, (kind, &self.id), now, &seq.to_string())?;
         }
         let known = if self.base.is_some() { base::place(db, of, kind, &self.id)? } else { None };
         // What was sent for it meanwhile, and has arrived, is newer than this.

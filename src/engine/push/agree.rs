@@ -18,11 +18,15 @@ use crate::store::state::counter::Counter;
 use crate::store::state::parked::{Parked, ParkedState};
 use crate::store::state::pull::base;
 use crate::store::state::pull::item::{self, Aside};
+use crate::store::state::pull::lately;
 use crate::store::state::pull::sent::Sent;
 use crate::store::state::{ConnectorId, Db, Sql, StateReader, conflict};
 
 /// The class of a delivery that waits until both sides of its record agree.
 pub const DISPUTED: &str = "conflict";
+
+/// The class of one that was refused again and again, though its record was read again each time: a person looks.
+pub const RESTLESS: &str = "restless";
 
 /// What the same connector reads.
 #[derive(Clone, Debug)]
@@ -106,8 +110,8 @@ impl Reading {
         let looked = reader.read(|db| {
             let (mut over, mut held) = (true, false);
             for Sent { kind, key, seq, .. } in &records {
-                let agreed = base::get(db, of, kind, key)?.map_or(0, |base| base.seq);
-                over &= agreed.max(inside.told(key)) >= *seq;
+                let agreed = base::place(db, of, kind, key)?.map_or(0, |(_, _, seq)| seq);
+                over &= agreed.max(inside.told(key)).max(lately::told(db, of, kind, key)?) >= *seq;
                 held |= why_held(db, of, kind, key)?.is_some();
             }
             Ok((over, held))
@@ -130,6 +134,10 @@ fn why_held(db: &Db, of: ConnectorId, kind: &str, key: &str) -> Sql<Option<Reaso
     Ok(aside.map(|item| Reason::new(DISPUTED, item.reason.text)))
 }
 
+fn undecided() -> Reason {
+    Reason::new(DISPUTED, "both sides have changed the record: it is read and decided again")
+}
+
 fn disputed() -> Reason {
     Reason::new(DISPUTED, "both sides have changed the record, and a person decides: see `hms-sync conflicts list`")
 }
@@ -144,7 +152,7 @@ impl Worker {
         for (event, why) in events {
             let Some(slot) = self.window.idle_slot(&event).and_then(|id| self.window.remove(id)) else { continue };
             let (log, lanes) = (slot.log, slot.event.lanes().collect::<Vec<_>>());
-            let reason = self.disputed(&slot.event).unwrap_or_else(disputed);
+            let reason = self.disputed(&slot.event).unwrap_or_else(undecided);
             match (why, slot.from_parked) {
                 (Leave::Over, false) => self.skip(log, slot.event.seq()),
                 (Leave::Over, true) => {
@@ -229,6 +237,13 @@ impl Worker {
     /// The other side holds another version of a record: who reads looks at it, and decides again.
     pub(super) fn is_to_be_read(&self, event: &Event) -> bool {
         self.reading.as_ref().is_some_and(|reading| reading.kind == event.kind)
+    }
+
+    /// One that met another version is not sent as it was, whoever lets it go: who reads looks at its record, and tells the log what is
+    /// to be sent now. The reason to park it with, if it is such a one.
+    pub(super) fn is_to_be_read_first(&self, parked: &Parked) -> Option<Reason> {
+        let met = [DISPUTED, RESTLESS].contains(&&*parked.reason.class);
+        (met && parked.event.push.is_none() && self.is_to_be_read(&parked.event)).then(undecided)
     }
 
     /// It is parked for that: who reads hears of it once that is durable, and finds it.

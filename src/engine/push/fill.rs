@@ -126,8 +126,11 @@ impl Worker {
             && !matches!(compiled, Compiled::Skip)
             && let Some(reason) = self.disputed(&event)
         {
-            let behind = self.is_blocked(log, &event);
-            let state = if behind { ParkedState::Behind } else { ParkedState::Held };
+            // Of what waits behind it, it is looked at again when its turn comes.
+            let (state, reason) = match self.is_blocked(log, &event) {
+                true => (ParkedState::Behind, behind()),
+                false => (ParkedState::Held, reason),
+            };
             self.park_fresh(log, event, state, reason, None);
             return;
         }
@@ -356,6 +359,10 @@ impl Worker {
     }
 
     fn take_due(&mut self, parked: Parked) {
+        if let Some(reason) = self.is_to_be_read_first(&parked) {
+            self.will_be_read(parked.event.id);
+            return self.park(Parked { state: ParkedState::Held, due: None, since: clock::now(), reason, ..parked });
+        }
         let origin = self.connector.adapter.origin();
         let thawed = parked.frozen.as_deref().and_then(|frozen| thaw(origin, frozen));
         let compiled = match thawed {

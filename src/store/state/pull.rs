@@ -3,6 +3,7 @@
 pub mod base;
 pub mod change;
 pub mod item;
+pub mod lately;
 pub mod sent;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -149,6 +150,7 @@ pub fn begin_anew(db: &Connection, of: ConnectorId, log: &str, epoch: &str, note
     for table in ["pull_base", "pull_change", "pull_sent", "pull_plan"] {
         db.execute(&format!("DELETE FROM {table} WHERE connector = ?1"), [of.0])?;
     }
+    lately::forget_all(db, of)?;
     let sql = "UPDATE pull SET log = ?2, epoch = ?3, noted = ?4, contact = 'doubted' WHERE connector = ?1";
     db.execute(sql, params![of.0, log, epoch, noted]).map(drop)
 }
@@ -265,9 +267,10 @@ pub fn counts(db: &Connection, of: ConnectorId) -> Sql<Counts> {
     })
 }
 
-/// Tombstones and what was sent are kept for so long.
+/// Tombstones and what was sent are kept for so long. What happened lately is late after what was sent.
 pub fn tidy(db: &Connection, of: ConnectorId, tombstones: Timestamp, sent: Timestamp) -> Sql<()> {
     let sql = "DELETE FROM pull_base WHERE connector = ?1 AND local IS NULL AND there IS NULL AND at < ?2";
     db.prepare_cached(sql)?.execute([of.0, tombstones.0])?;
-    db.prepare_cached("DELETE FROM pull_sent WHERE connector = ?1 AND at < ?2")?.execute([of.0, sent.0]).map(drop)
+    db.prepare_cached("DELETE FROM pull_sent WHERE connector = ?1 AND at < ?2")?.execute([of.0, sent.0])?;
+    lately::tidy(db, of, sent)
 }

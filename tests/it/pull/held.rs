@@ -8,7 +8,7 @@ use crate::support::world::{Paging, World};
 
 /// An office with `things(id, title, note)`: the later title wins, about notes a person decides. `careful` = what is sent names the version
 /// that it is made from.
-fn office(world: &World, careful: bool, every: &str) -> Office {
+pub fn office(world: &World, careful: bool, every: &str) -> Office {
     let office = Office::new("CREATE TABLE things(id INTEGER PRIMARY KEY, title TEXT, note TEXT);");
     office.settings("things: {}");
     let config = office.config();
@@ -32,7 +32,7 @@ fn office(world: &World, careful: bool, every: &str) -> Office {
     office
 }
 
-fn notes(office: &Office) -> BTreeMap<String, String> {
+pub fn notes(office: &Office) -> BTreeMap<String, String> {
     let app = office.app();
     let mut statement = app.prepare("SELECT id, note FROM things").unwrap();
     let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?.to_string(), row.get(1)?))).unwrap();

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::super::{ConnectorId, Sql};
 use super::base::{self, Base, Both};
-use super::change;
+use super::{change, lately};
 use crate::clock::Timestamp;
 use crate::event::Record;
 use crate::store::image;
@@ -65,6 +65,7 @@ pub fn arrived(db: &Connection, of: ConnectorId, sent: &Sent, now: Timestamp) ->
     let version = version.clone().or(known.version.filter(|_| local.is_some()));
     let base = Base { remote: known.remote, version, updated: known.updated, seq: *seq, at: now, held };
     base::set(db, of, kind, key, &base)?;
+    lately::arrived(db, of, kind, key, *seq)?;
     change::agreed(db, of, kind, key, *seq)?;
     seen(db, of, kind, key, *seq)
 }
