@@ -29,7 +29,7 @@ mod tempo;
 mod told;
 mod weigh;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::Duration;
@@ -41,7 +41,6 @@ use crate::engine::push::{Mailbox, Message, Run, Summary};
 use crate::engine::turnstile::{Reader, Turnstile};
 use crate::rules::breaker::Breaker;
 use crate::rules::conflict::Policy;
-use crate::rules::crossing::Crossings;
 use crate::rules::governance::Gate;
 use crate::rules::mapping::Reverse;
 use crate::rules::outcome::Reason;
@@ -177,8 +176,6 @@ pub struct Worker {
     uncertain: bool,
     /// The application has changed the table since what is held was looked at.
     has_noted: bool,
-    /// Contents that came in lately, by record.
-    crossings: HashMap<String, Crossings>,
     /// When what is too old went last.
     tidied: Option<Timestamp>,
     /// Another writer was seen lately.
@@ -250,7 +247,6 @@ impl Worker {
             seen: None,
             uncertain: false,
             has_noted: false,
-            crossings: HashMap::new(),
             tidied: None,
             beside: None,
             said: String::new(),
@@ -280,6 +276,11 @@ impl Worker {
     /// The type of its table.
     pub fn kind(&self) -> Arc<str> {
         self.site.kind.clone()
+    }
+
+    /// The table as its conflicts name it.
+    pub fn table(&self) -> Arc<str> {
+        self.inlet.policy.table.clone()
     }
 
     /// Where who sends for the same connector passes too.

@@ -43,6 +43,7 @@ fn dispute(office: &Office, remote: Option<&Record>) {
         now: now(),
         resolved: &[],
         barred: false,
+        round: false,
     };
     let verdict = decide(&Policy::none("visits"), &sides);
     assert_eq!(verdict.held.len(), 1, "{verdict:?}");

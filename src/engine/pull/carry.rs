@@ -7,7 +7,7 @@ use super::planned::{self, Agree, Planned};
 use super::{PullError, Worker};
 use crate::clock::{self, Timestamp};
 use crate::event::{Op, Record, Value};
-use crate::rules::conflict::Verdict;
+use crate::rules::conflict::{Unit, Verdict};
 use crate::rules::outcome::Reason;
 use crate::store::capture::{Act, Applied, Change, GUARD, Part, SUB_BATCH};
 use crate::store::state::act::{self, Act as Deed};
@@ -352,6 +352,10 @@ impl Worker {
                 ending.base = planned.agree.map(|agree| agreed(agree, &planned.mapped, row, planned.seq, seq, now));
                 ending.aside = ending.aside.map(|aside| Item { id: id.clone(), ..aside });
                 ending.was = planned.mapped.remote.clone();
+                ending.crossed = match planned.change.act {
+                    Act::Put(_) | Act::Delete => Some((!planned.mapped.deleted).then(|| planned.mapped.fields.clone())),
+                    Act::Keep => None,
+                };
                 ending.let_in = planned.change.guarded;
                 ending.told = planned.change.tell.then_some(planned.seq);
                 ending.decided = planned.decided.into_iter().map(|(unit, winner)| (unit, Some(winner))).collect();
@@ -375,6 +379,8 @@ struct Ending {
     was: Option<String>,
     /// What a person has decided, and whose values were taken; none = it cannot be done.
     decided: Vec<(String, Option<String>)>,
+    /// Its contents have come in; none in it = it was deleted.
+    crossed: Option<Option<Record>>,
     /// The guard was asked, and has found nothing.
     let_in: bool,
     /// It was told to the log anew, with what the application did up to there.
@@ -426,6 +432,12 @@ impl Ending {
         }
         if let Some(seq) = self.told {
             lately::set(db, of, Lately::Told, (kind, &self.id), now, &seq.to_string())?;
+        }
+        // A person has decided about all of it: what crosses then counts anew.
+        if self.decided.iter().any(|(unit, winner)| unit == Unit::WHOLE && winner.is_some()) {
+            lately::forget(db, of, Lately::Crossed, kind, &self.id)?;
+        } else if let Some(contents) = &self.crossed {
+            lately::crossed(db, of, (kind, &self.id), contents.as_ref(), now)?;
         }
         let known = if self.base.is_some() { base::place(db, of, kind, &self.id)? } else { None };
         // What was sent for it meanwhile, and has arrived, is newer than this.

@@ -15,10 +15,9 @@ use super::{HALTED, PullError, Worker, origin_of};
 use crate::adapter::pull::{Ask, Bad, Fetched, Page, Reads};
 use crate::clock;
 use crate::rules::breaker::Permit;
-use crate::rules::conflict::same::fingerprint;
 use crate::rules::hex::hex;
 use crate::rules::outcome::{Outcome, Reason};
-use crate::store::capture::{Act, GUARD};
+use crate::store::capture::GUARD;
 use crate::store::state::conflict::Knowing;
 use crate::store::state::connector::{self, OpenBreaker};
 use crate::store::state::counter::{self, Series};
@@ -154,8 +153,27 @@ impl Worker {
                 return Ok((false, Tally::default()));
             }
         }
+        let items = self.last_of_each(items);
         let moved = page.cursor.filter(|cursor| Some(cursor) != self.cursor.as_ref());
         self.process(items, moved, began, false)
+    }
+
+    /// Of several items of one record in a page the last one counts.
+    fn last_of_each(&self, items: Vec<Mapped>) -> Vec<Mapped> {
+        let mut names = HashSet::with_capacity(items.len());
+        let is_nameless = |item: &Mapped| item.key.is_none() && item.remote.is_none();
+        let mut last: Vec<Mapped> =
+            items.into_iter().rev().filter(|item| is_nameless(item) || names.insert(self.name_of(item))).collect();
+        last.reverse();
+        last
+    }
+
+    /// What an item is called: by its key, or by its name there.
+    fn name_of(&self, item: &Mapped) -> String {
+        match &item.key {
+            Some(key) => self.site.identity(key),
+            None => format!("there {}", item.remote.as_deref().unwrap_or_default()),
+        }
     }
 
     /// Weighs items and carries out what comes of it; two of one record one after the other.
@@ -170,13 +188,7 @@ impl Worker {
         let mut rest = items.as_slice();
         loop {
             let mut keys = HashSet::new();
-            let distinct = rest.iter().position(|item| {
-                let name = match &item.key {
-                    Some(key) => self.site.identity(key),
-                    None => format!("there {}", item.remote.as_deref().unwrap_or_default()),
-                };
-                !keys.insert(name)
-            });
+            let distinct = rest.iter().position(|item| !keys.insert(self.name_of(item)));
             let (some, later) = rest.split_at(distinct.unwrap_or(rest.len()));
             rest = later;
             let is_last = rest.is_empty();
@@ -261,24 +273,6 @@ impl Worker {
                     bad.push(Item { id, reason, copy: Some(item.copy()), ..blank() });
                 }
                 Weighed::Plan(planned, verdict) => {
-                    if matches!(planned.change.act, Act::Put(_))
-                        && known.base.is_some()
-                        && self.goes_round(&known.id, item)
-                    {
-                        let reason = Reason::new(
-                            "loop",
-                            "its contents come in again and again: two systems each make something else of them",
-                        );
-                        log::error!(connector:% = self.inlet.name, class:% = reason.class; "{}: a record of {}: {}", self.inlet.name, self.inlet.table, reason.text);
-                        bad.push(Item {
-                            id: known.id.clone(),
-                            state: Aside::Held,
-                            reason,
-                            copy: Some(item.copy()),
-                            ..blank()
-                        });
-                        continue;
-                    }
                     if !known.open.is_empty() || !verdict.decided.is_empty() || !verdict.held.is_empty() {
                         let knowing =
                             Knowing { resolved: known.resolved.clone(), guard_is_asked: planned.change.guarded };
@@ -292,16 +286,6 @@ impl Worker {
             self.put_aside(bad)?;
         }
         Ok(batch)
-    }
-
-    /// Whether a record's contents come in again and again.
-    fn goes_round(&mut self, id: &str, item: &Mapped) -> bool {
-        let now = clock::steady();
-        if self.crossings.len() >= crate::rules::crossing::RECORDS {
-            self.crossings.retain(|_, crossings| !crossings.is_idle(now));
-        }
-        let hash = fingerprint(Some(&item.fields), &self.site.columns);
-        self.crossings.entry(id.to_owned()).or_default().comes_round(hash, now)
     }
 
     fn put_aside(&mut self, items: Vec<Item>) -> Result<(), PullError> {

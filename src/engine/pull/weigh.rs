@@ -8,10 +8,10 @@ use super::planned::{Agree, Planned};
 use super::{Inlet, Mapped, Site};
 use crate::clock::Timestamp;
 use crate::event::{Record, Value};
-use crate::rules::conflict::same::same;
+use crate::rules::conflict::same::{fingerprint, same};
 use crate::rules::conflict::{
-    Base, Because, DeleteRule, Held, Next, Policy, Resolution, Rule, Side, Sides, Span, Times, Verdict, Winner, Write,
-    decide,
+    Base, Because, DeleteRule, Held, Next, Policy, Resolution, Rule, Side, Sides, Span, Times, Verdict, Why, Winner,
+    Write, decide,
 };
 use crate::rules::outcome::Reason;
 use crate::rules::pull::clock::Belief;
@@ -88,7 +88,8 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
             return plan_echo(known, item, &fields, held, base.seq);
         }
     }
-    if let (false, Some((sent, local))) = (item.deleted, own(known, item, &fields)) {
+    let goes_round = known.open.iter().any(|open| open.rule == Why::LOOP);
+    if let (false, false, Some((sent, local))) = (item.deleted, goes_round, own(known, item, &fields)) {
         let held = Both { local: local.clone(), there: local.clone() };
         return plan_echo(known, item, &fields, &held, sent);
     }
@@ -121,8 +122,18 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         now: how.now,
         resolved: how.resolved,
         barred: how.barred,
+        round: goes_round,
     };
-    let verdict = decide(&policy, &sides);
+    let mut verdict = decide(&policy, &sides);
+    // Of what waits for a person already nothing is sent, so that it does not go round.
+    let contents = || fingerprint((!item.deleted).then_some(&item.fields), &fields);
+    if verdict.to_local.is_some()
+        && known.open.is_empty()
+        && how.first.is_none()
+        && known.crossings.goes_round(&contents(), how.now)
+    {
+        verdict = decide(&policy, &Sides { round: true, ..sides });
+    }
     plan(inlet, item, known, &fields, seq, verdict)
 }
 

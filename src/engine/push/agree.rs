@@ -12,6 +12,8 @@ use crate::engine::turnstile::{Inside, Turnstile};
 use crate::engine::window::{Slot, SlotId};
 use crate::event::{Event, EventId, Op, Record, Value};
 use crate::format::json;
+use crate::rules::conflict::Why;
+use crate::rules::conflict::same::fingerprint;
 use crate::rules::outcome::Reason;
 use crate::store::state::batch::Entry;
 use crate::store::state::counter::Counter;
@@ -33,6 +35,8 @@ pub const RESTLESS: &str = "restless";
 pub struct Reading {
     /// The type of its table.
     pub kind: Arc<str>,
+    /// That table, as its conflicts name it.
+    pub table: Arc<str>,
     /// The columns that come back; none = all.
     pub columns: Option<Vec<String>>,
     /// Who reads.
@@ -55,6 +59,8 @@ pub(super) enum Leave {
     Over,
     /// A person decides about its record.
     Disputed,
+    /// The record's contents cross again and again: from now on a person decides about it.
+    Round,
 }
 
 /// Names under which an answer tells the version of what it has taken.
@@ -108,18 +114,23 @@ impl Reading {
             return Leave::Later;
         }
         let looked = reader.read(|db| {
-            let (mut over, mut held) = (true, false);
-            for Sent { kind, key, seq, .. } in &records {
+            let (mut over, mut held, mut round) = (true, false, false);
+            for Sent { kind, key, seq, local, .. } in &records {
+                let fields: Vec<Arc<str>> = local.iter().flat_map(Record::iter).map(|(name, _)| name.clone()).collect();
+                let crossings = lately::crossings(db, of, kind, key)?;
+                round |= crossings.goes_round(&fingerprint(local.as_ref(), &fields), clock::now());
                 let agreed = base::place(db, of, kind, key)?.map_or(0, |(_, _, seq)| seq);
                 over &= agreed.max(inside.told(key)).max(lately::told(db, of, kind, key)?) >= *seq;
                 held |= why_held(db, of, kind, key)?.is_some();
             }
-            Ok((over, held))
+            Ok((over, held, round))
         });
         match looked {
             Err(_) => Leave::Later,
-            Ok((true, _)) if !is_replay => Leave::Over,
-            Ok((_, true)) => Leave::Disputed,
+            Ok((true, ..)) if !is_replay => Leave::Over,
+            Ok((_, true, _)) => Leave::Disputed,
+            // What may have arrived goes again as it was.
+            Ok((.., true)) if !is_replay && !slot.in_doubt => Leave::Round,
             Ok(_) => Leave::May,
         }
     }
@@ -139,7 +150,7 @@ fn undecided() -> Reason {
 }
 
 fn disputed() -> Reason {
-    Reason::new(DISPUTED, "both sides have changed the record, and a person decides: see `hms-sync conflicts list`")
+    Reason::new(DISPUTED, "a person decides about the record: see `hms-sync conflicts list`")
 }
 
 impl Worker {
@@ -152,7 +163,15 @@ impl Worker {
         for (event, why) in events {
             let Some(slot) = self.window.idle_slot(&event).and_then(|id| self.window.remove(id)) else { continue };
             let (log, lanes) = (slot.log, slot.event.lanes().collect::<Vec<_>>());
-            let reason = self.disputed(&slot.event).unwrap_or_else(undecided);
+            let reason = match why {
+                Leave::Round => disputed(),
+                _ => self.disputed(&slot.event).unwrap_or_else(undecided),
+            };
+            if let (Leave::Round, Some(reading)) = (why, &self.reading) {
+                log::error!(connector:% = self.connector.name, event:% = event; "{}: {} {event}: {}", self.connector.name, slot.event.kind, Why::Loop.reason());
+                let records = reading.records_of(&slot.event).into_iter();
+                self.pending.extend(records.map(|sent| Entry::Round(reading.table.clone(), Box::new(sent))));
+            }
             match (why, slot.from_parked) {
                 (Leave::Over, false) => self.skip(log, slot.event.seq()),
                 (Leave::Over, true) => {

@@ -195,8 +195,8 @@ pub enum Why {
     Delete,
     /// The guard query has found a row that the change would meet.
     Guard,
-    /// The caller has tried, and both sides keep changing. Never said by [`super::decide()`].
-    Restless,
+    /// Its contents cross again and again ([`super::Sides::round`]).
+    Loop,
 }
 
 impl Verdict {
@@ -280,7 +280,10 @@ impl Doubt {
 }
 
 impl Why {
-    /// The rule's word, for the log of conflicts: one of [`super::WINNERS`], `none`, `delete` or `guard`.
+    /// The word of [`Why::Loop`].
+    pub const LOOP: &str = "loop";
+
+    /// The rule's word, for the log of conflicts: one of [`super::WINNERS`], `none`, `delete`, `guard` or `loop`.
     pub fn rule(&self) -> &'static str {
         match self {
             Why::Manual => Winner::Manual.word(),
@@ -289,7 +292,7 @@ impl Why {
             Why::Untrusted(rule, _) => rule.word(),
             Why::Delete => "delete",
             Why::Guard => "guard",
-            Why::Restless => "restless",
+            Why::Loop => Why::LOOP,
         }
     }
 
@@ -302,8 +305,10 @@ impl Why {
             Why::Untrusted(_, doubt) => doubt.reason().to_owned(),
             Why::Delete => "deleted on one side, changed on the other".to_owned(),
             Why::Guard => "the guard query found a row that this change would meet".to_owned(),
-            Why::Restless => {
-                "it was decided three times, and each time the outside system had changed again".to_owned()
+            Why::Loop => {
+                "its contents cross again and again: two systems each make something else of them, or somebody changes them \
+                 back each time"
+                    .to_owned()
             }
         }
     }

@@ -192,6 +192,8 @@ pub struct Any {
     pub aside: bool,
     /// Conflicts that wait for a person.
     pub conflicts: bool,
+    /// Records that have crossed more than once lately.
+    pub crossings: bool,
 }
 
 /// Looks whether there are any.
@@ -205,6 +207,7 @@ pub fn any(db: &Connection, of: ConnectorId) -> Sql<Any> {
         sent: exists("pull_sent")?,
         aside: exists("pull_item")?,
         conflicts: conflict::any_open(db, of)?,
+        crossings: lately::any(db, of, lately::Lately::Crossed)?,
     })
 }
 

@@ -417,6 +417,7 @@ fn each_side_is_compared_with_what_it_held_itself() {
         now: at("13:00"),
         resolved: &[],
         barred: false,
+        round: false,
     };
     assert!(decide(&Policy::none("t"), &sides).is_quiet(), "a system that stores in upper case is no editor");
     let changed = record(&[("subject", "Call")]);

@@ -1,9 +1,15 @@
 //! What happened to records lately: notes that are of no use after a while.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::super::{ConnectorId, Sql};
+use super::base;
 use crate::clock::Timestamp;
+use crate::event::Record;
+use crate::rules::conflict::same::fingerprint;
+use crate::rules::crossing::{Crossings, SPAN};
 
 /// What is noted of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +92,35 @@ pub fn forget_all(db: &Connection, of: ConnectorId) -> Sql<()> {
         db.execute("DELETE FROM meta WHERE k >= ?1 AND k < ?2", [from, to])?;
     }
     Ok(())
+}
+
+/// What crossed of a record lately.
+pub fn crossings(db: &Connection, of: ConnectorId, kind: &str, key: &str) -> Sql<Crossings> {
+    let known = get(db, of, Lately::Crossed, kind, key)?;
+    Ok(known.map_or_else(Crossings::default, |(_, text)| Crossings::read(&text)))
+}
+
+/// Contents of a record have crossed, in or out; none = it was deleted. Call it before the base is set: a record that has rested since
+/// they agreed last costs a look-up, and is noted when it crosses again.
+pub fn crossed(
+    db: &Connection,
+    of: ConnectorId,
+    (kind, key): (&str, &str),
+    contents: Option<&Record>,
+    now: Timestamp,
+) -> Sql<()> {
+    let mut known = crossings(db, of, kind, key)?;
+    let fields = |record: &Record| record.iter().map(|(name, _)| name.clone()).collect::<Vec<Arc<str>>>();
+    if known == Crossings::default() {
+        let Some(at) = base::rested(db, of, kind, key)?.filter(|at| now.since(*at) <= SPAN) else { return Ok(()) };
+        if let Some(before) = base::get(db, of, kind, key)? {
+            let there = before.held.map(|held| held.there);
+            let names = contents.or(there.as_ref()).map(fields).unwrap_or_default();
+            known.add(&fingerprint(there.as_ref(), &names), at);
+        }
+    }
+    known.add(&fingerprint(contents, &contents.map(fields).unwrap_or_default()), now);
+    set(db, of, Lately::Crossed, (kind, key), now, &known.to_string())
 }
 
 /// Up to which change of a record something newer was told to the log; 0 = nothing was.
