@@ -7,6 +7,7 @@ mod full_disk;
 mod held;
 mod keeping;
 mod kills;
+mod loops;
 mod refused;
 mod telling;
 mod there;

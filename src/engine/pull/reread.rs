@@ -53,18 +53,20 @@ impl Worker {
             // Something of it is on its way; who sends says when it is back.
             return Ok(());
         }
-        // It was decided about meanwhile, with this change in mind.
-        if self.is_over(&key, delivery.event.seq())? {
-            self.gate.0.lock().let_go();
-            return self.end(delivery.event.id.to_string());
-        }
-        if !tries {
+        let tried = if anew { 0 } else { self.tried(&key)? };
+        let (agreed, told) = self.newer(&key)?;
+        let over = agreed >= delivery.event.seq() || (told >= delivery.event.seq() && tried < TIMES);
+        if !over && !tries {
             self.gate.0.lock().let_go();
             return Ok(());
         }
-        let tried = if anew { 0 } else { self.tried(&key)? };
+        // It was decided about meanwhile, with this change in mind: what was told then goes in its place.
+        if over {
+            self.gate.0.lock().let_go();
+            self.note_tries(&key, tried + 1)?;
+            return self.end(delivery.event.id.to_string());
+        }
         if tried >= TIMES {
-            self.note_tries(&key, 0)?;
             self.gate.0.lock().let_go();
             return self.give_up(delivery);
         }
@@ -97,24 +99,21 @@ impl Worker {
         Ok(lately.and_then(|(_, text)| text.parse().ok()).unwrap_or(0))
     }
 
-    /// It outlives this process: no more tries because there is a new one.
+    /// It outlives this process: no more tries because there is a new one. Something that arrives, or a person, ends it.
     fn note_tries(&mut self, key: &str, tries: u32) -> Result<(), PullError> {
         let (id, kind, key) = (self.id, self.site.kind.clone(), key.to_owned());
         self.ledger.call(move |state| {
-            state.commit(|db| match tries {
-                0 => lately::forget(db, id, Lately::Refused, &kind, &key),
-                tries => lately::set(db, id, Lately::Refused, (&kind, &key), clock::now(), &tries.to_string()),
-            })
+            state.commit(|db| lately::set(db, id, Lately::Refused, (&kind, &key), clock::now(), &tries.to_string()))
         })?;
         Ok(())
     }
 
-    /// Whether both sides have agreed on something newer than this change, or the record was told to the log after it.
-    fn is_over(&mut self, key: &str, seq: i64) -> Result<bool, PullError> {
+    /// Up to which change both sides have agreed, and up to which one something newer was told to the log.
+    fn newer(&mut self, key: &str) -> Result<(i64, i64), PullError> {
         let (id, kind) = (self.id, self.site.kind.clone());
         let known = |db: &_| Ok((base::place(db, id, &kind, key)?, lately::told(db, id, &kind, key)?));
         let (agreed, told) = self.reader.read(known)?;
-        Ok(agreed.map_or(0, |(_, _, agreed)| agreed).max(told).max(self.gate.0.lock().told(key)) >= seq)
+        Ok((agreed.map_or(0, |(_, _, agreed)| agreed), told.max(self.gate.0.lock().told(key))))
     }
 
     /// It was refused each time: a person looks.

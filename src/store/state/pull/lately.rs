@@ -128,8 +128,9 @@ pub fn told(db: &Connection, of: ConnectorId, kind: &str, key: &str) -> Sql<i64>
     Ok(get(db, of, Lately::Told, kind, key)?.and_then(|(_, seq)| seq.parse().ok()).unwrap_or(0))
 }
 
-/// This change of a record has arrived: none before it comes any more.
+/// This change of a record has arrived: none before it comes any more, and it is not refused any more.
 pub fn arrived(db: &Connection, of: ConnectorId, kind: &str, key: &str, seq: i64) -> Sql<()> {
+    forget(db, of, Lately::Refused, kind, key)?;
     match told(db, of, kind, key)? {
         told if told > 0 && told < seq => forget(db, of, Lately::Told, kind, key),
         _ => Ok(()),
