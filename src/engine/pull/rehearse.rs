@@ -1,10 +1,13 @@
 //! What a pull would change, without writing anything.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::look::look;
 use super::mapped::mapped;
 use super::measure::{believed, is_ours_believed, measure};
+use super::note::{add_up, unnoted};
 use super::weigh::{How, Weighed, weigh};
 use super::{Inlet, Mapped, PullError, Site};
 use crate::adapter::pull::{Ask, Fetched};
@@ -61,12 +64,18 @@ pub fn rehearse(
         Some(reader) => reader.read(|db| connector::find(db, &inlet.name))?.map(|known| (reader, known.id)),
         None => None,
     };
-    let (mut book, ours) = match &mut state {
+    let (noted, mut book, ours) = match &mut state {
         Some((reader, of)) => reader.read(|db| {
-            let book = pull::get(db, *of)?.map(|pull| pull.book);
-            Ok((book.unwrap_or_default(), is_ours_believed(db)?))
+            let known = pull::get(db, *of)?.map(|pull| (Some(pull.noted), pull.book));
+            let (noted, book) = known.unwrap_or_default();
+            Ok((noted, book, is_ours_believed(db)?))
         })?,
-        None => (pull::Book::default(), true),
+        None => (None, pull::Book::default(), true),
+    };
+    // What the application did since the agent looked, as the run will find it.
+    let since = match noted {
+        Some(noted) => unnoted(log, &inlet.name, &site, noted)?,
+        None => HashMap::new(),
     };
     let cursor = log.mark(&inlet.name)?.and_then(|mark| mark.cursor).filter(|_| !whole);
     let only = || Ask { looks: true, ..Ask::default() };
@@ -101,7 +110,12 @@ pub fn rehearse(
         }
         let refs: Vec<&Mapped> = items.iter().collect();
         let known = state.as_mut().map(|(reader, of)| (&mut **reader, *of));
-        let (seq, known) = look(&site, log, known, &inlet.table, &refs)?;
+        let (seq, mut known) = look(&site, log, known, &inlet.table, &refs)?;
+        for known in &mut known {
+            let agreed = known.base.as_ref().map_or(0, |base| base.seq);
+            let news = since.get(&known.id).filter(|since| since.seq > agreed);
+            news.into_iter().for_each(|since| add_up(&mut known.changes, since));
+        }
         for (item, known) in items.iter().zip(&known) {
             matched += u64::from(known.row.is_some());
             match (&known.row, item.deleted) {

@@ -166,3 +166,22 @@ fn what_differs_at_the_first_contact_and_no_rule_decides_waits_under_its_number(
     assert_eq!(open(&office), first);
     assert_eq!((notes(&office)["2"].as_str(), world.notes()["2"].as_str()), ("ours", "theirs"));
 }
+
+#[test]
+fn what_simulate_says_is_decided_is_decided_by_the_run_after_it() {
+    let world = World::start(Paging::Token, 4);
+    world.run_clock();
+    let office = office(&world, true, "1h");
+    (1..=3).for_each(|id| world.put(id, "t"));
+    once(&office);
+    // The agent has not looked at the log since.
+    office.sql("UPDATE things SET title = 'ours'");
+    (1..=3).for_each(|id| world.put(id, "theirs"));
+    let simulated = office.run(&["--json", "simulate", "world"]);
+    let forecast: serde_json::Value = serde_json::from_str(&simulated.stdout).unwrap();
+    assert_eq!((&forecast["held"], &forecast["different"]), (&0.into(), &3.into()), "{simulated:#?}");
+    once(&office);
+    once(&office);
+    assert!(open(&office).is_empty());
+    assert_eq!(rows(&office), world.alive());
+}
