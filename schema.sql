@@ -42,7 +42,8 @@ CREATE TABLE hms_sync_outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, tid, op, ve
 -- hashes of record keys in the attempt log, so that the log can answer "this record?" without holding the key).
 -- And notes: `probe` (when a file that had refused was tried), `integrity`, `clock`, `account/<connector>`, `braked/<connector>`, `hold/<connector>` (`Retry-After`),
 -- `asks/<log>/<type>` (a comparison that waits for a person), `compared/<log>` (when all its tables were compared last),
--- `positions/<source>` (how far an event source has come, as JSON).
+-- `positions/<source>` (how far an event source has come, as JSON), `lately/<what>/<connector>/<type>/<key>` (what happened to a record that is
+-- pulled: refusals, contents that crossed, what was told anew).
 CREATE TABLE meta (k TEXT PRIMARY KEY, v) WITHOUT ROWID;
 
 -- A log that events are read from: one for each watched database, and `intake`, the agent's own. `seen` is what

@@ -106,6 +106,7 @@ pub(super) fn assemble(
                 .map_err(|error| AgentError::Pull { connector: name.to_string(), error: Box::new(error) })?;
             reads = spec.strategy.pushes().then(|| Reading {
                 kind: reading.kind(),
+                table: reading.table(),
                 columns: reading.columns(),
                 reader: reading.mailbox(),
                 turnstile: reading.turnstile(),

@@ -10,6 +10,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{self, Timestamp};
+use crate::event::Value;
+use crate::format::json;
 use crate::rules::outcome::Reason;
 use crate::store::image;
 use crate::store::state::act::{self, Act};
@@ -17,6 +19,7 @@ use crate::store::state::connector::{self, Mode};
 use crate::store::state::counter::{self, Counter};
 use crate::store::state::parked::{self, Parked, ParkedState, Selection};
 use crate::store::state::pull::item::{self, Aside};
+use crate::store::state::pull::lately::{self, Lately};
 use crate::store::state::pull::{self, First};
 use crate::store::state::{ConnectorId, Db, Sql, State, StateError, attempt, cursor, drops, log};
 
@@ -391,6 +394,9 @@ fn hold_queued(db: &Db, name: &str, log_name: &str, copy: &str, actor: &Actor, r
 
 fn release(db: &Db, at: ConnectorId, parked: &Parked) -> Sql<()> {
     let now = clock::steady();
+    // What the other side has refused is read and tried as often again.
+    let key = String::from_utf8_lossy(&json::value(&Value::Map(parked.event.key.clone()))).into_owned();
+    lately::forget(db, at, Lately::Refused, &parked.event.kind, &key)?;
     parked::park(
         db,
         at,

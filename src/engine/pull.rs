@@ -31,7 +31,7 @@ mod tempo;
 mod told;
 mod weigh;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::Duration;
@@ -43,7 +43,6 @@ use crate::engine::push::{Mailbox, Message, Run, Summary};
 use crate::engine::turnstile::{Reader, Turnstile};
 use crate::rules::breaker::Breaker;
 use crate::rules::conflict::Policy;
-use crate::rules::crossing::Crossings;
 use crate::rules::governance::Gate;
 use crate::rules::mapping::Reverse;
 use crate::rules::outcome::Reason;
@@ -182,10 +181,6 @@ pub struct Worker {
     outdated: HashSet<(String, Option<Timestamp>)>,
     /// The application has changed the table since what is held was looked at.
     has_noted: bool,
-    /// Contents that came in lately, by record.
-    crossings: HashMap<String, Crossings>,
-    /// How often a record was decided again for a push that met another version.
-    restless: HashMap<String, (u32, Timestamp)>,
     /// When what is too old went last.
     tidied: Option<Timestamp>,
     /// Another writer was seen lately.
@@ -260,8 +255,6 @@ impl Worker {
             bad: HashSet::new(),
             outdated: HashSet::new(),
             has_noted: false,
-            crossings: HashMap::new(),
-            restless: HashMap::new(),
             tidied: None,
             beside: None,
             said: String::new(),
@@ -295,6 +288,11 @@ impl Worker {
     /// The type of its table.
     pub fn kind(&self) -> Arc<str> {
         self.site.kind.clone()
+    }
+
+    /// The table as its conflicts name it.
+    pub fn table(&self) -> Arc<str> {
+        self.inlet.policy.table.clone()
     }
 
     /// Where who sends for the same connector passes too.
@@ -349,8 +347,8 @@ impl Worker {
     /// when somebody asks for it.
     fn turn(&mut self, once: bool) {
         let asked = std::mem::take(&mut self.asked);
-        let insists = std::mem::take(&mut self.insists) || once;
-        let done = self.run_once(asked, insists);
+        let person = std::mem::take(&mut self.insists);
+        let done = self.run_once(asked, person, person || once);
         let now = clock::steady();
         match done {
             Ok(()) => {
@@ -373,7 +371,7 @@ impl Worker {
         self.polls.will_ask(self.not_before.map(|at| clock::now().plus(at.since(clock::steady()))));
     }
 
-    fn run_once(&mut self, asked: bool, insists: bool) -> Result<(), PullError> {
+    fn run_once(&mut self, asked: bool, person: bool, insists: bool) -> Result<(), PullError> {
         self.summary.left_off = None;
         if self.log.follow()? {
             self.site = Site::of(&self.inlet, &mut self.log)?;
@@ -386,7 +384,7 @@ impl Worker {
         }
         self.note_changes()?;
         self.take_aside(asked)?;
-        self.reread()?;
+        self.reread(person)?;
         self.fetch_all(insists)
     }
 

@@ -18,7 +18,7 @@ mod open;
 mod recover;
 mod settle;
 
-pub use agree::{DISPUTED, Reading};
+pub use agree::{DISPUTED, RESTLESS, Reading};
 pub use beat::Beat;
 pub use message::{Mailbox, Message};
 pub use recover::WorkerError;

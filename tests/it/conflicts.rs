@@ -12,7 +12,7 @@ use std::sync::Arc;
 use hms_sync::clock::{Timestamp, now};
 use hms_sync::event::{Record, Value};
 use hms_sync::rules::conflict::{Base, Policy, Side, Sides, Span, Times, decide};
-use hms_sync::store::state::conflict::{Entry, Subject, find, resolutions, settle};
+use hms_sync::store::state::conflict::{Entry, Knowing, Subject, find, resolutions, settle};
 use hms_sync::store::state::{State, connector};
 
 use crate::support::office::Office;
@@ -43,6 +43,7 @@ fn dispute(office: &Office, remote: Option<&Record>) {
         now: now(),
         resolved: &[],
         barred: false,
+        round: false,
     };
     let verdict = decide(&Policy::none("visits"), &sides);
     assert_eq!(verdict.held.len(), 1, "{verdict:?}");
@@ -50,7 +51,13 @@ fn dispute(office: &Office, remote: Option<&Record>) {
     state
         .commit(|db| {
             let connector = connector::remember(db, "legacy")?.0.id;
-            settle(db, &Subject { connector, table: "visits", kind: "visits", key: KEY }, &verdict, now())
+            settle(
+                db,
+                &Subject { connector, table: "visits", kind: "visits", key: KEY },
+                &verdict,
+                &Knowing::default(),
+                now(),
+            )
         })
         .unwrap();
 }

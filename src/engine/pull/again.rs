@@ -62,7 +62,7 @@ impl Worker {
             let (anew, some): (Vec<_>, Vec<_>) =
                 some.into_iter().partition(|item| [OVERTAKEN, OUTDATED].contains(&&*item.reason.class));
             for item in anew {
-                tally.add_up(&self.look_again(&item.id)?);
+                tally.add_up(&self.look_again(&item.id)?.unwrap_or_default());
             }
             let copies = some.iter().filter_map(|item| Mapped::of_copy(item.copy.as_ref()?).ok());
             let (_, came) = self.process(copies.collect(), None, clock::now(), true)?;
@@ -70,12 +70,12 @@ impl Worker {
         }
     }
 
-    /// Decides about one record again, as it is there now.
-    pub(super) fn look_again(&mut self, key: &str) -> Result<Tally, PullError> {
+    /// Decides about one record again, as it is there now; none = it is on its way, or cannot be read now.
+    pub(super) fn look_again(&mut self, key: &str) -> Result<Option<Tally>, PullError> {
         let id = self.id;
-        let Some(values) = self.site.key_of(key) else { return Ok(Tally::default()) };
+        let Some(values) = self.site.key_of(key) else { return Ok(None) };
         if !self.gate.0.lock().take(key) {
-            return Ok(Tally::default());
+            return Ok(None);
         }
         let kind = self.site.kind.clone();
         let (stored, links) = self.reader.read(|db| Ok((item::get(db, id, key)?, link::of(db, id, &kind, key)?)))?;
@@ -102,10 +102,11 @@ impl Worker {
                 // The record is as it was seen last, as far as anybody says.
                 let key = key.to_owned();
                 self.ledger.call(move |state| state.commit(|db| item::end(db, id, &key).map(drop)))?;
+                return Ok(Some(Tally::default()));
             }
-            return Ok(Tally::default());
+            return Ok(None);
         };
         item.key.get_or_insert(values);
-        Ok(self.process(vec![item], None, clock::now(), true)?.1)
+        Ok(Some(self.process(vec![item], None, clock::now(), true)?.1))
     }
 }

@@ -7,15 +7,16 @@ use super::planned::{self, Agree, Planned};
 use super::{PullError, Worker};
 use crate::clock::{self, Timestamp};
 use crate::event::{Op, Record, Value};
-use crate::rules::conflict::Verdict;
+use crate::rules::conflict::{Unit, Verdict};
 use crate::rules::outcome::Reason;
 use crate::rules::pull::clock::Offsets;
 use crate::store::capture::{Act, Applied, Change, GUARD, Part, SUB_BATCH};
 use crate::store::state::act::{self, Act as Deed};
-use crate::store::state::conflict::{self, Subject};
+use crate::store::state::conflict::{self, Knowing, Subject};
 use crate::store::state::counter::{self, Series};
 use crate::store::state::pull::base::{self, Base, Both};
 use crate::store::state::pull::item::{self, Aside, Item};
+use crate::store::state::pull::lately::{self, Lately};
 use crate::store::state::pull::{self, Any, change, sent};
 use crate::store::state::{ConnectorId, Db, Sql, link};
 
@@ -73,8 +74,8 @@ impl std::fmt::Display for Tally {
 pub(super) struct Batch {
     /// What is to be done.
     pub plan: Vec<Planned>,
-    /// Decisions that are logged, by the record's key as JSON.
-    pub verdicts: Vec<(String, Verdict)>,
+    /// Decisions that are logged, by the record's key as JSON, with what was known when they were made.
+    pub verdicts: Vec<(String, Verdict, Knowing)>,
     /// Records that stood aside, and need not.
     pub quiet: Vec<String>,
     /// So many are decided again, with what is there then.
@@ -106,9 +107,11 @@ impl Worker {
                     let now = clock::now();
                     let subject = |key| Subject { connector: id, table: &table, kind: &kind, key };
                     // The values of whoever loses are kept before they are overwritten.
-                    verdicts.iter().try_for_each(|(key, verdict)| conflict::settle(db, &subject(key), verdict, now))?;
+                    for (key, verdict, knowing) in &verdicts {
+                        conflict::settle(db, &subject(key), verdict, knowing, now)?;
+                    }
                     for key in &quiet {
-                        conflict::settle(db, &subject(key), &Verdict::default(), now)?;
+                        conflict::settle(db, &subject(key), &Verdict::default(), &Knowing::default(), now)?;
                         item::end(db, id, key)?;
                     }
                     for (key, links) in &told {
@@ -351,6 +354,11 @@ impl Worker {
                 ending.present = Offsets::new(&self.pull.book.ahead).theirs(now);
                 ending.aside = ending.aside.map(|aside| Item { id: id.clone(), ..aside });
                 ending.was = planned.mapped.remote.clone();
+                ending.crossed = match planned.change.act {
+                    Act::Put(_) | Act::Delete => Some((!planned.mapped.deleted).then(|| planned.mapped.fields.clone())),
+                    Act::Keep => None,
+                };
+                ending.let_in = planned.change.guarded;
                 ending.told = planned.change.tell.then_some(planned.seq);
                 ending.decided = planned.decided.into_iter().map(|(unit, winner)| (unit, Some(winner))).collect();
                 ending.links = planned.mapped.links;
@@ -375,6 +383,10 @@ struct Ending {
     decided: Vec<(String, Option<String>)>,
     /// The present by the clock there, as far as it is known.
     present: Timestamp,
+    /// Its contents have come in; none in it = it was deleted.
+    crossed: Option<Option<Record>>,
+    /// The guard was asked, and has found nothing.
+    let_in: bool,
     /// It was told to the log anew, with what the application did up to there.
     told: Option<i64>,
 }
@@ -418,6 +430,18 @@ impl Ending {
                 (None, Some(aside)) => drop(conflict::reopen(db, &subject, unit, &aside.reason.to_string(), now)?),
                 (None, None) => {}
             }
+        }
+        if self.let_in {
+            conflict::let_in(db, &subject, now)?;
+        }
+        if let Some(seq) = self.told {
+            lately::set(db, of, Lately::Told, (kind, &self.id), now, &seq.to_string())?;
+        }
+        // A person has decided about all of it: what crosses then counts anew.
+        if self.decided.iter().any(|(unit, winner)| unit == Unit::WHOLE && winner.is_some()) {
+            lately::forget(db, of, Lately::Crossed, kind, &self.id)?;
+        } else if let Some(contents) = &self.crossed {
+            lately::crossed(db, of, (kind, &self.id), contents.as_ref(), now)?;
         }
         let known = if self.base.is_some() { base::place(db, of, kind, &self.id)? } else { None };
         // What was sent for it meanwhile, and has arrived, is newer than this.

@@ -9,16 +9,16 @@ use foldhash::fast::FixedState;
 use super::again::{OUTDATED, OVERTAKEN};
 use super::carry::{Batch, Tally};
 use super::look::look;
-use super::mapped::{Mapped, mapped, name_of};
+use super::mapped::{Mapped, called, last_of_each, mapped, name_of};
 use super::weigh::{How, Weighed, weigh};
 use super::{HALTED, PullError, Worker, origin_of};
 use crate::adapter::pull::{Ask, Bad, Fetched, Page, Reads};
 use crate::clock;
 use crate::rules::breaker::Permit;
-use crate::rules::conflict::same::fingerprint;
 use crate::rules::hex::hex;
 use crate::rules::outcome::{Outcome, Reason};
-use crate::store::capture::{Act, GUARD};
+use crate::store::capture::GUARD;
+use crate::store::state::conflict::Knowing;
 use crate::store::state::connector::{self, OpenBreaker};
 use crate::store::state::counter::{self, Series};
 use crate::store::state::pace;
@@ -181,6 +181,7 @@ impl Worker {
                 return Ok((false, Tally::default()));
             }
         }
+        let items = last_of_each(&self.site, items);
         let moved = page.cursor.filter(|cursor| Some(cursor) != self.cursor.as_ref());
         self.process(items, moved, began, false)
     }
@@ -197,13 +198,7 @@ impl Worker {
         let mut rest = items.as_slice();
         loop {
             let mut keys = HashSet::new();
-            let distinct = rest.iter().position(|item| {
-                let name = match &item.key {
-                    Some(key) => self.site.identity(key),
-                    None => format!("there {}", item.remote.as_deref().unwrap_or_default()),
-                };
-                !keys.insert(name)
-            });
+            let distinct = rest.iter().position(|item| !keys.insert(called(&self.site, item)));
             let (some, later) = rest.split_at(distinct.unwrap_or(rest.len()));
             rest = later;
             let is_last = rest.is_empty();
@@ -278,12 +273,14 @@ impl Worker {
             let barred = known.aside.as_ref().is_some_and(|(_, reason)| reason.class == GUARD);
             let how = How { now, clock, first, again, resolved: &known.resolved, barred };
             match weigh(&self.inlet, &self.site, item, known, seq, how) {
-                Weighed::Quiet if again && known.aside.is_some() => batch.quiet.push(known.id.clone()),
+                Weighed::Agreed if !known.open.is_empty() || known.aside.is_some() => {
+                    batch.quiet.push(known.id.clone())
+                }
                 // What was wrong with an earlier form of it is over.
                 Weighed::Quiet if matches!(known.aside, Some((Aside::Bad | Aside::Refused, _))) => {
                     batch.quiet.push(known.id.clone());
                 }
-                Weighed::Quiet => {}
+                Weighed::Quiet | Weighed::Agreed | Weighed::Stands => {}
                 Weighed::Bad(reason) => {
                     let id =
                         if known.id.is_empty() { item.remote.clone().unwrap_or_default() } else { known.id.clone() };
@@ -304,27 +301,10 @@ impl Worker {
                     });
                 }
                 Weighed::Plan(planned, verdict) => {
-                    if matches!(planned.change.act, Act::Put(_))
-                        && known.base.is_some()
-                        && self.goes_round(&known.id, item)
-                    {
-                        let reason = Reason::new(
-                            "loop",
-                            "its contents come in again and again: two systems each make something else of them",
-                        );
-                        log::error!(connector:% = self.inlet.name, class:% = reason.class; "{}: a record of {}: {}", self.inlet.name, self.inlet.table, reason.text);
-                        bad.push(Item {
-                            id: known.id.clone(),
-                            state: Aside::Held,
-                            reason,
-                            copy: Some(item.copy()),
-                            ..blank()
-                        });
-                        continue;
-                    }
-                    let was_held = matches!(known.aside, Some((Aside::Held, _)));
-                    if was_held || !verdict.decided.is_empty() || !verdict.held.is_empty() {
-                        batch.verdicts.push((known.id.clone(), *verdict));
+                    if !known.open.is_empty() || !verdict.decided.is_empty() || !verdict.held.is_empty() {
+                        let knowing =
+                            Knowing { resolved: known.resolved.clone(), guard_is_asked: planned.change.guarded };
+                        batch.verdicts.push((known.id.clone(), *verdict, knowing));
                     }
                     batch.plan.push(*planned);
                 }
@@ -342,16 +322,6 @@ impl Worker {
             self.outdated.clear();
         }
         self.outdated.insert((id.to_owned(), item.updated))
-    }
-
-    /// Whether a record's contents come in again and again.
-    fn goes_round(&mut self, id: &str, item: &Mapped) -> bool {
-        let now = clock::steady();
-        if self.crossings.len() >= crate::rules::crossing::RECORDS {
-            self.crossings.retain(|_, crossings| !crossings.is_idle(now));
-        }
-        let hash = fingerprint(Some(&item.fields), &self.site.columns);
-        self.crossings.entry(id.to_owned()).or_default().comes_round(hash, now)
     }
 
     fn put_aside(&mut self, items: Vec<Item>) -> Result<(), PullError> {

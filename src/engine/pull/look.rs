@@ -3,12 +3,14 @@
 use super::{Mapped, PullError, Site};
 use crate::event::{Record, Value};
 use crate::rules::conflict::Resolution;
+use crate::rules::crossing::Crossings;
 use crate::rules::outcome::Reason;
 use crate::store::capture::{CapturedLog, Found};
+use crate::store::state::conflict::Open;
 use crate::store::state::pull::base::{self, Base};
 use crate::store::state::pull::change::{self, Changes};
 use crate::store::state::pull::item::{self, Aside};
-use crate::store::state::pull::sent;
+use crate::store::state::pull::{lately, sent};
 use crate::store::state::{ConnectorId, StateReader, conflict, pull};
 
 /// Rows that are looked up in one read transaction.
@@ -31,6 +33,10 @@ pub(super) struct Known {
     pub sent: Vec<(i64, Record)>,
     /// Why it stands aside, if it does.
     pub aside: Option<(Aside, Reason)>,
+    /// What crossed of it lately.
+    pub crossings: Crossings,
+    /// What of it waits for a person.
+    pub open: Vec<Open>,
     /// What a person has decided about it.
     pub resolved: Vec<Resolution>,
 }
@@ -79,7 +85,13 @@ pub(super) fn look(
                 if any.aside {
                     known.aside = item::get(db, of, &known.id)?.map(|item| (item.state, item.reason));
                 }
-                if known.aside.is_some() {
+                if any.crossings {
+                    known.crossings = lately::crossings(db, of, &site.kind, &known.id)?;
+                }
+                if any.conflicts {
+                    known.open = conflict::open(db, of, &site.kind, &known.id)?;
+                }
+                if !known.open.is_empty() {
                     known.resolved = conflict::resolutions(db, of, &site.kind, &known.id)?;
                 }
             }

@@ -1,5 +1,6 @@
 //! An item of a page in the application's names.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
@@ -132,5 +133,23 @@ impl Mapped {
     /// The item of a copy.
     pub(super) fn of_copy(copy: &[u8]) -> Result<Mapped, Unreadable> {
         Ok(Mapped::of_record(&image::decode_record(copy)?))
+    }
+}
+
+/// Of several items of one record in a page the last one counts.
+pub(super) fn last_of_each(site: &Site, items: Vec<Mapped>) -> Vec<Mapped> {
+    let mut names = HashSet::with_capacity(items.len());
+    let is_nameless = |item: &Mapped| item.key.is_none() && item.remote.is_none();
+    let mut last: Vec<Mapped> =
+        items.into_iter().rev().filter(|item| is_nameless(item) || names.insert(called(site, item))).collect();
+    last.reverse();
+    last
+}
+
+/// What an item is called: by its key, or by its name there.
+pub(super) fn called(site: &Site, item: &Mapped) -> String {
+    match &item.key {
+        Some(key) => site.identity(key),
+        None => format!("there {}", item.remote.as_deref().unwrap_or_default()),
     }
 }

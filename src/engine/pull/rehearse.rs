@@ -1,6 +1,6 @@
 //! What a pull would change, without writing anything.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::aside::key_of;
 use super::fetch::hashed;
 use super::look::{Known, look};
-use super::mapped::{Mapped, mapped, name_of};
+use super::mapped::{Mapped, last_of_each, mapped, name_of};
 use super::measure::{believed, is_ours_believed, measure};
 use super::meeting;
+use super::note::{add_up, unnoted};
 use super::weigh::{How, Weighed, weigh};
 use super::{Inlet, PullError, Site};
 use crate::adapter::pull::{Ask, Fetched, Page, Reads};
@@ -23,6 +24,7 @@ use crate::rules::outcome::Reason;
 use crate::rules::pull::may_go;
 use crate::store::capture::{Act, CapturedLog};
 use crate::store::state::pull::base;
+use crate::store::state::pull::change::Changes;
 use crate::store::state::{ConnectorId, StateReader, connector, pull};
 
 /// What a pull would change.
@@ -131,6 +133,7 @@ pub fn rehearse(
         log,
         state,
         book: pull::Book::default(),
+        since: HashMap::new(),
         ours: true,
         first: None,
         forecast: Forecast::default(),
@@ -150,6 +153,8 @@ struct Rehearsal<'r> {
     log: &'r mut CapturedLog,
     state: Option<(&'r mut StateReader, ConnectorId)>,
     book: pull::Book,
+    /// What the application did since the agent looked, as the run will find it.
+    since: HashMap<String, Changes>,
     /// Our own clock is believed.
     ours: bool,
     first: Option<pull::First>,
@@ -168,11 +173,15 @@ impl Rehearsal<'_> {
     fn run(&mut self, extent: Extent) -> Result<(), PullError> {
         let mut contact = pull::Contact::None;
         if let Some((reader, of)) = &mut self.state {
-            (self.book, contact, self.ours) = reader.read(|db| {
-                let known = pull::get(db, *of)?.map(|pull| (pull.book, pull.contact));
-                let (book, contact) = known.unwrap_or((pull::Book::default(), contact));
-                Ok((book, contact, is_ours_believed(db)?))
+            let noted;
+            (noted, self.book, contact, self.ours) = reader.read(|db| {
+                let known = pull::get(db, *of)?.map(|pull| (Some(pull.noted), pull.book, pull.contact));
+                let (noted, book, contact) = known.unwrap_or((None, pull::Book::default(), contact));
+                Ok((noted, book, contact, is_ours_believed(db)?))
             })?;
+            if let Some(noted) = noted {
+                self.since = unnoted(self.log, &self.inlet.name, &self.site, noted)?;
+            }
         }
         let rows = || self.log.count(&self.inlet.table, None);
         self.forecast.first_contact = meeting::waits(self.inlet, contact, &self.book, rows)?;
@@ -229,6 +238,7 @@ impl Rehearsal<'_> {
                 }
             }
         }
+        let items = last_of_each(&self.site, items);
         let (seq, known) = self.look(&items)?;
         for (item, known) in items.iter().zip(&known) {
             let name = if known.id.is_empty() { item.remote.as_deref().unwrap_or_default() } else { &known.id };
@@ -253,7 +263,13 @@ impl Rehearsal<'_> {
     fn look(&mut self, items: &[Mapped]) -> Result<(i64, Vec<Known>), PullError> {
         let refs: Vec<&Mapped> = items.iter().collect();
         let state = self.state.as_mut().map(|(reader, of)| (&mut **reader, *of));
-        look(&self.site, self.log, state, &self.inlet.table, &refs)
+        let (seq, mut known) = look(&self.site, self.log, state, &self.inlet.table, &refs)?;
+        for known in &mut known {
+            let agreed = known.base.as_ref().map_or(0, |base| base.seq);
+            let news = self.since.get(&known.id).filter(|since| since.seq > agreed);
+            news.into_iter().for_each(|since| add_up(&mut known.changes, since));
+        }
+        Ok((seq, known))
     }
 
     fn weigh(&mut self, item: &Mapped, known: &Known, seq: i64, again: bool) {
@@ -266,7 +282,7 @@ impl Rehearsal<'_> {
             barred: false,
         };
         match weigh(self.inlet, &self.site, item, known, seq, how) {
-            Weighed::Quiet | Weighed::Outdated => {}
+            Weighed::Quiet | Weighed::Agreed | Weighed::Stands | Weighed::Outdated => {}
             Weighed::Bad(reason) => {
                 let name = if known.id.is_empty() { item.remote.clone().unwrap_or_default() } else { known.id.clone() };
                 self.cannot(name, &reason);

@@ -8,13 +8,16 @@ use super::planned::{Agree, Planned};
 use super::{Inlet, Mapped, Site, meeting};
 use crate::clock::Timestamp;
 use crate::event::{Record, Value};
-use crate::rules::conflict::same::same;
-use crate::rules::conflict::{Base, Because, Next, Resolution, Side, Sides, Span, Times, Verdict, Write, decide};
+use crate::rules::conflict::same::{fingerprint, same};
+use crate::rules::conflict::{
+    Base, Because, Held, Next, Resolution, Side, Sides, Span, Times, Verdict, Why, Write, decide,
+};
 use crate::rules::outcome::Reason;
 use crate::rules::pull::clock::Belief;
 use crate::store::capture::{Act, Change};
 use crate::store::state::pull::First;
 use crate::store::state::pull::base::Both;
+use crate::store::state::pull::item::Aside;
 
 /// How a decision is made.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +41,10 @@ pub(super) struct How<'a> {
 pub(super) enum Weighed {
     /// Both sides have nothing new.
     Quiet,
+    /// Both sides were compared, and nothing is to be done.
+    Agreed,
+    /// What of it waits for a person waits as it did, and nothing else has moved.
+    Stands,
     /// This is to be done, after these decisions.
     Plan(Box<Planned>, Box<Verdict>),
     /// It cannot be placed.
@@ -75,15 +82,18 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
             None => false,
         };
         let same_version = item.version.is_some() && item.version == base.version;
-        if as_before && (item.version.is_none() || same_version) {
+        // What waits for a person is looked at as often as it is read.
+        let waits = !known.open.is_empty();
+        if as_before && !waits && (item.version.is_none() || same_version) {
             return Weighed::Quiet;
         }
         // What it made of what we sent, or the same under another version.
-        if let (Some(held), false, true) = (&base.held, item.deleted, as_before || same_version) {
+        if let (Some(held), false, true) = (&base.held, item.deleted || waits, as_before || same_version) {
             return plan_echo(known, item, &fields, held, base.seq);
         }
     }
-    if let (false, Some((sent, local))) = (item.deleted, own(known, item, &fields)) {
+    let goes_round = known.open.iter().any(|open| open.rule == Why::LOOP);
+    if let (false, false, Some((sent, local))) = (item.deleted, goes_round, own(known, item, &fields)) {
         let held = Both { local: local.clone(), there: local.clone() };
         return plan_echo(known, item, &fields, &held, sent);
     }
@@ -120,8 +130,18 @@ pub(super) fn weigh(inlet: &Inlet, site: &Site, item: &Mapped, known: &Known, se
         now: how.now,
         resolved: how.resolved,
         barred: how.barred,
+        round: goes_round,
     };
-    let verdict = decide(&policy, &sides);
+    let mut verdict = decide(&policy, &sides);
+    // Of what waits for a person already nothing is sent, so that it does not go round.
+    let contents = || fingerprint((!item.deleted).then_some(&item.fields), &fields);
+    if verdict.to_local.is_some()
+        && known.open.is_empty()
+        && how.first.is_none()
+        && known.crossings.goes_round(&contents(), how.now)
+    {
+        verdict = decide(&policy, &Sides { round: true, ..sides });
+    }
     plan(inlet, item, known, &fields, seq, verdict)
 }
 
@@ -194,6 +214,12 @@ fn plan(inlet: &Inlet, item: &Mapped, known: &Known, fields: &[Arc<str>], seq: i
                 let is_open = disputed.contains(&field);
                 if leaving(field) {
                     there.set(field, item.fields.get(field).cloned().unwrap_or(Value::Null));
+                    // It has lost there, and is sent when the rest is decided too: what is here is newer than that.
+                    if !disputed.is_empty()
+                        && !same(held.and_then(|held| held.there.get(field)), item.fields.get(field))
+                    {
+                        local.set(field, item.fields.get(field).cloned().unwrap_or(Value::Null));
+                    }
                 } else if !is_open {
                     local.remove(field);
                     fresh.push(field.clone());
@@ -209,7 +235,8 @@ fn plan(inlet: &Inlet, item: &Mapped, known: &Known, fields: &[Arc<str>], seq: i
             Some(Agree { fresh, local, there, whole, ..Agree::default() })
         }
     };
-    let tell = inlet.both_ways && verdict.to_remote.is_some();
+    // While a person has to decide about a record nothing of it is sent: it goes as a whole, with what is disputed.
+    let tell = inlet.both_ways && verdict.to_remote.is_some() && verdict.held.is_empty();
     let reason = verdict.held.first().map(|held| {
         let names: Vec<&str> = verdict.held.iter().map(|held| held.dispute.unit.name()).collect();
         Reason::new("conflict", format!("{}: {}", names.join(", "), held.why.reason()))
@@ -221,7 +248,10 @@ fn plan(inlet: &Inlet, item: &Mapped, known: &Known, fields: &[Arc<str>], seq: i
     let idle = act == Act::Keep && !tell && reason.is_none();
     let news = item.version.is_some() && known.base.as_ref().is_some_and(|base| base.version != item.version);
     if idle && agree.is_none() && !news {
-        return Weighed::Quiet;
+        return Weighed::Agreed;
+    }
+    if act == Act::Keep && !tell && !news && verdict.decided.is_empty() && stands(known, &verdict, agree.as_ref()) {
+        return Weighed::Stands;
     }
     Weighed::Plan(
         Box::new(Planned {
@@ -234,6 +264,30 @@ fn plan(inlet: &Inlet, item: &Mapped, known: &Known, fields: &[Arc<str>], seq: i
         }),
         Box::new(verdict),
     )
+}
+
+/// Whether a verdict holds what waits already, as it is noted, and nothing new is agreed on.
+fn stands(known: &Known, verdict: &Verdict, agree: Option<&Agree>) -> bool {
+    let is_noted = |held: &Held| {
+        known.open.iter().any(|open| {
+            open.unit == held.dispute.unit.name()
+                && open.local == held.dispute.local.seen
+                && open.remote == held.dispute.remote.seen
+        })
+    };
+    let is_known = |agree: &Agree| {
+        let Some(held) = known.base.as_ref().and_then(|base| base.held.as_ref()) else { return false };
+        let here = |field: &Arc<str>| known.row.as_ref().and_then(|row| row.get(field));
+        !agree.gone
+            && agree.there == held.there
+            && agree.local.iter().all(|(field, value)| held.local.get(field) == Some(value))
+            && agree.fresh.iter().all(|field| held.local.get(field) == here(field))
+    };
+    matches!(known.aside, Some((Aside::Held, _)))
+        && known.resolved.is_empty()
+        && known.open.len() == verdict.held.len()
+        && verdict.held.iter().all(is_noted)
+        && agree.is_none_or(is_known)
 }
 
 fn merged(before: &Record, now: &Record) -> Record {

@@ -12,23 +12,31 @@ use crate::engine::turnstile::{Inside, Turnstile};
 use crate::engine::window::{Slot, SlotId};
 use crate::event::{Event, EventId, Op, Record, Value};
 use crate::format::json;
+use crate::rules::conflict::Why;
+use crate::rules::conflict::same::fingerprint;
 use crate::rules::outcome::Reason;
 use crate::store::state::batch::Entry;
 use crate::store::state::counter::Counter;
 use crate::store::state::parked::{Parked, ParkedState};
 use crate::store::state::pull::base;
 use crate::store::state::pull::item::{self, Aside};
+use crate::store::state::pull::lately;
 use crate::store::state::pull::sent::Sent;
-use crate::store::state::{ConnectorId, StateReader};
+use crate::store::state::{ConnectorId, Db, Sql, StateReader, conflict};
 
 /// The class of a delivery that waits until both sides of its record agree.
 pub const DISPUTED: &str = "conflict";
+
+/// The class of one that was refused again and again, though its record was read again each time: a person looks.
+pub const RESTLESS: &str = "restless";
 
 /// What the same connector reads.
 #[derive(Clone, Debug)]
 pub struct Reading {
     /// The type of its table.
     pub kind: Arc<str>,
+    /// That table, as its conflicts name it.
+    pub table: Arc<str>,
     /// The columns that come back; none = all.
     pub columns: Option<Vec<String>>,
     /// Who reads.
@@ -51,6 +59,8 @@ pub(super) enum Leave {
     Over,
     /// A person decides about its record.
     Disputed,
+    /// The record's contents cross again and again: from now on a person decides about it.
+    Round,
 }
 
 /// Names under which an answer tells the version of what it has taken.
@@ -104,26 +114,43 @@ impl Reading {
             return Leave::Later;
         }
         let looked = reader.read(|db| {
-            let (mut over, mut held) = (true, false);
-            for Sent { kind, key, seq, .. } in &records {
-                let agreed = base::get(db, of, kind, key)?.map_or(0, |base| base.seq);
-                over &= agreed.max(inside.told(key)) >= *seq;
-                held |= item::get(db, of, key)?.is_some_and(|item| item.state == Aside::Held);
+            let (mut over, mut held, mut round) = (true, false, false);
+            for Sent { kind, key, seq, local, .. } in &records {
+                let fields: Vec<Arc<str>> = local.iter().flat_map(Record::iter).map(|(name, _)| name.clone()).collect();
+                let crossings = lately::crossings(db, of, kind, key)?;
+                round |= crossings.goes_round(&fingerprint(local.as_ref(), &fields), clock::now());
+                let agreed = base::place(db, of, kind, key)?.map_or(0, |(_, _, seq)| seq);
+                over &= agreed.max(inside.told(key)).max(lately::told(db, of, kind, key)?) >= *seq;
+                held |= why_held(db, of, kind, key)?.is_some();
             }
-            Ok((over, held))
+            Ok((over, held, round))
         });
         match looked {
             Err(_) => Leave::Later,
-            Ok((true, _)) if !is_replay => Leave::Over,
-            // What may have arrived already goes again as it was.
-            Ok((_, true)) if !slot.in_doubt => Leave::Disputed,
+            Ok((true, ..)) if !is_replay => Leave::Over,
+            Ok((_, true, _)) => Leave::Disputed,
+            // What may have arrived goes again as it was.
+            Ok((.., true)) if !is_replay && !slot.in_doubt => Leave::Round,
             Ok(_) => Leave::May,
         }
     }
 }
 
+/// Why nothing of a record is sent now: a person decides about it, or it stands aside.
+fn why_held(db: &Db, of: ConnectorId, kind: &str, key: &str) -> Sql<Option<Reason>> {
+    if !conflict::open(db, of, kind, key)?.is_empty() {
+        return Ok(Some(disputed()));
+    }
+    let aside = item::get(db, of, key)?.filter(|item| item.state == Aside::Held);
+    Ok(aside.map(|item| Reason::new(DISPUTED, item.reason.text)))
+}
+
+fn undecided() -> Reason {
+    Reason::new(DISPUTED, "both sides have changed the record: it is read and decided again")
+}
+
 fn disputed() -> Reason {
-    Reason::new(DISPUTED, "both sides have changed the record, and a person decides: see `hms-sync conflicts list`")
+    Reason::new(DISPUTED, "a person decides about the record: see `hms-sync conflicts list`")
 }
 
 impl Worker {
@@ -136,6 +163,15 @@ impl Worker {
         for (event, why) in events {
             let Some(slot) = self.window.idle_slot(&event).and_then(|id| self.window.remove(id)) else { continue };
             let (log, lanes) = (slot.log, slot.event.lanes().collect::<Vec<_>>());
+            let reason = match why {
+                Leave::Round => disputed(),
+                _ => self.disputed(&slot.event).unwrap_or_else(undecided),
+            };
+            if let (Leave::Round, Some(reading)) = (why, &self.reading) {
+                log::error!(connector:% = self.connector.name, event:% = event; "{}: {} {event}: {}", self.connector.name, slot.event.kind, Why::Loop.reason());
+                let records = reading.records_of(&slot.event).into_iter();
+                self.pending.extend(records.map(|sent| Entry::Round(reading.table.clone(), Box::new(sent))));
+            }
             match (why, slot.from_parked) {
                 (Leave::Over, false) => self.skip(log, slot.event.seq()),
                 (Leave::Over, true) => {
@@ -146,11 +182,11 @@ impl Worker {
                     self.pending.push(Entry::End(log, Box::new(slot.event)));
                 }
                 (_, false) => {
-                    self.park_fresh(log, slot.event, ParkedState::Held, disputed(), None);
+                    self.park_fresh(log, slot.event, ParkedState::Held, reason, None);
                     self.step_back_in(lanes);
                 }
                 (_, true) => {
-                    let parked = Parked::new(slot.event, log, ParkedState::Held, disputed(), clock::now());
+                    let parked = Parked::new(slot.event, log, ParkedState::Held, reason, clock::now());
                     let (attempts, first_attempt) = (slot.attempts, slot.first_attempt);
                     self.park(Parked { attempts, first_attempt, config_hash: Some(*self.config_hash), ..parked });
                     self.step_back_in(lanes);
@@ -208,18 +244,25 @@ impl Worker {
         let id = self.id;
         let held = self.reader.read(|db| {
             for sent in &records {
-                if item::get(db, id, &sent.key)?.is_some_and(|item| item.state == Aside::Held) {
-                    return Ok(true);
+                if let Some(reason) = why_held(db, id, &sent.kind, &sent.key)? {
+                    return Ok(Some(reason));
                 }
             }
-            Ok(false)
+            Ok(None)
         });
-        held.unwrap_or(false).then(disputed)
+        held.ok().flatten()
     }
 
     /// The other side holds another version of a record: who reads looks at it, and decides again.
     pub(super) fn is_to_be_read(&self, event: &Event) -> bool {
         self.reading.as_ref().is_some_and(|reading| reading.kind == event.kind)
+    }
+
+    /// One that met another version is not sent as it was, whoever lets it go: who reads looks at its record, and tells the log what is
+    /// to be sent now. The reason to park it with, if it is such a one.
+    pub(super) fn is_to_be_read_first(&self, parked: &Parked) -> Option<Reason> {
+        let met = [DISPUTED, RESTLESS].contains(&&*parked.reason.class);
+        (met && parked.event.push.is_none() && self.is_to_be_read(&parked.event)).then(undecided)
     }
 
     /// It is parked for that: who reads hears of it once that is durable, and finds it.

@@ -118,19 +118,22 @@ impl Worker {
             self.window.was_settled(log, event.seq(), self.settled_mark);
             return;
         }
-        if self.reading.is_some()
-            && !trace.unknown
-            && let Some(reason) = self.disputed(&event)
-        {
-            let behind = self.is_blocked(log, &event);
-            let state = if behind { ParkedState::Behind } else { ParkedState::Held };
-            self.park_fresh(log, event, state, reason, None);
-            return;
-        }
         let (compiled, config, shape) = match self.as_amended(&event, &trace) {
             Some(amended) => amended,
             None => self.encode(log, &event, &trace, replay),
         };
+        if self.reading.is_some()
+            && !matches!(compiled, Compiled::Skip)
+            && let Some(reason) = self.disputed(&event)
+        {
+            // Of what waits behind it, it is looked at again when its turn comes.
+            let (state, reason) = match self.is_blocked(log, &event) {
+                true => (ParkedState::Behind, behind()),
+                false => (ParkedState::Held, reason),
+            };
+            self.park_fresh(log, event, state, reason, None);
+            return;
+        }
         let parts = match compiled {
             Compiled::Skip => {
                 self.skip(log, event.seq());
@@ -356,6 +359,10 @@ impl Worker {
     }
 
     fn take_due(&mut self, parked: Parked) {
+        if let Some(reason) = self.is_to_be_read_first(&parked) {
+            self.will_be_read(parked.event.id);
+            return self.park(Parked { state: ParkedState::Held, due: None, since: clock::now(), reason, ..parked });
+        }
         let origin = self.connector.adapter.origin();
         let thawed = parked.frozen.as_deref().and_then(|frozen| thaw(origin, frozen));
         let compiled = match thawed {

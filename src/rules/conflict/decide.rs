@@ -17,6 +17,13 @@ use crate::event::{Record, Value};
 /// [`Sides::barred`].
 pub fn decide(policy: &Policy, sides: &Sides<'_>) -> Verdict {
     match (sides.local.image, sides.remote.image) {
+        (Some(local), Some(remote))
+            if sides.round && sides.fields.iter().any(|field| !same(local.get(field), remote.get(field))) =>
+        {
+            round(sides, local, remote)
+        }
+        (Some(image), None) if sides.round => round_one(sides, Which::Local, image),
+        (None, Some(image)) if sides.round => round_one(sides, Which::Remote, image),
         (Some(local), Some(remote)) => Both { policy, sides, local, remote }.decide(),
         (None, None) => {
             let next = if sides.base.is_some() { Next::Gone } else { Next::Same };
@@ -123,6 +130,56 @@ fn create(policy: &Policy, sides: &Sides<'_>, has: Which, image: &Record) -> Ver
         }
     }
     write_one(sides, has, image, &Won::Side(has))
+}
+
+/// A record whose contents cross again and again: a person says which both sides get.
+fn round(sides: &Sides<'_>, local: &Record, remote: &Record) -> Verdict {
+    let differs: Vec<&Arc<str>> =
+        sides.fields.iter().filter(|field| !same(local.get(field), remote.get(field))).collect();
+    let dispute = Dispute {
+        unit: Unit::Record,
+        fields: sides.fields.to_vec(),
+        base: sides.base.as_ref().map(|base| only(base.local, sides.fields)),
+        local: standing(&sides.local, local, sides.fields, &differs),
+        remote: standing(&sides.remote, remote, sides.fields, &differs),
+    };
+    let Some((winner, because)) = weigh::by_person(sides, &dispute) else { return held(dispute, Why::Loop) };
+    let won = |field: &Arc<str>| match &winner {
+        Won::Side(Which::Local) => local.get(field),
+        Won::Side(Which::Remote) => remote.get(field),
+        // What that person does not say stays as it is here.
+        Won::Values(values) => values.get(field).or_else(|| local.get(field)),
+    };
+    let (mut writes, mut bases) = ([Record::new(), Record::new()], [Record::new(), Record::new()]);
+    for field in sides.fields {
+        let won = won(field);
+        for ((image, write), base) in [local, remote].into_iter().zip(&mut writes).zip(&mut bases) {
+            let stays = same(won, image.get(field));
+            let value = if stays { image.get(field) } else { won }.cloned().unwrap_or(Value::Null);
+            if !stays {
+                write.set(field, value.clone());
+            }
+            base.set(field, value);
+        }
+    }
+    let ([here, there], [local, remote]) = (writes, bases);
+    Verdict {
+        to_local: (!here.is_empty()).then_some(Write::Update(here)),
+        to_remote: (!there.is_empty()).then_some(Write::Update(there)),
+        decided: vec![Decided { dispute, winner, because }],
+        held: Vec::new(),
+        next: Next::Base { local, remote },
+    }
+}
+
+/// The same of one that is deleted and made again in turn.
+fn round_one(sides: &Sides<'_>, has: Which, image: &Record) -> Verdict {
+    let changed: Vec<&Arc<str>> = sides.fields.iter().collect();
+    let dispute = presence(sides, has, image, &changed);
+    let Some((winner, because)) = weigh::by_person(sides, &dispute) else { return held(dispute, Why::Loop) };
+    let mut verdict = write_one(sides, has, image, &winner);
+    verdict.decided.push(Decided { dispute, winner, because });
+    verdict
 }
 
 /// A dispute about whether there is a record at all; `has` is the side that has it.

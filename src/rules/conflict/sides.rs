@@ -26,6 +26,8 @@ pub struct Sides<'a> {
     /// The guard has found a row for what an earlier verdict of the same sides would write here: what it writes to guarded
     /// fields is held instead. False at first.
     pub barred: bool,
+    /// The record's contents cross again and again: a person decides about the whole of it, as long as the sides differ.
+    pub round: bool,
 }
 
 /// The last agreement. Both are the same record unless the other side stores values in a form of its own (upper case, cut

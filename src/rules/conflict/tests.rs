@@ -42,6 +42,7 @@ struct Case {
     now: Timestamp,
     resolved: Vec<Resolution>,
     barred: bool,
+    round: bool,
 }
 
 impl Case {
@@ -61,6 +62,7 @@ impl Case {
             now: at("23:00"),
             resolved: Vec::new(),
             barred: false,
+            round: false,
         }
     }
 
@@ -124,6 +126,7 @@ impl Case {
                 now: self.now,
                 resolved: &self.resolved,
                 barred: self.barred,
+                round: self.round,
             },
         )
     }
@@ -157,6 +160,7 @@ impl Case {
                 now: self.now,
                 resolved: &self.resolved,
                 barred: self.barred,
+                round: self.round,
             },
         )
     }

@@ -195,8 +195,8 @@ pub enum Why {
     Delete,
     /// The guard query has found a row that the change would meet.
     Guard,
-    /// The caller has tried, and both sides keep changing. Never said by [`super::decide()`].
-    Restless,
+    /// Its contents cross again and again ([`super::Sides::round`]).
+    Loop,
 }
 
 impl Verdict {
@@ -243,11 +243,12 @@ impl Because {
         }
     }
 
-    /// In words, for the log of conflicts. Never a value.
-    pub fn reason(&self) -> String {
+    /// In words, for the log of conflicts; `won` = who has won by it. Never a value.
+    pub fn reason(&self, won: &Won) -> String {
+        let place = if *won == Won::Side(Which::Local) { "here" } else { "there" };
         match self {
-            Because::Rule(Winner::EarliestChange) => "it was changed there first".to_owned(),
-            Because::Rule(Winner::LatestChange) => "it was changed there last".to_owned(),
+            Because::Rule(Winner::EarliestChange) => format!("it was changed {place} first"),
+            Because::Rule(Winner::LatestChange) => format!("it was changed {place} last"),
             Because::Rule(Winner::Authority) => "it comes first in the order of authority".to_owned(),
             Because::Rule(_) => "the rule names this side".to_owned(),
             Because::TieByOrder(_) => "the times are a tie: by the order of authority".to_owned(),
@@ -279,7 +280,10 @@ impl Doubt {
 }
 
 impl Why {
-    /// The rule's word, for the log of conflicts: one of [`super::WINNERS`], `none`, `delete` or `guard`.
+    /// The word of [`Why::Loop`].
+    pub const LOOP: &str = "loop";
+
+    /// The rule's word, for the log of conflicts: one of [`super::WINNERS`], `none`, `delete`, `guard` or `loop`.
     pub fn rule(&self) -> &'static str {
         match self {
             Why::Manual => Winner::Manual.word(),
@@ -288,7 +292,7 @@ impl Why {
             Why::Untrusted(rule, _) => rule.word(),
             Why::Delete => "delete",
             Why::Guard => "guard",
-            Why::Restless => "restless",
+            Why::Loop => Why::LOOP,
         }
     }
 
@@ -301,8 +305,10 @@ impl Why {
             Why::Untrusted(_, doubt) => doubt.reason().to_owned(),
             Why::Delete => "deleted on one side, changed on the other".to_owned(),
             Why::Guard => "the guard query found a row that this change would meet".to_owned(),
-            Why::Restless => {
-                "it was decided three times, and each time the outside system had changed again".to_owned()
+            Why::Loop => {
+                "its contents cross again and again: two systems each make something else of them, or somebody changes them \
+                 back each time"
+                    .to_owned()
             }
         }
     }

@@ -7,6 +7,8 @@ use super::attempt::{self, Intent, Settled, Under};
 use super::connector::{self, Mode, OpenBreaker};
 use super::counter::{self, Counter};
 use super::parked::{self, Parked, ParkedState};
+use std::sync::Arc;
+
 use super::pull::sent::{self, Sent};
 use super::{ConnectorId, LogId, Sql, account, amended, cursor, link, pace};
 use crate::clock::Timestamp;
@@ -54,6 +56,8 @@ pub enum Entry {
     Leaves(Box<Sent>),
     /// It has arrived there.
     Arrived(Box<Sent>),
+    /// It does not leave, because its contents cross again and again; with the table of its conflicts.
+    Round(Arc<str>, Box<Sent>),
 }
 
 /// What one worker wants remembered, all of it or nothing.
@@ -126,6 +130,7 @@ impl Batch {
                 Entry::Link(kind, key, Some(values)) => link::keep(db, of, kind, key, values)?,
                 Entry::Leaves(record) => sent::leaves(db, of, record, now)?,
                 Entry::Arrived(record) => sent::arrived(db, of, record, now)?,
+                Entry::Round(table, record) => sent::goes_round(db, of, table, record, now)?,
                 Entry::Link(kind, key, None) => link::forget(db, of, kind, key)?,
             }
         }

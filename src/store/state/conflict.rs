@@ -33,16 +33,28 @@ const REFUSED: &str = "refused";
 /// The word in `winner` of what is held.
 const HELD: &str = "held";
 
+/// What was known when a verdict was made.
+#[derive(Clone, Debug, Default)]
+pub struct Knowing {
+    /// What a person had decided: who decides after that is heard the next time.
+    pub resolved: Vec<Resolution>,
+    /// Its writes are made only if the guard finds nothing: what waits because of that waits until they are made ([`let_in`]).
+    pub guard_is_asked: bool,
+}
+
 /// Writes down what a verdict says of a record: what a rule has decided is logged and counted, what is held is opened (or opened
 /// again, when a side has changed since a person decided), and whatever else waited of this record is no conflict any more. What
 /// a person has decided stays as it is until [`carried_out`], or [`reopen`]. A verdict that says nothing costs one look-up.
-pub fn settle(db: &Connection, subject: &Subject<'_>, verdict: &Verdict, now: Timestamp) -> Sql<()> {
+pub fn settle(db: &Connection, subject: &Subject<'_>, verdict: &Verdict, knowing: &Knowing, now: Timestamp) -> Sql<()> {
     let waiting: Vec<(i64, String)> = db
         .prepare_cached(
             "SELECT id, unit FROM conflict
-             WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND state IN ('open', 'resolved')",
+             WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND state IN ('open', 'resolved')
+               AND NOT (?4 AND rule = 'guard')",
         )?
-        .query_map((subject.connector.0, subject.kind, subject.key), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map((subject.connector.0, subject.kind, subject.key, knowing.guard_is_asked), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
         .collect::<Sql<_>>()?;
     let told =
         verdict.held.iter().map(|held| &held.dispute).chain(verdict.decided.iter().map(|decided| &decided.dispute));
@@ -53,7 +65,7 @@ pub fn settle(db: &Connection, subject: &Subject<'_>, verdict: &Verdict, now: Ti
     // What a person has decided waits until it is carried out.
     let by_rule = verdict.decided.iter().filter(|decided| decided.because != Because::Person);
     by_rule.into_iter().try_for_each(|decided| note_decided(db, subject, decided, now).map(drop))?;
-    verdict.held.iter().try_for_each(|held| hold(db, subject, held, now).map(drop))
+    verdict.held.iter().try_for_each(|held| hold(db, subject, held, &knowing.resolved, now).map(drop))
 }
 
 /// Logs and counts one conflict that a rule has decided. What waited for a person about the same unit is superseded. The very
@@ -68,22 +80,33 @@ pub fn note_decided(db: &Connection, subject: &Subject<'_>, decided: &Decided, n
     }
     add(db, subject.table, dispute.unit.name(), winner.word())?;
     waits.map_or(Ok(()), |row| supersede(db, row.id, now))?;
-    insert(db, subject, dispute, "decided", because.rule(), Some(winner.word()), &because.reason(), now)
+    insert(db, subject, dispute, "decided", because.rule(), Some(winner.word()), &because.reason(winner), now)
 }
 
-/// What a person has decided about a unit is done, on this side at least. False when nothing of that was decided, or it was
-/// done already.
+/// What a person has decided about a unit is done, on this side at least. False when nothing of that was decided, it was done
+/// already, or that person has decided otherwise meanwhile.
 pub fn carried_out(db: &Connection, subject: &Subject<'_>, unit: &str, winner: &str, now: Timestamp) -> Sql<bool> {
     let changed = db
         .prepare_cached(
             "UPDATE conflict SET state = 'decided', winner = ?5, at = ?6
-             WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND unit = ?4 AND state = 'resolved'",
+             WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND unit = ?4 AND state = 'resolved'
+               AND take = ?5",
         )?
         .execute(params![subject.connector.0, subject.kind, subject.key, unit, winner, now.0])?;
     if changed > 0 {
         add(db, subject.table, unit, winner)?;
     }
     Ok(changed > 0)
+}
+
+/// The guard has let a record in: what waited because of it is no conflict any more.
+pub fn let_in(db: &Connection, subject: &Subject<'_>, now: Timestamp) -> Sql<()> {
+    db.prepare_cached(
+        "UPDATE conflict SET state = 'superseded', at = ?4
+         WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND state IN ('open', 'resolved') AND rule = 'guard'",
+    )?
+    .execute((subject.connector.0, subject.kind, subject.key, now.0))
+    .map(drop)
 }
 
 /// What came of holding something.
@@ -99,8 +122,14 @@ pub enum Holding {
     Reopened,
 }
 
-/// Lets one conflict wait for a person. Gives its number, which it keeps as long as it waits.
-pub fn hold(db: &Connection, subject: &Subject<'_>, held: &Held, now: Timestamp) -> Sql<(i64, Holding)> {
+/// Lets one conflict wait for a person. Gives its number, which it keeps as long as it waits. `known` = [`Knowing::resolved`].
+pub fn hold(
+    db: &Connection,
+    subject: &Subject<'_>,
+    held: &Held,
+    known: &[Resolution],
+    now: Timestamp,
+) -> Sql<(i64, Holding)> {
     let Held { dispute, why } = held;
     let unit = dispute.unit.name();
     let Some(row) = waits(db, subject, unit)? else {
@@ -109,14 +138,22 @@ pub fn hold(db: &Connection, subject: &Subject<'_>, held: &Held, now: Timestamp)
         return Ok((id, Holding::New));
     };
     let same = row.local == dispute.local.seen && row.remote == dispute.remote.seen;
-    if same && row.take.is_none() && (row.reason == why.reason() || row.rule == REFUSED) {
+    let as_told = row.reason.ends_with(&why.reason()) || row.rule == REFUSED;
+    // A person has decided just this, after it was looked at: the next look finds it.
+    let unheard = row.take.is_some() && !known.iter().any(|known| *known.unit == *unit);
+    if same && (unheard || (row.take.is_none() && as_told)) {
         return Ok((row.id, Holding::Same));
     }
+    let reason = match &row.take {
+        Some(_) if same => format!("what was decided does not say all of it: {}", why.reason()),
+        Some(_) => format!("a side has changed since it was decided: {}", why.reason()),
+        None => why.reason(),
+    };
     db.prepare_cached(
         "UPDATE conflict SET state = 'open', rule = ?2, reason = ?3, at = ?4, take = NULL, value = NULL, who = NULL,
            why = NULL, resolved = NULL WHERE id = ?1",
     )?
-    .execute(params![row.id, why.rule(), why.reason(), now.0])?;
+    .execute(params![row.id, why.rule(), reason, now.0])?;
     describe(db, row.id, dispute)?;
     if row.take.is_none() {
         return Ok((row.id, Holding::Changed));
@@ -152,6 +189,37 @@ pub fn resolutions(db: &Connection, connector: ConnectorId, kind: &str, key: &st
         Ok(Resolution { unit: row.get::<_, String>(0)?.into(), take, local: row.get(3)?, remote: row.get(4)? })
     })?
     .collect()
+}
+
+/// One conflict of a record that waits for a person, or for what that person has decided to be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// The unit's name.
+    pub unit: String,
+    /// Why nothing decides it.
+    pub rule: String,
+    /// The application's values as they are noted ([`Stand::seen`]).
+    pub local: [u8; 32],
+    /// The other side's.
+    pub remote: [u8; 32],
+}
+
+/// What waits of a record. While anything does, nothing of the record is sent.
+pub fn open(db: &Connection, connector: ConnectorId, kind: &str, key: &str) -> Sql<Vec<Open>> {
+    db.prepare_cached(
+        "SELECT unit, rule, local_seen, remote_seen FROM conflict
+         WHERE connector = ?1 AND kind = ?2 AND key = ?3 AND state IN ('open', 'resolved') ORDER BY id",
+    )?
+    .query_map((connector.0, kind, key), |row| {
+        Ok(Open { unit: row.get(0)?, rule: row.get(1)?, local: row.get(2)?, remote: row.get(3)? })
+    })?
+    .collect()
+}
+
+/// Whether anything waits of a connector's records.
+pub fn any_open(db: &Connection, connector: ConnectorId) -> Sql<bool> {
+    db.prepare_cached("SELECT 1 FROM conflict WHERE connector = ?1 AND state IN ('open', 'resolved')")?
+        .exists([connector.0])
 }
 
 /// The records of a connector in which a person has decided something that is not carried out yet: type and key as JSON, the oldest

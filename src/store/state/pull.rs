@@ -3,13 +3,14 @@
 pub mod base;
 pub mod change;
 pub mod item;
+pub mod lately;
 pub mod sent;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 use super::connector::{self, Mode};
-use super::{ConnectorId, Sql, cursor, parked};
+use super::{ConnectorId, Sql, conflict, cursor, parked};
 use crate::clock::{self, Timestamp};
 
 /// Whether both sides of a connector were ever compared as a whole.
@@ -149,6 +150,7 @@ pub fn begin_anew(db: &Connection, of: ConnectorId, log: &str, epoch: &str, note
     for table in ["pull_base", "pull_change", "pull_sent", "pull_plan"] {
         db.execute(&format!("DELETE FROM {table} WHERE connector = ?1"), [of.0])?;
     }
+    lately::forget_all(db, of)?;
     let sql = "UPDATE pull SET log = ?2, epoch = ?3, noted = ?4, contact = 'doubted' WHERE connector = ?1";
     db.execute(sql, params![of.0, log, epoch, noted]).map(drop)
 }
@@ -188,6 +190,10 @@ pub struct Any {
     pub sent: bool,
     /// Items that stand aside.
     pub aside: bool,
+    /// Conflicts that wait for a person.
+    pub conflicts: bool,
+    /// Records that have crossed more than once lately.
+    pub crossings: bool,
 }
 
 /// Looks whether there are any.
@@ -196,7 +202,13 @@ pub fn any(db: &Connection, of: ConnectorId) -> Sql<Any> {
         let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE connector = ?1)");
         db.prepare_cached(&sql)?.query_row([of.0], |row| row.get(0))
     };
-    Ok(Any { changes: exists("pull_change")?, sent: exists("pull_sent")?, aside: exists("pull_item")? })
+    Ok(Any {
+        changes: exists("pull_change")?,
+        sent: exists("pull_sent")?,
+        aside: exists("pull_item")?,
+        conflicts: conflict::any_open(db, of)?,
+        crossings: lately::any(db, of, lately::Lately::Crossed)?,
+    })
 }
 
 /// Notes whether both sides were compared.
@@ -258,9 +270,10 @@ pub fn counts(db: &Connection, of: ConnectorId) -> Sql<Counts> {
     })
 }
 
-/// Tombstones and what was sent are kept for so long.
+/// Tombstones and what was sent are kept for so long. What happened lately is late after what was sent.
 pub fn tidy(db: &Connection, of: ConnectorId, tombstones: Timestamp, sent: Timestamp) -> Sql<()> {
     let sql = "DELETE FROM pull_base WHERE connector = ?1 AND local IS NULL AND there IS NULL AND at < ?2";
     db.prepare_cached(sql)?.execute([of.0, tombstones.0])?;
-    db.prepare_cached("DELETE FROM pull_sent WHERE connector = ?1 AND at < ?2")?.execute([of.0, sent.0]).map(drop)
+    db.prepare_cached("DELETE FROM pull_sent WHERE connector = ?1 AND at < ?2")?.execute([of.0, sent.0])?;
+    lately::tidy(db, of, sent)
 }

@@ -7,7 +7,7 @@ use crate::support::office::{Office, wait};
 use crate::support::receiver::Receiver;
 use crate::support::world::{Paging, Told, World};
 
-const ADAPTER: &str = "adapter: world
+pub const ADAPTER: &str = "adapter: world
 push:
   upsert:
     steps:
@@ -74,7 +74,7 @@ pub fn rows(office: &Office) -> BTreeMap<String, String> {
     rows.map(Result::unwrap).collect()
 }
 
-fn writes(world: &World) -> usize {
+pub fn writes(world: &World) -> usize {
     world.journal().iter().filter(|asked| asked.method != "GET").count()
 }
 

@@ -197,15 +197,26 @@ fn two_sides_that_are_full_meet_only_when_a_person_has_said_how() {
 }
 
 #[test]
-fn contents_that_come_in_again_and_again_stand_aside() {
-    let desk = agreed(Desk::visits());
-    desk.work(|mut worker| {
-        for turn in 0..12 {
-            desk.there.put(1, "Ann", if turn % 2 == 0 { "10:00" } else { "09:00" });
-            worker.turn_now();
+fn contents_that_come_in_again_and_again_wait_for_a_person_in_one_process_and_in_many() {
+    for one_process in [true, false] {
+        let desk = agreed(Desk::visits());
+        let put = |turn: i32| desk.there.put(1, "Ann", if turn % 2 == 0 { "10:00" } else { "09:00" });
+        if one_process {
+            desk.work(|mut worker| {
+                for turn in 0..12 {
+                    put(turn);
+                    worker.turn_now();
+                }
+            });
+        } else {
+            for turn in 0..12 {
+                put(turn);
+                desk.pull();
+            }
         }
-    });
-    let held = desk.aside(Aside::Held);
-    assert!(held.iter().any(|reason| reason.starts_with("loop: ")), "{held:?}");
-    assert!(desk.events().len() < 10);
+        let held = desk.aside(Aside::Held);
+        assert!(held.iter().any(|reason| reason.contains("again and again")), "{held:?}");
+        // It came in for the first time, and four times since.
+        assert!(desk.events().len() <= 5, "{one_process}: {}", desk.events().len());
+    }
 }

@@ -61,6 +61,8 @@ pub enum Paging {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Thing {
     pub title: String,
+    /// Empty = it has none.
+    pub note: String,
     pub version: u64,
     /// By the clock there, in milliseconds.
     pub updated: i64,
@@ -185,8 +187,23 @@ impl World {
     /// Writes a record at a time of the world's clock.
     pub fn put_at(&self, id: u64, title: &str, updated: i64) {
         let mut desk = self.shared.desk.lock().unwrap();
-        let version = desk.things.get(&id).map_or(1, |thing| thing.version + 1);
-        desk.things.insert(id, Thing { title: title.into(), version, updated, deleted: false });
+        let (version, note) = desk.next(id);
+        desk.things.insert(id, Thing { title: title.into(), note, version, updated, deleted: false });
+    }
+
+    /// Writes the note of a record now.
+    pub fn note(&self, id: u64, note: &str) {
+        let mut desk = self.shared.desk.lock().unwrap();
+        let updated = desk.time();
+        let thing = desk.things.get_mut(&id).unwrap();
+        (thing.note, thing.updated, thing.version) = (note.into(), updated, thing.version + 1);
+    }
+
+    /// The notes of the records that are there.
+    pub fn notes(&self) -> BTreeMap<String, String> {
+        let desk = self.shared.desk.lock().unwrap();
+        let alive = desk.things.iter().filter(|(_, thing)| !thing.deleted);
+        alive.map(|(id, thing)| (id.to_string(), thing.note.clone())).collect()
     }
 
     /// Writes a record now.
@@ -198,9 +215,10 @@ impl World {
     /// Writes a record that was begun so long ago and is seen only now; its own time never goes back.
     pub fn put_late(&self, id: u64, title: &str, late: i64) {
         let mut desk = self.shared.desk.lock().unwrap();
-        let (version, last) = desk.things.get(&id).map_or((1, 0), |thing| (thing.version + 1, thing.updated + 1));
+        let last = desk.things.get(&id).map_or(0, |thing| thing.updated + 1);
+        let (version, note) = desk.next(id);
         let updated = (desk.time() - late).max(last);
-        desk.things.insert(id, Thing { title: title.into(), version, updated, deleted: false });
+        desk.things.insert(id, Thing { title: title.into(), note, version, updated, deleted: false });
     }
 
     /// Writes that were refused because they named another version.
@@ -311,6 +329,11 @@ impl Desk {
         self.now + ran
     }
 
+    /// The next version of a record, and the note that it keeps.
+    fn next(&self, id: u64) -> (u64, String) {
+        self.things.get(&id).map_or((1, String::new()), |thing| (thing.version + 1, thing.note.clone()))
+    }
+
     /// A record that is written or deleted, unless it has another version than the request says; none = it only reads.
     fn write(&mut self, asked: &Asked) -> Option<Told> {
         if !matches!(asked.method.as_str(), "PUT" | "DELETE") {
@@ -326,14 +349,11 @@ impl Desk {
         if asked.method == "DELETE" && known.is_none() {
             return Some(Told::status(404));
         }
-        let title = match asked.method.as_str() {
-            "PUT" => {
-                serde_json::from_str::<Value>(&asked.body).unwrap()["title"].as_str().unwrap_or_default().to_owned()
-            }
-            _ => String::new(),
-        };
-        let title = self.form.map_or(title.clone(), |form| form(&title));
-        let thing = Thing { title, version: version + 1, updated: self.time(), deleted: asked.method == "DELETE" };
+        let deleted = asked.method == "DELETE";
+        let body: Value = if deleted { Value::Null } else { serde_json::from_str(&asked.body).unwrap() };
+        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        let title = self.form.map_or(text("title"), |form| form(&text("title")));
+        let thing = Thing { title, note: text("note"), version: version + 1, updated: self.time(), deleted };
         let told = Told::json(&item(id, &thing)).with("ETag", &thing.version.to_string());
         self.things.insert(id, thing);
         Some(told)
@@ -393,13 +413,17 @@ impl Desk {
 }
 
 fn item(id: u64, thing: &Thing) -> Value {
-    json!({
+    let mut item = json!({
         "id": id,
         "title": thing.title,
         "version": thing.version,
         "updated": Timestamp(thing.updated).to_string(),
         "deleted": thing.deleted,
-    })
+    });
+    if !thing.note.is_empty() {
+        item["note"] = json!(thing.note);
+    }
+    item
 }
 
 fn read(reader: &mut impl BufRead) -> Option<Asked> {

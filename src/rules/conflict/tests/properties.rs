@@ -87,6 +87,7 @@ prop_compose! {
             fields: names(&FIELDS),
             resolved: Vec::new(),
             barred: false,
+            round: false,
         }
     }
 }

@@ -110,7 +110,7 @@ fn row_9_a_missing_time_never_decides() {
     assert_eq!(case.carried_out(), (case.local.clone(), case.remote.clone()), "nothing is written");
     case.policy.untrusted = Rule::of(Winner::Local);
     assert_eq!(case.carried_out().1, case.local);
-    assert!(case.only_decided().because.reason().contains("times.untrusted, local"));
+    assert!(case.only_decided().because.reason(&Won::Side(Which::Local)).contains("times.untrusted, local"));
 }
 
 #[test]
@@ -417,6 +417,7 @@ fn each_side_is_compared_with_what_it_held_itself() {
         now: at("13:00"),
         resolved: &[],
         barred: false,
+        round: false,
     };
     assert!(decide(&Policy::none("t"), &sides).is_quiet(), "a system that stores in upper case is no editor");
     let changed = record(&[("subject", "Call")]);

@@ -69,6 +69,12 @@ pub fn place(db: &Connection, of: ConnectorId, kind: &str, key: &str) -> Sql<Opt
     db.prepare_cached(sql)?.query_row(params![of.0, kind, key], read).optional()
 }
 
+/// Since when both sides agree on a record; none = they never did.
+pub fn rested(db: &Connection, of: ConnectorId, kind: &str, key: &str) -> Sql<Option<Timestamp>> {
+    let sql = "SELECT at FROM pull_base WHERE connector = ?1 AND kind = ?2 AND key = ?3";
+    db.prepare_cached(sql)?.query_row(params![of.0, kind, key], |row| row.get(0).map(Timestamp)).optional()
+}
+
 /// The key of the record that the other side calls so.
 pub fn key_of(db: &Connection, of: ConnectorId, kind: &str, remote: &str) -> Sql<Option<String>> {
     let sql = "SELECT key FROM pull_base WHERE connector = ?1 AND kind = ?2 AND remote = ?3";

@@ -1,12 +1,17 @@
 //! What was sent and may be seen again as a change of the other side.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, params};
 
+use super::super::conflict::{self, Subject};
 use super::super::{ConnectorId, Sql};
 use super::base::{self, Base, Both};
-use super::change;
+use super::{change, lately};
 use crate::clock::Timestamp;
-use crate::event::Record;
+use crate::event::{Record, Value};
+use crate::rules::conflict::same::fingerprint;
+use crate::rules::conflict::{Dispute, Held, Stand, Unit, Why};
 use crate::store::image;
 
 /// A record that is about to be sent to a connector that is read too.
@@ -64,7 +69,36 @@ pub fn arrived(db: &Connection, of: ConnectorId, sent: &Sent, now: Timestamp) ->
     });
     let version = version.clone().or(known.version.filter(|_| local.is_some()));
     let base = Base { remote: known.remote, version, updated: known.updated, seq: *seq, at: now, held };
+    lately::crossed(db, of, (kind, key), local.as_ref(), now)?;
     base::set(db, of, kind, key, &base)?;
+    lately::arrived(db, of, kind, key, *seq)?;
     change::agreed(db, of, kind, key, *seq)?;
     seen(db, of, kind, key, *seq)
+}
+
+/// It does not leave, because the record's contents cross again and again: a person decides about it, with what is known of both sides.
+pub fn goes_round(db: &Connection, of: ConnectorId, table: &str, sent: &Sent, now: Timestamp) -> Sql<()> {
+    let held = base::get(db, of, &sent.kind, &sent.key)?.and_then(|base| base.held);
+    let there = held.as_ref().map(|held| &held.there);
+    let fields: Vec<Arc<str>> =
+        sent.local.as_ref().or(there).into_iter().flat_map(Record::iter).map(|(name, _)| name.clone()).collect();
+    let only = |image: &Record| -> Record {
+        fields.iter().map(|field| (field.clone(), image.get(field).cloned().unwrap_or(Value::Null))).collect()
+    };
+    let stand = |image: Option<&Record>| Stand {
+        values: image.map(only),
+        first: None,
+        last: None,
+        by_record: false,
+        seen: fingerprint(image, &fields),
+    };
+    let dispute = Dispute {
+        unit: Unit::Record,
+        fields: fields.clone(),
+        base: held.as_ref().map(|held| only(&held.local)),
+        local: stand(sent.local.as_ref()),
+        remote: stand(there),
+    };
+    let subject = Subject { connector: of, table, kind: &sent.kind, key: &sent.key };
+    conflict::hold(db, &subject, &Held { dispute, why: Why::Loop }, &[], now).map(drop)
 }
