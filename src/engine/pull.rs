@@ -272,6 +272,7 @@ impl Worker {
         if sends_now {
             worker.look_back()?;
         }
+        worker.stand_apart()?;
         Ok(worker)
     }
 

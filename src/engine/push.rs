@@ -38,6 +38,7 @@ use crate::engine::hook::Asking;
 use crate::engine::lanes::Lanes;
 use crate::engine::ledger::Ledger;
 use crate::engine::source::{Source, Sources};
+use crate::engine::turnstile::FIRST_CONTACT;
 use crate::engine::window::{SlotId, Window};
 use crate::event::EventId;
 use crate::rules::brake::Brake;
@@ -392,6 +393,11 @@ impl Worker {
         let now = clock::steady();
         if self.mode == Mode::Paused || (self.mode == Mode::Halted && !self.may_try_halted(now)) {
             self.summary.left_off = self.mode_reason.clone().or_else(|| Some(Reason::new("paused", "it is paused")));
+            return !self.cursor_moved();
+        }
+        if self.is_apart() {
+            let text = "both sides have still to be compared: `hms-sync reconcile --connector` shows how";
+            self.summary.left_off = Some(Reason::new(FIRST_CONTACT, text));
             return !self.cursor_moved();
         }
         if let Some(opened) =

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::{HashMap, HashSet};
 
+/// The class of the reason with which both sides wait to be compared.
+pub const FIRST_CONTACT: &str = "first-contact";
+
 /// Where both who sends and who reads for one connector pass. Records go by their key as JSON.
 #[derive(Clone, Debug, Default)]
 pub struct Turnstile(Arc<Mutex<Inside>>);
@@ -23,6 +26,8 @@ pub struct Inside {
     told: HashMap<String, i64>,
     /// How often something has come back.
     landings: u64,
+    /// Both sides have records and were never compared: nothing leaves before a person has looked and they have met.
+    apart: bool,
 }
 
 impl Turnstile {
@@ -33,6 +38,16 @@ impl Turnstile {
 }
 
 impl Inside {
+    /// Whether nothing may leave, because both sides were not compared.
+    pub fn is_apart(&self) -> bool {
+        self.apart
+    }
+
+    /// Says whether both sides have still to meet; whether that was so before.
+    pub fn set_apart(&mut self, apart: bool) -> bool {
+        std::mem::replace(&mut self.apart, apart)
+    }
+
     /// Whether it is being decided about a record: nothing of it may leave.
     pub fn is_taken(&self, key: &str) -> bool {
         self.taken.contains(key)

@@ -144,6 +144,7 @@ impl Worker {
             self.ledger.call(move |state| state.commit(|db| pull::set_contact(db, id, Contact::Made)))?;
             self.pull.contact = Contact::Made;
         }
+        self.stand_apart()?;
         Ok(())
     }
 

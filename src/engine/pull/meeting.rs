@@ -4,15 +4,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{HALTED, Inlet, Mapped, PullError, Worker};
+use crate::engine::push::Message;
+use crate::engine::turnstile::FIRST_CONTACT;
 use crate::event::Record;
 use crate::rules::conflict::same::same;
 use crate::rules::conflict::{DeleteRule, Policy, Rule, Winner};
 use crate::rules::outcome::Reason;
 use crate::store::state::pull::base::Both;
 use crate::store::state::pull::{self, Book, Contact, First};
-
-/// The class of the reason with which both sides wait to be compared.
-pub(super) const FIRST_CONTACT: &str = "first-contact";
 
 /// Whether both sides must be compared before anything is read; `rows` = of the table here, asked only where that decides.
 pub(super) fn waits<E>(
@@ -95,11 +94,23 @@ impl Worker {
         Ok(())
     }
 
+    /// Notes whether both sides have still to meet; whether a person has to say how. Until they have met nothing leaves: what
+    /// was never compared would be overwritten there.
+    pub(super) fn stand_apart(&mut self) -> Result<bool, PullError> {
+        let rows = || self.log.count(&self.inlet.table, None);
+        let waits = waits(&self.inlet, self.pull.contact, &self.pull.book, rows)?;
+        let apart = self.inlet.both_ways && (waits || matches!(self.pull.contact, Contact::Asked(_)));
+        let before = self.gate.0.lock().set_apart(apart);
+        if let Some(sender) = self.sender.as_ref().filter(|_| before && !apart) {
+            sender.tell(Message::Wake);
+        }
+        Ok(waits)
+    }
+
     /// Whether both sides were compared, or need not be.
     pub(super) fn may_begin(&mut self) -> Result<bool, PullError> {
         self.reload()?;
-        let rows = || self.log.count(&self.inlet.table, None);
-        if !waits(&self.inlet, self.pull.contact, &self.pull.book, rows)? {
+        if !self.stand_apart()? {
             return Ok(true);
         }
         let text = format!(

@@ -56,7 +56,7 @@ pub fn pull_status(db: &Db, known: &Remembered) -> Sql<Option<PullStatus>> {
     let counts = pull::counts(db, known.id)?;
     let aside = |word: &str| counts.aside.iter().find(|(state, _)| state == word).map_or(0, |(_, n)| *n);
     let breaker = crate::store::state::connector::any_breaker(db, known.id)?;
-    let asks = breaker.is_some_and(|open| open.reason.class == super::meeting::FIRST_CONTACT);
+    let asks = breaker.is_some_and(|open| open.reason.class == crate::engine::turnstile::FIRST_CONTACT);
     let time = |at: Option<i64>| at.map(|at| Timestamp(at).to_string());
     Ok(Some(PullStatus {
         poll: Poll::default(),
@@ -112,7 +112,7 @@ impl PullStatus {
         };
         if self.first_contact {
             need(
-                "the table has records and was never compared with the other side: nothing is read".to_owned(),
+                "the table has records and was never compared with the other side: nothing is read or sent".to_owned(),
                 format!("`hms-sync reconcile --connector {connector}` shows where they differ"),
             );
         }

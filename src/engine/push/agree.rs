@@ -67,6 +67,11 @@ pub(super) enum Leave {
 const VERSIONS: [&str; 2] = ["etag", "version"];
 
 impl Reading {
+    /// Whether nothing may leave, because both sides have still to meet.
+    pub(super) fn is_apart(&self) -> bool {
+        self.turnstile.lock().is_apart()
+    }
+
     /// The records of the table that is read too that an event changes, as the other side gets them.
     pub(super) fn records_of(&self, event: &Event) -> Vec<Sent> {
         if self.kind != event.kind || event.push.is_some() || event.op == Op::Event {

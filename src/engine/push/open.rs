@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::brake::Opening;
 use super::halt::HALT_PROBE;
 use super::health::Health;
-use super::{Message, PAUSE, Run, Worker};
+use super::{Message, PAUSE, Reading, Run, Worker};
 use crate::clock::{self, Timestamp};
 use crate::engine::frozen::freeze;
 use crate::engine::lanes::Job;
@@ -47,6 +47,9 @@ impl Worker {
 
     /// When something that cannot be opened now may be: the breaker, `Retry-After`, the rate, a delay.
     pub(super) fn next_open(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.is_apart() {
+            return None;
+        }
         let mut at = match (self.window.ready() > 0, self.window.next_delayed()) {
             (true, _) if self.room() == 0 => return None,
             (true, _) => now,
@@ -107,9 +110,14 @@ impl Worker {
         }
     }
 
+    /// Whether both sides have still to meet.
+    pub(super) fn is_apart(&self) -> bool {
+        self.reading.as_ref().is_some_and(Reading::is_apart)
+    }
+
     /// How many events may be opened now.
     fn allowance(&mut self, now: Timestamp) -> usize {
-        if !self.may_run() || self.hold_until.is_some_and(|until| until > now) {
+        if !self.may_run() || self.is_apart() || self.hold_until.is_some_and(|until| until > now) {
             return 0;
         }
         self.hold_until = None;

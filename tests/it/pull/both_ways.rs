@@ -288,7 +288,7 @@ fn a_connector_that_sends_no_more_holds_nothing_back_and_meets_the_other_side_an
     assert_eq!(office.run(&["run", "--once"]).code, Some(75));
     let shown = office.run(&["--json", "reconcile", "--connector", "world"]).stdout;
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!((&shown["different"], &shown["same"]), (&1.into(), &2.into()), "{shown}");
+    assert_eq!((&shown["different"], &shown["same"]), (&2.into(), &1.into()), "{shown}");
     assert_eq!(office.run(&["reconcile", "--connector", "world", "--apply", "rules"]).code, Some(0));
     once(&office);
     let titles: Vec<String> = rows(&office).into_values().collect();

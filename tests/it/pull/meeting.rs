@@ -1,6 +1,6 @@
 //! How both sides meet: the plan says what is done, and what is done is the plan.
 
-use super::both_ways::{office_that, once, rows};
+use super::both_ways::{office, office_that, once, rows};
 use crate::support::office::Office;
 use crate::support::world::{Paging, World};
 
@@ -117,4 +117,27 @@ fn the_plan_lists_who_is_in_it_with_fields_and_without_values() {
     assert!(text.contains("  and 29 more: -v shows all"), "{text}");
     assert!(!office.run(&["-v", "reconcile", "--connector", "world"]).stdout.contains("more: -v"));
     assert_eq!(plan(&office, &[]).1["records"].as_array().unwrap().len(), 49);
+}
+
+#[test]
+fn nothing_is_sent_before_both_sides_have_met_and_then_what_was_changed_meanwhile_is_decided() {
+    let world = World::start(Paging::Token, 10);
+    let office = office(&world, "manual", "1h");
+    world.put(1, "theirs");
+    office.sql("INSERT INTO things(id, title) VALUES (1, 'ours'), (2, 'only here')");
+    for _ in 0..2 {
+        assert_eq!(office.run(&["run", "--once"]).code, Some(75));
+        office.sql("UPDATE things SET title = title || '!' WHERE id = 1");
+    }
+    let agent = office.agent();
+    office.sql("UPDATE things SET title = 'ours at last' WHERE id = 1");
+    // What it would do to another connector's record it has done to none of this one.
+    agent.says("reconcile --connector world");
+    agent.stop();
+    assert_eq!(world.alive(), [("1".to_owned(), "theirs".to_owned())].into());
+    assert_eq!(office.run(&["reconcile", "--connector", "world", "--apply", "remote"]).code, Some(0));
+    once(&office);
+    let met: std::collections::BTreeMap<String, String> =
+        [("1".to_owned(), "theirs".to_owned()), ("2".to_owned(), "only here".to_owned())].into();
+    assert_eq!((rows(&office), world.alive()), (met.clone(), met));
 }
