@@ -380,7 +380,8 @@ impl Worker {
 
     fn succeeded(&mut self) -> Result<(), PullError> {
         self.breaker.success();
-        (self.halted, self.down) = (None, None);
+        // What it was left alone for is over.
+        (self.halted, self.down, self.not_before) = (None, None, None);
         if std::mem::take(&mut self.failures) >= NOTED {
             log::warn!(connector:% = self.inlet.name; "{}: it can be read again", self.inlet.name);
             self.note_failure(None)?;

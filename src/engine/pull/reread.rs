@@ -120,8 +120,8 @@ impl Worker {
     fn give_up(&mut self, delivery: Parked) -> Result<(), PullError> {
         let text = format!(
             "the outside system says that it has another version each time, though it was read again {TIMES} times; \
-             `hms-sync deliveries retry` or `hms-sync sync {}` reads, decides and sends again",
-            self.inlet.name
+             `hms-sync deliveries retry --connector {name}` or `hms-sync sync {name}` reads, decides and sends again",
+            name = self.inlet.name
         );
         let reason = Reason::new(RESTLESS, text);
         log::error!(connector:% = self.inlet.name, class:% = reason.class; "{}: a record of {}: {}", self.inlet.name, self.inlet.table, reason.text);

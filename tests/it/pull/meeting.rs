@@ -1,7 +1,7 @@
 //! How both sides meet: the plan says what is done, and what is done is the plan.
 
 use super::both_ways::{office, office_that, once, rows};
-use crate::support::office::Office;
+use crate::support::office::{Office, wait};
 use crate::support::world::{Paging, World};
 
 const KEYS: [&str; 6] = ["inserts", "updates", "deletes", "sendsNew", "sendsChanged", "sendsDeleted"];
@@ -140,4 +140,23 @@ fn nothing_is_sent_before_both_sides_have_met_and_then_what_was_changed_meanwhil
     let met: std::collections::BTreeMap<String, String> =
         [("1".to_owned(), "theirs".to_owned()), ("2".to_owned(), "only here".to_owned())].into();
     assert_eq!((rows(&office), world.alive()), (met.clone(), met));
+}
+
+#[test]
+fn once_both_sides_have_met_it_is_read_as_often_as_ever() {
+    let world = World::start(Paging::Token, 10);
+    let office = office(&world, "remote", "1s");
+    world.put(1, "theirs");
+    office.sql("INSERT INTO things(id, title) VALUES (1, 'theirs')");
+    let agent = office.agent();
+    agent.says("reconcile --connector world");
+    assert_eq!(office.run(&["reconcile", "--connector", "world", "--apply", "rules"]).code, Some(0));
+    let title = |wanted: &str| rows(&office).values().any(|title| title == wanted);
+    wait("they have met", || {
+        let status: serde_json::Value = serde_json::from_str(&office.run(&["--json", "status"]).stdout).unwrap();
+        status["connectors"][0]["pull"]["agreed"] == 1
+    });
+    world.put(1, "later");
+    wait("what changes there comes in", || title("later"));
+    agent.stop();
 }
