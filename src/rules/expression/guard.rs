@@ -1,7 +1,7 @@
 //! `*` is for numbers. minijinja repeats a text as often as the number beside it says, so that a column of digits that is
 //! stored as text would become another number; here that is an error, where and when it is evaluated.
 
-use super::scan::quoted;
+use super::scan::{group, token};
 
 /// The filter that both sides of a `*` go through. Nobody writes it: it is not among the known ones.
 pub const TIMES: &str = "_times";
@@ -38,17 +38,6 @@ fn close(out: &mut String, ends: &mut Vec<usize>, at: usize) {
     }
 }
 
-/// The length of the next text, name, number or sign.
-fn token(rest: &str) -> usize {
-    let is_word = |char: char| char.is_alphanumeric() || char == '_';
-    match rest.chars().next() {
-        Some(char @ ('\'' | '"')) => quoted(rest, char),
-        Some(char) if is_word(char) => rest.find(|char| !is_word(char)).unwrap_or(rest.len()),
-        Some(char) => char.len_utf8(),
-        None => 0,
-    }
-}
-
 /// The length of an operand at the beginning of a text: a value with its paths and filters.
 fn operand(text: &str) -> usize {
     let blank = |at: usize| {
@@ -73,26 +62,6 @@ fn operand(text: &str) -> usize {
             _ => return at,
         };
     }
-}
-
-/// The length of a token, or of what stands in brackets.
-fn group(rest: &str) -> usize {
-    if !rest.starts_with(['(', '[', '{']) {
-        return token(rest);
-    }
-    let (mut depth, mut at) = (0usize, 0);
-    while let Some(left) = rest.get(at..).filter(|left| !left.is_empty()) {
-        match left.chars().next() {
-            Some('(' | '[' | '{') => depth += 1,
-            Some(')' | ']' | '}') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        at += token(left);
-        if depth == 0 {
-            break;
-        }
-    }
-    at
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
 use super::environment::{FILTERS, MORE};
-use super::scan::quoted;
+use super::scan::{group, token};
 use crate::rules::convert;
 
 /// What the filters and tests are tried out with.
@@ -118,35 +118,9 @@ fn uses(expression: &str) -> Vec<Use<'_>> {
     found
 }
 
-/// The length of the next text, name or sign.
-fn token(rest: &str) -> usize {
-    let is_word = |char: char| char.is_alphanumeric() || char == '_';
-    match rest.chars().next() {
-        Some(char @ ('\'' | '"')) => quoted(rest, char),
-        Some(char) if is_word(char) => rest.find(|char| !is_word(char)).unwrap_or(rest.len()),
-        Some(char) => char.len_utf8(),
-        None => 0,
-    }
-}
-
 /// What stands in brackets at the beginning of a text, with them.
 fn arguments(text: &str) -> &str {
-    if !text.starts_with('(') {
-        return "";
-    }
-    let (mut depth, mut at) = (0usize, 0);
-    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        match rest.chars().next() {
-            Some('(' | '[' | '{') => depth += 1,
-            Some(')' | ']' | '}') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        at += token(rest);
-        if depth == 0 {
-            break;
-        }
-    }
-    text.get(..at).unwrap_or(text)
+    text.get(..group(text)).filter(|_| text.starts_with('(')).unwrap_or_default()
 }
 
 #[cfg(test)]

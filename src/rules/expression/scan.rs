@@ -123,3 +123,34 @@ pub fn quoted(text: &str, quote: char) -> usize {
     }
     text.len()
 }
+
+/// The length of the next text, name, number or sign.
+pub(super) fn token(rest: &str) -> usize {
+    let is_word = |char: char| char.is_alphanumeric() || char == '_';
+    match rest.chars().next() {
+        Some(char @ ('\'' | '"')) => quoted(rest, char),
+        Some(char) if is_word(char) => rest.find(|char| !is_word(char)).unwrap_or(rest.len()),
+        Some(char) => char.len_utf8(),
+        None => 0,
+    }
+}
+
+/// The length of a token, or of what stands in brackets.
+pub(super) fn group(rest: &str) -> usize {
+    if !rest.starts_with(['(', '[', '{']) {
+        return token(rest);
+    }
+    let (mut depth, mut at) = (0usize, 0);
+    while let Some(left) = rest.get(at..).filter(|left| !left.is_empty()) {
+        match left.chars().next() {
+            Some('(' | '[' | '{') => depth += 1,
+            Some(')' | ']' | '}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += token(left);
+        if depth == 0 {
+            break;
+        }
+    }
+    at
+}
